@@ -1,1 +1,10 @@
-//! x
+//! What two or more workers of amfj-sync speak: identifiers, messages, the broker, the state,
+//! AMFJ, the configuration, retry and telemetry. What only one worker needs lives with that worker.
+
+pub mod amfj;
+pub mod config;
+pub mod http;
+pub mod ids;
+pub mod mapping;
+pub mod names;
+pub mod retry;
