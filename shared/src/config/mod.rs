@@ -1,0 +1,18 @@
+//! The configuration: one TOML file for all three workers, with overrides from the environment.
+//!
+//! [`load`] finds the file, reads it, and either answers a [`Config`] in which every value is valid,
+//! or **all** mistakes at once, each with file, line, the wrong word and the nearest right one.
+//! Nothing here connects to anything: whether an asset type or a field exists is asked by the
+//! fetcher, which then names the line through [`Integration::place_of`] (P18).
+
+pub mod secret;
+pub mod types;
+pub mod values;
+
+pub use secret::{BrokerUrl, Secret};
+pub use types::{
+    AmfjConfig, AmfjPaths, Assignment, BrokerConfig, Config, CreateDevices, CreateUsers, FirstAssignment,
+    Integration, KandjiConfig, Mode, NameMatching, OnEmpty, RetryConfig, Scope, ScopeRule, SyncConfig,
+    TimingConfig, WhenGone, WorkerConfig, WriterConfig,
+};
+pub use values::{Percent, Place};

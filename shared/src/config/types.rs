@@ -1,0 +1,414 @@
+//! What a loaded configuration says. Every value in here is valid; defaults are filled in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::secret::{BrokerUrl, Secret};
+use super::values::{Percent, Place};
+use crate::ids::IntegrationId;
+use crate::mapping::Mapping;
+
+/// The whole file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where RabbitMQ is.
+    pub broker: BrokerConfig,
+    /// The worker that reads.
+    pub fetcher: WorkerConfig,
+    /// The worker that decides.
+    pub reconciler: WorkerConfig,
+    /// The worker that writes.
+    pub writer: WriterConfig,
+    /// How one request to either service is tried again.
+    pub retry: RetryConfig,
+    /// Pauses that only tests and simulations shorten.
+    pub timing: TimingConfig,
+    /// One Kandji tenant feeding one AMFJ site each, in the order of the file; at least one, ids unique.
+    pub integrations: Vec<Integration>,
+}
+
+impl Config {
+    /// The integration of that id.
+    #[must_use]
+    pub fn integration(&self, id: &IntegrationId) -> Option<&Integration> {
+        self.integrations.iter().find(|integration| &integration.id == id)
+    }
+}
+
+/// `[broker]`
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Address with user and password; prints without the password.
+    pub url: BrokerUrl,
+    /// Partitions of each integration, 1 to 256.
+    pub partitions: u16,
+    /// First part of the name of every queue and exchange.
+    pub prefix: String,
+}
+
+/// `[fetcher]` and `[reconciler]`
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Health, metrics and status; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The worker's own state.
+    pub data_dir: PathBuf,
+}
+
+/// `[writer]`
+#[derive(Debug, Clone)]
+pub struct WriterConfig {
+    /// Health, metrics and status; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The worker's own state.
+    pub data_dir: PathBuf,
+    /// Requests to AMFJ in flight, at most, per writer; at least 1.
+    pub concurrency: usize,
+}
+
+/// `[retry]`
+#[derive(Debug, Clone)]
+pub struct RetryConfig {
+    /// First pause.
+    pub initial: Duration,
+    /// Longest pause.
+    pub max: Duration,
+    /// Failures of one change, outages not counted, before it is a dead letter; at most 25 minutes.
+    pub give_up_after: Duration,
+}
+
+/// `[timing]`, for tests and simulations; an operator leaves it out.
+#[derive(Debug, Clone)]
+pub struct TimingConfig {
+    /// Between two probes of an open circuit.
+    pub probe_interval: Duration,
+    /// Between two looks at who owns which partition.
+    pub ownership_interval: Duration,
+    /// First pause after a failed run (P2).
+    pub run_retry_initial: Duration,
+    /// Longest pause after failed runs (P2).
+    pub run_retry_max: Duration,
+    /// To connect to the broker or a service.
+    pub connect_timeout: Duration,
+    /// Longest pause between two attempts to reach the broker.
+    pub broker_reconnect_max: Duration,
+}
+
+impl Default for TimingConfig {
+    fn default() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(15),
+            ownership_interval: Duration::from_secs(1),
+            run_retry_initial: Duration::from_secs(10),
+            run_retry_max: Duration::from_mins(15),
+            connect_timeout: Duration::from_secs(10),
+            broker_reconnect_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[[integration]]`: one Kandji tenant feeding one AMFJ site.
+#[derive(Debug, Clone)]
+pub struct Integration {
+    /// Its name in queues, metrics and commands; `a-z`, `0-9`, `-`. Links belong to it (P4).
+    pub id: IntegrationId,
+    /// Plan or apply; a person chooses (P25).
+    pub mode: Mode,
+    /// With [`Mode::Apply`]: only these serials are applied, the rest is planned. Empty means all (P25).
+    pub apply_only: BTreeSet<String>,
+    /// Between the starts of two runs (P1).
+    pub interval: Duration,
+    /// Where devices come from.
+    pub kandji: KandjiConfig,
+    /// Where assets are.
+    pub amfj: AmfjConfig,
+    /// Which devices are looked at (P19).
+    pub scope: Scope,
+    /// Kandji platform → asset type, at creation only (P12).
+    pub asset_types: BTreeMap<String, String>,
+    /// What may be matched, created, assigned.
+    pub sync: SyncConfig,
+    /// AMFJ asset field = Kandji property (P16).
+    pub fields: Mapping,
+    /// AMFJ user field = Kandji property (P10, P16).
+    pub user_fields: Mapping,
+    /// Where each value is written, by dotted key below the integration. See [`Integration::place_of`].
+    pub places: BTreeMap<String, Place>,
+}
+
+impl Integration {
+    /// Where the value of a key is written: `sync.default_asset_type`, `asset_types.iPhone`,
+    /// `fields.Serial Number`, or `id` for the integration itself. `None` for a default.
+    #[must_use]
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.places.get(key)
+    }
+}
+
+/// `[integration.kandji]`
+#[derive(Debug, Clone)]
+pub struct KandjiConfig {
+    /// Base address without `/api/v1` and without a trailing slash in its path (a bare host shows as `https://host/`).
+    pub api_url: Url,
+    /// Bearer token.
+    pub token: Secret,
+    /// This product's share of the tenant's requests.
+    pub requests_per_hour: u32,
+    /// Of one whole request.
+    pub request_timeout: Duration,
+}
+
+/// `[integration.amfj]`
+#[derive(Debug, Clone)]
+pub struct AmfjConfig {
+    /// Base address, for example `https://api.assetmanagementforjira.com/v1`, without a trailing slash in its path.
+    pub api_url: Url,
+    /// The token, sent as [`AmfjConfig::auth_header`] says.
+    pub token: Secret,
+    /// Shared by all writers.
+    pub requests_per_second: u32,
+    /// How late a write may show in a list.
+    pub list_delay: Duration,
+    /// Of one whole request.
+    pub request_timeout: Duration,
+    /// Name of the header that carries the token.
+    pub auth_header: String,
+    /// Word before the token in that header; blank for the token alone.
+    pub auth_scheme: String,
+    /// Where the collections are, below `api_url`.
+    pub paths: AmfjPaths,
+}
+
+/// `[integration.amfj.paths]`: AMFJ documents no addresses, so each can be set. Without slashes at the ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmfjPaths {
+    /// Assets.
+    pub assets: String,
+    /// User records.
+    pub users: String,
+    /// Fields of user records.
+    pub user_fields: String,
+    /// Asset types with their fields.
+    pub asset_types: String,
+    /// Locations.
+    pub locations: String,
+}
+
+impl Default for AmfjPaths {
+    fn default() -> Self {
+        Self {
+            assets: "assets".to_owned(),
+            users: "users".to_owned(),
+            user_fields: "user-fields".to_owned(),
+            asset_types: "asset-types".to_owned(),
+            locations: "locations".to_owned(),
+        }
+    }
+}
+
+/// `[integration.scope]`: include first, then exclude (P19).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Every key that is given must match; an empty rule includes everything.
+    pub include: ScopeRule,
+    /// Any match excludes; an empty rule excludes nothing.
+    pub exclude: ScopeRule,
+}
+
+/// One side of the scope. Compared trimmed and without regard to case; an empty list is a key not given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeRule {
+    /// Kandji platforms: Mac, iPhone, iPad, AppleTV, Windows, Android.
+    pub platform: Vec<String>,
+    /// Blueprint names or ids.
+    pub blueprint: Vec<String>,
+    /// Tags; one of them on the device is enough.
+    pub tag: Vec<String>,
+}
+
+impl Scope {
+    /// Whether a device is in scope (P19).
+    #[must_use]
+    pub fn admits(
+        &self,
+        platform: &str,
+        blueprint_name: &str,
+        blueprint_id: &str,
+        tags: &[impl AsRef<str>],
+    ) -> bool {
+        let verdicts = |rule: &ScopeRule| {
+            let tag = |wanted: &[String]| tags.iter().any(|tag| names(wanted, tag.as_ref()));
+            [
+                (!rule.platform.is_empty()).then(|| names(&rule.platform, platform)),
+                (!rule.blueprint.is_empty())
+                    .then(|| names(&rule.blueprint, blueprint_name) || names(&rule.blueprint, blueprint_id)),
+                (!rule.tag.is_empty()).then(|| tag(&rule.tag)),
+            ]
+        };
+        let included = verdicts(&self.include).into_iter().flatten().all(|matches| matches);
+        let excluded = verdicts(&self.exclude).into_iter().flatten().any(|matches| matches);
+        included && !excluded
+    }
+}
+
+/// Whether one of the wanted words is this one. A blank word is named by nothing.
+fn names(wanted: &[String], word: &str) -> bool {
+    let word = word.trim().to_lowercase();
+    !word.is_empty() && wanted.iter().any(|wanted| wanted.trim().to_lowercase() == word)
+}
+
+/// `[integration.sync]`
+#[derive(Debug, Clone)]
+pub struct SyncConfig {
+    /// Name of the type of created assets (P12).
+    pub default_asset_type: String,
+    /// Name of the location set when a link is made (P12, P13).
+    pub default_location: Option<String>,
+    /// P7.
+    pub create_devices: CreateDevices,
+    /// P5.
+    pub name_matching: NameMatching,
+    /// P11.
+    pub create_users: CreateUsers,
+    /// P20.
+    pub auto_checkout: bool,
+    /// P20.
+    pub first_assignment: FirstAssignment,
+    /// P21.
+    pub assignment: Assignment,
+    /// Emails never checked out to, trimmed and in lower case (P20).
+    pub no_checkout_users: BTreeSet<String>,
+    /// P14.
+    pub on_empty: OnEmpty,
+    /// P22.
+    pub when_gone: WhenGone,
+    /// P23.
+    pub gone_limit: Percent,
+    /// P23.
+    pub change_limit: Percent,
+    /// P23.
+    pub allow_empty: bool,
+    /// P26.
+    pub history_keep: Duration,
+}
+
+/// A setting that is one of a few words.
+pub(crate) trait Word: Copy + 'static {
+    /// Every word with its meaning.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant),+
+        }
+
+        impl $name {
+            /// The word as it is written in the file.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl Word for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(
+    /// P25.
+    Mode {
+        /// Compute and show every change, write nothing.
+        Plan = "plan",
+        /// Write.
+        Apply = "apply",
+    }
+);
+words!(
+    /// P7.
+    CreateDevices {
+        /// Leave unmatched devices unmatched, and report them.
+        Never = "never",
+        /// Create assets in the first sync only.
+        FirstSync = "first-sync",
+        /// Create assets for devices that appear later, too.
+        Always = "always",
+    }
+);
+words!(
+    /// P5.
+    NameMatching {
+        /// Match names in the first sync only.
+        FirstSync = "first-sync",
+        /// Go on matching unlinked devices by name.
+        UntilLinked = "until-linked",
+    }
+);
+words!(
+    /// P11.
+    CreateUsers {
+        /// For users of devices that have an asset, or get one in this run.
+        Linked = "linked",
+        /// For users of all devices.
+        All = "all",
+        /// Never.
+        Never = "never",
+    }
+);
+words!(
+    /// P20.
+    FirstAssignment {
+        /// Check in from somebody else, check out to the primary user.
+        TakeOver = "take-over",
+        /// Leave it with somebody else, and report.
+        Keep = "keep",
+    }
+);
+words!(
+    /// P21.
+    Assignment {
+        /// Act when the primary user changed.
+        OnChange = "on-change",
+        /// Make the holder equal to the primary user in every run.
+        Enforce = "enforce",
+    }
+);
+words!(
+    /// P14.
+    OnEmpty {
+        /// A blank value leaves AMFJ's value alone.
+        Keep = "keep",
+        /// A blank value clears it.
+        Clear = "clear",
+    }
+);
+words!(
+    /// P22.
+    WhenGone {
+        /// Write nothing.
+        Report = "report",
+        /// Check the asset in.
+        CheckIn = "check-in",
+    }
+);
+
+#[cfg(test)]
+mod tests;

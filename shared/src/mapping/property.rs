@@ -1,0 +1,141 @@
+//! The name of a Kandji property: `serial_number`, `user.email`, `details.volumes[0].capacity`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// One step into a JSON value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Step {
+    /// A member of an object.
+    Member(String),
+    /// An element of a list, counted from 0.
+    Element(usize),
+}
+
+/// Where a value is in a device, or in its details. `a.0.b` and `a[0].b` are the same path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PropertyPath(Vec<Step>);
+
+/// A text that is no property path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is no Kandji property: {reason}")]
+pub struct BadProperty {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl PropertyPath {
+    /// Reads a path.
+    pub fn parse(text: &str) -> Result<Self, BadProperty> {
+        let bad = |reason| BadProperty { text: text.to_owned(), reason };
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(bad("it is blank; write a property such as serial_number"));
+        }
+        let mut steps = Vec::new();
+        for part in trimmed.split('.') {
+            let (name, indexes) =
+                part.split_once('[').map_or((part, None), |(name, rest)| (name, Some(rest)));
+            steps.push(step(name).ok_or_else(|| {
+                bad("a name has only letters, digits, '_' and '-'; a text with values in it needs {{ }}")
+            })?);
+            if let Some(indexes) = indexes {
+                for index in indexes.strip_suffix(']').ok_or_else(|| bad("a '[' has no ']'"))?.split("][") {
+                    let index = index.parse().map_err(|_| bad("in [ ] stands a number, from 0"))?;
+                    steps.push(Step::Element(index));
+                }
+            }
+        }
+        if matches!(steps.first(), Some(Step::Element(_))) {
+            return Err(bad("it begins with a number"));
+        }
+        Ok(Self(steps))
+    }
+
+    /// Whether it is in the details, which cost a request of their own per device (P17).
+    #[must_use]
+    pub fn is_details(&self) -> bool {
+        matches!(self.0.first(), Some(Step::Member(name)) if name == "details")
+    }
+
+    /// Whether `other` is this property, or inside it.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// Finds the value in a device of the list; for `details.` paths, in the details object.
+    #[must_use]
+    pub fn lookup<'v>(&self, object: &'v Value) -> Option<&'v Value> {
+        let prefix = usize::from(self.is_details());
+        self.0[prefix..].iter().try_fold(object, |value, step| match (step, value) {
+            (Step::Member(name), Value::Object(members)) => members.get(name),
+            (Step::Element(index), Value::Array(values)) => values.get(*index),
+            // A member whose name is a number, written as one.
+            (Step::Element(index), Value::Object(members)) => members.get(&index.to_string()),
+            _ => None,
+        })
+    }
+
+    /// The names of its steps, elements as numbers: how a template reaches it.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|step| match step {
+            Step::Member(name) => name.clone(),
+            Step::Element(index) => index.to_string(),
+        })
+    }
+
+    /// The path with every number replaced by `N`, as the list of documented properties writes it.
+    pub(super) fn pattern(&self) -> String {
+        self.write(|_| "N".to_owned())
+    }
+
+    fn write(&self, element: impl Fn(usize) -> String) -> String {
+        let mut text = String::new();
+        for step in &self.0 {
+            match step {
+                Step::Member(name) => {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    text.push_str(name);
+                }
+                Step::Element(index) => {
+                    text.push('[');
+                    text.push_str(&element(*index));
+                    text.push(']');
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Reads what stands between two dots.
+fn step(name: &str) -> Option<Step> {
+    if name.is_empty() {
+        return None;
+    }
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return name.parse().ok().map(Step::Element);
+    }
+    name.chars()
+        .all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'))
+        .then(|| Step::Member(name.to_owned()))
+}
+
+impl fmt::Display for PropertyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.write(|index| index.to_string()))
+    }
+}
+
+impl std::str::FromStr for PropertyPath {
+    type Err = BadProperty;
+    fn from_str(text: &str) -> Result<Self, BadProperty> {
+        Self::parse(text)
+    }
+}

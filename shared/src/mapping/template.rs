@@ -1,0 +1,148 @@
+//! Texts made of several properties: `{{ model }}, macOS {{ os_version }}`.
+//!
+//! Templates see the properties they name and nothing else: no files, no other templates, no functions.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
+use serde_json::{Map, Value};
+
+use super::property::PropertyPath;
+use super::{Evaluated, Known, is_blank};
+
+/// A template whose syntax is right, with the properties it reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    text: String,
+    properties: BTreeSet<PropertyPath>,
+}
+
+/// A text that is no template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the template cannot be read: {0}")]
+pub struct BadTemplate(String);
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    // A user, a section or a list that a device does not have is blank, not an error (P14).
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_formatter(write_value);
+    for function in ["range", "dict", "debug", "namespace"] {
+        environment.remove_global(function);
+    }
+    environment
+});
+
+/// Writes nulls as nothing and lists joined by ", ", as for a field filled from one property.
+fn write_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &minijinja::Value,
+) -> Result<(), Error> {
+    if value.is_none() {
+        return Ok(());
+    }
+    if value.kind() == ValueKind::Seq {
+        let parts: Vec<String> = value.try_iter()?.filter(|v| !v.is_none()).map(|v| v.to_string()).collect();
+        return out.write_str(&parts.join(", ")).map_err(Error::from);
+    }
+    escape_formatter(out, state, value)
+}
+
+impl Template {
+    /// Reads a template, and checks its syntax and the filters it uses.
+    pub fn parse(text: &str) -> Result<Self, BadTemplate> {
+        let template = ENVIRONMENT.template_from_str(text).map_err(|error| BadTemplate(sentence(&error)))?;
+        let properties = template
+            .undeclared_variables(true)
+            .iter()
+            .map(|name| PropertyPath::parse(name).map_err(|error| BadTemplate(error.to_string())))
+            .collect::<Result<_, _>>()?;
+        // Filters are looked up while rendering. Any other error depends on the values.
+        match template.render(()) {
+            Err(error) if is_unknown_word(&error) => Err(BadTemplate(sentence(&error))),
+            _ => Ok(Self { text: text.to_owned(), properties }),
+        }
+    }
+
+    /// The text as it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The properties it reads.
+    #[must_use]
+    pub fn properties(&self) -> &BTreeSet<PropertyPath> {
+        &self.properties
+    }
+
+    /// Blank if all its properties are, or if what comes out is.
+    pub(super) fn evaluate(&self, lookup: &dyn Fn(&PropertyPath) -> Known<Value>) -> Evaluated {
+        let mut values = Map::new();
+        let mut all_blank = !self.properties.is_empty();
+        // In order, `user` comes before `user.email`, and already holds it.
+        let mut whole: Option<&PropertyPath> = None;
+        for path in &self.properties {
+            let Known::Known(value) = lookup(path) else { return Evaluated::Unknown };
+            all_blank &= is_blank(&value);
+            if !whole.is_some_and(|whole| whole.contains(path)) {
+                place(&mut values, path, without_nulls(value));
+                whole = Some(path);
+            }
+        }
+        if all_blank {
+            return Evaluated::Blank;
+        }
+        match ENVIRONMENT.render_str(&self.text, minijinja::Value::from_serialize(&values)) {
+            Ok(text) if text.trim().is_empty() => Evaluated::Blank,
+            Ok(text) => Evaluated::Value(Value::String(text.trim().to_owned())),
+            Err(error) => Evaluated::Failed(format!("the template fails: {}", sentence(&error))),
+        }
+    }
+}
+
+/// Puts a value where the template looks for it.
+fn place(values: &mut Map<String, Value>, path: &PropertyPath, value: Value) {
+    let mut names: Vec<String> = path.names().collect();
+    let Some(last) = names.pop() else { return };
+    let mut object = values;
+    for name in names {
+        let next = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(next) = next else { return };
+        object = next;
+    }
+    object.insert(last, value);
+}
+
+/// Removes nulls from objects: `{{ a ~ b }}` would write them as "none".
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect(),
+        ),
+        Value::Array(values) => Value::Array(values.into_iter().map(without_nulls).collect()),
+        scalar => scalar,
+    }
+}
+
+fn is_unknown_word(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnknownFilter
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownMethod
+    )
+}
+
+/// The error without the template's internal name.
+fn sentence(error: &Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned)
+}
