@@ -1,5 +1,6 @@
 //! Asset Management for Jira: its records and, in `client`, the assumed REST contract.
 
+pub mod client;
 pub mod types;
 
 pub use types::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};

@@ -1,0 +1,391 @@
+//! The REST client of Asset Management for Jira.
+//!
+//! # What this rests on
+//!
+//! **AMFJ publishes no documentation of a REST interface.** Everything here is this project's own
+//! assumption, chosen to ask as little of the server as possible; nothing outside this module and
+//! [`types`](super::types) knows it, and addresses, header and paths are adjustable
+//! ([`Contract`]). Assumed is:
+//!
+//! - JSON in and out below one base address, `Authorization: Bearer <token>`, opaque ids.
+//! - Lists come as `{"results": […], "next_cursor": …}`, at most 100 a page, until the cursor is
+//!   null. A write may show in lists only some time later.
+//! - `POST` creates, `PATCH` merges (a null clears a field), and there are two actions, `check-out`
+//!   and `check-in`, which answer 409 when the asset is checked out already, or not at all.
+//! - Errors are `{"error": {"code", "message", "field"?}}`, but anything may come from a proxy.
+//! - **Nothing protects against repeats**: no idempotency key, no unique name or email. A `POST`
+//!   whose answer was lost may have happened.
+//!
+//! So no method repeats a call. Each says through [`CallError`] whether the call may have happened,
+//! and the caller decides. Walking a list is the exception, since reading twice does no harm.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::types::{Asset, AssetType, Field, Named, UserRecord};
+use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, SetupError};
+use crate::ids::{AssetId, RecordId};
+use crate::retry::{Policy, Stopped, retry};
+
+mod requests;
+
+pub use requests::{AssetPatch, NewAsset, NewUser, UserPatch};
+use requests::{CheckIn, CheckOut};
+
+/// The most records that a page may have.
+const PAGE: u32 = 100;
+/// The pause after a 429 that does not say how long.
+const UNSTATED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where things are and how the token is shown, should AMFJ turn out to differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// Header that carries the token.
+    pub header: String,
+    /// Word before the token in that header; may be blank.
+    pub scheme: String,
+    /// Path of the assets, below the base address, without slashes at the ends.
+    pub assets: String,
+    /// Path of the user records.
+    pub users: String,
+    /// Path of the custom fields of users.
+    pub user_fields: String,
+    /// Path of the asset types.
+    pub asset_types: String,
+    /// Path of the locations.
+    pub locations: String,
+    /// Last segment of the path that checks an asset out.
+    pub check_out: String,
+    /// Last segment of the path that checks an asset in.
+    pub check_in: String,
+}
+
+impl Default for Contract {
+    fn default() -> Self {
+        Self {
+            header: "Authorization".to_owned(),
+            scheme: "Bearer".to_owned(),
+            assets: "assets".to_owned(),
+            users: "users".to_owned(),
+            user_fields: "user-fields".to_owned(),
+            asset_types: "asset-types".to_owned(),
+            locations: "locations".to_owned(),
+            check_out: "check-out".to_owned(),
+            check_in: "check-in".to_owned(),
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Page<T> {
+    /// The records, in the server's order.
+    pub results: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    #[serde(default, rename = "next_cursor")]
+    pub next: Option<String>,
+}
+
+/// What became of a check-out or check-in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assigned {
+    /// Done; this is the asset now.
+    Done(Box<Asset>),
+    /// 409: at a check-out somebody has it, at a check-in nobody has it. Read the asset to see who.
+    Conflict {
+        /// What AMFJ said.
+        reason: String,
+    },
+}
+
+/// A client for one AMFJ site. Clones share connections and limiter.
+#[derive(Clone, Debug)]
+pub struct AmfjClient {
+    api: Api,
+    contract: Contract,
+    limiter: Limiter,
+}
+
+impl AmfjClient {
+    /// A client for the site at `base` (with `/v1` and the like), under the contract as assumed. One
+    /// call may take `timeout`; the limiter spaces the calls and carries out the pauses AMFJ asks for.
+    pub fn new(
+        base: Url,
+        token: SecretString,
+        timeout: Duration,
+        limiter: Limiter,
+    ) -> Result<Self, SetupError> {
+        Self::with_contract(base, token, timeout, limiter, Contract::default())
+    }
+
+    /// The same under another contract.
+    pub fn with_contract(
+        base: Url,
+        token: SecretString,
+        timeout: Duration,
+        limiter: Limiter,
+        contract: Contract,
+    ) -> Result<Self, SetupError> {
+        let credentials = Credentials::header(contract.header.clone(), contract.scheme.clone(), token);
+        Ok(Self { api: Api::new("AMFJ", base, &credentials, timeout)?, contract, limiter })
+    }
+
+    /// The limiter, to change its rate when writers come and go.
+    #[must_use]
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    /// One page of the assets; `None` is the first.
+    pub async fn assets_page(&self, cursor: Option<&str>) -> Result<Page<Asset>, CallError> {
+        self.page("list assets", &self.contract.assets, None, cursor).await
+    }
+
+    /// One page of the user records; `None` is the first.
+    pub async fn users_page(&self, cursor: Option<&str>) -> Result<Page<UserRecord>, CallError> {
+        self.page("list users", &self.contract.users, None, cursor).await
+    }
+
+    /// All assets, page by page, each page tried again as the policy says. Returns their number.
+    pub async fn all_assets(
+        &self,
+        policy: &Policy,
+        cancel: &CancellationToken,
+        sink: &mut (dyn FnMut(Vec<Asset>) + Send),
+    ) -> Result<u64, Stopped<CallError>> {
+        let page = async |cursor: Option<&str>| self.assets_page(cursor).await;
+        self.walk("list assets", policy, cancel, page, sink).await
+    }
+
+    /// All user records, page by page, each page tried again as the policy says. Returns their number.
+    pub async fn all_users(
+        &self,
+        policy: &Policy,
+        cancel: &CancellationToken,
+        sink: &mut (dyn FnMut(Vec<UserRecord>) + Send),
+    ) -> Result<u64, Stopped<CallError>> {
+        let page = async |cursor: Option<&str>| self.users_page(cursor).await;
+        self.walk("list users", policy, cancel, page, sink).await
+    }
+
+    /// The assets of exactly this name.
+    pub async fn find_assets_by_name(&self, name: &str) -> Result<Vec<Asset>, CallError> {
+        self.find("find assets by name", &self.contract.assets, ("name", name)).await
+    }
+
+    /// One asset; `None` if there is none of this id (404).
+    pub async fn asset(&self, id: &AssetId) -> Result<Option<Asset>, CallError> {
+        let call = Call::get("read asset", path(&[&self.contract.assets], &[id.as_str()]));
+        match self.send(call).await?.json() {
+            Ok(asset) => Ok(Some(asset)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
+    pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
+        let call = Call::new("create asset", Method::POST, path(&[&self.contract.assets], &[]));
+        self.send(call.json(asset)).await?.json()
+    }
+
+    /// Changes what the patch names.
+    pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
+        let path = path(&[&self.contract.assets], &[id.as_str()]);
+        self.send(Call::new("update asset", Method::PATCH, path).json(patch)).await?.json()
+    }
+
+    /// Checks an asset out to a user record.
+    pub async fn check_out(
+        &self,
+        id: &AssetId,
+        user: &RecordId,
+        note: Option<&str>,
+    ) -> Result<Assigned, CallError> {
+        let path = path(&[&self.contract.assets], &[id.as_str(), &self.contract.check_out]);
+        let call = Call::new("check out", Method::POST, path);
+        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?)
+    }
+
+    /// Checks an asset in from whoever has it.
+    pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
+        let path = path(&[&self.contract.assets], &[id.as_str(), &self.contract.check_in]);
+        let call = Call::new("check in", Method::POST, path);
+        assigned(self.send(call.json(&CheckIn { note })).await?)
+    }
+
+    /// The user records of exactly this email.
+    pub async fn find_users_by_email(&self, email: &str) -> Result<Vec<UserRecord>, CallError> {
+        self.find("find users by email", &self.contract.users, ("email", email)).await
+    }
+
+    /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
+    pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
+        let call = Call::new("create user", Method::POST, path(&[&self.contract.users], &[]));
+        self.send(call.json(user)).await?.json()
+    }
+
+    /// Changes what the patch names. 403 means a Jira user
+    /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
+    pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
+        let path = path(&[&self.contract.users], &[id.as_str()]);
+        self.send(Call::new("update user", Method::PATCH, path).json(patch)).await?.json()
+    }
+
+    /// The custom fields of user records.
+    pub async fn user_fields(&self) -> Result<Vec<Field>, CallError> {
+        self.whole("list user fields", &self.contract.user_fields).await
+    }
+
+    /// The asset types with their custom fields.
+    pub async fn asset_types(&self) -> Result<Vec<AssetType>, CallError> {
+        self.whole("list asset types", &self.contract.asset_types).await
+    }
+
+    /// The locations.
+    pub async fn locations(&self) -> Result<Vec<Named>, CallError> {
+        self.whole("list locations", &self.contract.locations).await
+    }
+
+    async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        self.limiter.acquire().await;
+        let answer = self.api.execute(call).await?;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            self.limiter.pause_for(answer.retry_after().unwrap_or(UNSTATED_PAUSE));
+        }
+        Ok(answer)
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        list: &str,
+        filter: Option<(&'static str, &str)>,
+        cursor: Option<&str>,
+    ) -> Result<Page<T>, CallError> {
+        let mut call = Call::get(operation, path(&[list], &[]));
+        call = match filter {
+            Some((name, value)) => call.query(name, value),
+            None => call.query("limit", PAGE),
+        };
+        if let Some(cursor) = cursor {
+            call = call.query("cursor", cursor);
+        }
+        let mut page: Page<T> = self.send(call).await?.json()?;
+        page.next = page.next.filter(|cursor| !cursor.is_empty());
+        Ok(page)
+    }
+
+    async fn walk<T>(
+        &self,
+        operation: &'static str,
+        policy: &Policy,
+        cancel: &CancellationToken,
+        page: impl AsyncFn(Option<&str>) -> Result<Page<T>, CallError>,
+        sink: &mut (dyn FnMut(Vec<T>) + Send),
+    ) -> Result<u64, Stopped<CallError>> {
+        let mut cursors = Cursors::new(operation);
+        let mut count = 0;
+        loop {
+            let read = retry(policy, cancel, || page(cursors.current()));
+            // A read may be dropped half-way.
+            let page = cancel.run_until_cancelled(read).await.unwrap_or(Err(Stopped::Cancelled))?;
+            count += page.results.len() as u64;
+            sink(page.results);
+            if !cursors.advance(page.next).map_err(Stopped::Failed)? {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn find<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        list: &str,
+        filter: (&'static str, &str),
+    ) -> Result<Vec<T>, CallError> {
+        let mut cursors = Cursors::new(operation);
+        let mut found = Vec::new();
+        loop {
+            let page = self.page(operation, list, Some(filter), cursors.current()).await?;
+            found.extend(page.results);
+            if !cursors.advance(page.next)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A list that is assumed to come in one piece; further pages are read should there be any.
+    async fn whole<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        list: &str,
+    ) -> Result<Vec<T>, CallError> {
+        let mut cursors = Cursors::new(operation);
+        let mut all = Vec::new();
+        loop {
+            let mut call = Call::get(operation, path(&[list], &[]));
+            if let Some(cursor) = cursors.current() {
+                call = call.query("cursor", cursor);
+            }
+            let page: Page<T> = self.send(call).await?.json()?;
+            all.extend(page.results);
+            if !cursors.advance(page.next.filter(|cursor| !cursor.is_empty()))? {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// The cursors of one walk; none may come twice, or the walk would never end.
+struct Cursors {
+    operation: &'static str,
+    seen: HashSet<String>,
+    current: Option<String>,
+}
+
+impl Cursors {
+    fn new(operation: &'static str) -> Self {
+        Self { operation, seen: HashSet::new(), current: None }
+    }
+
+    fn current(&self) -> Option<&str> {
+        self.current.as_deref()
+    }
+
+    /// Whether there is another page.
+    fn advance(&mut self, next: Option<String>) -> Result<bool, CallError> {
+        let Some(next) = next else { return Ok(false) };
+        if !self.seen.insert(next.clone()) {
+            return Err(CallError::NotJson {
+                call: format!("AMFJ, {}", self.operation),
+                status: 200,
+                reason: "a cursor that was given before, so that the list would never end".to_owned(),
+                html: false,
+                body: String::new(),
+            });
+        }
+        self.current = Some(next);
+        Ok(true)
+    }
+}
+
+fn assigned(answer: Answer) -> Result<Assigned, CallError> {
+    match answer.json() {
+        Ok(asset) => Ok(Assigned::Done(asset)),
+        Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Segments of configured paths, which may have slashes, and of ids, which may not be taken apart.
+fn path(configured: &[&str], ids: &[&str]) -> Vec<String> {
+    let configured = configured.iter().flat_map(|path| path.split('/')).filter(|s| !s.is_empty());
+    configured.chain(ids.iter().copied()).map(ToOwned::to_owned).collect()
+}

@@ -1,0 +1,338 @@
+//! Sending one call to one service.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::error::CallError;
+use super::retry_after::parse_retry_after;
+
+/// The longest answer that is read. Lists of three hundred devices are well below one MiB.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// Making a connection takes milliseconds or does not work at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client that cannot be built: no call could ever be made with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{api}: {reason}")]
+pub struct SetupError {
+    api: &'static str,
+    reason: String,
+}
+
+/// How a call proves who sends it.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    header: String,
+    scheme: String,
+    token: SecretString,
+}
+
+impl Credentials {
+    /// `Authorization: Bearer <token>`.
+    #[must_use]
+    pub fn bearer(token: SecretString) -> Self {
+        Self::header("Authorization", "Bearer", token)
+    }
+
+    /// Any header; `scheme` stands before the token and may be blank.
+    #[must_use]
+    pub fn header(header: impl Into<String>, scheme: impl Into<String>, token: SecretString) -> Self {
+        Self { header: header.into(), scheme: scheme.into(), token }
+    }
+
+    fn as_headers(&self) -> Result<HeaderMap, String> {
+        let name: HeaderName =
+            self.header.parse().map_err(|_| format!("“{}” is no HTTP header", self.header))?;
+        let text = format!("{} {}", self.scheme, self.token.expose_secret());
+        let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
+            "the token has characters that no HTTP header can carry; copy it again".to_owned()
+        })?;
+        value.set_sensitive(true);
+        Ok(HeaderMap::from_iter([(name, value)]))
+    }
+}
+
+/// One request, written down before it is sent.
+#[derive(Clone, Debug)]
+pub struct Call {
+    operation: &'static str,
+    method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Result<Vec<u8>, String>>,
+}
+
+impl Call {
+    /// A call named `operation` (in errors and metrics) of the path below the base address. Each
+    /// segment is escaped.
+    pub fn new<S: Into<String>>(
+        operation: &'static str,
+        method: Method,
+        path: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let path = path.into_iter().map(Into::into).collect();
+        Self { operation, method, path, query: Vec::new(), body: None }
+    }
+
+    /// A read.
+    pub fn get<S: Into<String>>(operation: &'static str, path: impl IntoIterator<Item = S>) -> Self {
+        Self::new(operation, Method::GET, path)
+    }
+
+    /// Adds a query parameter.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Sends this value as JSON.
+    #[must_use]
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(value).map_err(|error| error.to_string()));
+        self
+    }
+}
+
+/// One service: its address, its credentials and its connections. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: &'static str,
+    label: String,
+    base: Url,
+    host: String,
+    token: SecretString,
+    client: reqwest::Client,
+}
+
+impl Api {
+    /// A client for the service `name` at `base`; one call may take `timeout`, all in all.
+    pub fn new(
+        name: &'static str,
+        base: Url,
+        credentials: &Credentials,
+        timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        let failed = |reason: String| SetupError { api: name, reason };
+        if base.cannot_be_a_base() {
+            return Err(failed(format!("“{base}” is no web address")));
+        }
+        let client = build(&base, credentials.as_headers().map_err(failed)?, timeout)
+            .map_err(|error| failed(format!("the HTTP client cannot be set up: {}", chain(&error))))?;
+        let host = match (base.host_str(), base.port_or_known_default()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            _ => base.to_string(),
+        };
+        let label = name.to_lowercase();
+        Ok(Self(Arc::new(Inner { name, label, base, host, token: credentials.token.clone(), client })))
+    }
+
+    /// Host and port of the service.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// Sends a call, once, and counts it. Every status is an answer; see [`Answer::success`].
+    pub async fn execute(&self, call: Call) -> Result<Answer, CallError> {
+        let operation = call.operation;
+        let request = self.build(call)?;
+        let started = Instant::now();
+        let result = self.exchange(operation, request).await;
+        let status = match &result {
+            Ok(answer) => answer.status.as_str().to_owned(),
+            Err(CallError::NotSent { .. }) => "no_connection".to_owned(),
+            Err(_) => "no_answer".to_owned(),
+        };
+        let took = started.elapsed();
+        tracing::debug!(api = self.0.label, operation, status, took_ms = took.as_secs_f64() * 1e3, "called");
+        metrics::histogram!("amfj_sync_api_request_duration_seconds", "api" => self.0.label.clone(), "operation" => operation)
+            .record(took.as_secs_f64());
+        metrics::counter!("amfj_sync_api_requests_total", "api" => self.0.label.clone(), "operation" => operation, "status" => status)
+            .increment(1);
+        result
+    }
+
+    fn build(&self, call: Call) -> Result<reqwest::Request, CallError> {
+        let invalid = |reason: String| CallError::Invalid { call: self.name_of(call.operation), reason };
+        // The url crate drops such segments, and the call would go somewhere else.
+        if let Some(bad) = call.path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
+            return Err(invalid(format!("“{bad}” cannot stand in an address")));
+        }
+        let mut url = self.0.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| invalid(format!("“{}” is no web address", self.0.base)))?
+            .pop_if_empty()
+            .extend(&call.path);
+        let mut request = self.0.client.request(call.method, url);
+        if !call.query.is_empty() {
+            request = request.query(&call.query);
+        }
+        request = request.header(reqwest::header::ACCEPT, "application/json");
+        if let Some(body) = call.body {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(
+                body.map_err(|reason| CallError::Invalid { call: self.name_of(call.operation), reason })?,
+            );
+        }
+        request.build().map_err(|error| CallError::Invalid {
+            call: self.name_of(call.operation),
+            reason: chain(&error.without_url()),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        request: reqwest::Request,
+    ) -> Result<Answer, CallError> {
+        let broken = |error: reqwest::Error| {
+            let call = self.name_of(operation);
+            let host = self.0.host.clone();
+            let not_sent = error.is_connect() || error.is_builder();
+            let reason = if error.is_timeout() { "time-out".to_owned() } else { chain(&error.without_url()) };
+            if not_sent {
+                CallError::NotSent { call, host, reason }
+            } else {
+                CallError::Unknown { call, host, reason }
+            }
+        };
+        let mut response = self.0.client.execute(request).await.map_err(broken)?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_ANSWER => {
+                    return Err(CallError::NotJson {
+                        call: self.name_of(operation),
+                        status: status.as_u16(),
+                        reason: format!("more than {} MiB", LONGEST_ANSWER / 1024 / 1024),
+                        html: false,
+                        body: String::new(),
+                    });
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // A refusal is a refusal, even if its explanation was cut off.
+                Err(_) if !status.is_success() => break,
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        Ok(Answer { call: self.name_of(operation), status, headers, body, token: self.0.token.clone() })
+    }
+
+    fn name_of(&self, operation: &str) -> String {
+        format!("{}, {operation}", self.0.name)
+    }
+}
+
+/// What a service answered.
+pub struct Answer {
+    call: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    token: SecretString,
+}
+
+impl Answer {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The pause asked for by `Retry-After`, at most an hour.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        parse_retry_after(self.header(RETRY_AFTER.as_str())?, SystemTime::now())
+    }
+
+    /// Turns every status but 2xx into an error.
+    pub fn success(self) -> Result<Self, CallError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(CallError::Status {
+            status: self.status.as_u16(),
+            retry_after: self.retry_after(),
+            body: body::quote(&self.body, &self.token),
+            field: body::blamed_field(&self.body),
+            call: self.call,
+        })
+    }
+
+    /// The JSON of a successful answer.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        let answer = self.success()?;
+        let reason = if body::is_html(&answer.body) {
+            "an HTML page instead of JSON".to_owned()
+        } else if answer.body.trim_ascii().is_empty() {
+            "an empty body instead of JSON".to_owned()
+        } else {
+            match serde_json::from_slice(&answer.body) {
+                Ok(value) => return Ok(value),
+                Err(error) => format!("JSON that cannot be understood ({error})"),
+            }
+        };
+        Err(CallError::NotJson {
+            status: answer.status.as_u16(),
+            html: body::is_html(&answer.body),
+            body: body::quote(&answer.body, &answer.token),
+            reason: body::quote(reason.as_bytes(), &answer.token),
+            call: answer.call,
+        })
+    }
+}
+
+fn build(base: &Url, headers: HeaderMap, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    // An error only says that a provider is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("amfj-sync/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        // A redirect would carry the token to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        // Whether a write may be repeated is for the caller to know.
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .read_timeout(timeout)
+        .timeout(timeout);
+    if base.scheme() == "http" {
+        // Loopback only (the configuration sees to that): no proxy, and no need for the system's
+        // certificates, which a bare machine may not have.
+        builder = builder.no_proxy().tls_certs_only(std::iter::empty());
+    }
+    builder.build()
+}
+
+/// An error with its causes, since reqwest's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,26 @@
+//! HTTP as both services are called: one way to send, one way to fail, one way to wait.
+//!
+//! - [`Api`] sends one [`Call`] and counts it. It never repeats a call and never follows a redirect:
+//!   whether a call may be repeated is known only to whoever made it.
+//! - [`CallError`] says what is known about the call: surely not sent, perhaps carried out, or
+//!   answered with a refusal. For a write that difference decides everything.
+//! - [`limit::Limiter`] spaces calls and pauses them when a service asks for it.
+//!
+//! No token is ever part of an error or a log line (P27): it is a sensitive header, and bodies are
+//! scrubbed before they are quoted.
+
+mod body;
+mod client;
+mod error;
+pub mod limit;
+mod retry_after;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{Answer, Api, Call, Credentials, SetupError};
+pub use error::CallError;
+pub use limit::Limiter;
+pub use reqwest::{Method, StatusCode};
+pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
+pub use secrecy::SecretString;
