@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use minijinja::value::ValueKind;
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
 use serde_json::{Map, Value};
 
@@ -96,7 +96,7 @@ impl Template {
         if all_blank {
             return Evaluated::Blank;
         }
-        match ENVIRONMENT.render_str(&self.text, minijinja::Value::from_serialize(&values)) {
+        match ENVIRONMENT.render_str(&self.text, Serde(values)) {
             Ok(text) if text.trim().is_empty() => Evaluated::Blank,
             Ok(text) => Evaluated::Value(Value::String(text.trim().to_owned())),
             Err(error) => Evaluated::Failed(format!("the template fails: {}", sentence(&error))),
