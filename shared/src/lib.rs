@@ -6,5 +6,7 @@ pub mod config;
 pub mod http;
 pub mod ids;
 pub mod mapping;
+pub mod messages;
 pub mod names;
 pub mod retry;
+pub mod state;

@@ -1,0 +1,179 @@
+//! What the reconciler found out about a device or person: the state an operator sees (P24).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Change, Rule, Sequence};
+use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+
+/// The state of a device; exactly one at any time (P24).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// AMFJ is as it should be.
+    InSync,
+    /// A change is on its way, or waits for another.
+    Pending,
+    /// A change is known, but the mode or `apply_only` keeps it from being made (P25).
+    PlanOnly,
+    /// No asset, and none may be created (P7).
+    Unmatched,
+    /// More than one possibility (P6).
+    Ambiguous,
+    /// A value could not be written (P15).
+    FieldProblem,
+    /// The user is missing, ambiguous, or may not be checked out to.
+    UserProblem,
+    /// A change failed for good.
+    Failed,
+    /// No longer in Kandji (P22).
+    Gone,
+    /// Its run is held (P23).
+    Held,
+    /// Not in the integration's scope (P19).
+    OutOfScope,
+}
+
+impl State {
+    /// All states, in the order in which reports list them.
+    pub const ALL: [Self; 11] = [
+        Self::InSync,
+        Self::Pending,
+        Self::PlanOnly,
+        Self::Unmatched,
+        Self::Ambiguous,
+        Self::FieldProblem,
+        Self::UserProblem,
+        Self::Failed,
+        Self::Gone,
+        Self::Held,
+        Self::OutOfScope,
+    ];
+
+    /// The word for people and for metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Pending => "pending",
+            Self::PlanOnly => "plan only",
+            Self::Unmatched => "unmatched",
+            Self::Ambiguous => "ambiguous",
+            Self::FieldProblem => "field problem",
+            Self::UserProblem => "user problem",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Held => "held",
+            Self::OutOfScope => "out of scope",
+        }
+    }
+}
+
+/// An asset, record or device that was considered and not chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What speaks for or against it.
+    pub note: String,
+}
+
+/// A change as it was decided, whether or not it was published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Decided {
+    /// Id of the change's event.
+    pub id: Uuid,
+    /// Its place in the key's order.
+    pub sequence: Sequence,
+    /// When it was published; none in plan mode.
+    #[schemars(with = "Option<String>")]
+    pub published: Option<Timestamp>,
+    /// What is to be done.
+    pub change: Change,
+}
+
+/// Everything that was found out about one key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// The device or person.
+    pub key: Key,
+    /// Sequence of the snapshot that it answers.
+    pub snapshot: Sequence,
+    /// The state an operator sees.
+    pub state: State,
+    /// Why, in one plain sentence that also says what to do.
+    pub reason: String,
+    /// The asset that the device is or will be linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<AssetId>,
+    /// The record that the person, or the device's user, is or will be linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordId>,
+    /// The rule that makes a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// What was considered and refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// Values that are left out, by AMFJ field, and why (P15).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub field_problems: BTreeMap<String, String>,
+    /// What an operator should know although nothing is wrong (P10: emails that differ).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The person whose record the device waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<UserKey>,
+    /// What is to be done, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Decided>,
+}
+
+/// What a person decided, and who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PersonDecision {
+    /// Login name and host of who typed it.
+    pub by: String,
+    /// What was decided.
+    pub order: Order,
+}
+
+/// The decisions a person can make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// This device is this asset.
+    Link {
+        /// The device.
+        device: DeviceId,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// This device is no asset; no rule links it again.
+    Unlink {
+        /// The device.
+        device: DeviceId,
+    },
+    /// These Kandji users are this record.
+    LinkUser {
+        /// The Kandji users.
+        ids: Vec<KandjiUserId>,
+        /// The record.
+        record: RecordId,
+    },
+    /// These Kandji users are no record; no rule links them again.
+    UnlinkUser {
+        /// The Kandji users.
+        ids: Vec<KandjiUserId>,
+    },
+    /// Let the held run go on.
+    Release,
+    /// The next run is a first sync again (P5).
+    Rematch,
+}

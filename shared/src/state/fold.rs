@@ -1,0 +1,136 @@
+//! What each fact does to the view.
+//!
+//! **The age rule.** A listed record is true as of its run's *started* fact, an outcome as of its own
+//! place in the stream; the view keeps the later. A list may lag behind a write by AMFJ's list delay,
+//! so an outcome from shortly before the run's start is kept as well.
+
+mod amfj;
+mod inventory;
+mod outcome;
+mod person;
+mod rows;
+mod runs;
+
+use super::batch::Batch;
+use super::rows::Meta;
+use super::store::StoreError;
+use super::view::{View, table};
+use crate::messages::{Catalogue, Event, Fact, Payload};
+
+/// Whether a fact had an effect. A worker acts on its own fact only if it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took effect, or is staged.
+    Accepted,
+    /// It came too late or contradicts an earlier fact; the view is unchanged.
+    Rejected(String),
+}
+
+impl Verdict {
+    fn unless(refused: Option<&str>) -> Self {
+        refused.map_or(Self::Accepted, |why| Self::Rejected(why.to_owned()))
+    }
+}
+
+/// One fact being applied: where it stands, and what it may read and write.
+struct Folding<'a, 'b> {
+    batch: &'a mut Batch<'b>,
+    meta: &'a mut Meta,
+    catalogue: &'a mut Catalogue,
+    offset: u64,
+    event: &'a Event,
+}
+
+impl View {
+    /// Applies facts with their offsets, in one step: all of them are in the store afterwards, with the
+    /// last offset, or none. Facts at offsets that the view already has are passed over.
+    ///
+    /// Fails when the store does; the view must be rebuilt then.
+    pub fn apply(&mut self, facts: &[(u64, Event)]) -> Result<Vec<Verdict>, StoreError> {
+        let mut meta = self.meta.clone();
+        let mut batch = Batch::new(self.store.as_mut());
+        let mut verdicts = Vec::with_capacity(facts.len());
+        for (offset, event) in facts {
+            if meta.offset.is_some_and(|seen| *offset <= seen) {
+                verdicts.push(Verdict::Rejected("seen before".into()));
+                continue;
+            }
+            let mut folding = Folding {
+                batch: &mut batch,
+                meta: &mut meta,
+                catalogue: &mut self.catalogue,
+                offset: *offset,
+                event,
+            };
+            verdicts.push(folding.fold()?);
+            meta.offset = Some(*offset);
+            meta.last_fact = Some(event.id);
+        }
+        batch.put(table::META, "", &meta);
+        batch.commit()?;
+        self.meta = meta;
+        Ok(verdicts)
+    }
+
+    /// Empties the view, to read the stream from its beginning.
+    pub fn reset(&mut self) -> Result<(), StoreError> {
+        self.store.clear()?;
+        self.meta = Meta { serial_field: self.meta.serial_field.take(), ..Meta::default() };
+        self.catalogue = Catalogue::default();
+        Ok(())
+    }
+}
+
+impl Folding<'_, '_> {
+    fn fold(&mut self) -> Result<Verdict, StoreError> {
+        let event = self.event;
+        let Payload::Fact(fact) = &event.payload else {
+            return Ok(Verdict::Rejected("not a fact".into()));
+        };
+        if let Some(number) = fact.staged_for() {
+            return self.stage(number);
+        }
+        match fact {
+            Fact::StreamOpened { stream, partitions, .. } => Ok(self.stream_opened(*stream, *partitions)),
+            Fact::RunRequested { .. } => {
+                self.meta.requested = Some(self.offset);
+                Ok(Verdict::Accepted)
+            }
+            Fact::RunStarted(started) => self.run_started(started),
+            Fact::RunFailed { number, reason, configuration } => {
+                Ok(self.run_failed(*number, reason, *configuration))
+            }
+            Fact::InventoryComplete { number, counts } => self.inventory_complete(*number, *counts),
+            Fact::RunPublished { number, took_ms } => Ok(self.run_published(*number, *took_ms)),
+            Fact::DetailsRead { device, details } => self.details_read(device, details),
+            Fact::KandjiRequests { minute, count, .. } => self.kandji_requests(*minute, *count),
+            Fact::PartitionDecided { number, partition, complete, .. } => {
+                Ok(self.partition_decided(*number, *partition, *complete))
+            }
+            Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
+            Fact::Decided(decision) => {
+                self.batch.put(table::DECISION, &decision.key.to_string(), decision);
+                Ok(Verdict::Accepted)
+            }
+            Fact::Intended(intent) => self.intended(intent),
+            Fact::Ended(outcome) => self.ended(outcome),
+            Fact::PersonDecided { decision, .. } => self.person_decided(decision),
+            Fact::CheckpointEnded { .. } => {
+                self.meta.last_checkpoint = Some((event.time, self.offset));
+                Ok(Verdict::Accepted)
+            }
+            // A copy of what this view has already, and markers that say nothing.
+            _ => Ok(Verdict::Accepted),
+        }
+    }
+
+    fn stream_opened(&mut self, stream: uuid::Uuid, partitions: u16) -> Verdict {
+        // Several workers may open a new stream at once: the first record decides.
+        if self.meta.stream.is_some() {
+            return Verdict::Rejected("the stream is open already".into());
+        }
+        self.meta.stream = Some(stream);
+        self.meta.partitions = partitions;
+        Verdict::Accepted
+    }
+}

@@ -1,0 +1,21 @@
+//! As of when what AMFJ said is true.
+
+use jiff::SignedDuration;
+
+use super::super::rows::{Age, RunRow};
+
+/// The age of a record as the run listed it.
+pub(super) fn listed(run: &RunRow) -> Age {
+    Age { offset: run.offset, written: None }
+}
+
+impl Age {
+    /// Whether a record of this age is kept against the list of a run.
+    pub(super) fn outlives_list_of(&self, run: &RunRow) -> bool {
+        if self.offset > run.offset {
+            return true;
+        }
+        let delay = SignedDuration::from_millis(i64::try_from(run.started.list_delay_ms).unwrap_or(i64::MAX));
+        self.written.is_some_and(|written| run.started.at.duration_since(written) < delay)
+    }
+}

@@ -1,0 +1,134 @@
+//! The inventory of a run: staged fact by fact, in force all at once.
+
+use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
+use super::super::store::StoreError;
+use super::super::view::table;
+use super::{Folding, Verdict};
+use crate::ids::DeviceId;
+use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, Payload};
+
+/// Rows that are handed to the store at once while a large inventory takes effect.
+const PROMOTE_CHUNK: usize = 4_096;
+
+impl Folding<'_, '_> {
+    pub(super) fn stage(&mut self, number: u64) -> Result<Verdict, StoreError> {
+        if self.meta.latest.as_ref().is_none_or(|run| run.started.number != number) {
+            return Ok(Verdict::Rejected("a newer run has started".into()));
+        }
+        let Payload::Fact(fact) = &self.event.payload else {
+            return Ok(Verdict::Rejected("not a fact".into()));
+        };
+        self.batch.put(table::STAGED, &format!("{number:016}/{:016}", self.offset), fact);
+        Ok(Verdict::Accepted)
+    }
+
+    /// Everything staged for the run takes effect. Large inventories reach the store in several steps,
+    /// all before the offset of the marker does: after a crash in between, the marker is read again.
+    pub(super) fn inventory_complete(
+        &mut self,
+        number: u64,
+        counts: InventoryCounts,
+    ) -> Result<Verdict, StoreError> {
+        let Some(mut run) = self.meta.latest.clone().filter(|run| run.started.number == number) else {
+            return Ok(Verdict::Rejected("a newer run has started".into()));
+        };
+        let staged = format!("{}/{number:016}/", table::STAGED);
+        for offset in self.batch.keys(staged.as_bytes())? {
+            let id = format!("{number:016}/{offset}");
+            if let Some(fact) = self.batch.row::<Fact>(table::STAGED, &id)? {
+                self.promote(&run, fact)?;
+            }
+            self.batch.delete(table::STAGED, &id);
+            if self.batch.len() > PROMOTE_CHUNK {
+                self.batch.commit()?;
+            }
+        }
+        run.counts = Some(counts);
+        self.meta.latest = Some(run.clone());
+        self.meta.in_force = Some(run);
+        Ok(Verdict::Accepted)
+    }
+
+    fn promote(&mut self, run: &RunRow, fact: Fact) -> Result<(), StoreError> {
+        match fact {
+            Fact::CatalogueListed { catalogue, .. } => {
+                self.batch.put(table::CATALOGUE, "", &catalogue);
+                *self.catalogue = catalogue;
+                Ok(())
+            }
+            Fact::AssetListed { asset, .. } => self.asset_listed(run, asset),
+            Fact::AssetAbsent { asset, .. } => self.asset_absent(run, &asset),
+            Fact::RecordListed { record, .. } => self.record_listed(run, record),
+            Fact::RecordAbsent { record, .. } => self.record_absent(run, &record),
+            Fact::DeviceListed { device, .. } => self.device_listed(device),
+            Fact::DeviceMissing { device, absence, .. } => self.device_missing(run, &device, absence),
+            Fact::UserListed { user, .. } => self.put_user(&UserRow { entry: user, missing: false }),
+            Fact::UserMissing { user, .. } => match self.user(&user)? {
+                Some(row) => self.put_user(&UserRow { missing: true, ..row }),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn asset_listed(&mut self, run: &RunRow, asset: crate::amfj::Asset) -> Result<(), StoreError> {
+        if self.asset(&asset.id)?.is_some_and(|row| row.age.outlives_list_of(run)) {
+            return Ok(());
+        }
+        self.put_asset(&AssetRow { asset, age: super::amfj::listed(run) })
+    }
+
+    fn asset_absent(&mut self, run: &RunRow, id: &crate::ids::AssetId) -> Result<(), StoreError> {
+        if self.asset(id)?.is_some_and(|row| row.age.outlives_list_of(run)) {
+            return Ok(());
+        }
+        self.delete_asset(id)
+    }
+
+    fn record_listed(&mut self, run: &RunRow, record: crate::amfj::UserRecord) -> Result<(), StoreError> {
+        let old = self.record(&record.id)?;
+        if old.as_ref().is_some_and(|row| row.age.outlives_list_of(run)) {
+            return Ok(());
+        }
+        let ours = old.is_some_and(|row| row.ours);
+        self.put_record(&RecordRow { record, age: super::amfj::listed(run), ours, absent_since: None })
+    }
+
+    fn record_absent(&mut self, run: &RunRow, id: &crate::ids::RecordId) -> Result<(), StoreError> {
+        let Some(mut row) = self.record(id)?.filter(|row| !row.age.outlives_list_of(run)) else {
+            return Ok(());
+        };
+        match row.absent_since {
+            // The second complete list without it (P11).
+            Some(since) if since < run.started.number => self.delete_record(id),
+            _ => {
+                row.absent_since = Some(run.started.number);
+                self.put_record(&row)
+            }
+        }
+    }
+
+    fn device_listed(&mut self, mut entry: DeviceEntry) -> Result<(), StoreError> {
+        let old = self.device(&entry.device_id)?;
+        // Details are read seldom; a list that says nothing about them leaves them as they are known.
+        entry.details = entry.details.or_else(|| old.and_then(|row| row.entry.details));
+        self.put_device(&DeviceRow { entry, missing: None })
+    }
+
+    fn device_missing(&mut self, run: &RunRow, id: &DeviceId, absence: Absence) -> Result<(), StoreError> {
+        let Some(mut row) = self.device(id)? else { return Ok(()) };
+        let runs = row.missing.map_or(0, |missing| missing.runs);
+        row.missing = Some(Missing { runs: runs.saturating_add(1), latest: run.started.number, absence });
+        self.put_device(&row)
+    }
+
+    /// Details that were read after the inventory took effect.
+    pub(super) fn details_read(&mut self, id: &DeviceId, details: &Details) -> Result<Verdict, StoreError> {
+        let Some(mut row) = self.device(id)? else {
+            return Ok(Verdict::Rejected("the device is unknown".into()));
+        };
+        row.entry.details = Some(details.clone());
+        self.put_device(&row)?;
+        Ok(Verdict::Accepted)
+    }
+}

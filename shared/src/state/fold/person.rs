@@ -1,0 +1,80 @@
+//! Decisions of a person: they stand above every rule.
+
+use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
+use super::super::store::StoreError;
+use super::super::view::table;
+use super::{Folding, Verdict};
+use crate::ids::{AssetId, DeviceId, Key};
+use crate::messages::{Order, PersonDecision, Rule};
+
+impl Folding<'_, '_> {
+    pub(super) fn person_decided(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
+        match &decision.order {
+            Order::Link { device, asset } => self.link_by_person(device, asset),
+            Order::Unlink { device } => {
+                self.delete_link(device)?;
+                self.forget(device)?;
+                self.forbid(&format!("device/{device}"), decision);
+                Ok(Verdict::Accepted)
+            }
+            Order::LinkUser { ids, record } => {
+                if self.record(record)?.is_none() {
+                    return Ok(Verdict::Rejected(format!("AMFJ has no user record {record}")));
+                }
+                let row = UserLinkRow { record: record.clone(), rule: Rule::Person, since: self.event.time };
+                for id in ids {
+                    self.put_user_link(id, &row)?;
+                    self.batch.delete(table::PERSON, &format!("kandji-user/{id}"));
+                }
+                Ok(Verdict::Accepted)
+            }
+            Order::UnlinkUser { ids } => {
+                for id in ids {
+                    self.delete_user_link(id)?;
+                    self.forbid(&format!("kandji-user/{id}"), decision);
+                }
+                Ok(Verdict::Accepted)
+            }
+            Order::Release => {
+                for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
+                    run.held = None;
+                }
+                Ok(Verdict::Accepted)
+            }
+            Order::Rematch => {
+                self.meta.first_sync_over = false;
+                Ok(Verdict::Accepted)
+            }
+        }
+    }
+
+    fn link_by_person(&mut self, device: &DeviceId, asset: &AssetId) -> Result<Verdict, StoreError> {
+        if self.asset(asset)?.is_none() {
+            return Ok(Verdict::Rejected(format!("AMFJ has no asset {asset}")));
+        }
+        let others = self.devices_linked_to(asset)?;
+        if let Some(other) = others.iter().find(|other| *other != device.as_str()) {
+            return Ok(Verdict::Rejected(format!(
+                "asset {asset} is linked to device {other}; unlink that first"
+            )));
+        }
+        if self.link(device)?.is_none_or(|row| row.asset != *asset) {
+            self.forget(device)?;
+        }
+        let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time };
+        self.put_link(device, &row)?;
+        self.batch.delete(table::PERSON, &format!("device/{device}"));
+        Ok(Verdict::Accepted)
+    }
+
+    /// What was learnt with the old asset says nothing about the new one.
+    fn forget(&mut self, device: &DeviceId) -> Result<(), StoreError> {
+        self.batch.delete(table::MEMORY, &Key::Device(device.clone()).to_string());
+        Ok(())
+    }
+
+    fn forbid(&mut self, subject: &str, decision: &PersonDecision) {
+        let row = PersonRow { decision: decision.clone(), at: self.event.time };
+        self.batch.put(table::PERSON, subject, &row);
+    }
+}

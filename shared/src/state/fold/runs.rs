@@ -1,0 +1,101 @@
+//! Runs: who leads, what failed, when the first sync is over.
+
+use std::collections::BTreeMap;
+
+use super::super::rows::RunRow;
+use super::super::store::StoreError;
+use super::super::view::table;
+use super::{Folding, Verdict};
+use crate::messages::RunStarted;
+
+/// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
+const LEDGER_MINUTES: u64 = 120;
+
+impl Folding<'_, '_> {
+    /// The first announcement of a number wins, and numbers only grow.
+    pub(super) fn run_started(&mut self, started: &RunStarted) -> Result<Verdict, StoreError> {
+        if self.meta.latest.as_ref().is_some_and(|latest| latest.started.number >= started.number) {
+            return Ok(Verdict::Rejected("another run has started".into()));
+        }
+        self.meta.latest = Some(RunRow {
+            started: started.clone(),
+            offset: self.offset,
+            counts: None,
+            published_ms: None,
+            decided: BTreeMap::new(),
+            failed: None,
+            configuration: false,
+            held: None,
+        });
+        self.meta.requested = None;
+        if !started.auto_checkout {
+            self.meta.forgotten_until = self.offset;
+        }
+        // What an abandoned run staged never takes effect (P2).
+        for id in self.batch.keys(format!("{}/", table::STAGED).as_bytes())? {
+            self.batch.delete(table::STAGED, &id);
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    fn change_run(&mut self, number: u64, mut change: impl FnMut(&mut RunRow)) -> Verdict {
+        let mut known = false;
+        for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
+            if run.started.number == number {
+                change(run);
+                known = true;
+            }
+        }
+        Verdict::unless((!known).then_some("a newer run has taken its place"))
+    }
+
+    pub(super) fn run_failed(&mut self, number: u64, reason: &str, configuration: bool) -> Verdict {
+        self.change_run(number, |run| {
+            run.failed = Some(reason.to_owned());
+            run.configuration = configuration;
+        })
+    }
+
+    pub(super) fn run_published(&mut self, number: u64, took_ms: u64) -> Verdict {
+        let event_source = self.meta.latest.as_ref().map(|run| run.started.at);
+        let verdict = self.change_run(number, |run| run.published_ms = Some(took_ms));
+        if verdict == Verdict::Accepted {
+            self.meta.last_success = event_source;
+        }
+        verdict
+    }
+
+    pub(super) fn run_held(&mut self, number: u64, reason: &str) -> Verdict {
+        self.change_run(number, |run| run.held = Some(reason.to_owned()))
+    }
+
+    /// The first sync is over once every partition has decided a complete run that applies (P5).
+    pub(super) fn partition_decided(&mut self, number: u64, partition: u16, complete: bool) -> Verdict {
+        let verdict = self.change_run(number, |run| {
+            run.decided.insert(partition, complete);
+        });
+        let partitions = usize::from(self.meta.partitions);
+        if self.meta.in_force.as_ref().is_some_and(|run| {
+            run.started.number == number
+                && run.started.applies_to_all
+                && run.held.is_none()
+                && run.decided.len() == partitions
+                && run.decided.values().all(|complete| *complete)
+        }) {
+            self.meta.first_sync_over = true;
+        }
+        verdict
+    }
+
+    pub(super) fn kandji_requests(&mut self, minute: u64, count: u32) -> Result<Verdict, StoreError> {
+        let id = format!("{minute:012}");
+        let before: u32 = self.batch.row(table::KANDJI, &id)?.unwrap_or(0);
+        self.batch.put(table::KANDJI, &id, &before.saturating_add(count));
+        for id in self.batch.keys(format!("{}/", table::KANDJI).as_bytes())? {
+            if id.parse::<u64>().is_ok_and(|kept| kept + LEDGER_MINUTES < minute) {
+                self.batch.delete(table::KANDJI, &id);
+            }
+        }
+        Ok(Verdict::Accepted)
+    }
+}

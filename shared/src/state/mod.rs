@@ -1,0 +1,11 @@
+//! The state of an integration: facts on its stream are the truth, a view in sled is what they say.
+
+mod batch;
+mod fold;
+pub mod rows;
+mod store;
+mod view;
+
+pub use fold::Verdict;
+pub use store::{DataDir, MemoryStore, SledStore, Store, StoreError};
+pub use view::View;

@@ -1,0 +1,251 @@
+//! The rows of a view: what is known about each asset, record, device, person and run.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::amfj::{Asset, UserRecord};
+use crate::ids::{AssetId, DeviceId, RecordId};
+use crate::messages::{
+    Absence, Action, DeviceEntry, Intent, InventoryCounts, PersonDecision, Refusal, Rule, RunStarted,
+    Sequence, UserEntry,
+};
+
+/// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Age {
+    /// Offset of the run's *started* fact for a listed record, of the outcome for a written one.
+    pub offset: u64,
+    /// When it was written, for a record that an outcome carried.
+    pub written: Option<Timestamp>,
+}
+
+/// An asset of AMFJ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssetRow {
+    /// The asset.
+    pub asset: Asset,
+    /// As of when.
+    pub age: Age,
+}
+
+/// A user record of AMFJ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordRow {
+    /// The record.
+    pub record: UserRecord,
+    /// As of when.
+    pub age: Age,
+    /// Whether this product created it (P11).
+    pub ours: bool,
+    /// The first complete run that did not list it.
+    pub absent_since: Option<u64>,
+}
+
+/// In how many complete runs in a row a device was missing, and what its details said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Complete runs in a row.
+    pub runs: u32,
+    /// The latest of these runs.
+    pub latest: u64,
+    /// What its details said in the latest.
+    pub absence: Absence,
+}
+
+/// A device of Kandji.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// As listed last.
+    pub entry: DeviceEntry,
+    /// Set while complete runs do not list it.
+    pub missing: Option<Missing>,
+}
+
+impl DeviceRow {
+    /// Whether the inventory in force lists it.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.missing.is_none()
+    }
+}
+
+/// A person as the devices name them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// As named last.
+    pub entry: UserEntry,
+    /// Whether no device of the inventory in force names them.
+    pub missing: bool,
+}
+
+/// The link of a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// The asset.
+    pub asset: AssetId,
+    /// Why.
+    pub rule: Rule,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The link of a Kandji user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UserLinkRow {
+    /// The record.
+    pub record: RecordId,
+    /// Why.
+    pub rule: Rule,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How AMFJ stored a value that it was sent, where that differs (a trimmed text): not a difference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// What was sent.
+    pub sent: Value,
+    /// What AMFJ holds for it.
+    pub stored: Value,
+}
+
+/// An action that failed for good, so that the same one is not tried again (P15).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedAction {
+    /// What was tried.
+    pub action: Action,
+    /// Why it failed.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The primary user that the last successful assignment settled (P21).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledRow {
+    /// The record; none for *no user*.
+    pub primary: Option<RecordId>,
+    /// Offset of the outcome that settled it.
+    pub offset: u64,
+}
+
+/// What outcomes taught about one key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Values that AMFJ refused, by field.
+    pub refused: BTreeMap<String, Refusal>,
+    /// Values that AMFJ stores in another form, by field.
+    pub stored: BTreeMap<String, Stored>,
+    /// Actions that failed for good, by `Action::kind`.
+    pub failed: BTreeMap<String, FailedAction>,
+    /// The primary user that is settled.
+    pub settled: Option<SettledRow>,
+    /// Whether it had a link that broke (P8, P11).
+    pub lost_link: bool,
+}
+
+/// How far the changes of a key have been answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The latest sequence with an outcome.
+    pub sequence: Sequence,
+    /// Ids of the changes answered at that sequence.
+    pub changes: Vec<Uuid>,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+impl Answered {
+    /// Whether the change of this sequence and id needs no answer any more.
+    #[must_use]
+    pub fn covers(&self, sequence: Sequence, change: Uuid) -> bool {
+        sequence < self.sequence || (sequence == self.sequence && self.changes.contains(&change))
+    }
+}
+
+/// A claim that has not been answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IntentRow {
+    /// The claim.
+    pub intent: Intent,
+    /// Its place in the stream.
+    pub offset: u64,
+}
+
+/// A person's decision that stands against a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonRow {
+    /// What was decided.
+    pub decision: PersonDecision,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A run, as far as the stream tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// As announced.
+    pub started: RunStarted,
+    /// Offset of the announcement.
+    pub offset: u64,
+    /// How many of what, once the inventory took effect.
+    pub counts: Option<InventoryCounts>,
+    /// Milliseconds until everything was published.
+    pub published_ms: Option<u64>,
+    /// Partition to whether it decided everything.
+    pub decided: BTreeMap<u16, bool>,
+    /// Why it failed.
+    pub failed: Option<String>,
+    /// Whether the configuration was at fault.
+    pub configuration: bool,
+    /// Why it is held.
+    pub held: Option<String>,
+}
+
+/// What is known of the integration as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Identity of the stream.
+    pub stream: Option<Uuid>,
+    /// Partitions of its queues.
+    pub partitions: u16,
+    /// The AMFJ field that the serial index was made for.
+    pub serial_field: Option<String>,
+    /// Everything up to and including this offset is in the view.
+    pub offset: Option<u64>,
+    /// Id of the fact at that offset.
+    pub last_fact: Option<Uuid>,
+    /// The newest run that was announced.
+    pub latest: Option<RunRow>,
+    /// The run whose inventory is in force.
+    pub in_force: Option<RunRow>,
+    /// Whether a complete run in apply mode has been decided for every device (P5).
+    pub first_sync_over: bool,
+    /// Settled users older than this offset are forgotten: auto-checkout was off (P20).
+    pub forgotten_until: u64,
+    /// Offset of the newest request for a run.
+    pub requested: Option<u64>,
+    /// When the last run that was published completely was started.
+    pub last_success: Option<Timestamp>,
+    /// The last complete checkpoint: when it was begun, and its offset.
+    pub last_checkpoint: Option<(Timestamp, u64)>,
+}
+
+impl Meta {
+    /// The number of the run whose inventory is in force.
+    #[must_use]
+    pub fn number_in_force(&self) -> Option<u64> {
+        self.in_force.as_ref().map(|run| run.started.number)
+    }
+}
+
+/// Whose link was asked for by a person and cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The device that has the asset.
+    pub device: DeviceId,
+}

@@ -1,0 +1,212 @@
+//! Where a view keeps its rows: sled on disk, or a map in memory for commands and tests.
+//!
+//! The only module that touches sled. Nothing here is the only copy of anything: the stream is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Why the local store failed. The view is rebuilt from the stream after that.
+#[derive(Debug, thiserror::Error)]
+#[error("the local state cannot be read or written: {0}")]
+pub struct StoreError(String);
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// One write: a key with its new value, or none to delete it.
+pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// An ordered map of bytes that takes several writes in one step.
+pub trait Store: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Calls `visit` for every row whose key has the prefix, in order, until it says `false`.
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError>;
+
+    /// Writes all rows or none.
+    fn apply(&mut self, writes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), StoreError>;
+
+    /// Deletes everything.
+    fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// Waits until what was written is on the disk. Blocks.
+    fn flush(&self) -> Result<(), StoreError>;
+}
+
+/// Rows in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Store for MemoryStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        for (key, value) in self.0.range(prefix.to_vec()..) {
+            if !key.starts_with(prefix) || !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        for (key, value) in writes {
+            match value {
+                Some(value) => self.0.insert(key, value),
+                None => self.0.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.0.clear();
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Rows on disk.
+#[derive(Debug)]
+pub struct SledStore {
+    tree: sled::Tree,
+}
+
+impl SledStore {
+    /// Opens one tree of an open database.
+    pub fn open(db: &sled::Db, tree: &str) -> Result<Self, StoreError> {
+        Ok(Self { tree: db.open_tree(tree)? })
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tree.get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        for row in self.tree.scan_prefix(prefix) {
+            let (key, value) = row?;
+            if !visit(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        Ok(self.tree.apply_batch(batch)?)
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        Ok(self.tree.clear()?)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        // Plain `flush` on a blocking thread: `flush_async` of sled 0.34 deadlocks from 16 callers on.
+        Ok(self.tree.flush().map(drop)?)
+    }
+}
+
+/// A worker's data directory: locked for one process, moved aside when it is broken.
+#[derive(Debug)]
+pub struct DataDir {
+    db: sled::Db,
+    path: std::path::PathBuf,
+}
+
+/// How many directories beside the configured one are tried before giving up.
+const MOST_WORKERS_A_DIRECTORY: u32 = 64;
+
+/// Bytes of pages that sled keeps in memory.
+const CACHE: u64 = 16 << 20;
+
+impl DataDir {
+    /// Opens `path`, or `path.2`, `path.3`, … where it is in use by another worker. A directory that
+    /// cannot be read is moved aside (`….broken-<time>`) and started anew: its content is rebuilt from
+    /// the stream. Blocks.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        for number in 1..=MOST_WORKERS_A_DIRECTORY {
+            let candidate = numbered(path, number);
+            match open_db(&candidate) {
+                Ok(db) => return Ok(Self { db, path: candidate }),
+                Err(error) if in_use(&error) => {}
+                Err(sled::Error::Io(error)) if !is_corruption(&error) => {
+                    return Err(StoreError(format!("{}: {error}", candidate.display())));
+                }
+                Err(error) => return Self::open_anew(&candidate, &error),
+            }
+        }
+        Err(StoreError(format!("{} and {MOST_WORKERS_A_DIRECTORY} beside it are in use", path.display())))
+    }
+
+    fn open_anew(path: &Path, broken: &sled::Error) -> Result<Self, StoreError> {
+        let stamp = jiff::Timestamp::now().as_second();
+        let aside = path.with_file_name(format!(
+            "{}.broken-{stamp}",
+            path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
+        ));
+        tracing::warn!(
+            directory = %path.display(), moved_to = %aside.display(), error = %broken,
+            "the local state is broken; it is moved aside and rebuilt from the broker"
+        );
+        std::fs::rename(path, &aside).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
+        Ok(Self { db: open_db(path)?, path: path.to_owned() })
+    }
+
+    /// The directory that was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The rows of one integration.
+    pub fn store(&self, integration: &str) -> Result<SledStore, StoreError> {
+        SledStore::open(&self.db, &format!("view/{integration}"))
+    }
+
+    /// A tree for work in progress that may be lost at any time.
+    pub fn scratch(&self, name: &str) -> Result<SledStore, StoreError> {
+        SledStore::open(&self.db, &format!("scratch/{name}"))
+    }
+}
+
+fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+fn open_db(path: &Path) -> Result<sled::Db, sled::Error> {
+    sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(1_000)).open()
+}
+
+/// sled answers a lock held by another process with an `Io` error that has only a text.
+fn in_use(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.kind() == std::io::ErrorKind::WouldBlock
+        || io.to_string().contains("could not acquire lock"))
+}
+
+fn is_corruption(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}

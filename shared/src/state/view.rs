@@ -1,0 +1,359 @@
+//! What is known of one integration, as the facts of its stream say, and every way to look it up.
+
+use serde::de::DeserializeOwned;
+
+use super::rows::{
+    Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, PersonRow, RecordRow, UserLinkRow,
+    UserRow,
+};
+use super::store::{Store, StoreError};
+use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use crate::messages::{Catalogue, Decision};
+use crate::names::{NameKey, email_key, serial_key};
+
+/// Names of the tables; a row's key is `table/…`.
+pub(super) mod table {
+    pub(in crate::state) const META: &str = "meta";
+    pub(in crate::state) const CATALOGUE: &str = "catalogue";
+    pub(in crate::state) const ASSET: &str = "asset";
+    pub(in crate::state) const RECORD: &str = "record";
+    pub(in crate::state) const DEVICE: &str = "device";
+    pub(in crate::state) const USER: &str = "user";
+    pub(in crate::state) const LINK: &str = "link";
+    pub(in crate::state) const USER_LINK: &str = "user-link";
+    pub(in crate::state) const MEMORY: &str = "memory";
+    pub(in crate::state) const ANSWERED: &str = "answered";
+    pub(in crate::state) const DECISION: &str = "decision";
+    pub(in crate::state) const INTENT: &str = "intent";
+    pub(in crate::state) const PERSON: &str = "person";
+    pub(in crate::state) const KANDJI: &str = "kandji-requests";
+    pub(in crate::state) const STAGED: &str = "staged";
+    /// Indexes: derived from the tables above, never in a checkpoint.
+    pub(in crate::state) const INDEX: &str = "ix";
+}
+
+/// Names of the indexes; a row's key is `ix/index/value NUL id`.
+pub(super) mod index {
+    pub(in crate::state) const ASSET_NAME: &str = "asset-name";
+    pub(in crate::state) const ASSET_SERIAL: &str = "asset-serial";
+    pub(in crate::state) const ASSET_LINK: &str = "asset-link";
+    pub(in crate::state) const RECORD_NAME: &str = "record-name";
+    pub(in crate::state) const RECORD_EMAIL: &str = "record-email";
+    pub(in crate::state) const RECORD_LINK: &str = "record-link";
+    pub(in crate::state) const DEVICE_NAME: &str = "device-name";
+    pub(in crate::state) const DEVICE_SERIAL: &str = "device-serial";
+    pub(in crate::state) const DEVICE_USER: &str = "device-user";
+    pub(in crate::state) const USER_NAME: &str = "user-name";
+    pub(in crate::state) const USER_ID: &str = "user-id";
+    pub(in crate::state) const CLAIM: &str = "claim";
+}
+
+/// The key of a row.
+pub(super) fn row_key(table: &str, id: &str) -> Vec<u8> {
+    format!("{table}/{id}").into_bytes()
+}
+
+/// The key of an index entry.
+pub(super) fn index_key(index: &str, value: &str, id: &str) -> Vec<u8> {
+    format!("{}/{index}/{value}\0{id}", table::INDEX).into_bytes()
+}
+
+/// What is known of one integration.
+///
+/// Reads are consistent while the view is borrowed: facts are applied through `&mut`.
+pub struct View {
+    pub(super) store: Box<dyn Store>,
+    pub(super) meta: Meta,
+    pub(super) catalogue: Catalogue,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+/// A read that fails is an empty one: the follower notices the broken store at its next write and
+/// rebuilds the view; until then nothing is decided on a row that is not there.
+fn lenient<T: Default>(read: Result<T, StoreError>) -> T {
+    read.unwrap_or_else(|error| {
+        tracing::error!(%error, "a row of the local state cannot be read");
+        T::default()
+    })
+}
+
+impl View {
+    /// Opens the rows of a store. `serial_field` is the AMFJ field that is mapped from
+    /// `serial_number` (P6); where the index was made for another, it is made anew.
+    pub fn open(store: Box<dyn Store>, serial_field: Option<&str>) -> Result<Self, StoreError> {
+        let mut view = Self { store, meta: Meta::default(), catalogue: Catalogue::default() };
+        view.meta = view.row(table::META, "").unwrap_or_default();
+        view.catalogue = view.row(table::CATALOGUE, "").unwrap_or_default();
+        if view.meta.serial_field.as_deref() != serial_field {
+            view.meta.serial_field = serial_field.map(str::to_owned);
+            view.rebuild_indexes()?;
+        }
+        Ok(view)
+    }
+
+    /// A view in memory.
+    #[must_use]
+    pub fn in_memory(serial_field: Option<&str>) -> Self {
+        let meta = Meta { serial_field: serial_field.map(str::to_owned), ..Meta::default() };
+        Self { store: Box::<super::store::MemoryStore>::default(), meta, catalogue: Catalogue::default() }
+    }
+
+    /// The integration as a whole.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Asset types, locations and fields of the AMFJ site.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// An asset that AMFJ has.
+    #[must_use]
+    pub fn asset(&self, id: &AssetId) -> Option<AssetRow> {
+        self.row(table::ASSET, id.as_str())
+    }
+
+    /// All assets of that name (P5).
+    #[must_use]
+    pub fn assets_named(&self, name: &NameKey) -> Vec<AssetId> {
+        self.indexed(index::ASSET_NAME, name.as_str(), |id| AssetId::new(id).ok())
+    }
+
+    /// All assets whose mapped serial field holds this serial (P6). Empty without a mapped serial.
+    #[must_use]
+    pub fn assets_with_serial(&self, serial: &str) -> Vec<AssetId> {
+        let Some(serial) = serial_key(serial) else { return Vec::new() };
+        self.indexed(index::ASSET_SERIAL, &serial, |id| AssetId::new(id).ok())
+    }
+
+    /// A user record that AMFJ has.
+    #[must_use]
+    pub fn record(&self, id: &RecordId) -> Option<RecordRow> {
+        self.row(table::RECORD, id.as_str())
+    }
+
+    /// All user records with this email (P10).
+    #[must_use]
+    pub fn records_with_email(&self, email: &str) -> Vec<RecordId> {
+        let Some(email) = email_key(email) else { return Vec::new() };
+        self.indexed(index::RECORD_EMAIL, &email, |id| RecordId::new(id).ok())
+    }
+
+    /// All user records of that name (P10).
+    #[must_use]
+    pub fn records_named(&self, name: &NameKey) -> Vec<RecordId> {
+        self.indexed(index::RECORD_NAME, name.as_str(), |id| RecordId::new(id).ok())
+    }
+
+    /// A device that Kandji has or had.
+    #[must_use]
+    pub fn device(&self, id: &DeviceId) -> Option<DeviceRow> {
+        self.row(table::DEVICE, id.as_str())
+    }
+
+    /// All devices of that name which the inventory in force lists, in or out of scope.
+    #[must_use]
+    pub fn devices_named(&self, name: &NameKey) -> Vec<DeviceId> {
+        self.indexed(index::DEVICE_NAME, name.as_str(), |id| DeviceId::new(id).ok())
+    }
+
+    /// All devices with this serial, listed or missing.
+    #[must_use]
+    pub fn devices_with_serial(&self, serial: &str) -> Vec<DeviceId> {
+        let Some(serial) = serial_key(serial) else { return Vec::new() };
+        self.indexed(index::DEVICE_SERIAL, &serial, |id| DeviceId::new(id).ok())
+    }
+
+    /// All listed devices in scope whose primary user is this person.
+    #[must_use]
+    pub fn devices_of(&self, user: &UserKey) -> Vec<DeviceId> {
+        self.indexed(index::DEVICE_USER, user.as_str(), |id| DeviceId::new(id).ok())
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn user(&self, key: &UserKey) -> Option<UserRow> {
+        self.row(table::USER, key.as_str())
+    }
+
+    /// All people of that name whom a listed device names.
+    #[must_use]
+    pub fn users_named(&self, name: &NameKey) -> Vec<UserKey> {
+        self.indexed(index::USER_NAME, name.as_str(), |key| UserKey::new(key).ok())
+    }
+
+    /// The person that a Kandji user belongs to, as the inventory in force names them.
+    #[must_use]
+    pub fn user_of(&self, id: &KandjiUserId) -> Option<UserKey> {
+        self.indexed(index::USER_ID, id.as_str(), |key| UserKey::new(key).ok()).into_iter().next()
+    }
+
+    /// The link of a device, whether or not its asset still exists.
+    #[must_use]
+    pub fn link(&self, device: &DeviceId) -> Option<LinkRow> {
+        self.row(table::LINK, device.as_str())
+    }
+
+    /// The device that is linked to an asset.
+    #[must_use]
+    pub fn linked_device(&self, asset: &AssetId) -> Option<DeviceId> {
+        self.indexed(index::ASSET_LINK, asset.as_str(), |id| DeviceId::new(id).ok()).into_iter().next()
+    }
+
+    /// The link of a Kandji user, whether or not its record still exists.
+    #[must_use]
+    pub fn user_link(&self, id: &KandjiUserId) -> Option<UserLinkRow> {
+        self.row(table::USER_LINK, id.as_str())
+    }
+
+    /// The Kandji users that are linked to a record.
+    #[must_use]
+    pub fn linked_users(&self, record: &RecordId) -> Vec<KandjiUserId> {
+        self.indexed(index::RECORD_LINK, record.as_str(), |id| KandjiUserId::new(id).ok())
+    }
+
+    /// What outcomes taught about a key.
+    #[must_use]
+    pub fn memory(&self, key: &Key) -> Memory {
+        let mut memory: Memory = self.row(table::MEMORY, &key.to_string()).unwrap_or_default();
+        memory.settled = memory.settled.filter(|settled| settled.offset > self.meta.forgotten_until);
+        memory
+    }
+
+    /// How far the changes of a key have been answered.
+    #[must_use]
+    pub fn answered(&self, key: &Key) -> Answered {
+        self.row(table::ANSWERED, &key.to_string()).unwrap_or_default()
+    }
+
+    /// What was found out about a key last.
+    #[must_use]
+    pub fn decision(&self, key: &Key) -> Option<Decision> {
+        self.row(table::DECISION, &key.to_string())
+    }
+
+    /// A person's decision about a device or Kandji user (`device/ID`, `kandji-user/ID`).
+    #[must_use]
+    pub fn person(&self, subject: &str) -> Option<PersonRow> {
+        self.row(table::PERSON, subject)
+    }
+
+    /// Whether a person unlinked this device, so that no rule links it again.
+    #[must_use]
+    pub fn is_unlinked_by_person(&self, device: &DeviceId) -> bool {
+        self.person(&format!("device/{device}")).is_some()
+    }
+
+    /// Whether a person unlinked this Kandji user, so that no rule links it again.
+    #[must_use]
+    pub fn is_user_unlinked_by_person(&self, id: &KandjiUserId) -> bool {
+        self.person(&format!("kandji-user/{id}")).is_some()
+    }
+
+    /// The open claims on a device, person, asset or record (`device/ID`, `asset/ID`, …), oldest first.
+    #[must_use]
+    pub fn claims(&self, subject: &str) -> Vec<IntentRow> {
+        let mut claims: Vec<IntentRow> = self
+            .indexed(index::CLAIM, subject, |id| Some(id.to_owned()))
+            .iter()
+            .filter_map(|id| self.row(table::INTENT, id))
+            .collect();
+        claims.sort_by_key(|row| row.offset);
+        claims
+    }
+
+    /// Requests to Kandji by minute since 1970, as far as they are kept (two hours).
+    #[must_use]
+    pub fn kandji_requests(&self) -> Vec<(u64, u32)> {
+        let mut minutes = Vec::new();
+        self.each(table::KANDJI, &mut |id, count: u32| {
+            if let Ok(minute) = id.parse() {
+                minutes.push((minute, count));
+            }
+            true
+        });
+        minutes
+    }
+
+    /// Calls `visit` for every asset until it says `false`.
+    pub fn each_asset(&self, visit: &mut dyn FnMut(AssetRow) -> bool) {
+        self.each(table::ASSET, &mut |_, row| visit(row));
+    }
+
+    /// Calls `visit` for every user record until it says `false`.
+    pub fn each_record(&self, visit: &mut dyn FnMut(RecordRow) -> bool) {
+        self.each(table::RECORD, &mut |_, row| visit(row));
+    }
+
+    /// Calls `visit` for every device, listed or missing, until it says `false`.
+    pub fn each_device(&self, visit: &mut dyn FnMut(DeviceRow) -> bool) {
+        self.each(table::DEVICE, &mut |_, row| visit(row));
+    }
+
+    /// Calls `visit` for every person until it says `false`.
+    pub fn each_user(&self, visit: &mut dyn FnMut(UserRow) -> bool) {
+        self.each(table::USER, &mut |_, row| visit(row));
+    }
+
+    /// Calls `visit` for every device link until it says `false`.
+    pub fn each_link(&self, visit: &mut dyn FnMut(DeviceId, LinkRow) -> bool) {
+        self.each(table::LINK, &mut |id, row| DeviceId::new(id).map_or(true, |id| visit(id, row)));
+    }
+
+    /// Calls `visit` for every link of a Kandji user until it says `false`.
+    pub fn each_user_link(&self, visit: &mut dyn FnMut(KandjiUserId, UserLinkRow) -> bool) {
+        self.each(table::USER_LINK, &mut |id, row| KandjiUserId::new(id).map_or(true, |id| visit(id, row)));
+    }
+
+    /// Calls `visit` for every open claim, with the id of its row, until it says `false`.
+    pub fn each_intent(&self, visit: &mut dyn FnMut(&str, IntentRow) -> bool) {
+        self.each(table::INTENT, &mut |id, row| visit(id, row));
+    }
+
+    /// Calls `visit` for every decision until it says `false`.
+    pub fn each_decision(&self, visit: &mut dyn FnMut(Decision) -> bool) {
+        self.each(table::DECISION, &mut |_, row| visit(row));
+    }
+
+    /// Waits until what was written is on the disk. Blocks.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.store.flush()
+    }
+
+    fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Option<T> {
+        let bytes = lenient(self.store.get(&row_key(table, id)))?;
+        parse_row(table, &bytes)
+    }
+
+    fn indexed<T>(&self, index: &str, value: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let prefix = index_key(index, value, "");
+        let mut found = Vec::new();
+        lenient(self.store.scan(&prefix, &mut |key, _| {
+            found.extend(std::str::from_utf8(&key[prefix.len()..]).ok().and_then(&read));
+            true
+        }));
+        found
+    }
+
+    fn each<T: DeserializeOwned>(&self, table: &str, visit: &mut dyn FnMut(&str, T) -> bool) {
+        let prefix = row_key(table, "");
+        lenient(self.store.scan(&prefix, &mut |key, value| {
+            let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
+            parse_row(table, value).is_none_or(|row| visit(id, row))
+        }));
+    }
+}
+
+pub(super) fn parse_row<T: DeserializeOwned>(table: &str, bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes)
+        .inspect_err(|error| tracing::error!(table, %error, "a row of the local state is malformed"))
+        .ok()
+}
