@@ -1,0 +1,252 @@
+//! The processes of one RabbitMQ node: its keeper, its port mapper and the node itself.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use lapin::{Connection, ConnectionProperties};
+
+use super::SERVER_VARIABLE;
+use crate::harness::ports::free_ports;
+use crate::harness::watchdog::{kill_group, wait_until_gone};
+
+const KEEPER: &str = include_str!("keeper.sh");
+
+/// Not the one in `/usr/sbin`: that one changes to the user `rabbitmq` and its folder.
+const DEBIAN_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// On two busy cores a node takes 6 to 20 seconds.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// The ports of one node.
+#[derive(Debug, Clone)]
+pub(crate) struct Ports {
+    amqp: u16,
+    distribution: u16,
+    epmd: u16,
+}
+
+impl Ports {
+    pub(crate) fn find() -> Result<Self> {
+        match free_ports(3)?.as_slice() {
+            &[amqp, distribution, epmd] => Ok(Self { amqp, distribution, epmd }),
+            other => bail!("asked for three ports and got {}", other.len()),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
+    }
+}
+
+/// What ends a node by itself.
+#[derive(Debug)]
+pub(crate) enum Life {
+    /// The death of this process.
+    Owner,
+    /// That no process holds the lock `users` any more; see `keeper.sh`.
+    Users { gate: PathBuf, users: PathBuf, address: PathBuf, linger: Duration },
+}
+
+impl Life {
+    fn arguments(&self) -> Vec<OsString> {
+        match self {
+            Self::Owner => vec!["owner".into()],
+            Self::Users { gate, users, address, linger } => vec![
+                "users".into(),
+                gate.into(),
+                users.into(),
+                address.into(),
+                linger.as_secs().to_string().into(),
+            ],
+        }
+    }
+}
+
+/// A node's process group. Dropping it kills the group, unless it was [released](Self::release).
+#[derive(Debug)]
+pub(crate) struct Node {
+    keeper: Child,
+    /// The keeper waits for this pipe to end.
+    leash: Option<ChildStdin>,
+    released: bool,
+}
+
+impl Node {
+    /// Starts the processes in `folder`, which may hold the data of an earlier node.
+    pub(crate) fn launch(folder: &Path, ports: &Ports, life: &Life) -> Result<Self> {
+        let server = server()?;
+        write_settings(folder, ports).with_context(|| format!("cannot write to {}", folder.display()))?;
+        let mut command = Command::new("sh");
+        command.args(["-c", KEEPER, "keeper"]).arg(folder).arg(server).arg("epmd").args(life.arguments());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("RABBITMQ_") || text.starts_with("ERL_") || text == "NOTIFY_SOCKET" {
+                command.env_remove(name);
+            }
+        }
+        let stdin = if matches!(life, Life::Owner) { Stdio::piped() } else { Stdio::null() };
+        let mut keeper = command
+            .envs(environment(folder, ports))
+            .current_dir(folder)
+            .stdin(stdin)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("cannot start sh, which keeps the broker")?;
+        let leash = keeper.stdin.take();
+        Ok(Self { keeper, leash, released: false })
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.keeper.try_wait(), Ok(None))
+    }
+
+    /// Waits until an AMQP connection can be opened.
+    pub(crate) async fn wait_until_it_answers(&mut self, folder: &Path, ports: &Ports) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            if answers(&ports.url()).await {
+                return Ok(());
+            }
+            if !self.is_running() {
+                bail!(
+                    "the private RabbitMQ node ended while starting; its log ends with:\n{}",
+                    log_tail(folder)
+                );
+            }
+            if begin.elapsed() > START_LIMIT {
+                bail!(
+                    "the private RabbitMQ node does not answer after {START_LIMIT:?}; its log ends with:\n{}",
+                    log_tail(folder)
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends the node in good order, or kills it after `limit`.
+    pub(crate) async fn stop(mut self, limit: Duration) -> Result<()> {
+        let Some(mut leash) = self.leash.take() else { bail!("a shared node ends with its last user") };
+        // If the keeper is gone there is nobody to write to, and nothing to stop.
+        let _ = leash.write_all(b"stop\n");
+        let begin = Instant::now();
+        while self.is_running() {
+            if begin.elapsed() > limit {
+                bail!("the private RabbitMQ node did not end within {limit:?} and was killed");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Leaves the node to its users: it lives on without this process.
+    pub(crate) fn release(mut self) {
+        self.released = true;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        kill_group(self.keeper.id());
+        // Only the record of a process that was just killed is collected here.
+        let _ = self.keeper.wait();
+        // The others of the group hold the ports until they are gone, and a restart needs them.
+        wait_until_gone(self.keeper.id(), Duration::from_secs(3));
+    }
+}
+
+/// Whether an AMQP connection can be opened at `url` within two seconds.
+pub(crate) async fn answers(url: &str) -> bool {
+    let connecting = Connection::connect(url, ConnectionProperties::default());
+    match tokio::time::timeout(Duration::from_secs(2), connecting).await {
+        Ok(Ok(connection)) => {
+            // It answered; how it says goodbye does not matter.
+            let _ = connection.close(200, "looked".into()).await;
+            true
+        }
+        _ => false,
+    }
+}
+
+pub(crate) fn log_tail(folder: &Path) -> String {
+    let mut tail = String::new();
+    for name in ["epmd.log", "node.log"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(30)..] {
+            tail.push_str(line);
+            tail.push('\n');
+        }
+    }
+    tail
+}
+
+fn server() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(SERVER_VARIABLE) {
+        let path = PathBuf::from(path);
+        if !path.is_file() {
+            bail!("{SERVER_VARIABLE} names {}, which is not a file", path.display());
+        }
+        return Ok(path);
+    }
+    let path = PathBuf::from(DEBIAN_SERVER);
+    if !path.is_file() {
+        bail!(
+            "RabbitMQ is not installed: {DEBIAN_SERVER} is missing. Run ./tests/run, which installs it, or set \
+             {SERVER_VARIABLE} to another rabbitmq-server"
+        );
+    }
+    Ok(path)
+}
+
+fn write_settings(folder: &Path, ports: &Ports) -> std::io::Result<()> {
+    fs::create_dir_all(folder.join("conf.d"))?;
+    fs::write(folder.join("enabled_plugins"), "[].\n")?;
+    fs::write(
+        folder.join("rabbitmq.conf"),
+        // A small write-ahead log keeps the folder small.
+        format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\nlog.console = true\nlog.file = false\nraft.wal_max_size_bytes = 67108864\n",
+            ports.amqp
+        ),
+    )
+}
+
+/// Everything that would make the node look at the machine's own configuration or data.
+fn environment(folder: &Path, ports: &Ports) -> Vec<(&'static str, OsString)> {
+    let inside = |name: &str| folder.join(name).into_os_string();
+    vec![
+        ("HOME", folder.into()),
+        ("ERL_EPMD_PORT", ports.epmd.to_string().into()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+        // The keeper runs the port mapper; see keeper.sh.
+        ("ERL_AFLAGS", "-start_epmd false".into()),
+        // Makes the script become the node instead of staying in between, so signals reach it.
+        ("RUNNING_UNDER_SYSTEMD", "true".into()),
+        ("RABBITMQ_NODENAME", format!("amfj-sync-{}@localhost", ports.amqp).into()),
+        ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
+        ("RABBITMQ_NODE_PORT", ports.amqp.to_string().into()),
+        ("RABBITMQ_DIST_PORT", ports.distribution.to_string().into()),
+        (
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false".into(),
+        ),
+        ("RABBITMQ_MNESIA_BASE", inside("mnesia")),
+        ("RABBITMQ_LOG_BASE", inside("log")),
+        ("RABBITMQ_CONFIG_FILE", inside("rabbitmq.conf")),
+        ("RABBITMQ_CONFIG_FILES", inside("conf.d")),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", inside("advanced.config")),
+        ("RABBITMQ_CONF_ENV_FILE", inside("rabbitmq-env.conf")),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", inside("enabled_plugins")),
+    ]
+}
