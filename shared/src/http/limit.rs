@@ -52,7 +52,7 @@ impl Limiter {
     /// Waits until one more call may be made. Nothing is used up if the future is dropped.
     pub async fn acquire(&self) {
         let _turn = self.0.turn.lock().await;
-        while let Some(until) = self.0.state.lock().pass(&self.0.clock) {
+        while let Some(until) = self.0.wait_until() {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
                 () = self.0.changed.notified() => {}
@@ -93,6 +93,14 @@ impl Limiter {
         let until = self.0.state.lock().paused_until?;
         let left = until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+}
+
+impl Inner {
+    /// Takes a place, or says until when to wait. Its own function, so that the lock is not held while
+    /// waiting.
+    fn wait_until(&self) -> Option<Instant> {
+        self.state.lock().pass(&self.clock)
     }
 }
 

@@ -1,0 +1,147 @@
+//! The calls: a page of the device list, and the details of one device.
+
+use std::time::Duration;
+
+use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SecretString, SetupError};
+use amfj_sync_shared::ids::DeviceId;
+use serde_json::Value;
+use url::Url;
+
+use super::device::{Device, kind};
+use super::error::KandjiError;
+use super::limits::Limits;
+
+/// The most rows that Kandji returns in one page.
+pub const PAGE: u32 = 300;
+/// The longest pause between two looks at the budget, so that a share that opens early is used.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What a call reads, and what it needs for that.
+#[derive(Clone, Copy)]
+struct Purpose {
+    what: &'static str,
+    permission: &'static str,
+}
+
+const LIST: Purpose = Purpose { what: "the device list", permission: "Device list" };
+const DETAILS: Purpose = Purpose { what: "the details of a device", permission: "Device details" };
+
+/// One page of the device list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Rows received, usable or not: by these the next offset advances.
+    pub rows: u64,
+    /// The devices, in Kandji's order.
+    pub devices: Vec<Device>,
+    /// The reason for each row that cannot be used.
+    pub malformed: Vec<String>,
+}
+
+/// A client for one Kandji tenant. Clones share connections and limits.
+#[derive(Clone, Debug)]
+pub struct KandjiClient {
+    api: Api,
+    limits: Limits,
+}
+
+impl KandjiClient {
+    /// A client for the tenant at `base` (without `/api/v1`); one call may take `timeout`.
+    pub fn new(
+        base: &Url,
+        token: SecretString,
+        timeout: Duration,
+        limits: Limits,
+    ) -> Result<Self, SetupError> {
+        let api = Api::new("Kandji", base.clone(), &Credentials::bearer(token), timeout)?;
+        Ok(Self { api, limits })
+    }
+
+    /// The limits that all calls draw on.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// One page of the devices from `offset` on, in the order of their ids, which is the only order
+    /// that stays while devices come and go. Empty past the end. Waits while this hour's share is
+    /// used up.
+    pub async fn devices(&self, offset: u64) -> Result<Page, KandjiError> {
+        self.wait_for_budget().await;
+        let call = Call::get("list devices", ["api", "v1", "devices"])
+            .query("limit", PAGE)
+            .query("offset", offset)
+            .query("ordering", "device_id");
+        let body = self.send(call, LIST).await?.json().map_err(|error| self.explain(error, LIST))?;
+        let Value::Array(rows) = body else {
+            return Err(self.unexpected("a list of devices", &body));
+        };
+        let mut page = Page { rows: rows.len() as u64, ..Page::default() };
+        for row in rows {
+            match Device::parse(row) {
+                Ok(device) => page.devices.push(device),
+                Err(malformed) => page.malformed.push(malformed.to_string()),
+            }
+        }
+        Ok(page)
+    }
+
+    /// The details of one device; `None` if Kandji does not know it (404). A refusal (401, 403) is an
+    /// error of its own and says nothing about the device (P22). Fails at once when this hour's
+    /// share is used up, because details can wait for another run.
+    pub async fn details(&self, device: &DeviceId) -> Result<Option<Value>, KandjiError> {
+        self.limits.take().map_err(|until| KandjiError::BudgetSpent { until })?;
+        let call = Call::get("read device details", ["api", "v1", "devices", device.as_str(), "details"]);
+        let body = match self.send(call, DETAILS).await?.json() {
+            Ok(body) => body,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(self.explain(error, DETAILS)),
+        };
+        match body {
+            Value::Object(_) => Ok(Some(body)),
+            other => Err(self.unexpected("the details of a device", &other)),
+        }
+    }
+
+    async fn send(&self, call: Call, purpose: Purpose) -> Result<Answer, KandjiError> {
+        self.limits.space().await;
+        let answer = self.api.execute(call).await.map_err(|error| self.explain(error, purpose))?;
+        self.limits.learn(&answer);
+        Ok(answer)
+    }
+
+    async fn wait_for_budget(&self) {
+        while let Err(until) = self.limits.take() {
+            tracing::warn!(host = self.api.host(), %until, "this hour's share of Kandji requests is used up; waiting");
+            let wait = until.duration_since(jiff::Timestamp::now());
+            let wait = Duration::try_from(wait).unwrap_or_default();
+            tokio::time::sleep(wait.clamp(Duration::from_secs(1), LOOK_AGAIN)).await;
+        }
+    }
+
+    /// Adds the cure to a failed call. Only the status counts: the bodies come in seven shapes.
+    fn explain(&self, cause: CallError, Purpose { what, permission }: Purpose) -> KandjiError {
+        let host = self.api.host().to_owned();
+        match &cause {
+            CallError::NotJson { html: true, .. } => KandjiError::NotTheApi { host, cause },
+            CallError::Status { status, .. } => match status {
+                300..=399 => KandjiError::NotTheApi { host, cause },
+                401 => KandjiError::Unauthorized { what, permission, cause },
+                403 => KandjiError::Forbidden { what, permission, cause },
+                404 => KandjiError::NoSuchTenant { host, cause },
+                _ => KandjiError::Call(cause),
+            },
+            _ => KandjiError::Call(cause),
+        }
+    }
+
+    fn unexpected(&self, expected: &'static str, found: &Value) -> KandjiError {
+        let mut description = kind(found).to_owned();
+        if let Value::Object(members) = found {
+            let names: Vec<_> = members.keys().take(5).map(|name| format!("“{name}”")).collect();
+            if !names.is_empty() {
+                description = format!("{description} with {}", names.join(", "));
+            }
+        }
+        KandjiError::Unexpected { host: self.api.host().to_owned(), expected, found: description }
+    }
+}

@@ -1,0 +1,169 @@
+//! One row of Kandji's device list.
+
+use amfj_sync_shared::ids::{DeviceId, KandjiUserId};
+use serde_json::{Map, Value};
+
+use super::timestamp::parse_timestamp;
+
+#[cfg(test)]
+mod tests;
+
+/// A row of the device list that cannot be used, with the reason in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(String);
+
+/// One device. Texts are trimmed, and blank is the same as absent; the row as it came is kept, since
+/// a mapping may name any of its properties (P16).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// The only thing about a device that never changes.
+    pub device_id: DeviceId,
+    /// Not unique; any Unicode.
+    pub name: Option<String>,
+    /// Not guaranteed unique.
+    pub serial: Option<String>,
+    /// `Mac`, `iPhone`, `iPad`, `AppleTV`, `Windows`, `Android` …
+    pub platform: Option<String>,
+    /// Marketing name.
+    pub model: Option<String>,
+    /// Version of the operating system.
+    pub os_version: Option<String>,
+    /// Blueprint.
+    pub blueprint_id: Option<String>,
+    /// Name of the blueprint.
+    pub blueprint_name: Option<String>,
+    /// Tags; older data has none.
+    pub tags: Vec<String>,
+    /// The last check-in as it came; `None` if the device never checked in.
+    pub last_check_in: Option<String>,
+    /// Whether Kandji lists it as removed (P22).
+    pub is_removed: bool,
+    /// The primary user, if there is one.
+    pub user: Option<KandjiUser>,
+    /// The whole row.
+    pub raw: Map<String, Value>,
+}
+
+/// The primary user of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KandjiUser {
+    /// A UUID, or digits in older data.
+    pub id: Option<KandjiUserId>,
+    /// Email as Kandji writes it, trimmed.
+    pub email: Option<String>,
+    /// Name, trimmed.
+    pub name: Option<String>,
+    /// Whether the user is archived: matched, never created (P11).
+    pub archived: bool,
+}
+
+impl Device {
+    /// Reads a row. Only a row without a device id is refused; every other property may be missing,
+    /// blank, null or of another type.
+    pub fn parse(row: Value) -> Result<Self, Malformed> {
+        let Value::Object(raw) = row else {
+            return Err(Malformed(format!("a row is {} instead of a device", kind(&row))));
+        };
+        let device_id = text(&raw, "device_id").and_then(|id| DeviceId::new(id).ok());
+        let Some(device_id) = device_id else {
+            return Err(Malformed(nameless(&raw)));
+        };
+        Ok(Self {
+            device_id,
+            name: text(&raw, "device_name"),
+            serial: text(&raw, "serial_number"),
+            platform: text(&raw, "platform"),
+            model: text(&raw, "model"),
+            os_version: text(&raw, "os_version"),
+            blueprint_id: text(&raw, "blueprint_id"),
+            blueprint_name: text(&raw, "blueprint_name"),
+            tags: raw
+                .get("tags")
+                .and_then(Value::as_array)
+                .map_or_else(Vec::new, |tags| tags.iter().filter_map(as_text).collect()),
+            last_check_in: text(&raw, "last_check_in"),
+            is_removed: flag(&raw, "is_removed"),
+            user: raw.get("user").and_then(KandjiUser::parse),
+            raw,
+        })
+    }
+
+    /// The last check-in in one form, whichever form Kandji wrote it in: details read at one
+    /// check-in are good until the next. `None` if the device never checked in.
+    #[must_use]
+    pub fn check_in_key(&self) -> Option<String> {
+        let text = self.last_check_in.as_deref()?;
+        Some(parse_timestamp(text).map_or_else(|| text.to_owned(), |time| time.to_string()))
+    }
+}
+
+impl From<Device> for Value {
+    /// The row as it came.
+    fn from(device: Device) -> Self {
+        Self::Object(device.raw)
+    }
+}
+
+impl KandjiUser {
+    /// Reads a `user` property: an object, or `""`, null or nothing for no user. A user that has
+    /// neither id nor email nor name is no user.
+    fn parse(value: &Value) -> Option<Self> {
+        let user = match value {
+            Value::Object(user) => Self {
+                id: text(user, "id").and_then(|id| KandjiUserId::new(id).ok()),
+                email: text(user, "email"),
+                name: text(user, "name"),
+                archived: flag(user, "is_archived") || flag(user, "archived"),
+            },
+            // Never seen; as a user without id it is ignored and reported (P10), not lost.
+            other => Self { id: None, email: None, name: as_text(other), archived: false },
+        };
+        (user.id.is_some() || user.email.is_some() || user.name.is_some()).then_some(user)
+    }
+}
+
+fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
+    members.get(name).and_then(as_text)
+}
+
+/// A text that is not blank, trimmed; integers count as text (user ids of older data).
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(ToOwned::to_owned),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A boolean, which some of Kandji's documents write as text.
+fn flag(members: &Map<String, Value>, name: &str) -> bool {
+    match members.get(name) {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => matches!(text.trim().to_lowercase().as_str(), "true" | "yes"),
+        _ => false,
+    }
+}
+
+fn nameless(row: &Map<String, Value>) -> String {
+    let known: Vec<_> = ["device_name", "serial_number"]
+        .iter()
+        .filter_map(|name| text(row, name).map(|value| format!("{name} “{value}”")))
+        .collect();
+    match known.is_empty() {
+        true => "a device has no device_id, name or serial number".to_owned(),
+        false => format!("the device with {} has no device_id", known.join(" and ")),
+    }
+}
+
+/// What a JSON value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
