@@ -5,10 +5,23 @@
 //! Nothing here connects to anything: whether an asset type or a field exists is asked by the
 //! fetcher, which then names the line through [`Integration::place_of`] (P18).
 
+mod addresses;
+mod integration;
+mod load;
+mod overrides;
+mod problem;
+mod reader;
 pub mod secret;
+mod sections;
+mod settings;
+mod source;
+mod tokens;
+mod tree;
 pub mod types;
 pub mod values;
 
+pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
+pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{BrokerUrl, Secret};
 pub use types::{
     AmfjConfig, AmfjPaths, Assignment, BrokerConfig, Config, CreateDevices, CreateUsers, FirstAssignment,

@@ -144,10 +144,20 @@ pub struct Integration {
 
 impl Integration {
     /// Where the value of a key is written: `sync.default_asset_type`, `asset_types.iPhone`,
-    /// `fields.Serial Number`, or `id` for the integration itself. `None` for a default.
+    /// `fields.Serial Number`, `id`. `None` for a default.
     #[must_use]
     pub fn place_of(&self, key: &str) -> Option<&Place> {
         self.places.get(key)
+    }
+
+    /// The name of the asset type that a device of this platform is created with (P12).
+    #[must_use]
+    pub fn asset_type_for(&self, platform: &str) -> &str {
+        let platform = platform.trim().to_lowercase();
+        self.asset_types
+            .iter()
+            .find(|(known, _)| known.to_lowercase() == platform)
+            .map_or(&self.sync.default_asset_type, |(_, asset_type)| asset_type)
     }
 }
 

@@ -1,0 +1,148 @@
+//! Tokens stand in the environment or in a file of their own, never in the configuration (P27).
+
+use std::path::Path;
+
+use super::problem::At;
+use super::reader::{Found, Reading, Section};
+use super::secret::Secret;
+use super::settings;
+use super::source::looks_like_token;
+use super::tree::{Kind, Node, NodeValue};
+
+/// Reads `token = { env = "NAME" }` or `token = { file = "PATH" }` of a section.
+pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>, example: &str) -> Option<Secret> {
+    let name = format!("{}.token", section.name);
+    let Some(node) = section.take("token") else {
+        let write =
+            format!("token = {{ env = \"{example}\" }} or token = {{ file = \"/run/secrets/token\" }}");
+        return Found::Absent.required(section, "token", &write);
+    };
+    reading.places.insert(section.place_key("token"), node.at.place(reading.source));
+    let table = node.as_kind(Kind::Table);
+    if let (NodeValue::Text(token), At::Variable(_)) = (&table, &node.at) {
+        // AMFJ_SYNC__…__TOKEN=…: the token itself, and it is in the environment.
+        return checked(reading, section, &node.at, "the token", token);
+    }
+    if !matches!(table, NodeValue::Table(_)) {
+        section.complain(
+            reading,
+            &node.at,
+            &format!(
+                "\"token\" must not hold the token itself; put it into an environment variable or a file and \
+                 write token = {{ env = \"{example}\" }} or token = {{ file = \"/run/secrets/token\" }}"
+            ),
+        );
+        return None;
+    }
+    let table = Section::of_node(reading, name, &node);
+    read_table(section, reading, table)
+}
+
+fn read_table(section: &Section, reading: &mut Reading<'_>, mut table: Section) -> Option<Secret> {
+    let (env, file) = (table.take("env"), table.take("file"));
+    let home = table.at.clone();
+    let unknown = table.has_more();
+    table.finish(reading);
+    // An override of one is stronger than the file's other one.
+    match (env, file) {
+        (Some(env), Some(file)) => match (is_override(&env), is_override(&file)) {
+            (true, false) => from_environment(section, reading, &env),
+            (false, true) => from_file(section, reading, &file),
+            _ => {
+                section.complain(reading, &home, "\"token\" has both env and file; remove one of them");
+                None
+            }
+        },
+        (Some(env), None) => from_environment(section, reading, &env),
+        (None, Some(file)) => from_file(section, reading, &file),
+        (None, None) => {
+            if !unknown {
+                section.complain(reading, &home, "\"token\" needs env = \"NAME\" or file = \"PATH\"");
+            }
+            None
+        }
+    }
+}
+
+fn is_override(node: &Node) -> bool {
+    matches!(node.at, At::Variable(_))
+}
+
+fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Option<Secret> {
+    let name = match settings::name(node) {
+        Ok(name) => name,
+        Err(message) => {
+            section.complain(reading, &node.at, &format!("\"token.env\" {message}"));
+            return None;
+        }
+    };
+    let plausible = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !looks_like_token(&name);
+    let Some(token) = reading.variables.get(&name).cloned() else {
+        let message = if plausible {
+            format!("\"token\": the environment variable {name} is not set; set it to the token")
+        } else {
+            "\"token.env\" takes the name of an environment variable, not the token itself".to_owned()
+        };
+        section.complain(reading, &node.at, &message);
+        return None;
+    };
+    checked(reading, section, &node.at, &format!("the environment variable {name}"), &token)
+}
+
+fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Option<Secret> {
+    let path = match settings::name(node) {
+        Ok(path) => path,
+        Err(message) => {
+            section.complain(reading, &node.at, &format!("\"token.file\" {message}"));
+            return None;
+        }
+    };
+    let token = match std::fs::read_to_string(&path) {
+        Ok(token) => token,
+        Err(error) => {
+            let which = if looks_like_token(&path) { "the file" } else { &format!("the file {path}") };
+            section.complain(reading, &node.at, &format!("\"token\": {which} cannot be read: {error}"));
+            return None;
+        }
+    };
+    if is_open_to_others(Path::new(&path)) {
+        reading.warn(
+            &node.at,
+            format!("others than its owner can read the token file {path}; run: chmod 600 {path}"),
+        );
+    }
+    checked(reading, section, &node.at, &format!("the file {path}"), &token)
+}
+
+/// A token that can stand in a header, trimmed.
+fn checked(
+    reading: &mut Reading<'_>,
+    section: &Section,
+    at: &At,
+    source: &str,
+    token: &str,
+) -> Option<Secret> {
+    let token = token.trim();
+    let fault = if token.is_empty() {
+        "is empty; it must hold the token"
+    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "holds something that is no token: it has spaces, line breaks or special letters"
+    } else {
+        return Some(Secret::new(token));
+    };
+    section.complain(reading, at, &format!("\"token\": {source} {fault}"));
+    None
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_path: &Path) -> bool {
+    false
+}
