@@ -159,8 +159,7 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<Asset>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        let page = async |cursor: Option<&str>| self.assets_page(cursor).await;
-        self.walk("list assets", policy, cancel, page, sink).await
+        self.walk("list assets", &self.contract.assets, policy, cancel, sink).await
     }
 
     /// All user records, page by page, each page tried again as the policy says. Returns their number.
@@ -170,8 +169,7 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<UserRecord>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        let page = async |cursor: Option<&str>| self.users_page(cursor).await;
-        self.walk("list users", policy, cancel, page, sink).await
+        self.walk("list users", &self.contract.users, policy, cancel, sink).await
     }
 
     /// The assets of exactly this name.
@@ -282,18 +280,18 @@ impl AmfjClient {
         Ok(page)
     }
 
-    async fn walk<T>(
+    async fn walk<T: DeserializeOwned>(
         &self,
         operation: &'static str,
+        list: &str,
         policy: &Policy,
         cancel: &CancellationToken,
-        page: impl AsyncFn(Option<&str>) -> Result<Page<T>, CallError>,
         sink: &mut (dyn FnMut(Vec<T>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
         let mut cursors = Cursors::new(operation);
         let mut count = 0;
         loop {
-            let read = retry(policy, cancel, || page(cursors.current()));
+            let read = retry(policy, cancel, || self.page(operation, list, None, cursors.current()));
             // A read may be dropped half-way.
             let page = cancel.run_until_cancelled(read).await.unwrap_or(Err(Stopped::Cancelled))?;
             count += page.results.len() as u64;
