@@ -1,3 +1,4 @@
 //! x
 
 pub mod harness;
+pub mod sim;

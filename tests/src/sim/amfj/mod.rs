@@ -1,0 +1,318 @@
+//! An AMFJ site that keeps the assumed REST contract, version 1, to the letter.
+//!
+//! Whatever a client sends beyond the contract (a member, a query parameter, a method, a limit above
+//! 100) is refused with 400 and kept as a violation, so that a test can say that there was none. A
+//! request without `Authorization` is a violation as well, and answered 401.
+
+mod fields;
+mod listing;
+mod mutation;
+mod requests;
+mod routes;
+mod store;
+
+use std::{io, ops::Deref, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    core::{Controls, Core, Service, Verdict},
+    fleet::{Site, SiteAsset, SiteUser},
+    wire::{self, Ask, Reply, Serving},
+};
+
+pub use mutation::Mutation;
+
+use store::Store;
+
+/// How the site behaves.
+#[derive(Debug, Clone)]
+pub struct AmfjOptions {
+    /// Port on loopback; 0 picks a free one.
+    pub port: u16,
+    /// The accepted token.
+    pub token: String,
+    /// Decides what faults with a probability hit.
+    pub seed: u64,
+    /// How late a write shows in lists (reading by id is never late).
+    pub list_lag: Duration,
+    /// How long every request takes, at least.
+    pub latency: Duration,
+}
+
+impl Default for AmfjOptions {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            token: "amfj-51a71c70ce11-token".to_owned(),
+            seed: 1,
+            list_lag: Duration::ZERO,
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+/// A write that was carried out for a client.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Write {
+    /// When.
+    pub time: Timestamp,
+    /// `POST` or `PATCH`.
+    pub method: String,
+    /// With the version prefix.
+    pub path: String,
+    /// What was sent.
+    pub body: Value,
+    /// The record afterwards.
+    pub result: Value,
+}
+
+/// A change of who has an asset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Handover {
+    /// When.
+    pub time: Timestamp,
+    /// Which asset.
+    pub asset_id: String,
+    /// The user record that had it.
+    pub from: Option<String>,
+    /// The user record that has it now.
+    pub to: Option<String>,
+    /// Whether a person did it in AMFJ, and not a client.
+    pub by_hand: bool,
+}
+
+/// A running site; also its [`Controls`].
+#[derive(Debug, Clone)]
+pub struct AmfjSim {
+    site: Arc<SiteService>,
+    controls: Arc<Controls>,
+    _serving: Arc<Serving>,
+}
+
+/// The site as the server sees it.
+#[derive(Debug)]
+pub(crate) struct SiteService {
+    store: Mutex<Store>,
+}
+
+impl AmfjSim {
+    /// Starts to serve a site.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn start(site: &Site, options: AmfjOptions) -> io::Result<Self> {
+        let AmfjOptions { port, token, seed, list_lag, latency } = options;
+        let service = Arc::new(SiteService { store: Mutex::new(Store::new(site, list_lag)) });
+        let (listener, address) = wire::bind(port).await?;
+        let controls = Arc::new(Controls::new(address, routes::BASE, token, seed, latency));
+        let core = Core { service: Arc::clone(&service), controls: Arc::clone(&controls) };
+        Ok(Self { site: service, controls, _serving: Arc::new(wire::serve(listener, Arc::new(core))) })
+    }
+
+    /// All assets, oldest first.
+    #[must_use]
+    pub fn assets(&self) -> Vec<SiteAsset> {
+        self.site.store.lock().assets.live().values().cloned().collect()
+    }
+
+    /// An asset by id.
+    #[must_use]
+    pub fn asset(&self, id: &str) -> Option<SiteAsset> {
+        self.site.store.lock().assets.get(id).cloned()
+    }
+
+    /// All assets of exactly this name, oldest first.
+    #[must_use]
+    pub fn assets_named(&self, name: &str) -> Vec<SiteAsset> {
+        self.site.store.lock().assets.live().values().filter(|asset| asset.name == name).cloned().collect()
+    }
+
+    /// All user records, oldest first.
+    #[must_use]
+    pub fn users(&self) -> Vec<SiteUser> {
+        self.site.store.lock().users.live().values().cloned().collect()
+    }
+
+    /// A user record by id.
+    #[must_use]
+    pub fn user(&self, id: &str) -> Option<SiteUser> {
+        self.site.store.lock().users.get(id).cloned()
+    }
+
+    /// All user records with this email, compared without case and surrounding white space.
+    #[must_use]
+    pub fn users_with_email(&self, email: &str) -> Vec<SiteUser> {
+        let wanted = email.trim().to_lowercase();
+        let has =
+            |user: &&SiteUser| user.email.as_ref().is_some_and(|email| email.trim().to_lowercase() == wanted);
+        self.site.store.lock().users.live().values().filter(has).cloned().collect()
+    }
+
+    /// The site as it is, for instance to start another with.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        self.site.store.lock().site()
+    }
+
+    /// The writes that were carried out for clients, in order.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Write> {
+        self.site.store.lock().writes.clone()
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn write_count(&self) -> usize {
+        self.site.store.lock().writes.len()
+    }
+
+    /// Forgets the writes, for instance before a run that must not write.
+    pub fn clear_writes(&self) {
+        self.site.store.lock().writes.clear();
+    }
+
+    /// Every change of who has an asset, by clients and by hand, in order.
+    #[must_use]
+    pub fn handovers(&self) -> Vec<Handover> {
+        self.site.store.lock().handovers.clone()
+    }
+
+    /// Makes a change by hand; the answer is the record as it is now, or null.
+    ///
+    /// # Errors
+    /// When a record is not there, or AMFJ could not hold the value.
+    pub fn apply(&self, mutation: Mutation) -> anyhow::Result<Value> {
+        self.site.store.lock().apply(mutation).map_err(anyhow::Error::msg)
+    }
+
+    /// Enters an asset of a type by name; returns its id.
+    ///
+    /// # Errors
+    /// When there is no such type.
+    pub fn add_asset(&self, name: &str, asset_type: &str) -> anyhow::Result<String> {
+        self.id_of(Mutation::AddAsset {
+            name: name.to_owned(),
+            asset_type: Some(asset_type.to_owned()),
+            location: None,
+            fields: std::collections::BTreeMap::new(),
+        })
+    }
+
+    /// Deletes an asset (by id or name).
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete_asset(&self, asset: &str) -> anyhow::Result<()> {
+        self.apply(Mutation::DeleteAsset { asset: asset.to_owned() }).map(|_| ())
+    }
+
+    /// Gives an asset another name.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn rename_asset(&self, asset: &str, name: &str) -> anyhow::Result<()> {
+        self.apply(Mutation::RenameAsset { asset: asset.to_owned(), name: name.to_owned() }).map(|_| ())
+    }
+
+    /// Sets a field of an asset; null clears it.
+    ///
+    /// # Errors
+    /// When the asset is not there or its type has no such field.
+    pub fn set_field(&self, asset: &str, field: &str, value: Value) -> anyhow::Result<()> {
+        let (asset, field) = (asset.to_owned(), field.to_owned());
+        self.apply(Mutation::SetField { asset, field, value }).map(|_| ())
+    }
+
+    /// Checks an asset out by hand, from whoever has it.
+    ///
+    /// # Errors
+    /// When the asset or the user (by id, email or name) is not there.
+    pub fn check_out(&self, asset: &str, user: &str) -> anyhow::Result<()> {
+        self.apply(Mutation::CheckOut { asset: asset.to_owned(), user: user.to_owned() }).map(|_| ())
+    }
+
+    /// Checks an asset in by hand.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn check_in(&self, asset: &str) -> anyhow::Result<()> {
+        self.apply(Mutation::CheckIn { asset: asset.to_owned() }).map(|_| ())
+    }
+
+    /// Enters a user record; returns its id.
+    ///
+    /// # Errors
+    /// Never, today.
+    pub fn add_user(&self, name: &str, email: Option<&str>, is_jira: bool) -> anyhow::Result<String> {
+        let (name, email) = (name.to_owned(), email.map(str::to_owned));
+        self.id_of(Mutation::AddUser { name, email, is_jira })
+    }
+
+    /// Deletes a user record (by id, email or name); what the user had is checked in.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete_user(&self, user: &str) -> anyhow::Result<()> {
+        self.apply(Mutation::DeleteUser { user: user.to_owned() }).map(|_| ())
+    }
+
+    /// Changes how late writes show in lists.
+    pub fn set_list_lag(&self, lag: Duration) {
+        self.site.store.lock().set_lag(lag);
+    }
+
+    fn id_of(&self, mutation: Mutation) -> anyhow::Result<String> {
+        let record = self.apply(mutation)?;
+        Ok(record["id"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Deref for AmfjSim {
+    type Target = Controls;
+
+    fn deref(&self) -> &Controls {
+        &self.controls
+    }
+}
+
+impl Service for SiteService {
+    fn carry_out(&self, ask: &Ask) -> Verdict {
+        routes::answer(&mut self.store.lock(), ask)
+    }
+
+    fn error(&self, status: u16, message: &str) -> Reply {
+        requests::Refusal::new(status, "error", message).reply()
+    }
+
+    fn empty_list(&self, _: &Ask) -> Reply {
+        Reply::json(200, &json!({ "results": [], "next_cursor": null }))
+    }
+
+    fn move_rows(&self, _: usize, _: usize) {}
+
+    fn state(&self) -> Value {
+        let store = self.store.lock();
+        let assets: Vec<Value> = store.assets.live().values().map(|asset| store.show_asset(asset)).collect();
+        json!({
+            "assets": assets,
+            "users": store.users.live().values().map(Store::show_user).collect::<Vec<_>>(),
+            "asset_types": store.asset_types,
+            "locations": store.locations,
+            "user_fields": store.user_fields,
+            "handovers": store.handovers,
+        })
+    }
+
+    fn writes(&self) -> Value {
+        json!(self.store.lock().writes)
+    }
+
+    fn mutate(&self, mutation: Value) -> Result<Value, String> {
+        let mutation = serde_json::from_value(mutation).map_err(|error| error.to_string())?;
+        self.store.lock().apply(mutation)
+    }
+}
