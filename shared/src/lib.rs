@@ -2,6 +2,7 @@
 //! AMFJ, the configuration, retry and telemetry. What only one worker needs lives with that worker.
 
 pub mod amfj;
+pub mod broker;
 pub mod config;
 pub mod http;
 pub mod ids;
@@ -10,3 +11,5 @@ pub mod messages;
 pub mod names;
 pub mod retry;
 pub mod state;
+pub mod telemetry;
+pub mod worker;

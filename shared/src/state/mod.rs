@@ -1,11 +1,14 @@
 //! The state of an integration: facts on its stream are the truth, a view in sled is what they say.
 
 mod batch;
+mod checkpoint;
 mod fold;
+mod follower;
 pub mod rows;
 mod store;
 mod view;
 
 pub use fold::Verdict;
+pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, SledStore, Store, StoreError};
 pub use view::View;

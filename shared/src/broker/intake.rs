@@ -1,0 +1,167 @@
+//! Consuming: a channel of its own for each consumer, closed to stop it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::FutureExt;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Consumer};
+
+use super::error::{BrokerError, within};
+use super::supervisor::Session;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A message that was delivered and waits for its acknowledgement.
+#[derive(Debug)]
+pub struct Received {
+    /// The body.
+    pub body: Vec<u8>,
+    /// `message_id`, if it has one.
+    pub id: Option<String>,
+    /// Whether it was delivered before.
+    pub redelivered: bool,
+    /// Its offset, for a stream.
+    pub offset: Option<u64>,
+    /// Headers.
+    pub headers: FieldTable,
+    delivery: Delivery,
+}
+
+impl Received {
+    fn new(mut delivery: Delivery) -> Self {
+        let headers = delivery.properties.headers().clone().unwrap_or_default();
+        let offset = match headers.inner().get("x-stream-offset") {
+            Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).ok(),
+            Some(AMQPValue::LongInt(offset)) => u64::try_from(*offset).ok(),
+            _ => None,
+        };
+        Self {
+            body: std::mem::take(&mut delivery.data),
+            id: delivery.properties.message_id().as_ref().map(ToString::to_string),
+            redelivered: delivery.redelivered,
+            offset,
+            headers,
+            delivery,
+        }
+    }
+
+    /// A text header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        match self.headers.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            AMQPValue::ShortString(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Acknowledges this delivery.
+    pub async fn acknowledge(&self) -> Acknowledged {
+        self.answer(false).await
+    }
+
+    /// Acknowledges this delivery and all before it on the same channel.
+    pub async fn acknowledge_up_to_here(&self) -> Acknowledged {
+        self.answer(true).await
+    }
+
+    async fn answer(&self, multiple: bool) -> Acknowledged {
+        let options = BasicAckOptions { multiple };
+        // `Ok(false)` and errors alike: the channel is dead, the message will come again.
+        match tokio::time::timeout(LIMIT, self.delivery.ack(options)).await {
+            Ok(Ok(true)) => Acknowledged::Yes,
+            _ => Acknowledged::ChannelIsDead,
+        }
+    }
+}
+
+/// Whether the broker will not deliver the message again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Acknowledged {
+    /// It is done with.
+    Yes,
+    /// It will be delivered again, here or elsewhere.
+    ChannelIsDead,
+}
+
+/// A consumer on a channel of its own.
+#[derive(Debug)]
+pub struct Intake {
+    session: Arc<Session>,
+    channel: Channel,
+    consumer: Consumer,
+}
+
+impl Intake {
+    /// Consumes a queue, with that many deliveries before the first acknowledgement.
+    pub async fn open(session: &Arc<Session>, queue: &str, prefetch: u16) -> Result<Self, BrokerError> {
+        Self::open_with(session, queue, prefetch, FieldTable::default()).await
+    }
+
+    /// Consumes a stream from an offset on; none for its first record.
+    pub async fn open_stream(
+        session: &Arc<Session>,
+        stream: &str,
+        prefetch: u16,
+        offset: Option<u64>,
+    ) -> Result<Self, BrokerError> {
+        let mut arguments = FieldTable::default();
+        let offset = match offset.map(i64::try_from) {
+            Some(Ok(offset)) => AMQPValue::LongLongInt(offset),
+            _ => AMQPValue::LongString("first".into()),
+        };
+        arguments.insert("x-stream-offset".into(), offset);
+        Self::open_with(session, stream, prefetch, arguments).await
+    }
+
+    async fn open_with(
+        session: &Arc<Session>,
+        queue: &str,
+        prefetch: u16,
+        arguments: FieldTable,
+    ) -> Result<Self, BrokerError> {
+        let channel = session.consuming_channel(prefetch).await?;
+        let consume = channel.basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            arguments,
+        );
+        let consumer = within("basic.consume", LIMIT, consume).await?;
+        Ok(Self { session: session.clone(), channel, consumer })
+    }
+
+    /// The next delivery; none when the channel or the session is over.
+    pub async fn next(&mut self) -> Option<Received> {
+        tokio::select! {
+            biased;
+            () = self.session.broken().cancelled() => None,
+            delivery = self.consumer.next() => delivery?.ok().map(Received::new),
+        }
+    }
+
+    /// Deliveries that are here already, at most `most`, after waiting for the first. Empty when the
+    /// channel or the session is over.
+    pub async fn next_batch(&mut self, most: usize) -> Vec<Received> {
+        let mut batch: Vec<Received> = self.next().await.into_iter().collect();
+        while !batch.is_empty() && batch.len() < most {
+            match self.consumer.next().now_or_never() {
+                Some(Some(Ok(delivery))) => batch.push(Received::new(delivery)),
+                _ => break,
+            }
+        }
+        batch
+    }
+
+    /// Stops consuming. What was not acknowledged is delivered again, first and in order.
+    pub async fn close(self) {
+        super::topology::close(&self.channel).await;
+        // Dropped after the channel is closed: dropping a live consumer would cancel it.
+        drop(self.consumer);
+    }
+}

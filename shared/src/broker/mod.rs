@@ -1,0 +1,30 @@
+//! RabbitMQ: one supervised pair of connections, publishing with confirms, and partitions that are
+//! owned by one worker at a time.
+//!
+//! What the broker and its client do in ways that surprise, and what this module does about it:
+//!
+//! - A consumer is stopped by closing its channel, never by cancelling it: with single active consumer
+//!   a cancelled one hands the *next* messages to the standby at once, which breaks the order.
+//! - `Ok(false)` of an acknowledgement means that the channel is dead: [`Intake`] ends then.
+//! - With several mandatory publishes in flight a return can be attached to the wrong confirm, so
+//!   returns are matched by message id after the whole window has been answered.
+//! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
+
+mod error;
+mod intake;
+mod names;
+mod ownership;
+mod publisher;
+mod supervisor;
+mod topology;
+
+pub use error::BrokerError;
+pub use intake::{Acknowledged, Intake, Received};
+pub use names::{Names, Stage};
+pub use ownership::{Lease, Ownership, PartitionId, Role};
+pub use publisher::{Outgoing, Publisher};
+pub use supervisor::{Broker, Session};
+pub use topology::Topology;
+
+/// Most messages in flight without a confirm, and most deliveries without an acknowledgement.
+pub const WINDOW: u16 = 256;

@@ -1,0 +1,279 @@
+//! Which worker serves which partitions.
+//!
+//! A partition belongs to whoever holds its exclusive queue on their consuming connection: held means
+//! owned, gone with the connection. A worker takes orphans until it has its fair share (all partitions
+//! divided by live workers, rounded up) and gives up what is above it. The single active consumer of
+//! the work queue is the backstop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lapin::Channel;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use rand::seq::SliceRandom;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{BrokerError, within};
+use super::intake::Intake;
+use super::names::{Names, Stage};
+use super::supervisor::{Broker, Session};
+use crate::ids::IntegrationId;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// How many partitions of other owners are tried in one look; a refused try costs a channel.
+const TRIES_A_LOOK: usize = 16;
+
+/// One partition of one integration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    /// The integration.
+    pub integration: IntegrationId,
+    /// Which of its partitions.
+    pub partition: u16,
+}
+
+/// The workers that share partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// `reconciler` or `writer`.
+    pub name: &'static str,
+    /// Which work queues they serve.
+    pub stage: Stage,
+}
+
+/// Ownership of one partition for as long as it lasts.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Which partition.
+    pub id: PartitionId,
+    /// Its work queue.
+    pub queue: String,
+    /// The connections that it was taken on.
+    pub session: Arc<Session>,
+    /// Cancelled when the partition is to be given up: start nothing new, finish what is started.
+    pub stop: CancellationToken,
+}
+
+impl Lease {
+    /// Starts consuming the partition.
+    pub async fn intake(&self, prefetch: u16) -> Result<Intake, BrokerError> {
+        Intake::open(&self.session, &self.queue, prefetch).await
+    }
+
+    /// Whether nothing may be started any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || self.session.broken().is_cancelled()
+    }
+
+    /// Waits until nothing may be started any more.
+    pub async fn over(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.session.broken().cancelled() => {}
+        }
+    }
+}
+
+/// Serves a partition until its lease is over, and has closed its channel when it returns.
+pub type Serve = Arc<dyn Fn(Lease) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The task that takes and gives up partitions.
+pub struct Ownership {
+    broker: Broker,
+    role: Role,
+    partitions: Vec<PartitionId>,
+    look_every: Duration,
+    serve: Serve,
+    stop: CancellationToken,
+    live: Arc<AtomicUsize>,
+    owned: BTreeMap<PartitionId, Owned>,
+}
+
+impl std::fmt::Debug for Ownership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ownership").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+struct Owned {
+    lease: Lease,
+    serving: JoinHandle<()>,
+    /// Holds the exclusive queue's channel; the queue itself belongs to the connection.
+    channel: Channel,
+}
+
+impl Ownership {
+    /// `serve` is called for every partition that is taken.
+    #[must_use]
+    pub fn new(
+        broker: Broker,
+        role: Role,
+        partitions: Vec<PartitionId>,
+        look_every: Duration,
+        serve: Serve,
+        stop: CancellationToken,
+    ) -> Self {
+        let live = Arc::new(AtomicUsize::new(1));
+        Self { broker, role, partitions, look_every, serve, stop, live, owned: BTreeMap::new() }
+    }
+
+    /// The number of live workers of this role, kept current while [`Ownership::run`] runs.
+    #[must_use]
+    pub fn live_workers(&self) -> Arc<AtomicUsize> {
+        self.live.clone()
+    }
+
+    /// Takes and gives up partitions until the worker stops; then gives up all of them in order.
+    pub async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let Ok(session) = self.broker.session().await else { break };
+            if let Err(error) = self.serve_session(&session).await {
+                session.give_up(&error);
+            }
+            if session.broken().is_cancelled() {
+                self.forget_all().await;
+            }
+        }
+        let all: Vec<PartitionId> = self.owned.keys().cloned().collect();
+        self.give_up(&all).await;
+    }
+
+    /// Everything is gone with the connection; what was started ends by itself.
+    async fn forget_all(&mut self) {
+        for owned in std::mem::take(&mut self.owned).into_values() {
+            drop(owned.serving.await);
+        }
+    }
+
+    async fn serve_session(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
+        let workers = self.broker.names().workers(self.role.name);
+        let presence = Intake::open(session, &workers, 1).await?;
+        while !self.stop.is_cancelled() && !session.broken().is_cancelled() {
+            self.look(session, &workers).await?;
+            tokio::select! {
+                () = tokio::time::sleep(self.look_every) => {}
+                () = self.stop.cancelled() => {}
+                () = session.broken().cancelled() => {}
+            }
+        }
+        presence.close().await;
+        Ok(())
+    }
+
+    async fn look(&mut self, session: &Arc<Session>, workers: &str) -> Result<(), BrokerError> {
+        let live = session.inspect(workers).await?.map_or(1, |depth| depth.consumers.max(1) as usize);
+        self.live.store(live, Ordering::Relaxed);
+        metrics::gauge!("amfj_sync_workers", "role" => self.role.name).set(gauge(live));
+        self.restart_ended().await;
+        let share = self.partitions.len().div_ceil(live);
+        if self.owned.len() > share {
+            let surplus: Vec<PartitionId> = self.owned.keys().skip(share).cloned().collect();
+            self.give_up(&surplus).await;
+        }
+        self.take_orphans(session, share).await
+    }
+
+    /// A partition whose serving ended by itself (its channel died) is given up, to be taken anew.
+    async fn restart_ended(&mut self) {
+        let ended: Vec<PartitionId> =
+            self.owned.iter().filter(|(_, owned)| owned.serving.is_finished()).map(|(id, _)| id.clone()).collect();
+        self.give_up(&ended).await;
+    }
+
+    async fn take_orphans(&mut self, session: &Arc<Session>, share: usize) -> Result<(), BrokerError> {
+        let mut others: Vec<PartitionId> =
+            self.partitions.iter().filter(|id| !self.owned.contains_key(id)).cloned().collect();
+        others.shuffle(&mut rand::rng());
+        let mut refused = 0;
+        for id in others {
+            if self.owned.len() >= share || refused >= TRIES_A_LOOK || self.stop.is_cancelled() {
+                break;
+            }
+            match self.take(session, &id).await? {
+                Some(owned) => {
+                    tracing::debug!(integration = %id.integration, partition = id.partition, "took a partition");
+                    self.owned.insert(id, owned);
+                }
+                None => refused += 1,
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, session: &Arc<Session>, id: &PartitionId) -> Result<Option<Owned>, BrokerError> {
+        let names: &Names = self.broker.names();
+        let lock = names.owner(&id.integration, self.role.stage, id.partition);
+        let Some(channel) = lock_exclusively(session, &lock).await? else { return Ok(None) };
+        let lease = Lease {
+            id: id.clone(),
+            queue: names.work(&id.integration, self.role.stage, id.partition),
+            session: session.clone(),
+            stop: CancellationToken::new(),
+        };
+        let serving = tokio::spawn((self.serve)(lease.clone()));
+        Ok(Some(Owned { lease, serving, channel }))
+    }
+
+    async fn give_up(&mut self, ids: &[PartitionId]) {
+        let given: Vec<(PartitionId, Owned)> =
+            ids.iter().filter_map(|id| self.owned.remove_entry(id)).collect();
+        given.iter().for_each(|(_, owned)| owned.lease.stop.cancel());
+        for (id, owned) in given {
+            drop(owned.serving.await);
+            let lock = self.broker.names().owner(&id.integration, self.role.stage, id.partition);
+            let delete = owned.channel.queue_delete(lock.as_str().into(), QueueDeleteOptions::default());
+            drop(tokio::time::timeout(LIMIT, delete).await);
+            super::topology::close(&owned.channel).await;
+            tracing::debug!(integration = %id.integration, partition = id.partition, "gave up a partition");
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of a small count")]
+fn gauge(count: usize) -> f64 {
+    count as f64
+}
+
+/// Reply code for a queue that another connection holds exclusively.
+const RESOURCE_LOCKED: u16 = 405;
+
+/// Takes an exclusive queue as a lock; none where another connection holds it. The lock is held until
+/// the queue is deleted or the consuming connection ends.
+pub(super) async fn lock_exclusively(
+    session: &Arc<Session>,
+    name: &str,
+) -> Result<Option<Channel>, BrokerError> {
+    let channel = session.consuming_channel(1).await?;
+    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let declare = channel.queue_declare(name.into(), options, FieldTable::default());
+    match tokio::time::timeout(LIMIT, declare).await {
+        Ok(Ok(_)) => Ok(Some(channel)),
+        Ok(Err(error)) if super::topology::reply_code(&error) == Some(RESOURCE_LOCKED) => Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(BrokerError::TimedOut { what: "an exclusive queue", limit: LIMIT }),
+    }
+}
+
+impl Session {
+    /// Takes an exclusive queue as a lock; `false` where another connection holds it. A lock that is
+    /// held already by this session is granted again.
+    pub async fn try_lock(self: &Arc<Self>, name: &str) -> Result<bool, BrokerError> {
+        Ok(lock_exclusively(self, name).await?.is_some())
+    }
+
+    /// Gives a lock back.
+    pub async fn unlock(self: &Arc<Self>, name: &str) -> Result<(), BrokerError> {
+        let channel = self.consuming_channel(1).await?;
+        let delete = channel.queue_delete(name.into(), QueueDeleteOptions::default());
+        within("a queue deletion", LIMIT, delete).await?;
+        super::topology::close(&channel).await;
+        Ok(())
+    }
+}

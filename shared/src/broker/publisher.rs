@@ -1,0 +1,235 @@
+//! Publishing: persistent, mandatory, confirmed, in windows; again on a new connection if need be.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::WINDOW;
+use super::error::{BrokerError, within};
+use super::supervisor::{Broker, Session};
+use crate::messages::Event;
+
+/// Below the 16 MiB that RabbitMQ 4 takes.
+const MAX_BYTES: usize = 15 << 20;
+
+/// For one publish or one confirm, while the broker does not block publishing.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A message that is to be published.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Exchange; blank for the default exchange, whose routing key is the queue.
+    pub exchange: String,
+    /// Routing key.
+    pub routing_key: String,
+    /// `message_id`; returns are matched by it.
+    pub id: Uuid,
+    /// Body.
+    pub body: Vec<u8>,
+    /// Headers.
+    pub headers: FieldTable,
+}
+
+impl Outgoing {
+    /// An event for a queue or stream.
+    #[must_use]
+    pub fn to_queue(queue: String, event: &Event) -> Self {
+        Self {
+            exchange: String::new(),
+            routing_key: queue,
+            id: event.id,
+            body: event.encode(),
+            headers: FieldTable::default(),
+        }
+    }
+
+    /// Adds a header with a text.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        self
+    }
+
+    fn properties(&self) -> BasicProperties {
+        BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/cloudevents+json".into())
+            .with_message_id(self.id.to_string().as_str().into())
+            .with_headers(self.headers.clone())
+    }
+}
+
+struct Job {
+    messages: Vec<Outgoing>,
+    done: oneshot::Sender<Result<(), BrokerError>>,
+}
+
+/// A handle to the one task that publishes. Clones share it; concurrent calls share its windows.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Publisher {
+    /// Starts the task. It goes on, across connections, until `stop`.
+    #[must_use]
+    pub fn start(broker: Broker, stop: CancellationToken) -> Self {
+        let (jobs, receiver) = mpsc::channel(usize::from(WINDOW) * 4);
+        tokio::spawn(Publishing { broker, stop, jobs: receiver, channel: None }.run());
+        Self { jobs }
+    }
+
+    /// Publishes messages in order. `Ok` means that the broker has all of them on disk. Waits across
+    /// broker outages; fails only when the worker stops or a message is too large. After a failure any
+    /// of them may have been published: ids are deterministic, so publishing again is harmless.
+    pub async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), BrokerError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        if let Some(large) = messages.iter().find(|message| message.body.len() > MAX_BYTES) {
+            return Err(BrokerError::TooLarge { size: large.body.len(), limit: MAX_BYTES });
+        }
+        let (done, answer) = oneshot::channel();
+        self.jobs.send(Job { messages, done }).await.map_err(|_| BrokerError::Stopping)?;
+        answer.await.map_err(|_| BrokerError::Stopping)?
+    }
+}
+
+struct Publishing {
+    broker: Broker,
+    stop: CancellationToken,
+    jobs: mpsc::Receiver<Job>,
+    channel: Option<(std::sync::Arc<Session>, Channel)>,
+}
+
+impl Publishing {
+    async fn run(mut self) {
+        let mut jobs = Vec::new();
+        loop {
+            let taken = tokio::select! {
+                taken = self.jobs.recv_many(&mut jobs, usize::from(WINDOW)) => taken,
+                () = self.stop.cancelled() => 0,
+            };
+            if taken == 0 {
+                return;
+            }
+            let stop = self.stop.clone();
+            let outcome = tokio::select! {
+                outcome = self.publish_all(&jobs) => outcome,
+                () = stop.cancelled() => Err(BrokerError::Stopping),
+            };
+            for job in jobs.drain(..) {
+                // Nobody waits for the answer any more: the caller was cancelled.
+                drop(job.done.send(outcome.clone()));
+            }
+        }
+    }
+
+    async fn publish_all(&mut self, jobs: &[Job]) -> Result<(), BrokerError> {
+        let messages: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.messages).collect();
+        for window in messages.chunks(usize::from(WINDOW)) {
+            let mut left = window.to_vec();
+            while !left.is_empty() {
+                match self.publish_window(&left).await {
+                    Ok(returned) => left.retain(|message| returned.contains(&message.id)),
+                    Err(BrokerError::Stopping) => return Err(BrokerError::Stopping),
+                    Err(error) => self.give_up(&error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: &BrokerError) {
+        if let Some((session, _)) = self.channel.take() {
+            session.give_up(error);
+        }
+    }
+
+    /// Publishes a window and waits for all answers. Returns the ids that could not be routed or were
+    /// refused; the topology has been declared again for those.
+    async fn publish_window(&mut self, window: &[&Outgoing]) -> Result<HashSet<Uuid>, BrokerError> {
+        let (session, channel) = self.channel().await?;
+        let mut confirms = Vec::with_capacity(window.len());
+        for message in window {
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            let publish = channel.basic_publish(
+                message.exchange.as_str().into(),
+                message.routing_key.as_str().into(),
+                options,
+                &message.body,
+                message.properties(),
+            );
+            confirms.push((message.id, patiently(&session, publish).await?));
+        }
+        let mut again = HashSet::new();
+        let mut returned = 0_usize;
+        for (id, confirm) in confirms {
+            match patiently(&session, confirm).await? {
+                Confirmation::NotRequested => {
+                    return Err(BrokerError::Client("the channel is not in confirm mode".into()));
+                }
+                Confirmation::Nack(_) => {
+                    again.insert(id);
+                }
+                // Not necessarily the return of this very message: only its own id tells.
+                Confirmation::Ack(Some(message)) => {
+                    returned += 1;
+                    let id = message.properties.message_id().as_ref().map(ToString::to_string);
+                    again.extend(id.and_then(|id| id.parse::<Uuid>().ok()));
+                }
+                Confirmation::Ack(None) => {}
+            }
+        }
+        if returned > 0 {
+            tracing::warn!(returned, "a queue is missing; the topology is declared again");
+            session.declare().await?;
+        }
+        if !again.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(again)
+    }
+
+    async fn channel(&mut self) -> Result<(std::sync::Arc<Session>, Channel), BrokerError> {
+        if let Some((session, channel)) = &self.channel
+            && !session.broken().is_cancelled()
+            && channel.status().connected()
+        {
+            return Ok((session.clone(), channel.clone()));
+        }
+        let session = self.broker.session().await?;
+        let channel = session.publishing_channel().await?;
+        within("confirm.select", LIMIT, channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        self.channel = Some((session.clone(), channel.clone()));
+        Ok((session, channel))
+    }
+}
+
+/// Waits with a time limit that does not run while the broker blocks publishing: an alarm can last.
+async fn patiently<T>(
+    session: &Session,
+    answer: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, BrokerError> {
+    tokio::pin!(answer);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer.map_err(Into::into),
+            () = session.broken().cancelled() => {
+                return Err(BrokerError::Client("the connection is over".into()));
+            }
+            () = tokio::time::sleep(LIMIT) => {
+                if !session.is_blocked() {
+                    return Err(BrokerError::TimedOut { what: "a publish", limit: LIMIT });
+                }
+                tracing::warn!("the broker blocks publishing (memory or disk alarm); waiting");
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The one place that connects: both connections, the topology, and all of it again when it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicQosOptions;
+use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{BrokerError, within};
+use super::names::Names;
+use super::topology::{Depth, Topology, inspect, open};
+use crate::config::Config;
+use crate::retry::Backoff;
+
+/// How often the connections are looked at; lapin tells the rest through failing calls.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The two connections that belong together. When either breaks, both are replaced.
+#[derive(Debug)]
+pub struct Session {
+    consuming: Connection,
+    publishing: Connection,
+    broken: CancellationToken,
+    topology: Topology,
+}
+
+impl Session {
+    /// A channel to consume on, with that many deliveries before the first acknowledgement.
+    pub async fn consuming_channel(&self, prefetch: u16) -> Result<Channel, BrokerError> {
+        let channel = open(&self.consuming).await?;
+        let limit = Duration::from_secs(20);
+        within("basic.qos", limit, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        Ok(channel)
+    }
+
+    /// A channel to publish on.
+    pub(super) async fn publishing_channel(&self) -> Result<Channel, BrokerError> {
+        open(&self.publishing).await
+    }
+
+    /// Whether the broker blocks publishing because it is short of memory or disk.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.publishing.status().blocked()
+    }
+
+    /// Declares the topology again, because something of it is missing.
+    pub(super) async fn declare(&self) -> Result<(), BrokerError> {
+        self.topology.declare(&self.consuming).await
+    }
+
+    /// Looks at a queue without touching it; none where it does not exist.
+    pub async fn inspect(&self, queue: &str) -> Result<Option<Depth>, BrokerError> {
+        inspect(&self.consuming, queue).await
+    }
+
+    /// Asks the supervisor to replace this session.
+    pub fn give_up(&self, reason: &BrokerError) {
+        if !self.broken.is_cancelled() {
+            tracing::warn!(%reason, "the broker connection is given up and made anew");
+            self.broken.cancel();
+        }
+    }
+
+    /// Cancelled when the session is over.
+    #[must_use]
+    pub fn broken(&self) -> &CancellationToken {
+        &self.broken
+    }
+
+    fn is_alive(&self) -> bool {
+        self.consuming.status().connected() && self.publishing.status().connected()
+    }
+}
+
+/// Where the supervisor stands.
+#[derive(Debug, Clone)]
+enum Link {
+    Pending { last_error: Option<BrokerError> },
+    Connected(Arc<Session>),
+    Stopped { why: Option<BrokerError> },
+}
+
+/// A handle to the supervised connections. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    link: watch::Receiver<Link>,
+    names: Names,
+    closed: CancellationToken,
+}
+
+impl Broker {
+    /// Starts the supervisor. It connects, and reconnects with growing pauses, until `stop`; the
+    /// connections stay until [`Broker::close`], so that what is in flight can be finished.
+    #[must_use]
+    pub fn start(config: &Config, worker: &str, stop: CancellationToken) -> Self {
+        let topology = Topology::of(config);
+        let names = topology.names().clone();
+        let (sender, link) = watch::channel(Link::Pending { last_error: None });
+        let closed = CancellationToken::new();
+        let supervisor = Supervisor {
+            config: config.clone(),
+            worker: worker.to_owned(),
+            topology,
+            link: sender,
+            stop,
+            closed: closed.clone(),
+        };
+        tokio::spawn(supervisor.run());
+        Self { link, names, closed }
+    }
+
+    /// Names of queues and exchanges.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The current session; waits for one where there is none.
+    pub async fn session(&self) -> Result<Arc<Session>, BrokerError> {
+        let mut link = self.link.clone();
+        loop {
+            match &*link.borrow_and_update() {
+                Link::Connected(session) if !session.broken.is_cancelled() => return Ok(session.clone()),
+                Link::Stopped { why } => return Err(why.clone().unwrap_or(BrokerError::Stopping)),
+                _ => {}
+            }
+            link.changed().await.map_err(|_| BrokerError::Stopping)?;
+        }
+    }
+
+    /// Why there is no session at the moment; none while there is one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        match &*self.link.borrow() {
+            Link::Connected(session) if !session.broken.is_cancelled() => None,
+            Link::Connected(_) => Some("the broker connection broke".into()),
+            Link::Pending { last_error } => {
+                Some(last_error.as_ref().map_or_else(|| "connecting to the broker".into(), ToString::to_string))
+            }
+            Link::Stopped { .. } => Some("stopping".into()),
+        }
+    }
+
+    /// Waits until the supervisor has stopped for good, and says why if that was an error.
+    pub async fn stopped(&self) -> Option<BrokerError> {
+        let mut link = self.link.clone();
+        loop {
+            if let Link::Stopped { why } = &*link.borrow_and_update() {
+                return why.clone();
+            }
+            if link.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Closes the connections after the last work is done.
+    pub async fn close(&self) {
+        self.closed.cancel();
+        drop(tokio::time::timeout(Duration::from_secs(5), self.stopped()).await);
+    }
+}
+
+struct Supervisor {
+    config: Config,
+    worker: String,
+    topology: Topology,
+    link: watch::Sender<Link>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let first = Duration::from_millis(200);
+        let most = self.config.timing.broker_reconnect_max;
+        // Both are positive and in order: the configuration was checked when it was loaded.
+        let Ok(mut backoff) = Backoff::try_new(first.min(most), most) else {
+            self.link.send_replace(Link::Stopped { why: None });
+            return;
+        };
+        let why = loop {
+            if self.closed.is_cancelled() {
+                break None;
+            }
+            match self.connect().await {
+                Ok(session) => {
+                    backoff.reset();
+                    let session = Arc::new(session);
+                    self.link.send_replace(Link::Connected(session.clone()));
+                    tracing::info!("connected to the broker");
+                    self.watch(&session).await;
+                    session.broken.cancel();
+                    self.link.send_replace(Link::Pending { last_error: None });
+                    disconnect(&session).await;
+                }
+                Err(error @ BrokerError::Partitions { .. }) => break Some(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the broker cannot be reached; trying again");
+                    self.link.send_replace(Link::Pending { last_error: Some(error) });
+                    // Nothing is in flight that a connection could still finish.
+                    if self.stop.is_cancelled() {
+                        break None;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next()) => {}
+                () = self.closed.cancelled() => {}
+                () = self.stop.cancelled() => {}
+            }
+        };
+        self.link.send_replace(Link::Stopped { why });
+    }
+
+    async fn connect(&self) -> Result<Session, BrokerError> {
+        let consuming = self.open_connection("consuming").await?;
+        let publishing = self.open_connection("publishing").await?;
+        self.topology.declare(&consuming).await?;
+        Ok(Session {
+            consuming,
+            publishing,
+            broken: CancellationToken::new(),
+            topology: self.topology.clone(),
+        })
+    }
+
+    async fn open_connection(&self, purpose: &str) -> Result<Connection, BrokerError> {
+        let name = format!("{} {purpose}", self.worker);
+        let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
+        let limit = self.config.timing.connect_timeout;
+        let url = self.config.broker.url.expose();
+        within("a connection", limit, Connection::connect(url, properties)).await
+    }
+
+    /// Until the session breaks or the worker has finished.
+    async fn watch(&self, session: &Session) {
+        loop {
+            tokio::select! {
+                () = session.broken.cancelled() => return,
+                () = self.closed.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    if !session.is_alive() {
+                        tracing::warn!("the broker connection is lost");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn disconnect(session: &Session) {
+    let limit = Duration::from_secs(2);
+    for connection in [&session.consuming, &session.publishing] {
+        drop(tokio::time::timeout(limit, connection.close(200, "done".into())).await);
+    }
+}

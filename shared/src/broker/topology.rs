@@ -1,0 +1,247 @@
+//! Which queues, streams and exchanges there are, and how they are declared.
+
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ExchangeKind};
+
+use super::error::{BrokerError, within};
+use super::names::{Names, Stage};
+use crate::config::Config;
+use crate::ids::IntegrationId;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Above anything that restarts and open circuits use up, below for ever.
+const DELIVERY_LIMIT: i64 = 1_000;
+
+/// The state stream is trimmed by age; checkpoints are written daily, so at least three stay.
+const STATE_MAX_AGE: &str = "7D";
+const SEGMENT_BYTES: i64 = 50_000_000;
+
+/// How long two workers that declare a new integration at once may see each other half done.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Reply code of a declaration that names other arguments than those of the existing queue.
+const PRECONDITION_FAILED: u16 = 406;
+
+/// What one integration needs at the broker.
+#[derive(Debug, Clone)]
+struct IntegrationQueues {
+    id: IntegrationId,
+    history_keep: Duration,
+}
+
+/// Everything that the workers of a configuration need at the broker.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    names: Names,
+    partitions: u16,
+    integrations: Vec<IntegrationQueues>,
+}
+
+impl Topology {
+    /// The topology of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let queues = |integration: &crate::config::Integration| IntegrationQueues {
+            id: integration.id.clone(),
+            history_keep: integration.sync.history_keep,
+        };
+        Self {
+            names: Names::new(&config.broker.prefix),
+            partitions: config.broker.partitions,
+            integrations: config.integrations.iter().map(queues).collect(),
+        }
+    }
+
+    /// The names of everything.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Declares everything. What exists already stays as it is.
+    pub async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
+        self.declare_shared(connection).await?;
+        for integration in &self.integrations {
+            self.check_partitions(connection, integration).await?;
+            for stage in [Stage::Reconcile, Stage::Apply] {
+                for partition in 0..self.partitions {
+                    let name = self.names.work(&integration.id, stage, partition);
+                    declare(connection, &name, self.work_arguments()).await?;
+                }
+            }
+            declare(connection, &self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE.to_owned()))
+                .await?;
+            let keep = format!("{}s", integration.history_keep.as_secs().max(1));
+            declare(connection, &self.names.history(&integration.id), stream_arguments(keep)).await?;
+        }
+        Ok(())
+    }
+
+    async fn declare_shared(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let dead = self.names.dead();
+        let channel = open(connection).await?;
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        within(
+            "an exchange declaration",
+            LIMIT,
+            channel.exchange_declare(dead.as_str().into(), ExchangeKind::Fanout, options, FieldTable::default()),
+        )
+        .await?;
+        declare(connection, &dead, quorum()).await?;
+        let bind = channel.queue_bind(
+            dead.as_str().into(),
+            dead.as_str().into(),
+            ShortString::default(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        within("a binding", LIMIT, bind).await?;
+        close(&channel).await;
+        declare(connection, &self.names.triggers(), quorum()).await?;
+        for role in ["fetcher", "reconciler", "writer"] {
+            declare(connection, &self.names.workers(role), quorum()).await?;
+        }
+        Ok(())
+    }
+
+    fn work_arguments(&self) -> FieldTable {
+        let mut arguments = quorum();
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+        // At least once: without these a dead letter can be lost on its way.
+        text(&mut arguments, "x-dead-letter-exchange", &self.names.dead());
+        text(&mut arguments, "x-dead-letter-strategy", "at-least-once");
+        text(&mut arguments, "x-overflow", "reject-publish");
+        arguments
+    }
+
+    /// The number of partitions is set when the queues are first declared; a key would move otherwise.
+    async fn check_partitions(
+        &self,
+        connection: &Connection,
+        integration: &IntegrationQueues,
+    ) -> Result<(), BrokerError> {
+        let deadline = tokio::time::Instant::now() + SETTLING;
+        loop {
+            let declared = self.declared_partitions(connection, &integration.id).await?;
+            if declared == 0 || declared == self.partitions {
+                return Ok(());
+            }
+            // Fewer may mean that another worker is declaring them at this moment.
+            if declared > self.partitions || tokio::time::Instant::now() > deadline {
+                return Err(BrokerError::Partitions {
+                    integration: integration.id.to_string(),
+                    configured: self.partitions,
+                    declared,
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn declared_partitions(
+        &self,
+        connection: &Connection,
+        integration: &IntegrationId,
+    ) -> Result<u16, BrokerError> {
+        let exists = async |partition: u16| -> Result<bool, BrokerError> {
+            Ok(inspect(connection, &self.names.work(integration, Stage::Apply, partition)).await?.is_some())
+        };
+        // Apply queues are declared after the reconcile queues, in order, so the last one tells.
+        if self.partitions > 0 && exists(self.partitions - 1).await? && !exists(self.partitions).await? {
+            return Ok(self.partitions);
+        }
+        let mut partition = 0;
+        while exists(partition).await? {
+            partition += 1;
+        }
+        Ok(partition)
+    }
+}
+
+fn text(arguments: &mut FieldTable, key: &str, value: &str) {
+    arguments.insert(key.into(), AMQPValue::LongString(value.into()));
+}
+
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    text(&mut arguments, "x-queue-type", "quorum");
+    arguments
+}
+
+fn stream_arguments(max_age: String) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    text(&mut arguments, "x-queue-type", "stream");
+    text(&mut arguments, "x-max-age", &max_age);
+    arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(SEGMENT_BYTES));
+    arguments
+}
+
+/// What a passive declaration tells about a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages ready for delivery.
+    pub messages: u32,
+    /// Consumers; of those with single active consumer, only the active one counts.
+    pub consumers: u32,
+}
+
+/// Looks at a queue without touching it; none where it does not exist.
+pub(super) async fn inspect(connection: &Connection, queue: &str) -> Result<Option<Depth>, BrokerError> {
+    let channel = open(connection).await?;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let answer =
+        within("a queue inspection", LIMIT, channel.queue_declare(queue.into(), options, FieldTable::default()))
+            .await;
+    match answer {
+        Ok(queue) => {
+            close(&channel).await;
+            Ok(Some(Depth { messages: queue.message_count(), consumers: queue.consumer_count() }))
+        }
+        // The broker closes the channel of a passive declaration that finds nothing.
+        Err(error) if connection.status().connected() => match error {
+            BrokerError::Client(_) => Ok(None),
+            other => Err(other),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn declare(connection: &Connection, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+    let channel = open(connection).await?;
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let declared = tokio::time::timeout(LIMIT, channel.queue_declare(queue.into(), options, arguments)).await;
+    match declared {
+        Ok(Ok(_)) => {
+            close(&channel).await;
+            Ok(())
+        }
+        Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
+            tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
+    }
+}
+
+/// The AMQP reply code of an error that the broker sent.
+pub(super) fn reply_code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}
+
+pub(super) async fn open(connection: &Connection) -> Result<Channel, BrokerError> {
+    within("a new channel", LIMIT, connection.create_channel()).await
+}
+
+/// Closes a channel; whether it still could be closed does not matter.
+pub(super) async fn close(channel: &Channel) {
+    drop(tokio::time::timeout(LIMIT, channel.close(200, "done".into())).await);
+}

@@ -1,0 +1,49 @@
+//! Logs go to standard error: text for people, JSON for machines.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verbosity {
+    /// Warnings and errors only.
+    pub quiet: bool,
+    /// Once: a line a device. Twice: everything of ours.
+    pub verbose: u8,
+}
+
+impl Verbosity {
+    fn filter(self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "warn,lapin=error",
+            (false, 0) => "info,lapin=error,sled=warn,reqwest=warn,hyper=warn",
+            (false, 1) => "debug,lapin=warn,sled=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn",
+            (false, _) => "trace,lapin=info,sled=info,reqwest=info,hyper=info,h2=info,rustls=info",
+        }
+    }
+}
+
+/// Starts logging; a second call has no effect.
+pub fn start_logs(format: LogFormat, verbosity: Verbosity) {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(verbosity.filter()))
+        .with_writer(std::io::stderr)
+        .with_target(verbosity.verbose > 1);
+    let started = match format {
+        LogFormat::Text => {
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).compact().try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    // Only a test process starts logs twice.
+    drop(started);
+}

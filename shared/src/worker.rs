@@ -1,0 +1,262 @@
+//! What the three binaries have in common: options, start, readiness, and an orderly end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::broker::{Broker, BrokerError, Publisher};
+use crate::config::{self, Config, Integration};
+use crate::ids::IntegrationId;
+use crate::state::{DataDir, Following, State, StateError, StoreError, View};
+use crate::telemetry::{LogFormat, Verbosity, start_logs};
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// The configuration file [default: $AMFJ_SYNC_CONFIG, else ./amfj-sync.toml]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Only this integration
+    #[arg(long, global = true, value_name = "ID")]
+    pub integration: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log a line for every device; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Why a command ends; each kind has its exit status.
+#[derive(Debug, thiserror::Error)]
+pub enum Exit {
+    /// Wrong usage or configuration: status 2.
+    #[error("{0}")]
+    Configuration(String),
+    /// Something failed: status 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Exit {
+    /// The exit status.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => 2,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+impl From<BrokerError> for Exit {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Partitions { .. } => Self::Configuration(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<StateError> for Exit {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Partitions { .. } => Self::Configuration(error.to_string()),
+            StateError::Broker(error) => error.into(),
+            StateError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Exit {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Ends a `main`: prints what went wrong and gives the exit status.
+#[must_use]
+pub fn finish(result: Result<(), Exit>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            eprintln!("{exit}");
+            ExitCode::from(exit.code())
+        }
+    }
+}
+
+impl CommonArgs {
+    /// Starts logging, then reads the configuration: nothing is connected to before it is valid.
+    pub fn load(&self) -> Result<Config, Exit> {
+        start_logs(self.log_format, Verbosity { quiet: self.quiet, verbose: self.verbose });
+        let loaded = config::load(self.config.as_deref(), &config::process_environment())
+            .map_err(|errors| Exit::Configuration(errors.to_string()))?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let mut config = loaded.config;
+        if let Some(wanted) = &self.integration {
+            let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
+            config.integrations.retain(|integration| integration.id.as_str() == wanted);
+            if config.integrations.is_empty() {
+                let known = known.join(", ");
+                return Err(Exit::Configuration(format!(
+                    "there is no integration `{wanted}` in the configuration; it has: {known}"
+                )));
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// The two steps of an orderly end, each a token.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Take no new work; finish or hand back what is in flight.
+    pub soft: CancellationToken,
+    /// Everything is done or out of time: let go of the broker and the state.
+    pub hard: CancellationToken,
+}
+
+/// How long work in flight may take after the signal; the process ends within 20 seconds.
+const GRACE: Duration = Duration::from_secs(16);
+
+impl Shutdown {
+    /// Cancels `soft` at SIGTERM or SIGINT.
+    pub fn on_signals(&self) -> Result<(), Exit> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: std::io::Error| Exit::Failed(format!("signals cannot be received: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let soft = self.soft.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = soft.cancelled() => return,
+            }
+            tracing::info!("stopping: finishing what is in flight");
+            soft.cancel();
+        });
+        Ok(())
+    }
+}
+
+/// The connections and states of a running worker or command.
+#[derive(Debug)]
+pub struct Worker {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// `role/UUID`: the source of its messages.
+    pub id: String,
+    /// The broker.
+    pub broker: Broker,
+    /// The one publisher.
+    pub publisher: Publisher,
+    /// The followed state of every integration.
+    pub states: BTreeMap<IntegrationId, State>,
+    /// How it ends.
+    pub shutdown: Shutdown,
+    /// Work that must end before the connections do.
+    pub tasks: TaskTracker,
+    /// Its data directory, for a worker; commands keep their state in memory.
+    pub data_dir: Option<DataDir>,
+}
+
+impl Worker {
+    /// Connects and starts to follow every integration. With a directory the views are kept there.
+    pub async fn start(
+        role: &str,
+        config: Config,
+        data_dir: Option<&Path>,
+        shutdown: Shutdown,
+    ) -> Result<Self, Exit> {
+        let id = format!("{role}/{}", Uuid::new_v4());
+        let data_dir = match data_dir.map(Path::to_owned) {
+            Some(path) => Some(open_data_dir(path).await?),
+            None => None,
+        };
+        let broker = Broker::start(&config, &id, shutdown.soft.clone());
+        let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
+        let mut states = BTreeMap::new();
+        for integration in &config.integrations {
+            let serial_field = serial_field(integration);
+            let view = match &data_dir {
+                Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), serial_field)?,
+                None => View::in_memory(serial_field),
+            };
+            let following = Following {
+                integration: integration.id.clone(),
+                worker: id.clone(),
+                partitions: config.broker.partitions,
+            };
+            let state =
+                State::follow(following, view, broker.clone(), publisher.clone(), shutdown.hard.clone());
+            states.insert(integration.id.clone(), state);
+        }
+        let config = Arc::new(config);
+        Ok(Self { config, id, broker, publisher, states, shutdown, tasks: TaskTracker::new(), data_dir })
+    }
+
+    /// Waits until every state has been read to its end. A wrong number of partitions is an error of the
+    /// configuration. Ends early, without error, when the worker is told to stop.
+    pub async fn caught_up(&self) -> Result<(), Exit> {
+        let all = async {
+            for state in self.states.values() {
+                state.caught_up().await?;
+            }
+            Ok::<(), Exit>(())
+        };
+        tokio::select! {
+            caught_up = all => caught_up,
+            why = self.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
+            () = self.shutdown.soft.cancelled() => Ok(()),
+        }
+    }
+
+    /// Everything that keeps the worker from working.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<String> {
+        let broker = self.broker.trouble().map(|why| format!("broker: {why}"));
+        let states = self.states.iter().filter(|(_, state)| !state.is_caught_up());
+        broker.into_iter().chain(states.map(|(id, _)| format!("{id}: reading the state stream"))).collect()
+    }
+
+    /// Waits for the work in flight, then lets go of the broker.
+    pub async fn finish(&self) {
+        self.shutdown.soft.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some work did not end in time; the broker will deliver it again");
+        }
+        self.shutdown.hard.cancel();
+        self.broker.close().await;
+    }
+}
+
+/// The AMFJ field that holds serials: the one mapped from Kandji's `serial_number` (P6).
+#[must_use]
+pub fn serial_field(integration: &Integration) -> Option<&str> {
+    integration.fields.field_of("serial_number")
+}
+
+async fn open_data_dir(path: PathBuf) -> Result<DataDir, Exit> {
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&path).map_err(|error| {
+            Exit::Failed(format!("the data directory {} cannot be made: {error}; set `data_dir`", path.display()))
+        })?;
+        DataDir::open(&path).map_err(Exit::from)
+    });
+    opened.await.map_err(|error| Exit::Failed(error.to_string()))?
+}
