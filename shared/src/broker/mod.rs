@@ -21,7 +21,7 @@ mod topology;
 pub use error::BrokerError;
 pub use intake::{Acknowledged, Intake, Received};
 pub use names::{Names, Stage};
-pub use ownership::{Lease, Ownership, PartitionId, Role};
+pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use publisher::{Outgoing, Publisher};
 pub use supervisor::{Broker, Session};
 pub use topology::Topology;
