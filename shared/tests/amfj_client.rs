@@ -1,6 +1,8 @@
 //! The AMFJ client against stubs of the assumed contract: what is sent, what is understood, and what
 //! is known after a failure.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its stub has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use super::limits::Limits;
 /// The most rows that Kandji returns in one page.
 pub const PAGE: u32 = 300;
 /// The longest pause between two looks at the budget, so that a share that opens early is used.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a call reads, and what it needs for that.
 #[derive(Clone, Copy)]
@@ -68,8 +68,8 @@ impl KandjiClient {
     pub async fn devices(&self, offset: u64) -> Result<Page, KandjiError> {
         self.wait_for_budget().await;
         let call = Call::get("list devices", ["api", "v1", "devices"])
-            .query("limit", PAGE)
-            .query("offset", offset)
+            .query("limit", &PAGE)
+            .query("offset", &offset)
             .query("ordering", "device_id");
         let body = self.send(call, LIST).await?.json().map_err(|error| self.explain(error, LIST))?;
         let Value::Array(rows) = body else {
@@ -120,17 +120,17 @@ impl KandjiClient {
 
     /// Adds the cure to a failed call. Only the status counts: the bodies come in seven shapes.
     fn explain(&self, cause: CallError, Purpose { what, permission }: Purpose) -> KandjiError {
-        let host = self.api.host().to_owned();
-        match &cause {
+        let (host, cause) = (self.api.host().to_owned(), Box::new(cause));
+        match &*cause {
             CallError::NotJson { html: true, .. } => KandjiError::NotTheApi { host, cause },
             CallError::Status { status, .. } => match status {
                 300..=399 => KandjiError::NotTheApi { host, cause },
                 401 => KandjiError::Unauthorized { what, permission, cause },
                 403 => KandjiError::Forbidden { what, permission, cause },
                 404 => KandjiError::NoSuchTenant { host, cause },
-                _ => KandjiError::Call(cause),
+                _ => KandjiError::Call(*cause),
             },
-            _ => KandjiError::Call(cause),
+            _ => KandjiError::Call(*cause),
         }
     }
 

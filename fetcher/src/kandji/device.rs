@@ -150,9 +150,10 @@ fn nameless(row: &Map<String, Value>) -> String {
         .iter()
         .filter_map(|name| text(row, name).map(|value| format!("{name} “{value}”")))
         .collect();
-    match known.is_empty() {
-        true => "a device has no device_id, name or serial number".to_owned(),
-        false => format!("the device with {} has no device_id", known.join(" and ")),
+    if known.is_empty() {
+        "a device has no device_id, name or serial number".to_owned()
+    } else {
+        format!("the device with {} has no device_id", known.join(" and "))
     }
 }
 

@@ -18,7 +18,7 @@ pub enum KandjiError {
         /// The permission that this needs.
         permission: &'static str,
         /// What Kandji said.
-        cause: CallError,
+        cause: Box<CallError>,
     },
     /// 403: the token may not do this.
     #[error(
@@ -31,7 +31,7 @@ pub enum KandjiError {
         /// The permission that this needs.
         permission: &'static str,
         /// What Kandji said.
-        cause: CallError,
+        cause: Box<CallError>,
     },
     /// 404 on the list: another tenant's address, or none.
     #[error(
@@ -42,7 +42,7 @@ pub enum KandjiError {
         /// Host and port.
         host: String,
         /// What the server said.
-        cause: CallError,
+        cause: Box<CallError>,
     },
     /// HTML with status 200, or a redirect: the web console, or some other page.
     #[error(
@@ -54,7 +54,7 @@ pub enum KandjiError {
         /// Host and port.
         host: String,
         /// What the server said.
-        cause: CallError,
+        cause: Box<CallError>,
     },
     /// JSON, but not what Kandji's device API answers.
     #[error(

@@ -179,7 +179,7 @@ impl AmfjClient {
 
     /// One asset; `None` if there is none of this id (404).
     pub async fn asset(&self, id: &AssetId) -> Result<Option<Asset>, CallError> {
-        let call = Call::get("read asset", path(&[&self.contract.assets], &[id.as_str()]));
+        let call = Call::get("read asset", segments(&[&self.contract.assets], &[id.as_str()]));
         match self.send(call).await?.json() {
             Ok(asset) => Ok(Some(asset)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -189,14 +189,14 @@ impl AmfjClient {
 
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
-        let call = Call::new("create asset", Method::POST, path(&[&self.contract.assets], &[]));
+        let call = Call::new("create asset", Method::POST, segments(&[&self.contract.assets], &[]));
         self.send(call.json(asset)).await?.json()
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
-        let path = path(&[&self.contract.assets], &[id.as_str()]);
-        self.send(Call::new("update asset", Method::PATCH, path).json(patch)).await?.json()
+        let address = segments(&[&self.contract.assets], &[id.as_str()]);
+        self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?.json()
     }
 
     /// Checks an asset out to a user record.
@@ -206,15 +206,15 @@ impl AmfjClient {
         user: &RecordId,
         note: Option<&str>,
     ) -> Result<Assigned, CallError> {
-        let path = path(&[&self.contract.assets], &[id.as_str(), &self.contract.check_out]);
-        let call = Call::new("check out", Method::POST, path);
+        let address = segments(&[&self.contract.assets], &[id.as_str(), &self.contract.check_out]);
+        let call = Call::new("check out", Method::POST, address);
         assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?)
     }
 
     /// Checks an asset in from whoever has it.
     pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
-        let path = path(&[&self.contract.assets], &[id.as_str(), &self.contract.check_in]);
-        let call = Call::new("check in", Method::POST, path);
+        let address = segments(&[&self.contract.assets], &[id.as_str(), &self.contract.check_in]);
+        let call = Call::new("check in", Method::POST, address);
         assigned(self.send(call.json(&CheckIn { note })).await?)
     }
 
@@ -225,15 +225,15 @@ impl AmfjClient {
 
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
-        let call = Call::new("create user", Method::POST, path(&[&self.contract.users], &[]));
+        let call = Call::new("create user", Method::POST, segments(&[&self.contract.users], &[]));
         self.send(call.json(user)).await?.json()
     }
 
     /// Changes what the patch names. 403 means a Jira user
     /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
-        let path = path(&[&self.contract.users], &[id.as_str()]);
-        self.send(Call::new("update user", Method::PATCH, path).json(patch)).await?.json()
+        let address = segments(&[&self.contract.users], &[id.as_str()]);
+        self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?.json()
     }
 
     /// The custom fields of user records.
@@ -267,10 +267,10 @@ impl AmfjClient {
         filter: Option<(&'static str, &str)>,
         cursor: Option<&str>,
     ) -> Result<Page<T>, CallError> {
-        let mut call = Call::get(operation, path(&[list], &[]));
+        let mut call = Call::get(operation, segments(&[list], &[]));
         call = match filter {
             Some((name, value)) => call.query(name, value),
-            None => call.query("limit", PAGE),
+            None => call.query("limit", &PAGE),
         };
         if let Some(cursor) = cursor {
             call = call.query("cursor", cursor);
@@ -328,7 +328,7 @@ impl AmfjClient {
         let mut cursors = Cursors::new(operation);
         let mut all = Vec::new();
         loop {
-            let mut call = Call::get(operation, path(&[list], &[]));
+            let mut call = Call::get(operation, segments(&[list], &[]));
             if let Some(cursor) = cursors.current() {
                 call = call.query("cursor", cursor);
             }
@@ -383,7 +383,7 @@ fn assigned(answer: Answer) -> Result<Assigned, CallError> {
 }
 
 /// Segments of configured paths, which may have slashes, and of ids, which may not be taken apart.
-fn path(configured: &[&str], ids: &[&str]) -> Vec<String> {
+fn segments(configured: &[&str], ids: &[&str]) -> Vec<String> {
     let configured = configured.iter().flat_map(|path| path.split('/')).filter(|s| !s.is_empty());
     configured.chain(ids.iter().copied()).map(ToOwned::to_owned).collect()
 }

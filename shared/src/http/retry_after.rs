@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// The longest pause that is believed: Kandji's window is an hour, and nobody waits a day because a
 /// proxy has a wrong clock.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The pause that a `Retry-After` asks for at the time `now`, between nothing and an hour.
 /// `None` when the value is neither a number of seconds nor an HTTP date.
