@@ -10,6 +10,7 @@ use ::backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::RetryConfig;
 use crate::http::CallError;
 
 #[cfg(test)]
@@ -97,6 +98,11 @@ impl Policy {
         give_up_after: Duration,
     ) -> Result<Self, InvalidBackoff> {
         Ok(Self { backoff: Backoff::try_new(initial, max)?, give_up_after })
+    }
+
+    /// The policy that the configuration describes.
+    pub fn from_config(config: &RetryConfig) -> Result<Self, InvalidBackoff> {
+        Self::try_new(config.initial, config.max, config.give_up_after)
     }
 
     /// Fresh pauses of this policy.

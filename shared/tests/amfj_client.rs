@@ -11,6 +11,7 @@ use amfj_sync_shared::amfj::client::{
     AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch,
 };
 use amfj_sync_shared::amfj::{Asset, FieldType, Source};
+use amfj_sync_shared::config::AmfjPaths;
 use amfj_sync_shared::http::{CallError, Limiter, SecretString};
 use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::retry::{Failure, Policy, Stopped};
@@ -207,9 +208,7 @@ async fn paths_and_header_can_be_configured() {
     let contract = Contract {
         header: "X-Api-Key".to_owned(),
         scheme: String::new(),
-        assets: "/inventory/items/".to_owned(),
-        check_in: "return".to_owned(),
-        ..Contract::default()
+        paths: AmfjPaths { assets: "/inventory/items/".to_owned(), ..AmfjPaths::default() },
     };
     let token = SecretString::from(TOKEN);
     let limiter = Limiter::new(100.0);
@@ -218,7 +217,7 @@ async fn paths_and_header_can_be_configured() {
             .unwrap();
     client.check_in(&asset_id(), None).await.unwrap();
     let seen = stub.only();
-    assert_eq!(seen.target, "/v1/inventory/items/a%2F1/return");
+    assert_eq!(seen.target, "/v1/inventory/items/a%2F1/check-in");
     assert_eq!((seen.custom.as_deref(), seen.authorization), (Some(TOKEN), None));
 }
 
@@ -507,4 +506,27 @@ async fn p27_neither_errors_nor_the_client_print_the_token() {
         let error = stub.client().asset(&asset_id()).await.unwrap_err();
         assert!(!format!("{error} {error:?} {:?}", stub.client()).contains("7c0ffee1"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn every_call_is_counted_by_operation_and_status() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let stub = Stub::start(|n, _| answer(if n == 0 { 503 } else { 200 }, asset("a1").to_string())).await;
+    let client = stub.client();
+    assert!(client.asset(&asset_id()).await.is_err());
+    client.asset(&asset_id()).await.unwrap();
+    let gone = raw(b"", Duration::ZERO).await;
+    assert!(self::client(&gone).check_in(&asset_id(), None).await.is_err());
+    let text = handle.render();
+    for line in [
+        r#"amfj_sync_api_requests_total{api="amfj",operation="read asset",status="503"} 1"#,
+        r#"amfj_sync_api_requests_total{api="amfj",operation="read asset",status="200"} 1"#,
+        r#"amfj_sync_api_requests_total{api="amfj",operation="check in",status="no_answer"} 1"#,
+        r#"amfj_sync_api_request_duration_seconds_count{api="amfj",operation="read asset"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("7c0ffee1"), "P27");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_shared::config::KandjiConfig;
 use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SecretString, SetupError};
 use amfj_sync_shared::ids::DeviceId;
 use serde_json::Value;
@@ -54,6 +55,11 @@ impl KandjiClient {
     ) -> Result<Self, SetupError> {
         let api = Api::new("Kandji", base.clone(), &Credentials::bearer(token), timeout)?;
         Ok(Self { api, limits })
+    }
+
+    /// A client as the configuration describes it.
+    pub fn from_config(config: &KandjiConfig, limits: Limits) -> Result<Self, SetupError> {
+        Self::new(&config.api_url, config.token.to_secret_string(), config.request_timeout, limits)
     }
 
     /// The limits that all calls draw on.

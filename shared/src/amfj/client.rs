@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::types::{Asset, AssetType, Field, Named, UserRecord};
+use crate::config::{AmfjConfig, AmfjPaths};
 use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, SetupError};
 use crate::ids::{AssetId, RecordId};
 use crate::retry::{Policy, Stopped, retry};
@@ -50,35 +51,13 @@ pub struct Contract {
     pub header: String,
     /// Word before the token in that header; may be blank.
     pub scheme: String,
-    /// Path of the assets, below the base address, without slashes at the ends.
-    pub assets: String,
-    /// Path of the user records.
-    pub users: String,
-    /// Path of the custom fields of users.
-    pub user_fields: String,
-    /// Path of the asset types.
-    pub asset_types: String,
-    /// Path of the locations.
-    pub locations: String,
-    /// Last segment of the path that checks an asset out.
-    pub check_out: String,
-    /// Last segment of the path that checks an asset in.
-    pub check_in: String,
+    /// Where the lists are, below the base address.
+    pub paths: AmfjPaths,
 }
 
 impl Default for Contract {
     fn default() -> Self {
-        Self {
-            header: "Authorization".to_owned(),
-            scheme: "Bearer".to_owned(),
-            assets: "assets".to_owned(),
-            users: "users".to_owned(),
-            user_fields: "user-fields".to_owned(),
-            asset_types: "asset-types".to_owned(),
-            locations: "locations".to_owned(),
-            check_out: "check-out".to_owned(),
-            check_in: "check-in".to_owned(),
-        }
+        Self { header: "Authorization".to_owned(), scheme: "Bearer".to_owned(), paths: AmfjPaths::default() }
     }
 }
 
@@ -124,6 +103,17 @@ impl AmfjClient {
         Self::with_contract(base, token, timeout, limiter, Contract::default())
     }
 
+    /// A client as the configuration describes it.
+    pub fn from_config(config: &AmfjConfig, limiter: Limiter) -> Result<Self, SetupError> {
+        let contract = Contract {
+            header: config.auth_header.clone(),
+            scheme: config.auth_scheme.clone(),
+            paths: config.paths.clone(),
+        };
+        let token = config.token.to_secret_string();
+        Self::with_contract(config.api_url.clone(), token, config.request_timeout, limiter, contract)
+    }
+
     /// The same under another contract.
     pub fn with_contract(
         base: Url,
@@ -144,12 +134,12 @@ impl AmfjClient {
 
     /// One page of the assets; `None` is the first.
     pub async fn assets_page(&self, cursor: Option<&str>) -> Result<Page<Asset>, CallError> {
-        self.page("list assets", &self.contract.assets, None, cursor).await
+        self.page("list assets", &self.contract.paths.assets, None, cursor).await
     }
 
     /// One page of the user records; `None` is the first.
     pub async fn users_page(&self, cursor: Option<&str>) -> Result<Page<UserRecord>, CallError> {
-        self.page("list users", &self.contract.users, None, cursor).await
+        self.page("list users", &self.contract.paths.users, None, cursor).await
     }
 
     /// All assets, page by page, each page tried again as the policy says. Returns their number.
@@ -159,7 +149,7 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<Asset>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        self.walk("list assets", &self.contract.assets, policy, cancel, sink).await
+        self.walk("list assets", &self.contract.paths.assets, policy, cancel, sink).await
     }
 
     /// All user records, page by page, each page tried again as the policy says. Returns their number.
@@ -169,17 +159,17 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<UserRecord>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        self.walk("list users", &self.contract.users, policy, cancel, sink).await
+        self.walk("list users", &self.contract.paths.users, policy, cancel, sink).await
     }
 
     /// The assets of exactly this name.
     pub async fn find_assets_by_name(&self, name: &str) -> Result<Vec<Asset>, CallError> {
-        self.find("find assets by name", &self.contract.assets, ("name", name)).await
+        self.find("find assets by name", &self.contract.paths.assets, ("name", name)).await
     }
 
     /// One asset; `None` if there is none of this id (404).
     pub async fn asset(&self, id: &AssetId) -> Result<Option<Asset>, CallError> {
-        let call = Call::get("read asset", segments(&[&self.contract.assets], &[id.as_str()]));
+        let call = Call::get("read asset", segments(&[&self.contract.paths.assets], &[id.as_str()]));
         match self.send(call).await?.json() {
             Ok(asset) => Ok(Some(asset)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -189,13 +179,13 @@ impl AmfjClient {
 
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
-        let call = Call::new("create asset", Method::POST, segments(&[&self.contract.assets], &[]));
+        let call = Call::new("create asset", Method::POST, segments(&[&self.contract.paths.assets], &[]));
         self.send(call.json(asset)).await?.json()
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
-        let address = segments(&[&self.contract.assets], &[id.as_str()]);
+        let address = segments(&[&self.contract.paths.assets], &[id.as_str()]);
         self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?.json()
     }
 
@@ -206,49 +196,49 @@ impl AmfjClient {
         user: &RecordId,
         note: Option<&str>,
     ) -> Result<Assigned, CallError> {
-        let address = segments(&[&self.contract.assets], &[id.as_str(), &self.contract.check_out]);
+        let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-out"]);
         let call = Call::new("check out", Method::POST, address);
         assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?)
     }
 
     /// Checks an asset in from whoever has it.
     pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
-        let address = segments(&[&self.contract.assets], &[id.as_str(), &self.contract.check_in]);
+        let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-in"]);
         let call = Call::new("check in", Method::POST, address);
         assigned(self.send(call.json(&CheckIn { note })).await?)
     }
 
     /// The user records of exactly this email.
     pub async fn find_users_by_email(&self, email: &str) -> Result<Vec<UserRecord>, CallError> {
-        self.find("find users by email", &self.contract.users, ("email", email)).await
+        self.find("find users by email", &self.contract.paths.users, ("email", email)).await
     }
 
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
-        let call = Call::new("create user", Method::POST, segments(&[&self.contract.users], &[]));
+        let call = Call::new("create user", Method::POST, segments(&[&self.contract.paths.users], &[]));
         self.send(call.json(user)).await?.json()
     }
 
     /// Changes what the patch names. 403 means a Jira user
     /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
-        let address = segments(&[&self.contract.users], &[id.as_str()]);
+        let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
         self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?.json()
     }
 
     /// The custom fields of user records.
     pub async fn user_fields(&self) -> Result<Vec<Field>, CallError> {
-        self.whole("list user fields", &self.contract.user_fields).await
+        self.whole("list user fields", &self.contract.paths.user_fields).await
     }
 
     /// The asset types with their custom fields.
     pub async fn asset_types(&self) -> Result<Vec<AssetType>, CallError> {
-        self.whole("list asset types", &self.contract.asset_types).await
+        self.whole("list asset types", &self.contract.paths.asset_types).await
     }
 
     /// The locations.
     pub async fn locations(&self) -> Result<Vec<Named>, CallError> {
-        self.whole("list locations", &self.contract.locations).await
+        self.whole("list locations", &self.contract.paths.locations).await
     }
 
     async fn send(&self, call: Call) -> Result<Answer, CallError> {
