@@ -43,16 +43,12 @@ fn set(root: &mut Node, path: &str, node: Node, name: &Arc<str>) -> Result<(), S
             Err(format!("names no setting of an integration; it is written {PREFIX}INTEGRATION__ID__MODE"))
         }
         [first, which, rest @ ..] if is_integration(first) && !rest.is_empty() => {
-            insert(integration(root, which)?, rest, false, node, name);
-            Ok(())
+            insert(integration(root, which)?, rest, false, node, name)
         }
         [first, which] if is_integration(first) => Err(format!(
             "names integration {which} and none of its settings; it is written {PREFIX}INTEGRATION__{which}__MODE"
         )),
-        all => {
-            insert(root, all, false, node, name);
-            Ok(())
-        }
+        all => insert(root, all, false, node, name),
     }
 }
 
@@ -62,8 +58,7 @@ fn is_integration(segment: &str) -> bool {
 
 /// The integration that a variable names, by id or else by position.
 fn integration<'n>(root: &'n mut Node, which: &str) -> Result<&'n mut Node, String> {
-    let NodeValue::Table(entries) = &mut root.value else { return Err(String::new()) };
-    let list = match entries.get_mut("integration").map(|node| &mut node.value) {
+    let list = match entries_of(root)?.get_mut("integration").map(|node| &mut node.value) {
         Some(NodeValue::List(list)) if !list.is_empty() => list,
         _ => return Err("names an integration, and the file has no [[integration]]".to_owned()),
     };
@@ -98,9 +93,9 @@ pub(super) fn in_environment(key: &str) -> String {
 }
 
 /// Sets a value below a table. Unknown keys are set too: the reader reports them with the nearest one.
-fn insert(table: &mut Node, path: &[&str], free: bool, node: Node, name: &Arc<str>) {
-    let Some((segment, rest)) = path.split_first() else { return };
-    let entries = entries_of(table);
+fn insert(table: &mut Node, path: &[&str], free: bool, node: Node, name: &Arc<str>) -> Result<(), String> {
+    let Some((segment, rest)) = path.split_first() else { return Ok(()) };
+    let entries = entries_of(table)?;
     let wanted = in_environment(segment);
     let key = entries
         .keys()
@@ -109,23 +104,24 @@ fn insert(table: &mut Node, path: &[&str], free: bool, node: Node, name: &Arc<st
         .unwrap_or_else(|| if free { (*segment).to_owned() } else { segment.to_ascii_lowercase() });
     if rest.is_empty() {
         entries.insert(key, node);
-        return;
+        return Ok(());
     }
     let free = FREE_TABLES.contains(&key.as_str());
     let next = entries.entry(key).or_insert_with(|| Node::table_of_variable(name));
-    insert(next, rest, free, node, name);
+    insert(next, rest, free, node, name)
 }
 
-/// The entries of a node, which becomes a table if it was none: the override is the newer word.
-fn entries_of(node: &mut Node) -> &mut Entries {
+/// The entries of a node. What the file has there instead of a table gives way to the override.
+fn entries_of(node: &mut Node) -> Result<&mut Entries, String> {
     if !matches!(node.value, NodeValue::Table(_)) {
-        node.value = match node.as_kind(Kind::Table) {
-            table @ NodeValue::Table(_) => table,
-            _ => NodeValue::Table(Entries::new()),
+        node.value = match (node.as_kind(Kind::Table), &node.at) {
+            (table @ NodeValue::Table(_), _) => table,
+            (_, At::Variable(other)) => return Err(format!("contradicts {other}, which is no table")),
+            (_, At::File(_)) => NodeValue::Table(Entries::new()),
         };
     }
     match &mut node.value {
-        NodeValue::Table(entries) => entries,
+        NodeValue::Table(entries) => Ok(entries),
         _ => unreachable!("the node was made a table above"),
     }
 }

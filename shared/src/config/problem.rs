@@ -81,8 +81,7 @@ pub struct ConfigErrors {
 impl ConfigErrors {
     /// Sorts the mistakes by where they are.
     pub(super) fn new(path: &Path, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| (a.offset, &a.place, &a.message).cmp(&(b.offset, &b.place, &b.message)));
-        problems.dedup();
+        problems.sort_by(|a, b| (a.offset, &a.place).cmp(&(b.offset, &b.place)));
         Self { path: path.to_owned(), problems }
     }
 

@@ -156,6 +156,16 @@ impl Section {
         reading.problem(at, format!("{header}{message}"));
     }
 
+    /// Reports a mistake whose value may be a token that went to the wrong place: it is not shown (P27).
+    pub(super) fn complain_hidden(&self, reading: &mut Reading<'_>, at: &At, message: &str) {
+        let hide_from = match at {
+            At::File(span) => Some(span.start),
+            At::Variable(_) => None,
+        };
+        let message = format!("{}{message}", self.header());
+        reading.problems.push(Problem::hiding(reading.source, at, hide_from, message));
+    }
+
     /// Reports missing and unknown keys. A key that is missing because it is misspelt is reported once.
     pub(super) fn finish(self, reading: &mut Reading<'_>) {
         let mut meant = Vec::new();

@@ -27,13 +27,15 @@ impl SourceFile {
         let number = self.line_of(span.start).to_string();
         let mut shown = mask(line);
         let column = line.get(..span.start - start).unwrap_or(line).chars().count();
-        if let Some(column) =
-            hide_from.and_then(|at| line.get(..at.checked_sub(start)?)).map(|s| s.chars().count())
-        {
-            shown = shown.chars().take(column).chain(" …".chars()).collect();
-        }
         let end = span.end.min(start + line.len());
-        let width = self.text.get(span.start..end).map_or(1, |text| text.chars().count().max(1));
+        let mut width = self.text.get(span.start..end).map_or(1, |text| text.chars().count().max(1));
+        let hidden =
+            hide_from.and_then(|at| line.get(..at.checked_sub(start)?)).map(|before| before.chars().count());
+        if let Some(hidden) = hidden {
+            let before: String = shown.chars().take(hidden).collect();
+            shown = format!("{} …", before.trim_end());
+            width = width.min(hidden.saturating_sub(column)).max(1);
+        }
         // Tabs stay tabs, so that the carets stand below what they mean.
         let indent: String = line
             .chars()

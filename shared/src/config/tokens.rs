@@ -80,12 +80,14 @@ fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !looks_like_token(&name);
     let Some(token) = reading.variables.get(&name).cloned() else {
-        let message = if plausible {
-            format!("\"token\": the environment variable {name} is not set; set it to the token")
+        if plausible {
+            let message =
+                format!("\"token\": the environment variable {name} is not set; set it to the token");
+            section.complain(reading, &node.at, &message);
         } else {
-            "\"token.env\" takes the name of an environment variable, not the token itself".to_owned()
-        };
-        section.complain(reading, &node.at, &message);
+            let message = "\"token.env\" takes the name of an environment variable, not the token itself";
+            section.complain_hidden(reading, &node.at, message);
+        }
         return None;
     };
     checked(reading, section, &node.at, &format!("the environment variable {name}"), &token)
@@ -101,9 +103,17 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Optio
     };
     let token = match std::fs::read_to_string(&path) {
         Ok(token) => token,
+        Err(_) if looks_like_token(&path) => {
+            let message = "\"token.file\" takes the path of a file, not the token itself";
+            section.complain_hidden(reading, &node.at, message);
+            return None;
+        }
         Err(error) => {
-            let which = if looks_like_token(&path) { "the file" } else { &format!("the file {path}") };
-            section.complain(reading, &node.at, &format!("\"token\": {which} cannot be read: {error}"));
+            section.complain(
+                reading,
+                &node.at,
+                &format!("\"token\": the file {path} cannot be read: {error}"),
+            );
             return None;
         }
     };

@@ -219,8 +219,10 @@ pub fn nearest(word: &str) -> Option<String> {
     let wanted = wanted.to_lowercase();
     // People leave out `details.` and the section; the last name alone then decides, if only one has it.
     let mut same_end = PROPERTIES.iter().filter(|known| ends_alike(known, &wanted));
-    let meant = match (same_end.next(), same_end.next()) {
-        (Some(only), None) => Some(*only),
+    let exact =
+        PROPERTIES.iter().find(|known| known.trim_end_matches("[N]") == wanted.trim_end_matches("[N]"));
+    let meant = match (exact, same_end.next(), same_end.next()) {
+        (Some(only), ..) | (None, Some(only), None) => Some(*only),
         _ => PROPERTIES
             .iter()
             .map(|known| (strsim::normalized_damerau_levenshtein(known, &wanted), *known))

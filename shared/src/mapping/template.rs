@@ -89,7 +89,9 @@ impl Template {
             let Known::Known(value) = lookup(path) else { return Evaluated::Unknown };
             all_blank &= is_blank(&value);
             if !whole.is_some_and(|whole| whole.contains(path)) {
-                place(&mut values, path, without_nulls(value));
+                if !value.is_null() {
+                    place(&mut values, path, without_nulls(value));
+                }
                 whole = Some(path);
             }
         }
