@@ -211,7 +211,7 @@ impl Site {
         let type_id = self.type_id(type_name).unwrap_or("type-1").to_owned();
         let position = self.assets.len();
         self.assets.push(SiteAsset {
-            id: format!("asset-{:07}", position + 1),
+            id: format!("asset-{:07}", number_after(self.assets.last().map(|asset| asset.id.as_str()))),
             name: name.to_owned(),
             asset_type_id: type_id,
             location_id: None,
@@ -227,7 +227,7 @@ impl Site {
     pub fn add_user(&mut self, name: &str, email: Option<&str>, is_jira: bool) -> usize {
         let position = self.users.len();
         self.users.push(SiteUser {
-            id: format!("user-{:07}", position + 1),
+            id: format!("user-{:07}", number_after(self.users.last().map(|user| user.id.as_str()))),
             name: name.to_owned(),
             email: email.map(str::to_owned),
             is_jira,
@@ -295,6 +295,11 @@ impl Site {
             self.add_user("Duplicate by import", email, false);
         }
     }
+}
+
+/// The number of the record after the one with this id; gaps that deletions left stay gaps.
+fn number_after(id: Option<&str>) -> usize {
+    id.and_then(|id| id.rsplit('-').next()).and_then(|digits| digits.parse().ok()).unwrap_or(0) + 1
 }
 
 /// The asset type that people would choose for a platform.
