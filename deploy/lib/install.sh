@@ -26,11 +26,12 @@ as_root() {
 # install_packages PACKAGE...: from the distribution, without questions.
 install_packages() {
   command -v apt-get >/dev/null || give_up "install these with your package manager, then try again: $*"
-  local wait_for_lock=(-o DPkg::Lock::Timeout=300)
+  # Others may be installing; without a terminal there is no use for one.
+  local options=(-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
   say "installing $*"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get "${wait_for_lock[@]}" update -qq \
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" update -qq \
     || say "the package lists could not be renewed; trying with the old ones"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get "${wait_for_lock[@]}" install -y -qq --no-install-recommends "$@" \
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y -qq --no-install-recommends "$@" \
     >/dev/null || give_up "apt-get could not install $*; its message is above"
 }
 

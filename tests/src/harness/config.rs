@@ -221,6 +221,10 @@ fn table_at<'a>(table: &'a mut Table, path: &[&str]) -> &'a mut Table {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use amfj_sync_shared::config::Mode;
+
     use super::*;
 
     #[test]
@@ -254,5 +258,28 @@ mod tests {
         assert_eq!(one["sync"]["default_asset_type"].as_str(), Some("Laptop"));
         assert_eq!(one["fields"]["v. 2 \"Serial\""].as_str(), Some("serial_number"));
         assert_eq!(one["user_fields"]["Name"].as_str(), Some("user.name"));
+    }
+
+    #[test]
+    fn is_what_the_workers_read() {
+        let scratch = Scratch::new().unwrap();
+        let integration = IntegrationBuilder::new("acme", "http://127.0.0.1:2", "http://127.0.0.1:3/v1");
+        let builder = ConfigBuilder::new("amqp://guest:guest@127.0.0.1:1/%2f", "t-1");
+        let builder = builder.integration(
+            integration
+                .asset_type("iPhone", "Phone")
+                .field("Serial Number", "serial_number")
+                .set("mode", "plan"),
+        );
+        let written = builder.write(&scratch).unwrap();
+        let loaded = amfj_sync_shared::config::load(Some(&written.path), &written.environment).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        assert_eq!(loaded.config.broker.prefix, "t-1");
+        assert_eq!(loaded.config.writer.data_dir, scratch.path().join("var/writer"));
+        assert_eq!(loaded.config.timing.run_retry_initial, Duration::from_millis(300));
+        let acme = &loaded.config.integrations[0];
+        assert_eq!(acme.mode, Mode::Plan);
+        assert_eq!(acme.amfj.token.expose(), "amfj-token-of-acme");
+        assert_eq!(acme.asset_types["iPhone"], "Phone");
     }
 }
