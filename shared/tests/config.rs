@@ -10,11 +10,8 @@ use amfj_sync_shared::config::{
 };
 use amfj_sync_shared::ids::IntegrationId;
 
+const EXAMPLE: &str = include_str!("../../amfj-sync.example.toml");
 const EVERYTHING: &str = include_str!("fixtures/config/good/everything.toml");
-
-fn example() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../amfj-sync.example.toml")).unwrap()
-}
 
 fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {
     [("KANDJI_TOKEN", "kandji-hunter2"), ("AMFJ_TOKEN", " amfj-hunter2\n")]
@@ -40,7 +37,7 @@ fn without_places(config: &Config) -> String {
 
 #[test]
 fn the_example_loads_to_the_documented_defaults() {
-    let Loaded { config, warnings, path } = load(example(), &[]);
+    let Loaded { config, warnings, path } = load(EXAMPLE, &[]);
     assert_eq!((warnings.as_slice(), path.to_str()), ([].as_slice(), Some("amfj-sync.toml")));
     assert_eq!(config.broker.url.expose(), "amqp://guest:guest@127.0.0.1:5672/%2f");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (4, "amfj-sync"));
@@ -93,7 +90,7 @@ fn the_example_loads_to_the_documented_defaults() {
 fn the_defaults_that_the_example_shows_are_the_defaults() {
     let not_defaults =
         ["include =", "exclude =", "iPhone =", "default_location =", "\"Memory\" =", "\"Name\" ="];
-    let written_out: String = example()
+    let written_out: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(set) if not_defaults.iter().any(|key| set.starts_with(key)) => format!("{line}\n"),
@@ -110,15 +107,15 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
     );
     let lines_with_value =
         |text: &str| text.lines().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
-    assert!(lines_with_value(&written_out) >= lines_with_value(&example()) + 34, "{written_out}");
-    assert_eq!(without_places(&load(written_out, &[]).config), without_places(&load(example(), &[]).config));
+    assert!(lines_with_value(&written_out) >= lines_with_value(EXAMPLE) + 34, "{written_out}");
+    assert_eq!(without_places(&load(written_out, &[]).config), without_places(&load(EXAMPLE, &[]).config));
 }
 
 #[test]
 fn the_settings_that_the_example_suggests_load_too() {
     let suggested =
         ["include =", "exclude =", "iPhone =", "default_location =", "\"Memory\" =", "\"Name\" ="];
-    let text: String = example()
+    let text: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(set) if suggested.iter().any(|key| set.starts_with(key)) => format!("{set}\n"),

@@ -18,6 +18,7 @@ fn environment(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+#[expect(clippy::unwrap_used, reason = "without its fixtures the test must fail")]
 fn fixtures() -> Vec<PathBuf> {
     let files = std::fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =

@@ -9,11 +9,11 @@ use super::reader::{Found, Reading, Section, shown};
 use super::settings::{boolean, duration, integer, name, names, percent, text, word};
 use super::tokens;
 use super::tree::{Kind, Node, NodeValue};
-use super::types::{
-    AmfjConfig, AmfjPaths, Assignment, CreateDevices, CreateUsers, FirstAssignment, Integration,
-    KandjiConfig, NameMatching, OnEmpty, Scope, ScopeRule, SyncConfig, WhenGone,
-};
+use super::types::{AmfjConfig, AmfjPaths, Integration, KandjiConfig, Scope, ScopeRule, SyncConfig};
 use super::values::Percent;
+use super::words::{
+    Assignment, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
+};
 use crate::ids::IntegrationId;
 use crate::mapping::{FieldSource, MappedField, Mapping};
 

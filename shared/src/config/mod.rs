@@ -19,13 +19,16 @@ mod tokens;
 mod tree;
 pub mod types;
 pub mod values;
+pub mod words;
 
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{BrokerUrl, Secret};
 pub use types::{
-    AmfjConfig, AmfjPaths, Assignment, BrokerConfig, Config, CreateDevices, CreateUsers, FirstAssignment,
-    Integration, KandjiConfig, Mode, NameMatching, OnEmpty, RetryConfig, Scope, ScopeRule, SyncConfig,
-    TimingConfig, WhenGone, WorkerConfig, WriterConfig,
+    AmfjConfig, AmfjPaths, BrokerConfig, Config, Integration, KandjiConfig, RetryConfig, Scope, ScopeRule,
+    SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
 pub use values::{Percent, Place};
+pub use words::{
+    Assignment, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::problem::nearest;
 use super::reader::shown;
 use super::tree::{Kind, Node, NodeValue};
-use super::types::Word;
 use super::values::{Percent, parse_duration, show_duration};
+use super::words::Word;
 
 fn instead(must: &str, found: &NodeValue) -> String {
     format!("must be {must}, not {}", shown(&found.described()))

@@ -122,7 +122,7 @@ mod tests {
         for text in ["500ms", "61s", "15m", "1h", "400d", "0ms"] {
             assert_eq!(show_duration(parse_duration(text).unwrap()), text);
         }
-        assert_eq!(show_duration(Duration::from_secs(60)), "1m");
+        assert_eq!(show_duration(Duration::from_mins(1)), "1m");
     }
 
     #[test]

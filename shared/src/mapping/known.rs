@@ -216,21 +216,19 @@ pub fn is_documented(path: &PropertyPath) -> bool {
 #[must_use]
 pub fn nearest(word: &str) -> Option<String> {
     let wanted = PropertyPath::parse(word).map_or_else(|_| word.trim().to_owned(), |path| path.pattern());
-    let wanted = wanted.to_lowercase();
-    // People leave out `details.` and the section; the last name alone then decides, if only one has it.
-    let mut same_end = PROPERTIES.iter().filter(|known| ends_alike(known, &wanted));
-    let exact =
-        PROPERTIES.iter().find(|known| known.trim_end_matches("[N]") == wanted.trim_end_matches("[N]"));
-    let meant = match (exact, same_end.next(), same_end.next()) {
-        (Some(only), ..) | (None, Some(only), None) => Some(*only),
-        _ => PROPERTIES
-            .iter()
-            .map(|known| (strsim::normalized_damerau_levenshtein(known, &wanted), *known))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
-            .map(|(_, known)| known),
-    };
-    meant.map(|known| known.strip_suffix("[N]").unwrap_or(known).replace("[N]", "[0]"))
+    let wanted = wanted.trim_end_matches("[N]").to_lowercase();
+    // A list is named as a whole: `tags`, not `tags[N]`.
+    let names = || PROPERTIES.iter().map(|known| known.strip_suffix("[N]").unwrap_or(known));
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(name, &wanted);
+    let alike = || names().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let meant = names()
+        .find(|name| *name == wanted)
+        // People leave out `details.` and the section; what the device list has comes first then.
+        .or_else(|| {
+            names().filter(|name| ends_alike(name, &wanted)).min_by_key(|name| name.starts_with("details."))
+        })
+        .or_else(|| alike().filter(|(likeness, _)| *likeness >= LIKE_ENOUGH).map(|(_, name)| name))?;
+    Some(meant.replace("[N]", "[0]"))
 }
 
 /// Below this, two names have too little in common to suggest one for the other.

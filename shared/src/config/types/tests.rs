@@ -35,20 +35,3 @@ fn p19_a_blank_property_is_named_by_nothing() {
     let scope = Scope { include: rule(&[], &[""], &[]), exclude: ScopeRule::default() };
     assert!(!scope.admits("Mac", " ", "", &[""; 0]));
 }
-
-#[test]
-fn words_are_written_as_the_file_and_the_messages_write_them() {
-    fn check<T: Word + Serialize + std::fmt::Debug>() {
-        for (word, value) in T::WORDS {
-            assert_eq!(serde_json::to_value(value).unwrap(), *word, "{value:?}");
-        }
-    }
-    check::<Mode>();
-    check::<CreateDevices>();
-    check::<NameMatching>();
-    check::<CreateUsers>();
-    check::<FirstAssignment>();
-    check::<Assignment>();
-    check::<OnEmpty>();
-    check::<WhenGone>();
-}
