@@ -26,7 +26,7 @@ as_root() {
 # install_packages PACKAGE...: from the distribution, without questions.
 install_packages() {
   command -v apt-get >/dev/null || give_up "install these with your package manager, then try again: $*"
-  # Others may be installing; without a terminal there is no use for one.
+  # Somebody else may be installing; and nothing here is worth a terminal of its own.
   local options=(-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
   say "installing $*"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" update -qq \
