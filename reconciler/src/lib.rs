@@ -1,1 +1,3 @@
-//! x
+//! The reconciler: decides what AMFJ shall hold, as pure functions between two queues.
+
+pub mod rules;

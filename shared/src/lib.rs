@@ -3,11 +3,13 @@
 
 pub mod amfj;
 pub mod broker;
+pub mod catalogue;
 pub mod config;
 pub mod http;
 pub mod ids;
 pub mod mapping;
 pub mod messages;
+pub mod mode;
 pub mod names;
 pub mod retry;
 pub mod state;

@@ -1,0 +1,201 @@
+//! Which asset a device is (P4 … P9).
+//!
+//! *Unlinked* always means without **effective** link: a link whose asset AMFJ no longer has counts
+//! as none (P8). Every answer is symmetric: where two devices compete, both get the answer that each
+//! would get if the other had been decided first.
+
+mod names;
+mod serials;
+
+use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::config::{CreateDevices, NameMatching};
+use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
+use amfj_sync_shared::messages::{Candidate, DeviceEntry, Rule};
+use amfj_sync_shared::names::NameKey;
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::DeviceRow;
+
+use super::{Site, handle, label};
+
+/// What a device is to AMFJ.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// It has an asset (P4).
+    Linked {
+        /// The asset.
+        asset: Box<Asset>,
+        /// The rule that made the link.
+        rule: Rule,
+    },
+    /// It is this asset, and the link is to be made.
+    Link {
+        /// The asset.
+        asset: Box<Asset>,
+        /// Why this one.
+        rule: Rule,
+        /// The gone device that loses its link (P9).
+        takes_over: Option<DeviceId>,
+    },
+    /// It has none, and one may be created (P7). What is missing for that is found while creating.
+    Create,
+    /// It has none.
+    Unmatched {
+        /// One sentence, with what to do.
+        reason: String,
+        /// What a person may want to link it to.
+        candidates: Vec<Candidate>,
+    },
+    /// There is more than one possibility (P6).
+    Ambiguous {
+        /// One sentence, with what to do.
+        reason: String,
+        /// The possibilities.
+        candidates: Vec<Candidate>,
+    },
+}
+
+impl Resolution {
+    fn unmatched(reason: String) -> Self {
+        Self::Unmatched { reason, candidates: Vec::new() }
+    }
+}
+
+/// The asset of a device whose link is effective, with the rule that made the link (P4, P8).
+pub(super) fn linked_asset(view: &View, device: &DeviceId) -> Option<(Asset, Rule)> {
+    let link = view.link(device)?;
+    Some((view.asset(&link.asset)?.asset, link.rule))
+}
+
+fn is_linked(view: &View, device: &DeviceId) -> bool {
+    view.link(device).is_some_and(|link| view.asset(&link.asset).is_some())
+}
+
+/// Whether some device of the AMFJ site has this asset, in this or another integration (P4).
+fn is_taken(site: &Site<'_>, asset: &AssetId) -> bool {
+    site.view.linked_device(asset).is_some()
+        || site.siblings.iter().any(|sibling| sibling.linked_device(asset).is_some())
+}
+
+/// A device that a rule may link: listed, in scope, not removed, unlinked, and no person said no.
+fn is_open(view: &View, row: &DeviceRow) -> bool {
+    let device = &row.entry;
+    row.is_listed()
+        && device.in_scope
+        && !device.removed
+        && !is_linked(view, &device.device_id)
+        && !view.is_unlinked_by_person(&device.device_id)
+}
+
+/// Resolves a device that the inventory in force lists.
+#[must_use]
+pub fn resolve(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
+    if let Some((asset, rule)) = linked_asset(site.view, &device.device_id) {
+        return Resolution::Linked { asset: Box::new(asset), rule };
+    }
+    if let Some(reason) = closed(site, device) {
+        return Resolution::unmatched(reason);
+    }
+    serials::reenrolled(site.view, device)
+        .unwrap_or_else(|| serials::beside_twins(site, device, by_name_or_new(site, device)))
+}
+
+/// Why no rule may link this device or create an asset for it.
+fn closed(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
+    let (label, handle) = (label(device), handle(device));
+    if !device.in_scope {
+        return Some(format!("\"{label}\" is not in the scope of this integration."));
+    }
+    if device.removed {
+        return Some(format!("Kandji lists \"{label}\" as removed; it is neither linked nor created."));
+    }
+    site.view.is_unlinked_by_person(&device.device_id).then(|| {
+        format!(
+            "A person unlinked \"{label}\", so no rule links it again; `reconciler link \"{handle}\" \
+             ASSET` does."
+        )
+    })
+}
+
+/// Matching by name (P5, P6), and what is left where that finds nothing (P7).
+fn by_name_or_new(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
+    let name = NameKey::of(&device.name);
+    let free = name.as_ref().map(|name| names::FreeAssets::of(site, name));
+    let names_count = site.is_first_sync() || site.config.sync.name_matching == NameMatching::UntilLinked;
+    match (name, free) {
+        (Some(name), Some(free)) if names_count && free.has_candidate(device) => {
+            names::choose(site, device, &name, &free)
+        }
+        (_, free) => {
+            let candidates = free.map_or_else(Vec::new, |free| free.candidates_shown(device));
+            without_match(site, device, candidates)
+        }
+    }
+}
+
+/// P7: `candidates` are free assets of the device's name that are not matched any more.
+fn without_match(site: &Site<'_>, device: &DeviceEntry, candidates: Vec<Candidate>) -> Resolution {
+    let (label, handle) = (label(device), handle(device));
+    let by_hand = |asset: &str| format!("`reconciler link \"{handle}\" {asset}`");
+    if let Some(reason) = may_not_create(site, device) {
+        let reason = match candidates.first() {
+            Some(candidate) => format!(
+                "An asset has the name of \"{label}\", but names are matched in the first sync only; link it \
+                 with {}.",
+                by_hand(&candidate.id)
+            ),
+            None => format!("{reason} Link it with {}.", by_hand("ASSET")),
+        };
+        return Resolution::Unmatched { reason, candidates };
+    }
+    if let Some(candidate) = candidates.first() {
+        let reason = format!(
+            "No asset is created for \"{label}\" while a free one has its name; link it with {}.",
+            by_hand(&candidate.id)
+        );
+        return Resolution::Ambiguous { reason, candidates };
+    }
+    let candidates = serials::assets_of_serial(site, device);
+    if let Some(candidate) = candidates.first() {
+        let reason = format!(
+            "No asset is created for \"{label}\" while one has its serial {}; link it with {}.",
+            device.serial.trim(),
+            by_hand(&candidate.id)
+        );
+        return Resolution::Ambiguous { reason, candidates };
+    }
+    if device.name.trim().is_empty() && device.serial.trim().is_empty() {
+        return Resolution::unmatched(format!(
+            "Device {} has neither name nor serial number, so no asset is created; give it a name in Kandji.",
+            device.device_id
+        ));
+    }
+    Resolution::Create
+}
+
+/// Why no asset may be created for this device, if none may (P7, P8).
+fn may_not_create(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
+    let label = label(device);
+    let what = if NameKey::of(&device.name).is_none() {
+        format!("Device {} has no name to be matched by", handle(device))
+    } else {
+        format!("No free asset has the name of \"{label}\"")
+    };
+    match site.config.sync.create_devices {
+        CreateDevices::Always => None,
+        CreateDevices::Never => Some(format!("{what}, and create_devices is \"never\".")),
+        CreateDevices::FirstSync if !site.is_first_sync() => {
+            Some(format!("{what}, and assets are created in the first sync only."))
+        }
+        CreateDevices::FirstSync => has_lost_its_asset(site.view, device).then(|| {
+            format!(
+                "The asset of \"{label}\" was deleted in AMFJ and is created again only with \
+                 create_devices = \"always\"."
+            )
+        }),
+    }
+}
+
+/// Whether the device had a link that broke, be it answered already or not (P8).
+fn has_lost_its_asset(view: &View, device: &DeviceEntry) -> bool {
+    view.link(&device.device_id).is_some() || view.memory(&Key::Device(device.device_id.clone())).lost_link
+}

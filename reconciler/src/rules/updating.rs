@@ -1,0 +1,161 @@
+//! What is written to an asset that a device has or gets (P13, P14, P15).
+
+use std::collections::BTreeMap;
+
+use amfj_sync_shared::amfj::{Asset, Field, FieldType};
+use amfj_sync_shared::config::OnEmpty;
+use amfj_sync_shared::ids::{DeviceId, Key};
+use amfj_sync_shared::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
+use amfj_sync_shared::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
+use amfj_sync_shared::state::rows::Memory;
+use serde_json::Value;
+
+use super::draft::{Findings, sentence};
+use super::{Site, because, label, values};
+
+/// Field to why its value is left out.
+pub(super) type Problems = BTreeMap<String, String>;
+
+/// The value of a mapped property; what has not been read is unknown, not blank.
+pub(super) fn property(device: &DeviceEntry, path: &PropertyPath) -> Known<Value> {
+    let values = match (path.is_details(), &device.details) {
+        (false, _) => &device.values,
+        (true, Some(details)) => &details.values,
+        (true, None) => return Known::Unknown,
+    };
+    // Not among them: the mapping is newer than what was read.
+    values.get(&path.to_string()).map_or(Known::Unknown, |value| Known::Known(value.clone()))
+}
+
+/// What a mapped field of a device should hold.
+pub(super) fn evaluate(source: &FieldSource, device: &DeviceEntry) -> Evaluated {
+    source.evaluate(&|path| property(device, path))
+}
+
+/// A device whose asset is linked: mapped values that differ are written (P13).
+pub(super) fn in_step(site: &Site<'_>, device: &DeviceEntry, asset: &Asset, memory: &Memory) -> Findings {
+    let (write, problems) = difference(site, device, asset, memory);
+    let reason = format!("\"{}\" is in step with asset \"{}\".", label(device), asset.name);
+    let mut findings = Findings::new(State::InSync, reason);
+    findings.asset = Some(asset.id.clone());
+    if !write.is_empty() {
+        let why = format!("Asset \"{}\" gets {}.", asset.name, summary(&write));
+        findings.act(memory, Action::UpdateAsset { asset: asset.id.clone(), write }, &why);
+    }
+    findings.find_field_problems(problems);
+    findings
+}
+
+/// A device that is to be linked: the link, what differs, and the default location (P13).
+pub(super) fn link(
+    site: &Site<'_>,
+    device: &DeviceEntry,
+    asset: &Asset,
+    rule: Rule,
+    takes_over: Option<DeviceId>,
+) -> Findings {
+    let memory = site.view.memory(&Key::Device(device.device_id.clone()));
+    let (mut write, problems) = difference(site, device, asset, &memory);
+    if asset.location.is_none() {
+        let location = site.config.sync.default_location.as_deref();
+        write.location = location.and_then(|name| site.view.catalogue().location_named(name)).cloned();
+    }
+    let mut why = format!("\"{}\" is linked to asset \"{}\": {}", label(device), asset.name, because(rule));
+    if !write.is_empty() {
+        why = format!("{why}; the asset gets {}", summary(&write));
+    }
+    let mut findings = Findings::new(State::InSync, String::new());
+    findings.asset = Some(asset.id.clone());
+    findings.rule = Some(rule);
+    let action = Action::LinkAsset { asset: asset.id.clone(), rule, takes_over, write };
+    findings.act(&memory, action, &sentence(&why));
+    findings.find_field_problems(problems);
+    findings
+}
+
+fn summary(write: &AssetWrite) -> String {
+    let name = write.name.iter().map(|_| Outcome::NAME);
+    let location = write.location.iter().map(|_| Outcome::LOCATION);
+    let fields: Vec<_> = name.chain(location).chain(write.fields.keys().map(String::as_str)).collect();
+    format!("new values in {}", fields.join(", "))
+}
+
+/// Mapped fields whose value differs, and those whose value cannot be written.
+fn difference(
+    site: &Site<'_>,
+    device: &DeviceEntry,
+    asset: &Asset,
+    memory: &Memory,
+) -> (AssetWrite, Problems) {
+    let (mut write, mut problems) = (AssetWrite::default(), Problems::new());
+    let asset_type = site.view.catalogue().asset_type(&asset.asset_type.id);
+    let comparison = Comparison { memory, on_empty: site.config.sync.on_empty };
+    for (name, mapped) in site.config.fields.iter() {
+        if name == Outcome::NAME {
+            let current = Value::from(asset.name.as_str());
+            match comparison.edit(&name_field(name), &current, &|| evaluate(&mapped.source, device)) {
+                Ok(edit) => write.name = edit,
+                Err(problem) => drop(problems.insert(name.to_owned(), problem)),
+            }
+        } else if let Some(field) = asset_type.and_then(|asset_type| asset_type.field(name)) {
+            // A field that the asset's own type does not have is skipped silently (P15).
+            let current = asset.fields.get(name).unwrap_or(&Value::Null);
+            match comparison.edit(field, current, &|| evaluate(&mapped.source, device)) {
+                Ok(Some(edit)) => drop(write.fields.insert(name.to_owned(), edit)),
+                Ok(None) => {}
+                Err(problem) => drop(problems.insert(name.to_owned(), problem)),
+            }
+        }
+    }
+    (write, problems)
+}
+
+/// The name of an asset or a user record as a field: it cannot be cleared.
+pub(super) fn name_field(name: &str) -> Field {
+    Field { name: name.to_owned(), field_type: FieldType::Text, required: true, options: Vec::new() }
+}
+
+/// How a wanted value is compared with AMFJ's.
+pub(super) struct Comparison<'a> {
+    pub(super) memory: &'a Memory,
+    pub(super) on_empty: OnEmpty,
+}
+
+impl Comparison<'_> {
+    /// The edit that a field needs, if any; an error where its value cannot be written (P15).
+    pub(super) fn edit(
+        &self,
+        field: &Field,
+        current: &Value,
+        evaluate: &dyn Fn() -> Evaluated,
+    ) -> Result<Option<Edit>, String> {
+        let new = match evaluate() {
+            Evaluated::Unknown => return Ok(None),
+            // P14; a required field is never cleared.
+            Evaluated::Blank if self.on_empty == OnEmpty::Keep || field.required => return Ok(None),
+            Evaluated::Blank => Value::Null,
+            Evaluated::Value(value) => values::convert(field, &value)?,
+            Evaluated::Failed(reason) => return Err(reason),
+        };
+        if values::is_same(field, &new, current) || self.is_stored_otherwise(field, &new, current) {
+            return Ok(None);
+        }
+        self.check_refused(&field.name, &new)?;
+        Ok(Some(Edit { old: current.clone(), new }))
+    }
+
+    /// Whether AMFJ was sent this value before and made the current one of it.
+    fn is_stored_otherwise(&self, field: &Field, new: &Value, current: &Value) -> bool {
+        let stored = self.memory.stored.get(&field.name);
+        stored.is_some_and(|stored| stored.sent == *new && stored.stored == *current)
+    }
+
+    /// A value that AMFJ refused is not tried again (P15).
+    pub(super) fn check_refused(&self, field: &str, new: &Value) -> Result<(), String> {
+        match self.memory.refused.get(field).filter(|refusal| refusal.value == *new) {
+            Some(_) if is_blank(new) => Err("AMFJ refused to clear it".to_owned()),
+            Some(refusal) => Err(format!("AMFJ refused {new}: {}", refusal.reason)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which user record a person is, and what becomes of people without one (P10, P11).
+
+mod matching;
+mod records;
+
+use amfj_sync_shared::amfj::UserRecord;
+use amfj_sync_shared::ids::{KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_shared::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
+use amfj_sync_shared::names::email_key;
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::RecordRow;
+
+use super::draft::{Draft, Findings, Subject};
+use super::{Site, because};
+
+pub use matching::{UserResolution, resolve_user};
+
+/// What a person is called: the name, else the email, else the key.
+fn label(user: &UserEntry) -> &str {
+    [user.name.trim(), user.email.as_deref().unwrap_or_default().trim()]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or(user.key.as_str())
+}
+
+/// The record of a Kandji user whose link is effective.
+fn linked_record(view: &View, id: &KandjiUserId) -> Option<(RecordRow, Rule)> {
+    let link = view.user_link(id)?;
+    Some((view.record(&link.record)?, link.rule))
+}
+
+/// How a device's primary user stands with AMFJ.
+pub(super) enum Standing {
+    /// They have a record.
+    Linked {
+        /// The record.
+        record: Box<UserRecord>,
+        /// Whether Kandji lists them as archived.
+        archived: bool,
+        /// Their email in Kandji.
+        email: Option<String>,
+    },
+    /// They get one.
+    Pending {
+        /// It, if it exists.
+        record: Option<RecordId>,
+    },
+    /// They have none, for this reason.
+    Problem(String),
+}
+
+/// How a device's primary user stands with AMFJ.
+pub(super) fn standing(site: &Site<'_>, key: &UserKey) -> Standing {
+    let Some(row) = site.view.user(key) else {
+        return Standing::Problem(format!("User {key} is not known yet; the next run reads them."));
+    };
+    let user = row.entry;
+    let resolution = resolve_user(site, &user);
+    if let UserResolution::Linked { record, .. } = resolution {
+        let record = Box::new(record.record);
+        return Standing::Linked { record, archived: user.archived, email: user.email };
+    }
+    let findings = decide(site, &user, resolution);
+    let draft = findings.into_draft(subject(site, &user), Sequence::default());
+    let gets_one = |action: &Action| matches!(action, Action::LinkUser { .. } | Action::CreateUser { .. });
+    if draft.changes.iter().any(|change| gets_one(&change.action)) {
+        Standing::Pending { record: draft.decision.record }
+    } else {
+        Standing::Problem(draft.decision.reason)
+    }
+}
+
+fn subject(site: &Site<'_>, user: &UserEntry) -> Subject {
+    let serials = site.view.devices_of(&user.key).into_iter().filter_map(|id| site.view.device(&id));
+    let mut serials: Vec<String> = serials.map(|row| row.entry.serial.trim().to_owned()).collect();
+    serials.retain(|serial| !serial.is_empty());
+    serials.sort_unstable();
+    serials.dedup();
+    Subject {
+        key: Key::User(user.key.clone()),
+        label: label(user).to_owned(),
+        serial: String::new(),
+        serials,
+    }
+}
+
+/// Decides a person whom the devices of the inventory in force name, as of one snapshot.
+///
+/// The decision comes without its changes: they are listed beside it, without id and place.
+#[must_use]
+pub fn decide_user(site: &Site<'_>, user: &UserEntry, snapshot: Sequence) -> Draft {
+    decide(site, user, resolve_user(site, user)).into_draft(subject(site, user), snapshot)
+}
+
+fn decide(site: &Site<'_>, user: &UserEntry, resolution: UserResolution) -> Findings {
+    match resolution {
+        UserResolution::Linked { record, rule, unlinked } => linked(site, user, &record, rule, unlinked),
+        UserResolution::Link { record, rule } => link(site, user, &record, rule),
+        UserResolution::Unmatched => records::without_record(site, user),
+        UserResolution::Closed { reason } => Findings::new(State::Unmatched, reason),
+        UserResolution::Ambiguous { reason, candidates } => {
+            let mut findings = Findings::new(State::Ambiguous, reason);
+            findings.candidates = candidates;
+            findings
+        }
+    }
+}
+
+/// The person has a record: new Kandji ids are tied to it, and a record of ours follows Kandji.
+fn linked(
+    site: &Site<'_>,
+    user: &UserEntry,
+    row: &RecordRow,
+    rule: Rule,
+    unlinked: Vec<KandjiUserId>,
+) -> Findings {
+    let memory = site.view.memory(&Key::User(user.key.clone()));
+    let record = &row.record;
+    let reason = format!("\"{}\" is user record \"{}\".", label(user), record.name);
+    let mut findings = Findings::new(State::InSync, reason);
+    findings.record = Some(record.id.clone());
+    findings.rule = Some(rule);
+    if rule == Rule::UserName {
+        warn_of_emails(user, record, &mut findings);
+    }
+    if !unlinked.is_empty() {
+        let why = format!("Another Kandji user of \"{}\" is tied to the same record.", label(user));
+        let (record, rule) = (record.id.clone(), Rule::SamePerson);
+        findings.act(&memory, Action::LinkUser { record, rule, ids: unlinked }, &why);
+    }
+    if row.ours {
+        records::keep_in_step(site, user, record, &memory, &mut findings);
+    }
+    findings
+}
+
+/// The person is to be linked to a record that exists. Nothing of it is changed (P11).
+fn link(site: &Site<'_>, user: &UserEntry, row: &RecordRow, rule: Rule) -> Findings {
+    let record = &row.record;
+    let mut findings = Findings::new(State::InSync, String::new());
+    findings.record = Some(record.id.clone());
+    findings.rule = Some(rule);
+    if rule == Rule::UserName {
+        warn_of_emails(user, record, &mut findings);
+    }
+    let why = format!("\"{}\" is linked to user record \"{}\": {}.", label(user), record.name, because(rule));
+    let action = Action::LinkUser { record: record.id.clone(), rule, ids: user.ids.clone() };
+    findings.act(&site.view.memory(&Key::User(user.key.clone())), action, &why);
+    findings
+}
+
+/// A match by name whose emails differ may be two people (P10).
+fn warn_of_emails(user: &UserEntry, record: &UserRecord, findings: &mut Findings) {
+    let kandji = user.email.as_deref().and_then(email_key);
+    let amfj = record.email.as_deref().and_then(email_key);
+    if let (Some(kandji), Some(amfj)) = (kandji, amfj)
+        && kandji != amfj
+    {
+        findings.warn(format!(
+            "\"{}\" was matched by name, but has {kandji} in Kandji and {amfj} in AMFJ; if these are two \
+             people: `reconciler unlink-user {}`.",
+            label(user),
+            user.key
+        ));
+    }
+}
+
+fn candidate(record: &UserRecord, note: &str) -> Candidate {
+    let email = record.email.as_deref().unwrap_or("no email");
+    Candidate { id: record.id.to_string(), name: record.name.clone(), note: format!("{note}, {email}") }
+}
