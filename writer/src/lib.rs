@@ -1,1 +1,20 @@
-//! x
+//! The writer: applies changes to AMFJ, each at most once, in the order of each key.
+//!
+//! The way of a change: decode → already answered or out of date? done → compare with the view →
+//! **intent**, published and read back → HTTP → **outcome**, published and read back → history →
+//! acknowledge. The process may be killed between any two steps.
+
+pub mod applying;
+pub mod circuit;
+mod claims;
+mod creating;
+mod dead_letters;
+mod events;
+mod holders;
+mod outcomes;
+mod requests;
+mod serving;
+pub mod site;
+mod steps;
+mod updating;
+pub mod worker;

@@ -22,6 +22,7 @@ pub use error::BrokerError;
 pub use intake::{Acknowledged, Intake, Received};
 pub use names::{Names, Stage};
 pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
+pub use lapin::types::FieldTable as Headers;
 pub use publisher::{Outgoing, Publisher};
 pub use supervisor::{Broker, Session};
 pub use topology::Topology;

@@ -1,0 +1,388 @@
+//! The way of one change through the writer.
+
+use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{
+    Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
+};
+use amfj_sync_shared::mode;
+use amfj_sync_shared::retry::Failure;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::claims::Claim;
+use crate::creating::create;
+use crate::dead_letters::{Death, bury};
+use crate::events;
+use crate::holders::{Assignment, Held};
+use crate::outcomes::{With, ended, stale};
+use crate::requests::{Kind, Requests, Trouble};
+use crate::site::Site;
+use crate::steps::{Known, Request, Step};
+use crate::updating::Refused;
+
+/// Whether the message may be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Its outcome is in the stream.
+    Done,
+    /// It goes back to the queue.
+    HandBack,
+}
+
+/// Why a change has no outcome yet.
+enum NotYet {
+    HandBack,
+}
+
+impl From<BrokerError> for NotYet {
+    /// The broker fails only when the worker stops; everything else is waited out.
+    fn from(_: BrokerError) -> Self {
+        Self::HandBack
+    }
+}
+
+/// Applies one change.
+pub async fn apply(site: &Site, lease: &Lease, event: &Event, change: &Change, body: &[u8]) -> Applied {
+    let Some(requests) = Requests::new(site, lease, &change.key, event.id) else {
+        return Applied::HandBack;
+    };
+    let mut applying = Applying { site, event, change, body, requests };
+    match applying.run().await {
+        Ok(()) => Applied::Done,
+        Err(NotYet::HandBack) => Applied::HandBack,
+    }
+}
+
+struct Applying<'a> {
+    site: &'a Site,
+    event: &'a Event,
+    change: &'a Change,
+    body: &'a [u8],
+    requests: Requests<'a>,
+}
+
+impl Applying<'_> {
+    async fn run(&mut self) -> Result<(), NotYet> {
+        if self.is_answered() {
+            return Ok(());
+        }
+        if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
+            return self.conclude(stale(self.event, self.change, reason)).await;
+        }
+        if self.is_superseded() {
+            let outcome = stale(self.event, self.change, "a newer run decided otherwise");
+            return self.conclude(outcome).await;
+        }
+        if let Step::Done(outcome) = self.step()
+            && outcome.link.is_none()
+            && outcome.user_link.is_none()
+        {
+            return self.conclude(*outcome).await;
+        }
+        let claim = self.claim();
+        claim.publish(self.site, self.event).await?;
+        let tried_before = match claim.wait_for_turn(self.site, &self.requests).await {
+            Ok(tried_before) => tried_before || self.site.unknown.lock().contains(&self.event.id),
+            Err(_) => return Err(NotYet::HandBack),
+        };
+        self.catch_up_with_siblings().await?;
+        if self.is_answered() {
+            return Ok(());
+        }
+        // Things may have changed while the turn was waited for.
+        let outcome = match self.step() {
+            Step::Done(outcome) => *outcome,
+            Step::Request(request) => self.request(request, &claim, tried_before).await?,
+        };
+        self.conclude(outcome).await
+    }
+
+    fn is_answered(&self) -> bool {
+        let sequence = self.event.sequence.unwrap_or_default();
+        self.site.state.read(|view| view.answered(&self.change.key).covers(sequence, self.event.id))
+    }
+
+    /// A newer decision about this key that does not include this change takes its place.
+    fn is_superseded(&self) -> bool {
+        let sequence = self.event.sequence.unwrap_or_default();
+        self.site.state.read(|view| {
+            view.decision(&self.change.key).is_some_and(|decision| {
+                decision.snapshot > sequence
+                    && !decision.changes.iter().any(|decided| decided.id == self.event.id)
+            })
+        })
+    }
+
+    fn step(&self) -> Step {
+        let linked_elsewhere = |asset: &amfj_sync_shared::ids::AssetId| {
+            self.site.siblings.iter().any(|sibling| {
+                sibling.read(|view| {
+                    // An open claim of a sibling with the smaller id goes first: both see each other.
+                    let claimed = sibling.integration() < &self.site.integration.id
+                        && !view.claims(&format!("asset/{asset}")).is_empty();
+                    claimed || view.linked_device(asset).is_some()
+                })
+            })
+        };
+        self.site.state.read(|view| {
+            Known { event: self.event, change: self.change, view, linked_elsewhere: &linked_elsewhere }.step()
+        })
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            change: self.event.id,
+            key: self.change.key.clone(),
+            asset: self.change.action.asset().cloned(),
+            record: self.change.action.record().cloned(),
+        }
+    }
+
+    /// Links are unique in an AMFJ site (P4): before one is made, what other integrations of the site
+    /// have claimed or linked by now is read to the end.
+    async fn catch_up_with_siblings(&self) -> Result<(), NotYet> {
+        if matches!(self.change.action, amfj_sync_shared::messages::Action::LinkAsset { .. }) {
+            for sibling in &self.site.siblings {
+                sibling.read_to_end().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn request(&mut self, request: Request, claim: &Claim, tried_before: bool) -> Result<Outcome, NotYet> {
+        let answer = match request {
+            Request::CreateAsset(asset) => self.create_asset(asset, claim, tried_before).await,
+            Request::CreateUser(user) => self.create_user(user, claim, tried_before).await,
+            Request::PatchAsset { asset, patch, edits, link } => {
+                self.patch_asset(asset, patch, edits, link).await
+            }
+            Request::PatchUser { record, patch, edits } => self.patch_user(record, patch, edits).await,
+            Request::Assign { asset, expected, to, primary } => {
+                let assignment = Assignment {
+                    site: self.site,
+                    asset: &asset,
+                    expected: expected.as_ref(),
+                    to: to.as_ref(),
+                };
+                let held = assignment.make(&mut self.requests, tried_before).await;
+                held.map(|held| self.assigned(held, &asset, expected.as_ref(), to.as_ref(), primary))
+            }
+        };
+        match answer {
+            Ok(outcome) => Ok(outcome),
+            Err(Trouble::HandBack | Trouble::Unknown) => Err(NotYet::HandBack),
+            Err(Trouble::NotFound) => Ok(self.failed("AMFJ has no such record any more (404)".into())),
+            Err(Trouble::Fail { reason, .. }) => Ok(self.failed(reason)),
+        }
+    }
+
+    fn failed(&self, reason: String) -> Outcome {
+        ended(self.event, self.change, Ending::Failed { reason })
+    }
+
+    fn applied(&self) -> Outcome {
+        ended(self.event, self.change, Ending::Applied)
+    }
+
+    async fn create_asset(
+        &mut self,
+        mut asset: amfj_sync_shared::amfj::client::NewAsset,
+        claim: &Claim,
+        tried_before: bool,
+    ) -> Result<Outcome, Trouble> {
+        let mut refused = Refused::default();
+        // The claim was read back, so it is there.
+        let Some(first) = claim.first_attempt(self.site) else { return Err(Trouble::HandBack) };
+        loop {
+            match create(self.site, &mut self.requests, &asset, &first, tried_before).await {
+                Ok(created) => {
+                    let link =
+                        LinkOutcome::Linked { asset: created.id.clone(), rule: Rule::Created, takes_over: None };
+                    let mut outcome = self.applied().with_link(link);
+                    outcome = outcome.with_edit(Outcome::NAME, Value::Null, asset.name.clone().into());
+                    if let Some(location) = created.location.as_ref().filter(|_| asset.location_id.is_some()) {
+                        outcome = outcome.with_edit(Outcome::LOCATION, Value::Null, location.name.clone().into());
+                    }
+                    for (field, value) in &asset.fields {
+                        outcome = outcome.with_edit(field, Value::Null, value.clone());
+                    }
+                    outcome.refused = refused.fields;
+                    return Ok(outcome.with_asset(created));
+                }
+                Err(trouble) => refused.leave_out(&mut asset, trouble)?,
+            }
+        }
+    }
+
+    async fn create_user(
+        &mut self,
+        mut user: amfj_sync_shared::amfj::client::NewUser,
+        claim: &Claim,
+        tried_before: bool,
+    ) -> Result<Outcome, Trouble> {
+        let amfj_sync_shared::messages::Action::CreateUser { ids, .. } = &self.change.action else {
+            return Err(Trouble::HandBack);
+        };
+        let mut refused = Refused::default();
+        let Some(first) = claim.first_attempt(self.site) else { return Err(Trouble::HandBack) };
+        loop {
+            match create(self.site, &mut self.requests, &user, &first, tried_before).await {
+                Ok(created) => {
+                    let link = UserLinkOutcome {
+                        record: created.id.clone(),
+                        rule: Rule::Created,
+                        ids: ids.clone(),
+                    };
+                    let mut outcome = self.applied().with_user_link(link);
+                    outcome = outcome.with_edit(Outcome::NAME, Value::Null, user.name.clone().into());
+                    outcome = outcome.with_edit(Outcome::EMAIL, Value::Null, user.email.clone().into());
+                    for (field, value) in &user.fields {
+                        outcome = outcome.with_edit(field, Value::Null, value.clone());
+                    }
+                    outcome.refused = refused.fields;
+                    outcome.record = Some(created);
+                    return Ok(outcome);
+                }
+                Err(trouble) => refused.leave_out(&mut user, trouble)?,
+            }
+        }
+    }
+
+    async fn patch_asset(
+        &mut self,
+        asset: amfj_sync_shared::ids::AssetId,
+        mut patch: amfj_sync_shared::amfj::client::AssetPatch,
+        edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
+        link: Option<LinkOutcome>,
+    ) -> Result<Outcome, Trouble> {
+        let client = &self.site.client;
+        let mut refused = Refused::default();
+        loop {
+            if patch.is_empty() {
+                let mut outcome = self.applied();
+                outcome.link = link;
+                outcome.refused = refused.fields;
+                return Ok(outcome);
+            }
+            match self.requests.send(Kind::Repeatable, || client.update_asset(&asset, &patch)).await {
+                Ok(written) => {
+                    let mut outcome = self.applied().with_asset(written);
+                    outcome.link = link;
+                    outcome.edits = refused.written(edits);
+                    outcome.refused = refused.fields;
+                    return Ok(outcome);
+                }
+                Err(Trouble::NotFound) => {
+                    let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
+                    outcome.asset_deleted = Some(asset);
+                    return Ok(outcome);
+                }
+                Err(trouble) => refused.leave_out(&mut patch, trouble)?,
+            }
+        }
+    }
+
+    async fn patch_user(
+        &mut self,
+        record: amfj_sync_shared::ids::RecordId,
+        mut patch: amfj_sync_shared::amfj::client::UserPatch,
+        edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
+    ) -> Result<Outcome, Trouble> {
+        let client = &self.site.client;
+        self.requests.classify_with(Failure::of_user_update);
+        let mut refused = Refused::default();
+        loop {
+            if patch.is_empty() {
+                let mut outcome = self.applied();
+                outcome.refused = refused.fields;
+                return Ok(outcome);
+            }
+            match self.requests.send(Kind::Repeatable, || client.update_user(&record, &patch)).await {
+                Ok(written) => {
+                    let mut outcome = self.applied();
+                    outcome.record = Some(written);
+                    outcome.edits = refused.written(edits);
+                    outcome.refused = refused.fields;
+                    return Ok(outcome);
+                }
+                Err(Trouble::NotFound) => {
+                    return Ok(stale(self.event, self.change, "the user record was deleted in AMFJ"));
+                }
+                Err(trouble) => refused.leave_out(&mut patch, trouble)?,
+            }
+        }
+    }
+
+    fn assigned(
+        &self,
+        held: Held,
+        asset: &amfj_sync_shared::ids::AssetId,
+        expected: Option<&amfj_sync_shared::amfj::Holder>,
+        to: Option<&amfj_sync_shared::amfj::Holder>,
+        primary: Option<amfj_sync_shared::ids::RecordId>,
+    ) -> Outcome {
+        let name = |holder: Option<&amfj_sync_shared::amfj::Holder>| {
+            holder.map_or(Value::Null, |holder| Value::from(holder.name.clone()))
+        };
+        match held {
+            Held::AsWanted { asset, wrote: true } => self
+                .applied()
+                .with_settled(primary)
+                .with_edit(Outcome::HOLDER, name(expected), name(to))
+                .with_asset(*asset),
+            Held::AsWanted { asset, wrote: false } => {
+                ended(self.event, self.change, Ending::Unneeded).with_settled(primary).with_asset(*asset)
+            }
+            Held::SomebodyElse(asset) => {
+                stale(self.event, self.change, "somebody else has the asset by now").with_asset(*asset)
+            }
+            Held::NoSuchAsset => {
+                let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
+                outcome.asset_deleted = Some(asset.clone());
+                outcome
+            }
+        }
+    }
+
+    /// Dead letter if it failed, outcome read back, history: in that order, so that nothing is lost in
+    /// between and a repeat of any step is harmless.
+    async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
+        outcome.attempts = self.requests.attempts;
+        if let Ending::Failed { reason } = &outcome.ending {
+            let key = self.change.key.to_string();
+            let death = Death { key: &key, reason, attempts: outcome.attempts };
+            bury(self.site, Some(self.event.id), self.body.to_vec(), death).await?;
+        }
+        let mut origin = self.site.state.origin();
+        origin.run.clone_from(&self.event.run);
+        origin.sequence = self.event.sequence;
+        origin.traceparent.clone_from(&self.event.traceparent);
+        let fact = Event::fact(&origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
+        self.site.state.publish_and_read_back(fact.clone()).await?;
+        if outcome.ending == Ending::Applied {
+            let history = self.site.names.history(&self.site.integration.id);
+            self.site.publisher.publish(vec![Outgoing::to_queue(history, &fact)]).await?;
+        }
+        self.site.unknown.lock().remove(&self.event.id);
+        self.site.failing.lock().remove(&self.event.id);
+        events::ended(&self.site.integration.id, &outcome);
+        Ok(())
+    }
+}
+
+/// Reads a message of an apply queue.
+pub fn read_change(body: &[u8]) -> Result<(Event, Change), String> {
+    let event = Event::decode(body).map_err(|error| error.to_string())?;
+    match event.payload.clone() {
+        Payload::Change(change) if event.sequence.is_some() => Ok((event, change)),
+        Payload::Change(_) => Err("a change without a sequence has no place in the order of its key".into()),
+        other => Err(format!("`{}` does not belong into an apply queue", other.type_name())),
+    }
+}
+
+/// The key of a change, for people.
+#[must_use]
+pub fn label(key: &Key) -> String {
+    key.to_string()
+}

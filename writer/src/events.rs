@@ -1,0 +1,47 @@
+//! What the writer counts and logs: one function for each thing worth it.
+
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::messages::{Ending, Outcome};
+
+/// The circuit of an integration moved.
+pub(crate) fn circuit(integration: &IntegrationId, open: bool) {
+    metrics::gauge!("amfj_sync_circuit_open", "integration" => integration.to_string(), "api" => "amfj")
+        .set(f64::from(u8::from(open)));
+}
+
+/// A change ended.
+pub(crate) fn ended(integration: &IntegrationId, outcome: &Outcome) {
+    let result = match &outcome.ending {
+        Ending::Applied => "applied",
+        Ending::Unneeded => "unneeded",
+        Ending::Stale { .. } => "stale",
+        Ending::Failed { .. } => "failed",
+    };
+    metrics::counter!("amfj_sync_changes_total", "integration" => integration.to_string(),
+        "kind" => outcome.kind.clone(), "result" => result)
+    .increment(1);
+    if let Ending::Failed { reason } = &outcome.ending {
+        tracing::warn!(%integration, key = %outcome.key, label = outcome.label, kind = outcome.kind, reason,
+            "a change failed for good; it is a dead letter now");
+    } else {
+        tracing::debug!(%integration, key = %outcome.key, label = outcome.label, kind = outcome.kind, result,
+            "a change ended");
+    }
+}
+
+/// A message was delivered that had been delivered before.
+pub(crate) fn redelivered() {
+    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(1);
+}
+
+/// Messages taken from the queue and not finished, as a difference.
+pub(crate) fn in_flight(integration: &IntegrationId, difference: f64) {
+    metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => "apply")
+        .increment(difference);
+}
+
+/// A message became a dead letter.
+pub(crate) fn dead_letter(integration: &str, reason: &str) {
+    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_owned()).increment(1);
+    tracing::warn!(integration, reason, "a message became a dead letter");
+}

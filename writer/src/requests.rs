@@ -1,0 +1,179 @@
+//! One request to AMFJ, tried until it is answered, fails for good, or has to wait for better times.
+
+use std::time::Duration;
+
+use amfj_sync_shared::broker::Lease;
+use amfj_sync_shared::http::CallError;
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::retry::{Backoff, Failure};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::circuit::Position;
+use crate::site::Site;
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The partition is given up or the circuit opened: the change goes back to the queue.
+    HandBack,
+    /// A creation may have been carried out. Look before sending it again.
+    Unknown,
+    /// AMFJ has no such record.
+    NotFound,
+    /// Refused, or given up.
+    Fail {
+        /// One sentence.
+        reason: String,
+        /// The field at fault.
+        field: Option<String>,
+    },
+}
+
+/// Whether sending twice does harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Changes nothing.
+    Read,
+    /// A repeat has the same effect.
+    Repeatable,
+    /// A repeat would make a second record.
+    Creation,
+}
+
+/// The requests of one change: they share the pauses and the time after which it is given up.
+pub(crate) struct Requests<'a> {
+    site: &'a Site,
+    lease: &'a Lease,
+    key: &'a Key,
+    change: Uuid,
+    started: Instant,
+    backoff: Backoff,
+    classify: fn(&CallError) -> Failure,
+    /// Requests that were sent and not mere reads.
+    pub(crate) attempts: u32,
+}
+
+impl<'a> Requests<'a> {
+    pub(crate) fn new(site: &'a Site, lease: &'a Lease, key: &'a Key, change: Uuid) -> Option<Self> {
+        // Never none: the configuration checked the pauses.
+        let backoff = Backoff::try_new(site.retry.initial, site.retry.max.max(site.retry.initial)).ok()?;
+        let started = Instant::now();
+        Some(Self { site, lease, key, change, started, backoff, classify: Failure::of_call, attempts: 0 })
+    }
+
+    /// Classifies failures differently from now on.
+    pub(crate) fn classify_with(&mut self, classify: fn(&CallError) -> Failure) {
+        self.classify = classify;
+    }
+
+    /// Sends a request until there is an answer. An attempt is never interrupted, only pauses are.
+    pub(crate) async fn send<T, F>(&mut self, kind: Kind, mut call: impl FnMut() -> F) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        loop {
+            let answer = self.attempt(kind, &mut call).await?;
+            let error = match answer {
+                Ok(answer) => {
+                    self.site.circuit.answered(kind != Kind::Read);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(integration = %self.site.integration.id, key = %self.key, %error, "a request failed");
+            if error.is_not_found() {
+                self.site.circuit.answered(false);
+                return Err(Trouble::NotFound);
+            }
+            match (self.classify)(&error) {
+                Failure::Pause { reason } => {
+                    self.site.circuit.open(&reason);
+                    return Err(Trouble::HandBack);
+                }
+                Failure::Fail { reason, field } => {
+                    // An answer, if not the wanted one: AMFJ works.
+                    self.site.circuit.answered(false);
+                    return Err(Trouble::Fail { reason, field });
+                }
+                Failure::Retry { after, reason } => {
+                    if error.status() == Some(429) {
+                        self.site.client.limiter().pause_for(after.unwrap_or(Duration::from_secs(1)));
+                    } else {
+                        self.site.circuit.failed(self.key, &reason);
+                    }
+                    self.pause(after, &reason).await.inspect_err(|_| {
+                        if kind == Kind::Creation && error.may_have_happened() {
+                            self.site.unknown.lock().insert(self.change);
+                        }
+                    })?;
+                    if kind == Kind::Creation && error.may_have_happened() {
+                        return Err(Trouble::Unknown);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt<T, F>(
+        &mut self,
+        kind: Kind,
+        call: &mut impl FnMut() -> F,
+    ) -> Result<Result<T, CallError>, Trouble>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let admitted = async {
+            let turn = self.site.circuit.turn().await?;
+            let own = self.site.own_requests.acquire().await.ok()?;
+            let permit = self.site.requests.acquire().await.ok()?;
+            Some((turn, own, permit))
+        };
+        let admitted = tokio::select! {
+            biased;
+            () = self.lease.over() => None,
+            admitted = admitted => admitted,
+            () = self.opened() => None,
+        };
+        let Some(_permits) = admitted else { return Err(Trouble::HandBack) };
+        if kind != Kind::Read {
+            self.attempts = self.attempts.saturating_add(1);
+        }
+        Ok(call().await)
+    }
+
+    async fn opened(&self) {
+        loop {
+            let here = self.site.circuit.position();
+            if here == Position::Open {
+                return;
+            }
+            self.site.circuit.moved_from(here).await;
+        }
+    }
+
+    /// Waits before the next attempt; a change in a pause counts as not started, so that a hand-over
+    /// or an open circuit does not wait for it.
+    async fn pause(&mut self, after: Option<Duration>, reason: &str) -> Result<(), Trouble> {
+        let pause = self.backoff.next().max(after.unwrap_or_default());
+        let before = self.site.failing.lock().get(&self.change).copied().unwrap_or_default();
+        let spent = before + self.started.elapsed();
+        if spent + pause > self.site.retry.give_up_after {
+            self.site.failing.lock().remove(&self.change);
+            let reason = format!("given up after {:.0?} and {} attempts: {reason}", spent, self.attempts);
+            return Err(Trouble::Fail { reason, field: None });
+        }
+        self.wait(pause).await.inspect_err(|_| {
+            self.site.failing.lock().insert(self.change, spent);
+        })
+    }
+
+    /// Waits, unless the change has to go back to the queue meanwhile.
+    pub(crate) async fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.lease.over() => Err(Trouble::HandBack),
+            () = self.opened() => Err(Trouble::HandBack),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Serving one partition: changes of one key one after the other, different keys side by side.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Received};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{Change, Event};
+use tokio::task::JoinSet;
+
+use crate::applying::{Applied, apply, read_change};
+use crate::circuit::Position;
+use crate::dead_letters::{Death, bury};
+use crate::events;
+use crate::site::Site;
+
+/// Changes of a partition that may be taken before the first is done. More would only wait here.
+const PREFETCH: u16 = 64;
+
+struct Job {
+    received: Received,
+    event: Event,
+    change: Change,
+}
+
+/// Serves a partition until its lease is over.
+pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
+    while !lease.is_over() {
+        let position = tokio::select! {
+            position = site.circuit.passable() => position,
+            () = lease.over() => return,
+        };
+        let prefetch = if position == Position::HalfOpen { 1 } else { PREFETCH };
+        let intake = match lease.intake(prefetch).await {
+            Ok(intake) => intake,
+            Err(error) => {
+                lease.session.give_up(&error);
+                return;
+            }
+        };
+        let intake = Partition::new(&site, &lease).take(intake, position).await;
+        intake.close().await;
+    }
+}
+
+struct Partition<'a> {
+    site: &'a Arc<Site>,
+    lease: &'a Lease,
+    running: JoinSet<(Key, Applied)>,
+    /// Changes behind the running one of their key.
+    behind: HashMap<Key, VecDeque<Job>>,
+}
+
+impl<'a> Partition<'a> {
+    fn new(site: &'a Arc<Site>, lease: &'a Lease) -> Self {
+        Self { site, lease, running: JoinSet::new(), behind: HashMap::new() }
+    }
+
+    /// Takes messages until the lease is over, the circuit moves, or the channel dies; then lets what is
+    /// started end. What was not acknowledged is delivered again, in order, once the channel is closed.
+    async fn take(mut self, mut intake: Intake, position: Position) -> Intake {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.lease.over() => break,
+                () = self.site.circuit.moved_from(position) => break,
+                Some(ended) = self.running.join_next() => {
+                    // A task that panicked is delivered again with everything behind it.
+                    let Ok((key, Applied::Done)) = ended else { break };
+                    self.start_next(&key);
+                }
+                received = intake.next() => {
+                    let Some(received) = received else { break };
+                    if !self.accept(received).await {
+                        break;
+                    }
+                }
+            }
+        }
+        let waiting: usize = self.behind.values().map(VecDeque::len).sum();
+        self.behind.clear();
+        self.count(-f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
+        while self.running.join_next().await.is_some() {}
+        intake
+    }
+
+    fn count(&self, difference: f64) {
+        events::in_flight(&self.site.integration.id, difference);
+    }
+
+    /// `false` where the channel turned out dead.
+    async fn accept(&mut self, received: Received) -> bool {
+        if received.redelivered {
+            events::redelivered();
+        }
+        match read_change(&received.body) {
+            Ok((event, change)) => {
+                self.count(1.0);
+                let job = Job { received, event, change };
+                match self.behind.get_mut(&job.change.key) {
+                    Some(behind) => behind.push_back(job),
+                    None => {
+                        self.behind.insert(job.change.key.clone(), VecDeque::new());
+                        self.start(job);
+                    }
+                }
+                true
+            }
+            Err(reason) => {
+                let id = received.id.as_deref().and_then(|id| id.parse().ok());
+                let death = Death { key: "", reason: &reason, attempts: 0 };
+                let buried = bury(self.site, id, received.body.clone(), death).await;
+                buried.is_ok() && received.acknowledge().await == Acknowledged::Yes
+            }
+        }
+    }
+
+    fn start_next(&mut self, key: &Key) {
+        match self.behind.get_mut(key).and_then(VecDeque::pop_front) {
+            Some(job) => self.start(job),
+            None => {
+                self.behind.remove(key);
+            }
+        }
+    }
+
+    fn start(&mut self, job: Job) {
+        let site = self.site.clone();
+        let lease = self.lease.clone();
+        self.running.spawn(async move {
+            let _counted = Counted(site.clone());
+            let key = job.change.key.clone();
+            let applied = apply(&site, &lease, &job.event, &job.change, &job.received.body).await;
+            if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
+                (key, Applied::Done)
+            } else {
+                (key, Applied::HandBack)
+            }
+        });
+    }
+}
+
+/// Takes one off the messages in flight when its change ends, however it ends.
+struct Counted(Arc<Site>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        events::in_flight(&self.0.integration.id, -1.0);
+    }
+}

@@ -1,0 +1,56 @@
+//! Everything that the writer needs to apply the changes of one integration.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::broker::{Names, Publisher};
+use amfj_sync_shared::config::{Integration, RetryConfig};
+use amfj_sync_shared::state::State;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::circuit::Circuit;
+
+/// What changes of one integration share.
+#[derive(Debug)]
+pub struct Site {
+    /// The configuration.
+    pub integration: Integration,
+    /// Its state.
+    pub state: State,
+    /// The states of other integrations that feed the same AMFJ site (P4).
+    pub siblings: Vec<State>,
+    /// AMFJ.
+    pub client: AmfjClient,
+    /// Whether AMFJ is to be left alone for now.
+    pub circuit: Arc<Circuit>,
+    /// Publishing.
+    pub publisher: Publisher,
+    /// Names of queues.
+    pub names: Names,
+    /// How a request is tried again.
+    pub retry: RetryConfig,
+    /// `writer/UUID`.
+    pub worker: String,
+    /// Requests in flight, over all integrations.
+    pub requests: Arc<Semaphore>,
+    /// Requests in flight of this integration: less than all, so that a slow site delays no other (P28).
+    pub own_requests: Semaphore,
+    /// Creations of this process whose outcome is unknown.
+    pub unknown: Mutex<HashSet<Uuid>>,
+    /// How long changes that were handed back had been failing, so that going around does not go on
+    /// for ever.
+    pub failing: Mutex<HashMap<Uuid, Duration>>,
+}
+
+impl Site {
+    /// How long a request that another worker may have sent can still be carried out and not show:
+    /// its time-out, and the delay of AMFJ's lists.
+    #[must_use]
+    pub fn settling_time(&self) -> Duration {
+        self.integration.amfj.request_timeout + self.integration.amfj.list_delay
+    }
+}

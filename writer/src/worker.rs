@@ -1,0 +1,175 @@
+//! The writer as a process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::broker::{Lease, Ownership, PartitionId, Role, Stage};
+use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::http::Limiter;
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::telemetry::{Health, Server};
+use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::circuit::{Circuit, Position};
+use crate::serving::serve;
+use crate::site::Site;
+
+const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
+
+type Sites = BTreeMap<IntegrationId, Arc<Site>>;
+
+/// Serves until it is told to stop.
+pub async fn run(config: Config) -> Result<(), Exit> {
+    let shutdown = Shutdown::default();
+    shutdown.on_signals()?;
+    let data_dir = config.writer.data_dir.clone();
+    let listen = config.writer.listen;
+    let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);
+    let sites = Arc::new(sites(&worker)?);
+    let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
+    let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
+    served.map_err(|error| Exit::Failed(error.to_string()))?;
+    let result = worker.caught_up().await;
+    if result.is_ok() && !worker.shutdown.soft.is_cancelled() {
+        tracing::info!(integrations = sites.len(), "ready to apply changes");
+        serve_partitions(&worker, &sites).await;
+    }
+    worker.finish().await;
+    result
+}
+
+async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
+    let stop = worker.shutdown.soft.clone();
+    for site in sites.values() {
+        let every = worker.config.timing.probe_interval;
+        worker.tasks.spawn(site.circuit.clone().watch(site.client.clone(), every, stop.clone()));
+    }
+    let partitions = sites
+        .keys()
+        .flat_map(|id| {
+            (0..worker.config.broker.partitions)
+                .map(|partition| PartitionId { integration: id.clone(), partition })
+        })
+        .collect();
+    let serving = sites.clone();
+    let ownership = Ownership::new(
+        worker.broker.clone(),
+        ROLE,
+        partitions,
+        worker.config.timing.ownership_interval,
+        Arc::new(move |lease: Lease| {
+            let site = serving.get(&lease.id.integration).cloned();
+            Box::pin(async move {
+                if let Some(site) = site {
+                    serve(site, lease).await;
+                }
+            })
+        }),
+        stop.clone(),
+    );
+    worker.tasks.spawn(share_rate(sites.clone(), ownership.live_workers(), stop));
+    worker.tasks.spawn(ownership.run());
+    worker.shutdown.soft.cancelled().await;
+}
+
+/// `requests_per_second` is shared by all writers.
+async fn share_rate(
+    sites: Arc<Sites>,
+    live: Arc<AtomicUsize>,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    loop {
+        let live = u32::try_from(live.load(Ordering::Relaxed).max(1)).unwrap_or(u32::MAX);
+        for site in sites.values() {
+            let rate = f64::from(site.integration.amfj.requests_per_second) / f64::from(live);
+            if (site.client.limiter().rate() - rate).abs() > f64::EPSILON {
+                site.client.limiter().set_rate(rate);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn sites(worker: &Worker) -> Result<Sites, Exit> {
+    let config = &worker.config;
+    let requests = Arc::new(Semaphore::new(config.writer.concurrency));
+    let mut sites = Sites::new();
+    for integration in &config.integrations {
+        let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
+        let client = AmfjClient::from_config(&integration.amfj, limiter)
+            .map_err(|error| Exit::Configuration(format!("integration `{}`: {error}", integration.id)))?;
+        let Some(state) = worker.states.get(&integration.id).cloned() else { continue };
+        let site = Site {
+            state,
+            siblings: siblings(worker, integration),
+            client,
+            circuit: Circuit::new(integration.id.clone()),
+            publisher: worker.publisher.clone(),
+            names: worker.broker.names().clone(),
+            retry: config.retry.clone(),
+            worker: worker.id.clone(),
+            requests: requests.clone(),
+            own_requests: Semaphore::new(own_share(config)),
+            unknown: parking_lot::Mutex::default(),
+            failing: parking_lot::Mutex::default(),
+            integration: integration.clone(),
+        };
+        sites.insert(integration.id.clone(), Arc::new(site));
+    }
+    Ok(sites)
+}
+
+/// A site that does not answer must not hold all requests of the writer (P28).
+fn own_share(config: &Config) -> usize {
+    let all = config.writer.concurrency;
+    if config.integrations.len() == 1 { all } else { (all / 2).max(1) }
+}
+
+fn siblings(worker: &Worker, integration: &Integration) -> Vec<amfj_sync_shared::state::State> {
+    let same_site = |other: &&Integration| {
+        other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
+    };
+    let others = worker.config.integrations.iter().filter(same_site);
+    others.filter_map(|other| worker.states.get(&other.id).cloned()).collect()
+}
+
+struct WriterHealth {
+    worker: Arc<Worker>,
+    sites: Arc<Sites>,
+}
+
+impl Health for WriterHealth {
+    fn not_ready(&self) -> Vec<String> {
+        self.worker.not_ready()
+    }
+
+    fn status(&self) -> Value {
+        let integrations: serde_json::Map<String, Value> = self
+            .sites
+            .iter()
+            .map(|(id, site)| {
+                let circuit = match site.circuit.position() {
+                    Position::Closed => "closed",
+                    Position::Open => "open",
+                    Position::HalfOpen => "half-open",
+                };
+                let status = json!({
+                    "mode": site.integration.mode.as_str(),
+                    "circuit": circuit,
+                    "circuit_reason": site.circuit.reason(),
+                    "state_offset": site.state.read(|view| view.meta().offset),
+                });
+                (id.to_string(), status)
+            })
+            .collect();
+        json!({ "worker": self.worker.id, "not_ready": self.not_ready(), "integrations": integrations })
+    }
+}
