@@ -1,3 +1,10 @@
-//! The reconciler: decides what AMFJ shall hold, as pure functions between two queues.
+//! The reconciler: matches the fetcher's snapshots with AMFJ and decides what has to change.
+//!
+//! It is a pure function between two queues: the rules decide on a view, the worker around them gives
+//! the results ids and places, and publishes.
 
+mod deciding;
+mod events;
 pub mod rules;
+pub mod serving;
+pub mod worker;

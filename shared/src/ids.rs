@@ -102,6 +102,15 @@ identifier!(
     "run id"
 );
 
+impl RunId {
+    /// The id of an integration's run of that number.
+    #[must_use]
+    pub fn of(integration: &IntegrationId, number: u64) -> Self {
+        let name = format!("{integration}/{number}");
+        Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
+    }
+}
+
 /// What a message or change is about. Everything about one key is handled in order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,7 +1,6 @@
 //! The way of one change through the writer.
 
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing};
-use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
     Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
 };
@@ -103,14 +102,18 @@ impl Applying<'_> {
         self.site.state.read(|view| view.answered(&self.change.key).covers(sequence, self.event.id))
     }
 
-    /// A newer decision about this key that does not include this change takes its place.
+    /// A newer decision about this key that does not include this change takes its place, unless an
+    /// attempt has begun: what that may have done must be found out.
     fn is_superseded(&self) -> bool {
         let sequence = self.event.sequence.unwrap_or_default();
         self.site.state.read(|view| {
-            view.decision(&self.change.key).is_some_and(|decision| {
-                decision.snapshot > sequence
-                    && !decision.changes.iter().any(|decided| decided.id == self.event.id)
-            })
+            let begun =
+                view.claims(&self.change.key.to_string()).iter().any(|row| row.intent.change == self.event.id);
+            !begun
+                && view.decision(&self.change.key).is_some_and(|decision| {
+                    decision.snapshot > sequence
+                        && !decision.changes.iter().any(|decided| decided.id == self.event.id)
+                })
         })
     }
 
@@ -379,10 +382,4 @@ pub fn read_change(body: &[u8]) -> Result<(Event, Change), String> {
         Payload::Change(_) => Err("a change without a sequence has no place in the order of its key".into()),
         other => Err(format!("`{}` does not belong into an apply queue", other.type_name())),
     }
-}
-
-/// The key of a change, for people.
-#[must_use]
-pub fn label(key: &Key) -> String {
-    key.to_string()
 }

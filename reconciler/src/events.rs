@@ -1,0 +1,20 @@
+//! What the reconciler counts and logs.
+
+use amfj_sync_shared::ids::IntegrationId;
+
+/// A message was delivered that had been delivered before.
+pub(crate) fn redelivered() {
+    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "reconcile").increment(1);
+}
+
+/// A message became a dead letter.
+pub(crate) fn dead_letter(integration: &IntegrationId, reason: &str) {
+    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);
+    tracing::warn!(%integration, reason, "a message became a dead letter");
+}
+
+/// Devices of an integration in one state.
+pub(crate) fn devices(integration: &IntegrationId, state: &'static str, count: u32) {
+    metrics::gauge!("amfj_sync_devices", "integration" => integration.to_string(), "state" => state)
+        .set(f64::from(count));
+}

@@ -1,0 +1,419 @@
+//! Serving one partition: snapshots in, decisions and changes out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::broker::{
+    Acknowledged, BrokerError, Headers, Intake, Lease, Names, Outgoing, Publisher, Received, Stage, WINDOW,
+};
+use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::ids::{DeviceId, Key};
+use amfj_sync_shared::messages::{
+    DeviceEntry, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
+};
+use amfj_sync_shared::state::{Folded, State, Verdict, View};
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use uuid::Uuid;
+
+use crate::deciding::{Before, Conclusion, conclude, says_the_same};
+use crate::events;
+use crate::rules::{self, Draft, Site};
+
+/// How often a snapshot looks whether the inventory of its run is in force.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Everything that deciding one integration needs.
+#[derive(Debug)]
+pub struct Desk {
+    /// The configuration.
+    pub integration: Integration,
+    /// Its state.
+    pub state: State,
+    /// The states of other integrations that feed the same AMFJ site (P4).
+    pub siblings: Vec<State>,
+    /// Publishing.
+    pub publisher: Publisher,
+    /// Names of queues.
+    pub names: Names,
+    /// Partitions of the integration.
+    pub partitions: u16,
+}
+
+/// Why a partition is no longer served.
+enum Stop {
+    /// The lease is over or the channel is dead: what was not acknowledged comes again.
+    Over,
+}
+
+impl From<BrokerError> for Stop {
+    fn from(_: BrokerError) -> Self {
+        Self::Over
+    }
+}
+
+/// What is to be decided.
+#[derive(Debug)]
+enum Subject {
+    Device(Box<DeviceEntry>),
+    User(Box<UserEntry>),
+    Missing(DeviceId),
+}
+
+/// Serves a partition until its lease is over.
+pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
+    // Listening starts before the backlog is looked at, so that nothing falls in between.
+    let folded = desk.state.listen();
+    let mut intake = match lease.intake(WINDOW).await {
+        Ok(intake) => intake,
+        Err(error) => {
+            lease.session.give_up(&error);
+            return;
+        }
+    };
+    let mut partition = Partition { desk: &desk, lease: &lease, folded };
+    match partition.run(&mut intake).await {
+        Ok(()) | Err(Stop::Over) => {}
+    }
+    intake.close().await;
+}
+
+struct Partition<'a> {
+    desk: &'a Desk,
+    lease: &'a Lease,
+    folded: broadcast::Receiver<Folded>,
+}
+
+impl Partition<'_> {
+    async fn run(&mut self, intake: &mut Intake) -> Result<(), Stop> {
+        self.decide_open_ones().await?;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.lease.over() => return Ok(()),
+                folded = self.folded.recv() => self.follow_up(folded).await?,
+                batch = intake.next_batch(usize::from(WINDOW)) => {
+                    if batch.is_empty() {
+                        return Ok(());
+                    }
+                    self.take(batch).await?;
+                }
+            }
+        }
+    }
+
+    fn is_ours(&self, key: &Key) -> bool {
+        key.partition(self.desk.partitions) == self.lease.id.partition
+    }
+
+    /// Messages of a batch are decided in order, published together, and acknowledged together.
+    async fn take(&self, batch: Vec<Received>) -> Result<(), Stop> {
+        let mut subjects: Vec<(Subject, Sequence)> = Vec::new();
+        for received in &batch {
+            if received.redelivered {
+                events::redelivered();
+            }
+            match Event::decode(&received.body) {
+                Ok(event) => self.accept(event, received, &mut subjects).await?,
+                Err(error) => self.bury(received, &error.to_string()).await?,
+            }
+        }
+        self.decide(std::mem::take(&mut subjects)).await?;
+        match batch.last() {
+            Some(last) if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead => {
+                Err(Stop::Over)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn accept(
+        &self,
+        event: Event,
+        received: &Received,
+        subjects: &mut Vec<(Subject, Sequence)>,
+    ) -> Result<(), Stop> {
+        let sequence = event.sequence.unwrap_or_default();
+        let (key, subject) = match event.payload {
+            Payload::DeviceSnapshot(snapshot) => {
+                let device = snapshot.device;
+                (Key::Device(device.device_id.clone()), Subject::Device(Box::new(device)))
+            }
+            Payload::UserSnapshot(snapshot) => {
+                let user = snapshot.user;
+                (Key::User(user.key.clone()), Subject::User(Box::new(user)))
+            }
+            Payload::EndOfRun(_) => {
+                self.wait_for_inventory(sequence.run).await?;
+                // Everything before it is decided first.
+                self.decide(std::mem::take(subjects)).await?;
+                return self.end_run(sequence.run).await;
+            }
+            other => {
+                let reason = format!("`{}` does not belong into a reconcile queue", other.type_name());
+                return self.bury(received, &reason).await;
+            }
+        };
+        let in_force = self.wait_for_inventory(sequence.run).await?;
+        let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
+        // Of an older run, or answered before: acknowledged undecided.
+        if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
+            subjects.push((subject, sequence));
+        }
+        Ok(())
+    }
+
+    /// A snapshot is decided only on the inventory of its own run. Answers the run in force, which is
+    /// this one or a newer one.
+    async fn wait_for_inventory(&self, run: u64) -> Result<u64, Stop> {
+        loop {
+            let in_force = self.desk.state.read(|view| view.meta().number_in_force()).unwrap_or(0);
+            if in_force >= run {
+                return Ok(in_force);
+            }
+            if self.lease.is_over() {
+                return Err(Stop::Over);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn end_run(&self, run: u64) -> Result<(), Stop> {
+        let missing = self.desk.state.read(|view| {
+            let mut missing = Vec::new();
+            view.each_device(&mut |row| {
+                let key = Key::Device(row.entry.device_id.clone());
+                if row.missing.is_some() && self.is_ours(&key) {
+                    missing.push((Subject::Missing(row.entry.device_id), Sequence::first(run)));
+                }
+                true
+            });
+            missing
+        });
+        self.decide(missing).await?;
+        let in_force = self.desk.state.read(|view| view.meta().number_in_force());
+        let fact = Fact::PartitionDecided {
+            number: run,
+            partition: self.lease.id.partition,
+            complete: in_force == Some(run),
+            staged: 0,
+        };
+        let event = Event::fact(&self.desk.state.origin(), Timestamp::now(), fact);
+        Ok(self.desk.state.publish(vec![event]).await?)
+    }
+
+    async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {
+        events::dead_letter(&self.desk.integration.id, reason);
+        let letter = Outgoing {
+            exchange: self.desk.names.dead(),
+            routing_key: String::new(),
+            id: received.id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_else(Uuid::new_v4),
+            body: received.body.clone(),
+            headers: Headers::default(),
+        }
+        .with_header("x-reason", reason)
+        .with_header("x-stage", "reconcile")
+        .with_header("x-integration", self.desk.integration.id.as_str())
+        .with_header("x-key", "")
+        .with_header("x-attempts", "0")
+        .with_header("x-time", &Timestamp::now().to_string());
+        Ok(self.desk.publisher.publish(vec![letter]).await?)
+    }
+
+    /// Decides what an outcome or a person completed: nobody waits for it while holding a message.
+    async fn follow_up(&mut self, first: Result<Folded, RecvError>) -> Result<(), Stop> {
+        let mut keys = BTreeSet::new();
+        let mut next = first.map_err(|error| match error {
+            RecvError::Lagged(_) => TryRecvError::Lagged(1),
+            RecvError::Closed => TryRecvError::Closed,
+        });
+        let mut looked_at = 0;
+        loop {
+            match next {
+                Ok(folded) => self.collect(&folded, &mut keys),
+                Err(TryRecvError::Lagged(_)) => {
+                    self.decide_open_ones().await?;
+                }
+                Err(TryRecvError::Closed) => return Err(Stop::Over),
+                Err(TryRecvError::Empty) => break,
+            }
+            looked_at += 1;
+            if looked_at > usize::from(WINDOW) {
+                break;
+            }
+            next = self.folded.try_recv();
+        }
+        self.decide_again(keys).await
+    }
+
+    fn collect(&self, folded: &Folded, keys: &mut BTreeSet<Key>) {
+        if folded.verdict != Verdict::Accepted {
+            return;
+        }
+        let Payload::Fact(fact) = &folded.event.payload else { return };
+        let mut touched = Vec::new();
+        match fact {
+            Fact::Ended(outcome) => {
+                touched.push(outcome.key.clone());
+                if outcome.user_link.is_some()
+                    && let Key::User(user) = &outcome.key
+                {
+                    touched.extend(self.desk.state.read(|view| view.devices_of(user)).into_iter().map(Key::Device));
+                }
+            }
+            Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
+            _ => {}
+        }
+        keys.extend(touched.into_iter().filter(|key| self.is_ours(key)));
+    }
+
+    fn touched_by_person(&self, order: &Order, touched: &mut Vec<Key>) {
+        self.desk.state.read(|view| match order {
+            Order::Link { device, .. } | Order::Unlink { device } => {
+                touched.push(Key::Device(device.clone()));
+                let user = view.device(device).map(|row| row.entry.user);
+                if let Some(PrimaryUser::Person { key }) = user {
+                    touched.push(Key::User(key));
+                }
+            }
+            Order::LinkUser { ids, .. } | Order::UnlinkUser { ids } => {
+                for user in ids.iter().filter_map(|id| view.user_of(id)) {
+                    touched.extend(view.devices_of(&user).into_iter().map(Key::Device));
+                    touched.push(Key::User(user));
+                }
+            }
+            Order::Release | Order::Rematch => {}
+        });
+    }
+
+    /// What a worker that died may have left: decisions that wait for something that has come since.
+    async fn decide_open_ones(&self) -> Result<(), Stop> {
+        let open = self.desk.state.read(|view| {
+            let mut open = BTreeSet::new();
+            view.each_decision(&mut |decision| {
+                if (decision.awaits.is_some() || !decision.changes.is_empty()) && self.is_ours(&decision.key) {
+                    open.insert(decision.key);
+                }
+                true
+            });
+            open
+        });
+        self.decide_again(open).await
+    }
+
+    async fn decide_again(&self, keys: BTreeSet<Key>) -> Result<(), Stop> {
+        let subjects = self.desk.state.read(|view| {
+            keys.iter().filter_map(|key| known_subject(view, key)).collect::<Vec<_>>()
+        });
+        self.decide(subjects).await
+    }
+
+    /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
+    async fn decide(&self, subjects: Vec<(Subject, Sequence)>) -> Result<(), Stop> {
+        for chunk in subjects.chunks(usize::from(WINDOW)) {
+            let conclusions: Vec<Conclusion> =
+                chunk.iter().filter_map(|(subject, snapshot)| self.conclude(subject, *snapshot)).collect();
+            let changes = conclusions.iter().flat_map(|conclusion| &conclusion.publish);
+            let changes = changes.map(|event| self.outgoing(event)).collect();
+            self.desk.publisher.publish(changes).await?;
+            let facts: Vec<Event> =
+                conclusions.into_iter().map(|conclusion| self.decided(conclusion)).collect();
+            self.read_back(facts).await?;
+        }
+        Ok(())
+    }
+
+    /// The next decision about a key must see this one, so the last fact is read back.
+    async fn read_back(&self, mut facts: Vec<Event>) -> Result<(), Stop> {
+        let Some(last) = facts.pop() else { return Ok(()) };
+        self.desk.state.publish(facts).await?;
+        self.desk.state.publish_and_read_back(last).await?;
+        Ok(())
+    }
+
+    fn outgoing(&self, event: &Event) -> Outgoing {
+        let partition = match &event.payload {
+            Payload::Change(change) => change.key.partition(self.desk.partitions),
+            _ => self.lease.id.partition,
+        };
+        let queue = self.desk.names.work(&self.desk.integration.id, Stage::Apply, partition);
+        Outgoing::to_queue(queue, event)
+    }
+
+    fn decided(&self, conclusion: Conclusion) -> Event {
+        let mut origin = self.desk.state.origin();
+        origin.sequence = Some(conclusion.decision.snapshot);
+        Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision)))
+    }
+
+    /// None where nothing new was found out.
+    fn conclude(&self, subject: &Subject, snapshot: Sequence) -> Option<Conclusion> {
+        let siblings: Vec<_> = self.desk.siblings.iter().collect();
+        with_views(&siblings, &mut Vec::new(), &mut |siblings| {
+            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot))
+        })
+    }
+
+    fn conclude_on(
+        &self,
+        view: &View,
+        siblings: &[&View],
+        subject: &Subject,
+        snapshot: Sequence,
+    ) -> Option<Conclusion> {
+        let now = Timestamp::now();
+        let site = Site { view, siblings, config: &self.desk.integration, now };
+        let draft: Draft = match subject {
+            Subject::Device(device) => rules::decide_device(&site, device, snapshot),
+            Subject::User(user) => rules::decide_user(&site, user, snapshot),
+            Subject::Missing(device) => rules::decide_missing(&site, &view.device(device)?),
+        };
+        let key = draft.decision.key.clone();
+        let previous = view.decision(&key);
+        let run = view.meta().in_force.as_ref()?;
+        let answered = view.answered(&key);
+        let before =
+            Before { decision: previous.as_ref(), answered: &answered, run: run.started.number, now };
+        let origin = Origin { run: Some(run.run_id(&self.desk.integration.id)), ..self.desk.state.origin() };
+        let conclusion = conclude(&self.desk.integration, &origin, draft, &before);
+        let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
+        (!known || !conclusion.publish.is_empty()).then_some(conclusion)
+    }
+}
+
+/// How a key stands in the view, to be decided again as of its last snapshot.
+fn known_subject(view: &View, key: &Key) -> Option<(Subject, Sequence)> {
+    let snapshot = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
+    match key {
+        Key::Device(id) => {
+            let row = view.device(id)?;
+            let subject = if row.is_listed() {
+                Subject::Device(Box::new(row.entry))
+            } else {
+                Subject::Missing(id.clone())
+            };
+            Some((subject, snapshot))
+        }
+        Key::User(key) => {
+            let row = view.user(key).filter(|row| !row.missing)?;
+            Some((Subject::User(Box::new(row.entry)), snapshot))
+        }
+    }
+}
+
+/// Borrows the views of several states at once.
+fn with_views<R>(
+    states: &[&State],
+    borrowed: &mut Vec<&View>,
+    then: &mut dyn FnMut(&[&View]) -> R,
+) -> R {
+    match states.split_first() {
+        None => then(borrowed),
+        Some((first, rest)) => first.read(|view| {
+            let mut borrowed: Vec<&View> = borrowed.iter().copied().chain([view]).collect();
+            with_views(rest, &mut borrowed, then)
+        }),
+    }
+}
