@@ -1,0 +1,1 @@
+//! Properties of random worlds, small enough that everything collides with everything.
