@@ -1,2 +1,15 @@
-//! x
+//! The fetcher: reads Kandji and AMFJ to the end, says what differs, and hands every device and person
+//! to the reconcilers. It changes nothing in either service.
+
+pub mod check;
+pub mod events;
 pub mod kandji;
+mod leadership;
+pub mod once;
+mod presence;
+mod progress;
+mod run;
+mod schedule;
+pub mod serve;
+mod status;
+pub mod trigger;

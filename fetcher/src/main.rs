@@ -1,1 +1,74 @@
-fn main() {}
+//! The `fetcher` command.
+
+use std::process::ExitCode;
+
+use amfj_sync_fetcher::{check, once, serve, trigger};
+use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, finish};
+use clap::{Parser, Subcommand};
+
+/// Reads Kandji and AMFJ, and hands every device and person to the reconcilers
+#[derive(Debug, Parser)]
+#[command(name = "fetcher", version, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: a run now, then one every interval
+    Run {
+        /// One run of each integration, then exit when everything is published
+        #[arg(long)]
+        once: bool,
+        /// Only this integration
+        id: Option<String>,
+    },
+    /// Prove the configuration against the real services
+    Check {
+        /// Only this integration
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the running fetchers for a run now
+    Trigger {
+        /// Only this integration
+        id: Option<String>,
+    },
+}
+
+impl Command {
+    fn integration(&self) -> Option<&String> {
+        match self {
+            Self::Run { id, .. } | Self::Check { id, .. } | Self::Trigger { id } => id.as_ref(),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { mut common, command } = Arguments::parse();
+    finish(run(&mut common, command).await)
+}
+
+async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
+    if let Some(id) = command.integration() {
+        if common.integration.as_ref().is_some_and(|other| other != id) {
+            return Err(Exit::Configuration("two different integrations are named; name one".into()));
+        }
+        common.integration = Some(id.clone());
+    }
+    let config = common.load()?;
+    let shutdown = Shutdown::default();
+    shutdown.on_signals()?;
+    match command {
+        Command::Run { once: true, .. } => once::run(config, shutdown).await,
+        Command::Run { once: false, .. } => serve::run(config, shutdown).await,
+        Command::Check { json, .. } => check::run(&config, shutdown, json).await,
+        Command::Trigger { .. } => trigger::run(&config, shutdown).await,
+    }
+}

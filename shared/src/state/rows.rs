@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::amfj::{Asset, UserRecord};
-use crate::ids::{AssetId, DeviceId, RecordId};
+use crate::ids::{AssetId, DeviceId, IntegrationId, RecordId, RunId};
 use crate::messages::{
     Absence, Action, DeviceEntry, Intent, InventoryCounts, PersonDecision, Refusal, Rule, RunStarted,
     Sequence, UserEntry,
@@ -206,6 +206,14 @@ pub struct RunRow {
     pub held: Option<String>,
 }
 
+impl RunRow {
+    /// The id of the run in messages and commands: the same for everybody who knows its number.
+    #[must_use]
+    pub fn run_id(&self, integration: &IntegrationId) -> RunId {
+        RunId::of(integration, self.started.number)
+    }
+}
+
 /// What is known of the integration as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -229,6 +237,10 @@ pub struct Meta {
     pub forgotten_until: u64,
     /// Offset of the newest request for a run.
     pub requested: Option<u64>,
+    /// Offset of a person's release of a run that was held before anything of it was published: the
+    /// next run passes (P23).
+    #[serde(default)]
+    pub released: Option<u64>,
     /// When the last run that was published completely was started.
     pub last_success: Option<Timestamp>,
     /// The last complete checkpoint: when it was begun, and its offset.

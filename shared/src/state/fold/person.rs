@@ -36,6 +36,11 @@ impl Folding<'_, '_> {
                 Ok(Verdict::Accepted)
             }
             Order::Release => {
+                // A run that its leader held took no effect: the release lets the next one pass, now.
+                if self.meta.latest.as_ref().is_some_and(|run| run.held.is_some() && run.counts.is_none()) {
+                    self.meta.released = Some(self.offset);
+                    self.meta.requested = Some(self.offset);
+                }
                 for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
                     run.held = None;
                 }

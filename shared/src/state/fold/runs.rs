@@ -61,6 +61,7 @@ impl Folding<'_, '_> {
         let verdict = self.change_run(number, |run| run.published_ms = Some(took_ms));
         if verdict == Verdict::Accepted {
             self.meta.last_success = event_source;
+            self.meta.released = None;
         }
         verdict
     }

@@ -1,0 +1,98 @@
+//! What is worth counting: each thing that happens to a run is logged and counted in one place.
+
+use std::time::Duration;
+
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::state::rows::Meta;
+
+/// A run ended.
+#[derive(Debug)]
+pub(crate) struct RunEnded<'a> {
+    pub(crate) integration: &'a IntegrationId,
+    pub(crate) number: u64,
+    pub(crate) took: Duration,
+    pub(crate) result: RunResult<'a>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum RunResult<'a> {
+    /// Everything is in the queues.
+    Published { devices: u64, users: u64, assets: u64 },
+    /// Nothing of it was decided (P2).
+    Failed { reason: &'a str },
+    /// Nothing of it was published (P23).
+    Held { reason: &'a str },
+    /// A newer run has taken its place.
+    Superseded,
+    /// The worker is stopping.
+    Stopped,
+}
+
+impl RunResult<'_> {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Published { .. } => "published",
+            Self::Failed { .. } => "failed",
+            Self::Held { .. } => "held",
+            Self::Superseded => "superseded",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl RunEnded<'_> {
+    /// Logs and counts.
+    pub(crate) fn emit(&self) {
+        let Self { integration, number, took, ref result } = *self;
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match result {
+            RunResult::Published { devices, users, assets } => {
+                tracing::info!(%integration, run = number, devices, users, assets, took_ms, "run published");
+            }
+            RunResult::Failed { reason } => {
+                tracing::error!(%integration, run = number, reason, took_ms, "run failed; nothing was decided");
+            }
+            RunResult::Held { reason } => {
+                tracing::warn!(%integration, run = number, reason, took_ms, "run held; nothing was published");
+            }
+            RunResult::Superseded => {
+                tracing::info!(%integration, run = number, "a newer run has taken its place; stopped quietly");
+            }
+            RunResult::Stopped => {
+                tracing::info!(%integration, run = number, "run stopped with the worker; the next one reads anew");
+            }
+        }
+        let integration = integration.to_string();
+        metrics::counter!("amfj_sync_runs_total",
+            "integration" => integration, "result" => result.label())
+        .increment(1);
+        metrics::histogram!("amfj_sync_run_duration_seconds").record(took.as_secs_f64());
+    }
+}
+
+/// Counters that an alert compares exist before the first run ends.
+pub(crate) fn describe(integration: &IntegrationId) {
+    for result in ["published", "failed", "held"] {
+        metrics::counter!("amfj_sync_runs_total",
+            "integration" => integration.to_string(), "result" => result)
+        .increment(0);
+    }
+}
+
+/// Shows what the state says about the runs of an integration, whoever led them.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+pub(crate) fn show_runs(integration: &IntegrationId, meta: &Meta) {
+    let held = [&meta.latest, &meta.in_force].into_iter().flatten().any(|run| run.held.is_some());
+    metrics::gauge!("amfj_sync_held", "integration" => integration.to_string())
+        .set(f64::from(u8::from(held)));
+    if let Some(success) = meta.last_success {
+        metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration.to_string())
+            .set(success.as_second() as f64);
+    }
+}
+
+/// How many workers of this role live.
+pub(crate) fn show_workers(count: u32) {
+    metrics::gauge!("amfj_sync_workers", "role" => "fetcher").set(count);
+}

@@ -1,0 +1,193 @@
+//! `fetcher run --once`: one run of each integration, then the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::messages::{Event, Fact};
+use amfj_sync_shared::state::State;
+use amfj_sync_shared::state::rows::RunRow;
+use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use futures::future::join_all;
+use indicatif::MultiProgress;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::leadership::{Lead, Share};
+use crate::progress::Progress;
+use crate::run::{Leader, Published, RunEnd};
+
+/// Between two looks at a run that another fetcher leads.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between two attempts to take the lead over from a fetcher that may have died.
+const TRY_EVERY: u32 = 20;
+/// Attempts to connect that a command waits for.
+const ATTEMPTS: u32 = 2;
+
+/// One run of each integration. Fails unless every one is complete and none is held.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
+    let data_dir = config.fetcher.data_dir.clone();
+    let worker = Worker::start("fetcher", config, Some(&data_dir), shutdown).await?;
+    let worker = Arc::new(worker);
+    let done = run_all(&worker).await;
+    worker.finish().await;
+    done
+}
+
+async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {
+    connected(worker).await?;
+    worker.caught_up().await?;
+    let bars = MultiProgress::new();
+    let share = Share::new(worker.config.integrations.len());
+    let turns = worker.config.integrations.iter().map(|integration| {
+        let progress = Progress::on_terminal(&bars, integration.id.as_str());
+        let turn = Turn { worker, integration, share: &share, progress };
+        async move {
+            let ended = turn.take().await;
+            turn.progress.done();
+            ended
+        }
+    });
+    let mut failed = Vec::new();
+    for (integration, ended) in worker.config.integrations.iter().zip(join_all(turns).await) {
+        match ended {
+            Ok(line) => println!("{}: {line}", integration.id),
+            Err(Exit::Configuration(reason)) => return Err(Exit::Configuration(reason)),
+            Err(Exit::Failed(reason)) => failed.push(format!("{}: {reason}", integration.id)),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Exit::Failed(failed.join("\n"))) }
+}
+
+/// A command does not wait for a broker for ever.
+async fn connected(worker: &Worker) -> Result<(), Exit> {
+    let limit = worker.config.timing.connect_timeout * ATTEMPTS;
+    match tokio::time::timeout(limit, worker.broker.session()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            let why = worker.broker.trouble().unwrap_or_default();
+            Err(Exit::Failed(format!(
+                "no connection to the broker: {why}; check broker.url, and that RabbitMQ runs"
+            )))
+        }
+    }
+}
+
+/// The one run of one integration.
+struct Turn<'a> {
+    worker: &'a Arc<Worker>,
+    integration: &'a Integration,
+    share: &'a Arc<Share>,
+    progress: Progress,
+}
+
+impl Turn<'_> {
+    /// Leads a run, or asks the fetcher that leads for one and follows it. Returns the line to print.
+    async fn take(&self) -> Result<String, Exit> {
+        let id = &self.integration.id;
+        let Some(state) = self.worker.states.get(id) else {
+            return Err(Exit::Failed("its state is not followed".into()));
+        };
+        if let Some(lead) = self.try_lead().await? {
+            return self.lead(lead).await;
+        }
+        state.read_to_end().await?;
+        let before = latest(state).map_or(0, |run| run.started.number);
+        let request = Fact::RunRequested { token: Uuid::new_v4() };
+        state.publish(vec![Event::fact(&state.origin(), Timestamp::now(), request)]).await?;
+        tracing::info!(integration = %id, "another fetcher leads; it was asked for a run");
+        self.follow(state, before).await
+    }
+
+    async fn try_lead(&self) -> Result<Option<Lead>, Exit> {
+        let session = self.worker.broker.session().await?;
+        let lock = self.worker.broker.names().leader(&self.integration.id);
+        Ok(Lead::try_take(&session, lock, self.share).await?)
+    }
+
+    async fn lead(&self, lead: Lead) -> Result<String, Exit> {
+        let stop = self.worker.shutdown.soft.clone();
+        let leader = Leader::new(self.worker, self.integration, self.progress.clone(), stop)?;
+        let ended = leader.run().await;
+        let line = match ended {
+            RunEnd::Published(Published { number, counts, took, rest }) => {
+                leader.checkpoint_if_due().await;
+                leader.read_rest(rest, &|| lead.is_lost(), false).await;
+                self.progress.done();
+                not_held(&leader.state, number).await?;
+                Ok(line(counts.devices, counts.users, counts.assets, took))
+            }
+            RunEnd::Failed { reason } => Err(Exit::Failed(format!("the run failed: {reason}"))),
+            RunEnd::Held { reason } => Err(Exit::Failed(format!("the run is held: {reason}"))),
+            RunEnd::Superseded => self.follow_newer(&leader).await,
+            RunEnd::Stopped => Err(stopped()),
+        };
+        lead.give_up().await;
+        line
+    }
+
+    async fn follow_newer(&self, leader: &Leader) -> Result<String, Exit> {
+        let latest = latest(&leader.state).map_or(0, |run| run.started.number);
+        self.follow(&leader.state, latest.saturating_sub(1)).await
+    }
+
+    /// Waits for the end of a run that another fetcher leads and that is newer than `before`.
+    async fn follow(&self, state: &State, before: u64) -> Result<String, Exit> {
+        let mut looks = 0_u32;
+        loop {
+            if self.worker.shutdown.soft.is_cancelled() {
+                return Err(stopped());
+            }
+            if let Some(run) = latest(state).filter(|run| run.started.number > before) {
+                self.progress.say(format!("another fetcher leads run {}", run.started.number));
+                if let Some(ended) = end_of(&run) {
+                    return ended;
+                }
+            }
+            looks += 1;
+            if looks.is_multiple_of(TRY_EVERY)
+                && let Some(lead) = self.try_lead().await?
+            {
+                return Box::pin(self.lead(lead)).await;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn latest(state: &State) -> Option<RunRow> {
+    state.read(|view| view.meta().latest.clone())
+}
+
+/// How a run ended, once it has.
+fn end_of(run: &RunRow) -> Option<Result<String, Exit>> {
+    if let Some(reason) = &run.failed {
+        return Some(Err(Exit::Failed(format!("the run failed: {reason}"))));
+    }
+    if let Some(reason) = &run.held {
+        return Some(Err(Exit::Failed(format!("the run is held: {reason}"))));
+    }
+    let (counts, took) = (run.counts?, Duration::from_millis(run.published_ms?));
+    Some(Ok(line(counts.devices, counts.users, counts.assets, took)))
+}
+
+/// Reconcilers may hold a run while its last messages are being published (P23).
+async fn not_held(state: &State, number: u64) -> Result<(), Exit> {
+    state.read_to_end().await?;
+    match latest(state).filter(|run| run.started.number == number).and_then(|run| run.held) {
+        Some(reason) => Err(Exit::Failed(format!("the run is held: {reason}"))),
+        None => Ok(()),
+    }
+}
+
+fn line(devices: u64, people: u64, assets: u64, took: Duration) -> String {
+    format!(
+        "{devices} devices, {people} people, {assets} assets read; published in {:.1} s",
+        took.as_secs_f64()
+    )
+}
+
+fn stopped() -> Exit {
+    Exit::Failed("stopped before the run was published; the next run reads anew".into())
+}

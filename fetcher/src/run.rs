@@ -1,0 +1,336 @@
+//! One run: both sides read to the end, what differs said in one step, then every device and person
+//! handed to the reconcilers.
+//!
+//! The order of facts in the state stream decides who leads: a leader acts only on its own *started*
+//! fact after reading it back, and looks before every later step whether a newer run has started.
+
+use std::time::{Duration, Instant};
+
+use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::broker::{Names, Publisher};
+use amfj_sync_shared::config::{Integration, Mode, RetryConfig};
+use amfj_sync_shared::http::Limiter;
+use amfj_sync_shared::ids::RunId;
+use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, RunStarted};
+use amfj_sync_shared::retry::{InvalidBackoff, Policy};
+use amfj_sync_shared::state::{State, Store, Verdict};
+use amfj_sync_shared::worker::{Exit, Worker};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::events::{RunEnded, RunResult};
+use crate::kandji::{KandjiClient, Limits};
+use crate::progress::Progress;
+
+mod absence;
+mod details;
+mod difference;
+pub(crate) mod fleet;
+mod halt;
+mod inventory;
+mod ledger;
+mod missing;
+pub(crate) mod properties;
+mod publishing;
+mod walk;
+
+pub(crate) use details::Rest;
+pub(crate) use halt::Halt;
+
+use fleet::Mapped;
+use ledger::Ledger;
+
+/// A read is given up after this, so that a failed run is reported soon; the run is tried again (P2).
+const GIVE_UP_READS: Duration = Duration::from_mins(2);
+/// Details of one device can wait for another run.
+const GIVE_UP_DETAILS: Duration = Duration::from_secs(10);
+/// Between two copies of the state in its stream.
+const CHECKPOINT_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// A stream longer than this gets its first copy without waiting for a day to pass.
+const LONG_STREAM: u64 = 50_000;
+
+/// What leading the runs of one integration takes.
+pub(crate) struct Leader {
+    pub(crate) config: Integration,
+    pub(crate) state: State,
+    publisher: Publisher,
+    names: Names,
+    partitions: u16,
+    worker: String,
+    kandji: KandjiClient,
+    amfj: AmfjClient,
+    reads: Policy,
+    details: Policy,
+    mapped: Mapped,
+    ledger: Ledger,
+    /// The devices of the walk, until the end of the run.
+    scratch: Mutex<Box<dyn Store>>,
+    progress: Progress,
+    stop: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum RunEnd {
+    /// Everything is in the queues.
+    Published(Published),
+    /// Nothing was decided (P2, P18).
+    Failed { reason: String },
+    /// Nothing was published until a person has looked (P23).
+    Held { reason: String },
+    /// Another fetcher leads.
+    Superseded,
+    /// The worker is stopping.
+    Stopped,
+}
+
+/// A run whose snapshots are in the queues.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Its number.
+    pub(crate) number: u64,
+    /// How many of what.
+    pub(crate) counts: InventoryCounts,
+    /// Since its start.
+    pub(crate) took: Duration,
+    /// The details that are still to be read.
+    pub(crate) rest: Rest,
+}
+
+/// A run that has started.
+struct Run<'a> {
+    leader: &'a Leader,
+    /// Envelope of everything that belongs to the run.
+    origin: Origin,
+    started: RunStarted,
+    /// Of the *started* fact: what a list says is true as of here.
+    offset: u64,
+}
+
+impl Leader {
+    /// Sets up the clients. Call it when the lead was taken: the requests that earlier leaders made are
+    /// counted from the state.
+    pub(crate) fn new(
+        worker: &Worker,
+        config: &Integration,
+        progress: Progress,
+        stop: CancellationToken,
+    ) -> Result<Self, Exit> {
+        let fault = |error: &dyn std::fmt::Display| Exit::Configuration(format!("{}: {error}", config.id));
+        let Some(state) = worker.states.get(&config.id).cloned() else {
+            return Err(fault(&"its state is not followed"));
+        };
+        let made = state.read(amfj_sync_shared::state::View::kandji_requests);
+        let ledger: Vec<(i64, u32)> =
+            made.into_iter().filter_map(|(minute, count)| Some((minute.try_into().ok()?, count))).collect();
+        let limits = Limits::new(&config.id, config.kandji.requests_per_hour, ledger.clone());
+        let limiter = Limiter::new(f64::from(config.amfj.requests_per_second));
+        let (reads, details) = policies(&worker.config.retry).map_err(|error| fault(&error))?;
+        let mut scratch: Box<dyn Store> = match &worker.data_dir {
+            Some(dir) => Box::new(dir.scratch(config.id.as_str())?),
+            None => Box::<amfj_sync_shared::state::MemoryStore>::default(),
+        };
+        scratch.clear()?;
+        Ok(Self {
+            config: config.clone(),
+            state,
+            publisher: worker.publisher.clone(),
+            names: worker.broker.names().clone(),
+            partitions: worker.config.broker.partitions,
+            worker: worker.id.clone(),
+            kandji: KandjiClient::from_config(&config.kandji, limits).map_err(|error| fault(&error))?,
+            amfj: AmfjClient::from_config(&config.amfj, limiter).map_err(|error| fault(&error))?,
+            reads,
+            details,
+            mapped: Mapped::of(config),
+            ledger: Ledger::of(&ledger),
+            scratch: Mutex::new(scratch),
+            progress,
+            stop,
+        })
+    }
+
+    /// Requests to Kandji that may still be made in this hour.
+    pub(crate) fn requests_left(&self) -> u32 {
+        self.kandji.limits().available()
+    }
+
+    /// Leads one run to its end, and says how it ended: to everybody, as a fact, and to the caller.
+    pub(crate) async fn run(&self) -> RunEnd {
+        let began = Instant::now();
+        let run = match self.start().await {
+            Ok(run) => run,
+            Err(halt) => return self.end(0, began, Err(halt)),
+        };
+        let ended = run.to_the_end(began).await;
+        if let Err(halt) = &ended {
+            run.say_why(halt).await;
+        }
+        self.keep_account().await;
+        self.end(run.started.number, began, ended)
+    }
+
+    /// Announces a run. Whoever's announcement comes first in the stream leads it.
+    async fn start(&self) -> Result<Run<'_>, Halt> {
+        self.progress.say("starting a run".into());
+        self.state.read_to_end().await?;
+        let (latest, first_sync) = self.state.read(|view| {
+            let latest = view.meta().latest.as_ref().map_or(0, |run| run.started.number);
+            (latest, !view.meta().first_sync_over)
+        });
+        let at = Timestamp::now();
+        let number = u64::try_from(at.as_millisecond()).unwrap_or(0).max(latest + 1);
+        let started = RunStarted {
+            number,
+            leader: self.worker.clone(),
+            at,
+            first_sync,
+            applies_to_all: self.config.mode == Mode::Apply && self.config.apply_only.is_empty(),
+            auto_checkout: self.config.sync.auto_checkout,
+            list_delay_ms: u64::try_from(self.config.amfj.list_delay.as_millis()).unwrap_or(u64::MAX),
+        };
+        let run = run_id(&self.config, number);
+        let origin = Origin { run, ..self.state.origin() };
+        let event = Event::fact(&origin, at, Fact::RunStarted(started.clone()));
+        if self.state.publish_and_read_back(event).await? != Verdict::Accepted {
+            return Err(Halt::Superseded);
+        }
+        let offset = self.state.read(|view| {
+            view.meta().latest.as_ref().filter(|run| run.started.number == number).map(|run| run.offset)
+        });
+        let offset = offset.ok_or(Halt::Superseded)?;
+        tracing::debug!(integration = %self.config.id, run = number, first_sync, "run started");
+        Ok(Run { leader: self, origin, started, offset })
+    }
+
+    fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {
+        let end = match ended {
+            Ok(published) => RunEnd::Published(published),
+            Err(Halt::Failed { reason, .. }) => RunEnd::Failed { reason },
+            Err(Halt::Held { reason }) => RunEnd::Held { reason },
+            Err(Halt::Superseded) => RunEnd::Superseded,
+            Err(Halt::Stopping) => RunEnd::Stopped,
+        };
+        let result = match &end {
+            RunEnd::Published(Published { counts, .. }) => {
+                RunResult::Published { devices: counts.devices, users: counts.users, assets: counts.assets }
+            }
+            RunEnd::Failed { reason } => RunResult::Failed { reason },
+            RunEnd::Held { reason } => RunResult::Held { reason },
+            RunEnd::Superseded => RunResult::Superseded,
+            RunEnd::Stopped => RunResult::Stopped,
+        };
+        RunEnded { integration: &self.config.id, number, took: began.elapsed(), result }.emit();
+        end
+    }
+
+    /// Copies the state into its stream once a day, so that the beginning of the stream may be trimmed.
+    pub(crate) async fn checkpoint_if_due(&self) {
+        let (last, offset) = self.state.read(|view| (view.meta().last_checkpoint, view.meta().offset));
+        let due = match last {
+            Some((at, _)) => Timestamp::now().duration_since(at) > CHECKPOINT_EVERY,
+            None => offset.is_some_and(|offset| offset > LONG_STREAM),
+        };
+        if due && let Err(error) = self.state.write_checkpoint().await {
+            tracing::warn!(integration = %self.config.id, %error, "the daily copy of the state failed; the next run tries again");
+        }
+    }
+
+    /// Says how many requests were made, so that the next leader stays within the hour's share.
+    async fn keep_account(&self) {
+        let origin = self.state.origin();
+        let facts = self.ledger.news(&self.kandji.limits().ledger()).into_iter().map(|(minute, count)| {
+            let fact = Fact::KandjiRequests { minute, count, token: Uuid::new_v4() };
+            Event::fact(&origin, Timestamp::now(), fact)
+        });
+        let facts: Vec<Event> = facts.collect();
+        if !facts.is_empty()
+            && let Err(error) = self.state.publish(facts).await
+        {
+            tracing::debug!(integration = %self.config.id, %error, "the count of requests was not kept");
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn to_the_end(&self, began: Instant) -> Result<Published, Halt> {
+        let site = self.read_amfj().await?;
+        self.is_current()?;
+        let fleet = self.walk().await?;
+        self.leader.keep_account().await;
+        self.is_current()?;
+        self.hold_if_devices_vanished(&fleet)?;
+        let rest = self.read_details_before_the_marker(&fleet).await?;
+        self.is_current()?;
+        self.say_what_differs(&fleet).await?;
+        self.say_what_is_missing(&fleet).await?;
+        let counts = InventoryCounts {
+            devices: fleet.ids.len() as u64,
+            in_scope: fleet.in_scope,
+            users: fleet.people.len() as u64,
+            assets: site.assets,
+            records: site.records,
+        };
+        self.settle(Fact::InventoryComplete { number: self.started.number, counts }).await?;
+        self.publish_snapshots(&fleet).await?;
+        let took = began.elapsed();
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.settle(Fact::RunPublished { number: self.started.number, took_ms }).await?;
+        Ok(Published { number: self.started.number, counts, took, rest })
+    }
+
+    /// Publishes a fact that ends a step, and goes on only if it was accepted.
+    async fn settle(&self, fact: Fact) -> Result<(), Halt> {
+        self.is_current()?;
+        match self.leader.state.publish_and_read_back(self.fact(fact)).await? {
+            Verdict::Accepted => Ok(()),
+            Verdict::Rejected(_) => Err(Halt::Superseded),
+        }
+    }
+
+    /// Whether this is still the run that counts, and the worker goes on.
+    fn is_current(&self) -> Result<(), Halt> {
+        if self.leader.stop.is_cancelled() {
+            return Err(Halt::Stopping);
+        }
+        let latest = self.leader.state.read(|view| view.meta().latest.as_ref().map(|run| run.started.number));
+        if latest == Some(self.started.number) { Ok(()) } else { Err(Halt::Superseded) }
+    }
+
+    fn fact(&self, fact: Fact) -> Event {
+        Event::fact(&self.origin, Timestamp::now(), fact)
+    }
+
+    /// Tells everybody why the run ended early; a run that was overtaken or stopped says nothing.
+    async fn say_why(&self, halt: &Halt) {
+        let number = self.started.number;
+        let fact = match halt {
+            Halt::Failed { reason, configuration } => {
+                Fact::RunFailed { number, reason: reason.clone(), configuration: *configuration }
+            }
+            Halt::Held { reason } => Fact::RunHeld { number, reason: reason.clone() },
+            Halt::Superseded | Halt::Stopping => return,
+        };
+        if let Err(error) = self.leader.state.publish_and_read_back(self.fact(fact)).await {
+            tracing::warn!(integration = %self.leader.config.id, %error, "the end of the run could not be told");
+        }
+    }
+}
+
+/// The id of a run in messages: the same for everybody who knows integration and number.
+fn run_id(config: &Integration, number: u64) -> Option<RunId> {
+    let name = format!("{}/{number}", config.id);
+    RunId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()).ok()
+}
+
+/// How reads, and how details are tried again.
+pub(crate) fn policies(retry: &RetryConfig) -> Result<(Policy, Policy), InvalidBackoff> {
+    let give_up = retry.give_up_after.min(GIVE_UP_READS);
+    let details = retry.give_up_after.min(GIVE_UP_DETAILS);
+    Ok((
+        Policy::try_new(retry.initial, retry.max, give_up)?,
+        Policy::try_new(retry.initial, retry.max, details)?,
+    ))
+}

@@ -1,0 +1,304 @@
+//! Details: one request a device, so only if a mapping needs them (P17), only after a check-in, and
+//! only within the hour's share. What cannot be had now is unknown, and unknown overwrites nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
+use amfj_sync_shared::retry::retry;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::fleet::ListedDevice;
+use super::walk::Fleet;
+use super::{Halt, Leader, Run};
+use crate::kandji::{KandjiError, parse_timestamp};
+
+/// Requests for details at the same time.
+pub(super) const AT_ONCE: usize = 8;
+/// How long the inventory waits for details that can still go into it.
+const BEFORE_THE_MARKER: Duration = Duration::from_secs(20);
+/// Devices whose mapped but undocumented details prove a property, or its absence (P18).
+const SAMPLE: usize = 3;
+/// Devices that are looked at to find a sample of different platforms.
+const SAMPLE_FROM: usize = 300;
+/// Failures in a row after which Kandji is left alone until the next run.
+const FAILURES: u32 = 5;
+/// Devices that are published together after the run.
+const BATCH: usize = 256;
+/// Between two looks at the budget.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The details that a run has not read yet.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    due: VecDeque<DeviceId>,
+    origin: Origin,
+    number: u64,
+    /// Requests that stay for the walks of the next hour.
+    reserve: u32,
+}
+
+/// What came of reading details of several devices.
+#[derive(Debug, Default)]
+struct Readings {
+    read: Vec<ListedDevice>,
+    /// Not tried for want of time or budget.
+    left: VecDeque<DeviceId>,
+    /// Kandji refuses, or fails again and again.
+    gave_up: bool,
+}
+
+impl Run<'_> {
+    /// Reads what is due, for a while, so that it goes into the inventory. Returns what is left.
+    pub(super) async fn read_details_before_the_marker(&self, fleet: &Fleet) -> Result<Rest, Halt> {
+        let leader = self.leader;
+        let mut rest = Rest {
+            due: VecDeque::new(),
+            origin: self.origin.clone(),
+            number: self.started.number,
+            reserve: leader.reserve(fleet.pages),
+        };
+        if !leader.config.fields.needs_details() {
+            return Ok(rest);
+        }
+        self.prove_properties(fleet).await?;
+        let due = self.due(fleet)?;
+        let all = due.len();
+        let deadline = Instant::now() + BEFORE_THE_MARKER;
+        let over = || Instant::now() >= deadline;
+        let mut done = 0;
+        let mut tick = || {
+            done += 1;
+            leader.progress.say(format!("reading details: {done} of {all}"));
+        };
+        let readings = leader.read_many(due, rest.reserve, &over, &mut tick).await?;
+        for listed in &readings.read {
+            leader.keep_again(listed)?;
+        }
+        leader.keep_account().await;
+        if !readings.gave_up {
+            rest.due = readings.left;
+        }
+        tracing::debug!(integration = %leader.config.id, read = readings.read.len(), left = rest.due.len(),
+            "details read before the inventory");
+        Ok(rest)
+    }
+
+    /// Devices whose details are older than their last check-in, or lack a mapped property: those never
+    /// read first, then those read longest ago.
+    fn due(&self, fleet: &Fleet) -> Result<VecDeque<DeviceId>, Halt> {
+        let mut due = Vec::new();
+        for id in &fleet.ids {
+            let Some(listed) = self.leader.listed(id)? else { continue };
+            let known = self.leader.state.read(|view| view.device(id)).and_then(|row| row.entry.details);
+            if is_due(&listed, known.as_ref(), |known| self.leader.mapped.is_covered_by(known)) {
+                due.push((known.as_ref().map(|known| parse_timestamp(&known.check_in)), id.clone()));
+            }
+        }
+        due.sort_unstable();
+        Ok(due.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// A mapped detail that is neither documented nor on any device of a sample is a mistake (P18).
+    async fn prove_properties(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let mut unproven = fleet.unproven.clone();
+        if unproven.needs_details() {
+            self.leader.state.read(|view| {
+                view.each_device(&mut |row| {
+                    row.entry.details.iter().for_each(|details| unproven.know_details(details));
+                    unproven.needs_details()
+                });
+            });
+        }
+        if !unproven.needs_details() {
+            return Ok(());
+        }
+        let mut answers = 0;
+        for id in self.sample(fleet)? {
+            match self.leader.details_of(&id).await {
+                Ok(Some(details)) => {
+                    answers += 1;
+                    unproven.see_details(&details);
+                }
+                Ok(None) => {}
+                Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
+                Err(error) => {
+                    tracing::warn!(integration = %self.leader.config.id, device = %id, %error,
+                        "the details cannot be read, so mapped details cannot be checked");
+                    break;
+                }
+            }
+        }
+        if answers == 0 {
+            unproven.give_details_up();
+        }
+        let problems = unproven.problems(&self.leader.config);
+        if problems.is_empty() { Ok(()) } else { Err(Halt::configuration(&problems)) }
+    }
+
+    /// A few devices in scope, of different platforms if there are.
+    fn sample(&self, fleet: &Fleet) -> Result<Vec<DeviceId>, Halt> {
+        let mut by_platform: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
+        for id in fleet.ids.iter().take(SAMPLE_FROM) {
+            if let Some(listed) = self.leader.listed(id)?.filter(|listed| listed.entry.in_scope) {
+                by_platform.entry(listed.entry.platform).or_default().push(id.clone());
+            }
+        }
+        let firsts = by_platform.values().filter_map(|ids| ids.first());
+        let others = by_platform.values().flat_map(|ids| ids.iter().skip(1));
+        Ok(firsts.chain(others).take(SAMPLE).cloned().collect())
+    }
+}
+
+/// Whether the details of a listed device are to be read.
+fn is_due(listed: &ListedDevice, known: Option<&Details>, covered: impl Fn(&Details) -> bool) -> bool {
+    let counts = listed.entry.in_scope && !listed.entry.removed && listed.entry.details.is_none();
+    counts && known.is_none_or(|known| known.check_in != listed.check_in || !covered(known))
+}
+
+impl Leader {
+    /// Requests that the walks of the next hour need; never more than half of the share.
+    fn reserve(&self, pages: u64) -> u32 {
+        let walks = (3_600.0 / self.config.interval.as_secs_f64().max(1.0)).ceil().clamp(1.0, 3_600.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 3,600")]
+        let walks = walks as u32;
+        let wanted = u32::try_from(pages).unwrap_or(u32::MAX).saturating_mul(walks);
+        wanted.min(self.config.kandji.requests_per_hour / 2)
+    }
+
+    /// The details of one device, tried again for a short while.
+    pub(super) async fn details_of(&self, id: &DeviceId) -> Result<Option<Value>, KandjiError> {
+        let reading = retry(&self.details, &self.stop, || self.kandji.details(id));
+        match self.stop.run_until_cancelled(reading).await {
+            Some(read) => Ok(read?),
+            None => Err(KandjiError::Cancelled),
+        }
+    }
+
+    /// Reads details, several at a time, until they are read, `over` says so, or only the reserve is
+    /// left. A device that fails is passed over: its details stay as they are known.
+    async fn read_many(
+        &self,
+        mut due: VecDeque<DeviceId>,
+        reserve: u32,
+        over: &(dyn Fn() -> bool + Send + Sync),
+        tick: &mut (dyn FnMut() + Send),
+    ) -> Result<Readings, Halt> {
+        let mut readings = Readings::default();
+        let mut running = FuturesUnordered::new();
+        let mut failures = 0;
+        loop {
+            while running.len() < AT_ONCE
+                && !readings.gave_up
+                && !over()
+                && self.requests_left() > reserve
+                && let Some(id) = due.pop_front()
+            {
+                running.push(async move {
+                    let answer = self.details_of(&id).await;
+                    (id, answer)
+                });
+            }
+            let Some((id, answer)) = running.next().await else { break };
+            tick();
+            match answer {
+                Ok(Some(details)) => {
+                    failures = 0;
+                    if let Some(mut listed) = self.listed(&id)? {
+                        listed.entry.details = Some(self.mapped.details_of(&details, &listed.check_in));
+                        readings.read.push(listed);
+                    }
+                }
+                // Gone between the list and now; the next run will see.
+                Ok(None) => failures = 0,
+                Err(KandjiError::BudgetSpent { .. }) => due.push_front(id),
+                Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
+                Err(error) => {
+                    failures += 1;
+                    readings.gave_up = error.is_refusal() || failures >= FAILURES;
+                    self.report(&id, &error, readings.gave_up);
+                }
+            }
+        }
+        readings.left = due;
+        Ok(readings)
+    }
+
+    fn report(&self, id: &DeviceId, error: &KandjiError, gave_up: bool) {
+        if gave_up {
+            tracing::warn!(integration = %self.config.id, device = %id, %error,
+                "details cannot be read; mapped details stay as they are until the next run");
+        } else {
+            tracing::debug!(integration = %self.config.id, device = %id, %error, "the details of a device could not be read");
+        }
+    }
+
+    /// Goes on reading after the run is published: each device gets a second snapshot of the same run.
+    /// With `wait`, waits for requests of the next hour until `over`; else ends with the budget.
+    pub(crate) async fn read_rest(&self, rest: Rest, over: &(dyn Fn() -> bool + Send + Sync), wait: bool) {
+        let number = rest.number;
+        if let Err(Halt::Failed { reason, .. }) = self.read_batches(rest, over, wait).await {
+            tracing::warn!(integration = %self.config.id, run = number, reason, "reading details ended early");
+        }
+        self.keep_account().await;
+    }
+
+    async fn read_batches(
+        &self,
+        mut rest: Rest,
+        over: &(dyn Fn() -> bool + Send + Sync),
+        wait: bool,
+    ) -> Result<(), Halt> {
+        let all = rest.due.len();
+        let ended = || over() || self.stop.is_cancelled() || !self.is_latest(rest.number);
+        while !rest.due.is_empty() && !ended() {
+            if self.requests_left() <= rest.reserve {
+                if !wait {
+                    tracing::info!(integration = %self.config.id, left = rest.due.len(),
+                        "this hour's share of Kandji requests is used up; the next run reads the other details");
+                    return Ok(());
+                }
+                self.stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await;
+                continue;
+            }
+            let batch: VecDeque<DeviceId> = rest.due.drain(..rest.due.len().min(BATCH)).collect();
+            let readings = self.read_many(batch, rest.reserve, &ended, &mut || {}).await?;
+            for id in readings.left.into_iter().rev() {
+                rest.due.push_front(id);
+            }
+            self.publish_details(&rest, readings.read).await?;
+            self.keep_account().await;
+            self.progress.say(format!("reading details: {} of {all} left", rest.due.len()));
+            if readings.gave_up {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_details(&self, rest: &Rest, read: Vec<ListedDevice>) -> Result<(), Halt> {
+        let now = Timestamp::now();
+        let facts = read.iter().filter_map(|listed| {
+            let entry = &listed.entry;
+            let fact = Fact::DetailsRead { device: entry.device_id.clone(), details: entry.details.clone()? };
+            Some(Event::fact(&rest.origin, now, fact))
+        });
+        self.state.publish(facts.collect()).await?;
+        let sequence = Some(Sequence::first(rest.number).next());
+        let origin = Origin { sequence, ..rest.origin.clone() };
+        let snapshots = read.into_iter().map(|listed| {
+            self.to_reconcilers(&origin, Payload::DeviceSnapshot(DeviceSnapshot { device: listed.entry }))
+        });
+        let snapshots = snapshots.flatten().collect();
+        Ok(self.publisher.publish(snapshots).await?)
+    }
+
+    fn is_latest(&self, number: u64) -> bool {
+        let latest = self.state.read(|view| view.meta().latest.as_ref().map(|run| run.started.number));
+        latest == Some(number)
+    }
+}

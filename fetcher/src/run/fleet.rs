@@ -1,0 +1,191 @@
+//! What one row of Kandji's device list says about a device and its person: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amfj_sync_shared::config::{Integration, Scope};
+use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
+use amfj_sync_shared::mapping::{Mapping, PropertyPath};
+use amfj_sync_shared::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
+use amfj_sync_shared::names::email_key;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::kandji::{Device, KandjiUser};
+
+#[cfg(test)]
+mod tests;
+
+/// The properties that the mapping needs, by where they are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mapped {
+    /// Of the device list, for assets.
+    list: Vec<(String, PropertyPath)>,
+    /// Of the details, for assets.
+    details: Vec<(String, PropertyPath)>,
+    /// Of the device list, for user records.
+    user: Vec<(String, PropertyPath)>,
+}
+
+impl Mapped {
+    /// What the mapping of an integration needs.
+    pub(crate) fn of(config: &Integration) -> Self {
+        let named = |mapping: &Mapping, details: bool| {
+            let paths = mapping.properties().into_iter().filter(|path| path.is_details() == details);
+            paths.map(|path| (path.to_string(), path)).collect()
+        };
+        Self {
+            list: named(&config.fields, false),
+            details: named(&config.fields, true),
+            user: named(&config.user_fields, false),
+        }
+    }
+
+    /// The mapped values of a device's details, read at this check-in.
+    pub(crate) fn details_of(&self, details: &Value, check_in: &str) -> Details {
+        Details { check_in: check_in.to_owned(), values: values(&self.details, details) }
+    }
+
+    /// Whether details that are known hold everything that is mapped today.
+    pub(crate) fn is_covered_by(&self, known: &Details) -> bool {
+        self.details.iter().all(|(name, _)| known.values.contains_key(name))
+    }
+}
+
+fn values(paths: &[(String, PropertyPath)], object: &Value) -> BTreeMap<String, Value> {
+    paths
+        .iter()
+        .map(|(name, path)| (name.clone(), path.lookup(object).cloned().unwrap_or_default()))
+        .collect()
+}
+
+/// A device of the walk, as it is kept until the end of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ListedDevice {
+    /// What the run says about it.
+    pub(crate) entry: DeviceEntry,
+    /// Its `last_check_in` as Kandji wrote it: details read at one are good until the next.
+    pub(crate) check_in: String,
+}
+
+/// What one row says.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) listed: ListedDevice,
+    /// The person whom a device that counts names: in scope, not removed (P10).
+    pub(crate) person: Option<Named>,
+    /// The row as it came.
+    pub(crate) raw: Value,
+}
+
+/// A person as one device names them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Named {
+    pub(crate) key: UserKey,
+    pub(crate) id: KandjiUserId,
+    pub(crate) by: DeviceId,
+    pub(crate) user: KandjiUser,
+    pub(crate) values: BTreeMap<String, Value>,
+}
+
+/// Reads one row of the list.
+pub(crate) fn read_row(device: Device, scope: &Scope, mapped: &Mapped) -> Row {
+    let Device { device_id, name, serial, platform, blueprint_id, blueprint_name, tags, user, .. } = device;
+    let (check_in, removed) = (device.last_check_in.unwrap_or_default(), device.is_removed);
+    let raw = Value::Object(device.raw);
+    let platform = platform.unwrap_or_default();
+    let blueprint = blueprint_name.unwrap_or_default();
+    let in_scope = scope.admits(&platform, &blueprint, &blueprint_id.unwrap_or_default(), &tags);
+    let (primary, id) = primary_user(user.as_ref());
+    let person = match (&primary, id, user) {
+        (PrimaryUser::Person { key }, Some(id), Some(user)) if in_scope && !removed => {
+            let values = values(&mapped.user, &raw);
+            Some(Named { key: key.clone(), id, by: device_id.clone(), user, values })
+        }
+        _ => None,
+    };
+    let entry = DeviceEntry {
+        device_id,
+        name: name.unwrap_or_default(),
+        serial: serial.unwrap_or_default(),
+        platform,
+        user: primary,
+        in_scope,
+        removed,
+        values: values(&mapped.list, &raw),
+        details: None,
+    };
+    Row { listed: ListedDevice { entry, check_in }, person, raw }
+}
+
+/// The primary user and their Kandji id. The key is the email, so that two Kandji users of one email
+/// are one person; else the id (P10).
+fn primary_user(user: Option<&KandjiUser>) -> (PrimaryUser, Option<KandjiUserId>) {
+    let Some(user) = user else { return (PrimaryUser::Nobody, None) };
+    let Some(id) = &user.id else {
+        let name = user.name.as_deref().or(user.email.as_deref()).unwrap_or("somebody");
+        let reason = format!(
+            "Kandji names {name} as the primary user without a user id, so nothing can be linked to them; \
+             assign the device to its user anew in Kandji"
+        );
+        return (PrimaryUser::Unusable { reason }, None);
+    };
+    let email = user.email.as_deref().and_then(email_key).and_then(|email| UserKey::new(email).ok());
+    match email.or_else(|| UserKey::new(id.as_str()).ok()) {
+        Some(key) => (PrimaryUser::Person { key }, Some(id.clone())),
+        None => (PrimaryUser::Nobody, None),
+    }
+}
+
+/// The people whom the devices of a walk name.
+#[derive(Debug, Default)]
+pub(crate) struct People(BTreeMap<UserKey, BTreeMap<KandjiUserId, Account>>);
+
+/// One Kandji user, as the device with the smallest id names them: whatever order the devices come in.
+#[derive(Debug)]
+struct Account {
+    by: DeviceId,
+    user: KandjiUser,
+    values: BTreeMap<String, Value>,
+}
+
+impl People {
+    /// Takes note of whom a device names.
+    pub(crate) fn meet(&mut self, named: Named) {
+        let Named { key, id, by, user, values } = named;
+        let accounts = self.0.entry(key).or_default();
+        if accounts.get(&id).is_none_or(|known| by < known.by) {
+            accounts.insert(id, Account { by, user, values });
+        }
+    }
+
+    /// How many people there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The keys, in order.
+    pub(crate) fn keys(&self) -> BTreeSet<UserKey> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Everybody, in order of their keys.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = UserEntry> {
+        self.0.iter().map(|(key, accounts)| entry(key, accounts))
+    }
+}
+
+/// One person of several Kandji users: the one with the smallest id speaks, blanks are filled by the
+/// next.
+fn entry(key: &UserKey, accounts: &BTreeMap<KandjiUserId, Account>) -> UserEntry {
+    let first = |text: fn(&KandjiUser) -> Option<&String>| {
+        accounts.values().find_map(|account| text(&account.user)).cloned()
+    };
+    UserEntry {
+        key: key.clone(),
+        ids: accounts.keys().cloned().collect(),
+        email: first(|user| user.email.as_ref()),
+        name: first(|user| user.name.as_ref()).unwrap_or_default(),
+        archived: accounts.values().all(|account| account.user.archived),
+        values: accounts.values().next().map(|account| account.values.clone()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a run ends before its time.
+
+use amfj_sync_shared::broker::BrokerError;
+use amfj_sync_shared::http::CallError;
+use amfj_sync_shared::retry::Stopped;
+use amfj_sync_shared::state::StoreError;
+
+use crate::kandji::KandjiError;
+
+/// Why a run ends before its time. None of these leaves anything decided (P2).
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Something could not be read, or the configuration does not fit (P18).
+    Failed { reason: String, configuration: bool },
+    /// A person has to look first (P23).
+    Held { reason: String },
+    /// A newer run has started.
+    Superseded,
+    /// The worker is stopping.
+    Stopping,
+}
+
+impl Halt {
+    /// Something went wrong outside.
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed { reason: reason.into(), configuration: false }
+    }
+
+    /// The configuration is at fault (P18).
+    pub(crate) fn configuration(problems: &[String]) -> Self {
+        Self::Failed { reason: problems.join("; "), configuration: true }
+    }
+}
+
+impl From<BrokerError> for Halt {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Stopping => Self::Stopping,
+            other => Self::failed(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<KandjiError> for Halt {
+    fn from(error: KandjiError) -> Self {
+        match error {
+            KandjiError::Cancelled => Self::Stopping,
+            other => Self::failed(other.to_string()),
+        }
+    }
+}
+
+impl From<Stopped<CallError>> for Halt {
+    fn from(stopped: Stopped<CallError>) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::Stopping,
+            other => Self::failed(format!("{other}; check amfj.api_url and amfj.token")),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Devices that the walk did not show: asked for by id, then said to be missing (P22).
+
+use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::messages::{Absence, Fact};
+use futures::{FutureExt, StreamExt, stream};
+
+use super::absence::{Inquiry, is_news, not_shown, shown_as_removed};
+use super::details::AT_ONCE;
+use super::walk::Fleet;
+use super::{Halt, Leader, Run};
+use crate::kandji::KandjiError;
+
+/// A device that is not there, as far as the list goes.
+#[derive(Debug, Clone)]
+struct Question {
+    device: DeviceId,
+    inquiry: Inquiry,
+    /// Listed, but as removed.
+    removed: bool,
+}
+
+impl Run<'_> {
+    /// Says which known devices are missing, and what their details say. Nothing here fails the run: what
+    /// cannot be found out is unknown, and unknown is not gone.
+    pub(super) async fn say_what_is_missing(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let questions = self.questions(fleet);
+        let leader = self.leader;
+        let mut answers =
+            stream::iter(questions).map(|question| leader.answer(question).boxed()).buffer_unordered(AT_ONCE);
+        let mut facts = Vec::new();
+        while let Some((question, answer)) = answers.next().await {
+            let answer = answer.ok_or(Halt::Stopping)?;
+            facts.extend(self.fact_of(&question, answer)?);
+        }
+        facts.extend(self.people_named_no_more(fleet));
+        leader.keep_account().await;
+        self.say(facts).await
+    }
+
+    fn questions(&self, fleet: &Fleet) -> Vec<Question> {
+        let mut questions = Vec::new();
+        self.leader.state.read(|view| {
+            view.each_device(&mut |row| {
+                let device = &row.entry.device_id;
+                if !fleet.shows(device) {
+                    let inquiry = not_shown(&row, view.link(device).is_some());
+                    if inquiry != Inquiry::Nothing {
+                        questions.push(Question { device: device.clone(), inquiry, removed: false });
+                    }
+                }
+                true
+            });
+            for device in fleet.removed.iter().filter(|device| view.link(device).is_some()) {
+                let inquiry = shown_as_removed(view.device(device).as_ref());
+                if inquiry != Inquiry::Nothing {
+                    questions.push(Question { device: device.clone(), inquiry, removed: true });
+                }
+            }
+        });
+        questions
+    }
+
+    fn fact_of(&self, question: &Question, absence: Absence) -> Result<Option<Fact>, Halt> {
+        let number = self.started.number;
+        let device = question.device.clone();
+        let known = self.leader.state.read(|view| view.device(&device));
+        if !question.removed {
+            let news = is_news(known.as_ref(), absence);
+            return Ok(news.then_some(Fact::DeviceMissing { number, device, absence }));
+        }
+        match absence {
+            Absence::NotFound => Ok(Some(Fact::DeviceMissing { number, device, absence })),
+            // It answers again, so it is not missing, only removed.
+            Absence::Found if known.is_some_and(|row| row.missing.is_some()) => {
+                let listed = self.leader.listed(&device)?;
+                Ok(listed.map(|listed| Fact::DeviceListed { number, device: listed.entry }))
+            }
+            Absence::Found | Absence::Unknown => Ok(None),
+        }
+    }
+
+    fn people_named_no_more(&self, fleet: &Fleet) -> Vec<Fact> {
+        let (number, named) = (self.started.number, fleet.people.keys());
+        let mut facts = Vec::new();
+        self.leader.state.read(|view| {
+            view.each_user(&mut |row| {
+                if !row.missing && !named.contains(&row.entry.key) {
+                    facts.push(Fact::UserMissing { number, user: row.entry.key });
+                }
+                true
+            });
+        });
+        facts
+    }
+}
+
+impl Leader {
+    async fn answer(&self, question: Question) -> (Question, Option<Absence>) {
+        let answer = match question.inquiry {
+            Inquiry::Ask => self.ask(&question.device).await,
+            Inquiry::SayMissing | Inquiry::Nothing => Some(Absence::Unknown),
+        };
+        (question, answer)
+    }
+
+    /// What the details of a missing device say; none when the worker is stopping.
+    async fn ask(&self, device: &DeviceId) -> Option<Absence> {
+        match self.details_of(device).await {
+            Ok(None) => Some(Absence::NotFound),
+            Ok(Some(_)) => Some(Absence::Found),
+            Err(KandjiError::Cancelled) => None,
+            Err(error) => {
+                tracing::debug!(integration = %self.config.id, %device, %error,
+                    "whether a missing device is gone could not be found out");
+                Some(Absence::Unknown)
+            }
+        }
+    }
+}

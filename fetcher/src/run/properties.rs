@@ -1,0 +1,81 @@
+//! Whether the mapped Kandji properties exist (P18): documented, or seen on some device.
+
+use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::mapping::known::{is_documented, nearest};
+use amfj_sync_shared::mapping::{Mapping, PropertyPath};
+use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
+
+/// Mapped properties that are not documented and have not been seen yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Unproven {
+    list: Vec<PropertyPath>,
+    details: Vec<PropertyPath>,
+}
+
+impl Unproven {
+    /// The properties of an integration that are not documented.
+    pub(crate) fn of(config: &Integration) -> Self {
+        let mut paths = config.fields.properties();
+        paths.extend(config.user_fields.properties());
+        let undocumented = paths.into_iter().filter(|path| !is_documented(path));
+        let (details, list) = undocumented.partition(PropertyPath::is_details);
+        Self { list, details }
+    }
+
+    /// Takes note of a row of the device list.
+    pub(crate) fn see_row(&mut self, row: &Value) {
+        self.list.retain(|path| path.lookup(row).is_none());
+    }
+
+    /// Takes note of the details of a device.
+    pub(crate) fn see_details(&mut self, details: &Value) {
+        self.details.retain(|path| path.lookup(details).is_none());
+    }
+
+    /// Takes note of details that were read in an earlier run.
+    pub(crate) fn know_details(&mut self, known: &amfj_sync_shared::messages::Details) {
+        self.details.retain(|path| known.values.get(&path.to_string()).is_none_or(Value::is_null));
+    }
+
+    /// Whether some of the details are unproven.
+    pub(crate) fn needs_details(&self) -> bool {
+        !self.details.is_empty()
+    }
+
+    /// The details cannot be read, so nothing can be said about them.
+    pub(crate) fn give_details_up(&mut self) {
+        self.details.clear();
+    }
+
+    /// One sentence for every line that maps a property which no device has.
+    pub(crate) fn problems(&self, config: &Integration) -> Vec<String> {
+        let wrong: Vec<&PropertyPath> = self.list.iter().chain(&self.details).collect();
+        let of = |table: &str, mapping: &Mapping| -> Vec<String> {
+            let lines = mapping.iter().flat_map(|(field, mapped)| {
+                let properties = mapped.source.properties();
+                let wrong = wrong.iter().filter(move |path| properties.contains(**path));
+                wrong.map(move |path| (field, &mapped.place, path))
+            });
+            lines.map(|(field, place, path)| sentence(table, field, place, path)).collect()
+        };
+        let mut problems = of("fields", &config.fields);
+        problems.extend(of("user_fields", &config.user_fields));
+        problems
+    }
+}
+
+fn sentence(
+    table: &str,
+    field: &str,
+    place: &amfj_sync_shared::config::Place,
+    path: &PropertyPath,
+) -> String {
+    let hint = nearest(&path.to_string()).map_or_else(
+        || "see Kandji's device list and details for what there is".to_owned(),
+        |nearest| format!("did you mean \"{nearest}\"?"),
+    );
+    format!("{place}: {table}.\"{field}\": no device in Kandji has a property \"{path}\"; {hint}")
+}

@@ -1,0 +1,129 @@
+//! Publishing in windows: first the facts that differ, then, once they are in force, every device and
+//! person for the reconcilers.
+
+use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{
+    DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, UserSnapshot,
+};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::difference::{device_differs, user_differs};
+use super::walk::Fleet;
+use super::{Halt, Leader, Run};
+
+const AT_ONCE: usize = WINDOW as usize;
+
+impl Run<'_> {
+    /// Publishes facts of this run, in order.
+    pub(super) async fn say(&self, facts: Vec<Fact>) -> Result<(), Halt> {
+        let mut facts = facts.into_iter().peekable();
+        while facts.peek().is_some() {
+            self.is_current()?;
+            let window = facts.by_ref().take(AT_ONCE).map(|fact| self.fact(fact)).collect();
+            self.leader.state.publish(window).await?;
+        }
+        Ok(())
+    }
+
+    /// A place to put facts while a list is being read, and the task that publishes them. It ends when
+    /// the place is dropped. Reading is slower than publishing, so few of them wait at any time.
+    pub(super) fn publish_as_they_come(
+        &self,
+    ) -> (mpsc::UnboundedSender<Fact>, impl Future<Output = Result<(), Halt>> + Send) {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let publishing = async move {
+            let mut window = Vec::with_capacity(AT_ONCE);
+            while receiver.recv_many(&mut window, AT_ONCE).await > 0 {
+                self.say(std::mem::take(&mut window)).await?;
+            }
+            Ok(())
+        };
+        (sender, publishing)
+    }
+
+    /// Stages every device and person that the view does not know as they are.
+    pub(super) async fn say_what_differs(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let number = self.started.number;
+        self.leader.progress.say("comparing".into());
+        for ids in fleet.ids.chunks(AT_ONCE) {
+            let mut facts = Vec::new();
+            for id in ids {
+                let Some(listed) = self.leader.listed(id)? else { continue };
+                let known = self.leader.state.read(|view| view.device(id));
+                if device_differs(&listed.entry, known.as_ref()) {
+                    facts.push(Fact::DeviceListed { number, device: listed.entry });
+                }
+            }
+            self.say(facts).await?;
+        }
+        let differing = fleet.people.entries().filter(|user| {
+            let known = self.leader.state.read(|view| view.user(&user.key));
+            user_differs(user, known.as_ref())
+        });
+        let mut differing = differing.map(|user| Fact::UserListed { number, user }).peekable();
+        while differing.peek().is_some() {
+            let window = differing.by_ref().take(AT_ONCE).collect();
+            self.say(window).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands everybody and everything to the reconcilers, as the inventory in force says they are, then
+    /// ends the run in every partition.
+    pub(super) async fn publish_snapshots(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let leader = self.leader;
+        let origin = Origin { sequence: Some(Sequence::first(self.started.number)), ..self.origin.clone() };
+        let all = fleet.people.len() + fleet.ids.len();
+        let mut published = 0;
+        let keys: Vec<_> = fleet.people.keys().into_iter().collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let users = leader.state.read(|view| {
+                let rows = keys.iter().filter_map(|key| view.user(key));
+                let snapshots = rows.map(|row| Payload::UserSnapshot(UserSnapshot { user: row.entry }));
+                snapshots.filter_map(|snapshot| leader.to_reconcilers(&origin, snapshot)).collect()
+            });
+            self.hand_over(users).await?;
+            published += keys.len();
+            leader.progress.say(format!("publishing: {published} of {all}"));
+        }
+        for ids in fleet.ids.chunks(AT_ONCE) {
+            // From the view, which has the details of earlier runs too.
+            let devices = leader.state.read(|view| {
+                let rows = ids.iter().filter_map(|id| view.device(id));
+                let snapshots = rows.map(|row| Payload::DeviceSnapshot(DeviceSnapshot { device: row.entry }));
+                snapshots.filter_map(|snapshot| leader.to_reconcilers(&origin, snapshot)).collect()
+            });
+            self.hand_over(devices).await?;
+            published += ids.len();
+            leader.progress.say(format!("publishing: {published} of {all}"));
+        }
+        let ends = (0..leader.partitions).map(|partition| {
+            let subject = format!("run/{}", self.started.number);
+            let payload = Payload::EndOfRun(EndOfRun { partition });
+            let event = Event::new(&origin, subject, Timestamp::now(), payload);
+            Outgoing::to_queue(leader.names.work(&leader.config.id, Stage::Reconcile, partition), &event)
+        });
+        self.hand_over(ends.collect()).await
+    }
+
+    async fn hand_over(&self, messages: Vec<Outgoing>) -> Result<(), Halt> {
+        self.is_current()?;
+        Ok(self.leader.publisher.publish(messages).await?)
+    }
+}
+
+impl Leader {
+    /// A snapshot on its way to the partition of its key; none for anything else.
+    pub(super) fn to_reconcilers(&self, origin: &Origin, snapshot: Payload) -> Option<Outgoing> {
+        let key = match &snapshot {
+            Payload::DeviceSnapshot(snapshot) => Key::Device(snapshot.device.device_id.clone()),
+            Payload::UserSnapshot(snapshot) => Key::User(snapshot.user.key.clone()),
+            _ => return None,
+        };
+        let queue = self.names.work(&self.config.id, Stage::Reconcile, key.partition(self.partitions));
+        let event = Event::new(origin, key.to_string(), Timestamp::now(), snapshot);
+        Some(Outgoing::to_queue(queue, &event))
+    }
+}

@@ -1,0 +1,150 @@
+//! Walking Kandji's devices to the end, each kept on disk until the end of the run.
+
+use std::collections::BTreeSet;
+
+use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::state::StoreError;
+
+use super::absence::Sight;
+use super::fleet::{ListedDevice, People, read_row};
+use super::properties::Unproven;
+use super::{Halt, Leader, Run};
+use crate::kandji::Device;
+
+/// What a complete walk found. The devices themselves are in the scratch store.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    /// Every device, sorted.
+    pub(crate) ids: Vec<DeviceId>,
+    /// How many are in scope.
+    pub(crate) in_scope: u64,
+    /// Those listed as removed.
+    pub(crate) removed: BTreeSet<DeviceId>,
+    /// Whom the devices name.
+    pub(crate) people: People,
+    /// Mapped properties that are still to be proven.
+    pub(crate) unproven: Unproven,
+    /// Requests that the walk took.
+    pub(crate) pages: u64,
+}
+
+impl Fleet {
+    /// Whether the walk showed the device.
+    pub(crate) fn shows(&self, id: &DeviceId) -> bool {
+        self.ids.binary_search(id).is_ok()
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn walk(&self) -> Result<Fleet, Halt> {
+        let leader = self.leader;
+        leader.scratch.lock().clear()?;
+        let mut fleet = Fleet {
+            ids: Vec::new(),
+            in_scope: 0,
+            removed: BTreeSet::new(),
+            people: People::default(),
+            unproven: Unproven::of(&leader.config),
+            pages: 0,
+        };
+        let walked = leader
+            .kandji
+            .walk(
+                &leader.reads,
+                &leader.stop,
+                |page| Ok(leader.keep(&mut fleet, page)?),
+                |progress| leader.progress.say(format!("reading devices: {}", progress.devices)),
+            )
+            .await;
+        let summary = walked?;
+        fleet.ids.sort_unstable();
+        fleet.pages = summary.pages;
+        if summary.malformed_rows > 0 {
+            tracing::warn!(integration = %leader.config.id, rows = summary.malformed_rows,
+                first = summary.malformed.first().map(String::as_str), "rows of Kandji's device list cannot be used");
+        }
+        self.check(&fleet)?;
+        Ok(fleet)
+    }
+
+    fn check(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let config = &self.leader.config;
+        if fleet.ids.is_empty() {
+            // No row could have proven a property.
+            return if config.sync.allow_empty {
+                Ok(())
+            } else {
+                Err(Halt::failed(
+                    "Kandji's device list is empty, which is taken for a mistake: check kandji.api_url and \
+                     kandji.token, or set allow_empty = true if the tenant has no devices",
+                ))
+            };
+        }
+        let mut listed = fleet.unproven.clone();
+        listed.give_details_up();
+        let problems = listed.problems(config);
+        if problems.is_empty() { Ok(()) } else { Err(Halt::configuration(&problems)) }
+    }
+
+    /// P23, as far as the leader can see: many linked devices gone at once, or another tenant's fleet.
+    pub(super) fn hold_if_devices_vanished(&self, fleet: &Fleet) -> Result<(), Halt> {
+        let mut sight = Sight::default();
+        let released = self.leader.state.read(|view| {
+            view.each_link(&mut |id, _| {
+                let shown = fleet.shows(&id).then(|| fleet.removed.contains(&id));
+                sight.add(view.device(&id).as_ref(), shown);
+                true
+            });
+            view.meta().released.is_some()
+        });
+        if released || self.started.first_sync {
+            return Ok(());
+        }
+        let config = &self.leader.config;
+        sight
+            .reason_to_hold(config.sync.gone_limit, &config.id)
+            .map_or(Ok(()), |reason| Err(Halt::Held { reason }))
+    }
+}
+
+impl Leader {
+    /// Takes one page of the walk.
+    fn keep(&self, fleet: &mut Fleet, page: Vec<Device>) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(page.len());
+        for device in page {
+            let row = read_row(device, &self.config.scope, &self.mapped);
+            fleet.unproven.see_row(&row.raw);
+            let entry = &row.listed.entry;
+            fleet.ids.push(entry.device_id.clone());
+            fleet.in_scope += u64::from(entry.in_scope);
+            if entry.removed {
+                fleet.removed.insert(entry.device_id.clone());
+            }
+            writes.push(write(&row.listed));
+            if let Some(person) = row.person {
+                fleet.people.meet(person);
+            }
+        }
+        self.scratch.lock().apply(writes)
+    }
+
+    /// A device of the walk.
+    pub(super) fn listed(&self, id: &DeviceId) -> Result<Option<ListedDevice>, Halt> {
+        let bytes = self.scratch.lock().get(id.as_str().as_bytes())?;
+        // Written by this process in this run; a broken row is as good as a broken store.
+        bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|error| {
+            Halt::failed(format!("device {id} was not kept properly in the data directory: {error}"))
+        })
+    }
+
+    /// Keeps what was learnt about a device of the walk since.
+    pub(super) fn keep_again(&self, listed: &ListedDevice) -> Result<(), Halt> {
+        Ok(self.scratch.lock().apply(vec![write(listed)])?)
+    }
+}
+
+fn write(listed: &ListedDevice) -> (Vec<u8>, Option<Vec<u8>>) {
+    // Our own type with text keys: it always serialises.
+    let bytes = serde_json::to_vec(listed).unwrap_or_default();
+    (listed.entry.device_id.as_str().as_bytes().to_vec(), Some(bytes))
+}

@@ -1,0 +1,158 @@
+//! `fetcher run`: leads the runs of its integrations until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::retry::Backoff;
+use amfj_sync_shared::telemetry::Server;
+use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use jiff::Timestamp;
+
+use crate::events::describe;
+use crate::leadership::{Lead, Share};
+use crate::presence::{be_counted, pass_requests_on};
+use crate::progress::Progress;
+use crate::run::{Leader, Rest, RunEnd};
+use crate::schedule::{Due, after, next_run};
+use crate::status::{Board, Status};
+
+/// The longest time between two looks at whether a run is due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Serves until the worker is told to stop, or cannot go on.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
+    let data_dir = config.fetcher.data_dir.clone();
+    let worker = Arc::new(Worker::start("fetcher", config, Some(&data_dir), shutdown).await?);
+    let board = Arc::new(Board::default());
+    let served = serve(&worker, &board).await;
+    worker.finish().await;
+    served
+}
+
+async fn serve(worker: &Arc<Worker>, board: &Arc<Board>) -> Result<(), Exit> {
+    let status = Arc::new(Status { worker: worker.clone(), board: board.clone() });
+    Server::start(worker.config.fetcher.listen, status, worker.shutdown.hard.clone())
+        .await
+        .map_err(|error| Exit::Failed(error.to_string()))?;
+    let share = Share::new(worker.config.integrations.len());
+    worker.tasks.spawn(be_counted(worker.clone(), share.clone()));
+    worker.caught_up().await?;
+    worker.tasks.spawn(pass_requests_on(worker.clone()));
+    let (failures, mut failed) = tokio::sync::mpsc::channel(1);
+    for integration in &worker.config.integrations {
+        describe(&integration.id);
+        let turns = Turns {
+            worker: worker.clone(),
+            board: board.clone(),
+            share: share.clone(),
+            integration: integration.clone(),
+        };
+        let failures = failures.clone();
+        worker.tasks.spawn(async move {
+            if let Err(exit) = turns.take().await {
+                // The first failure ends the worker; the others find nobody who listens.
+                drop(failures.try_send(exit));
+            }
+        });
+    }
+    drop(failures);
+    tokio::select! {
+        () = worker.shutdown.soft.cancelled() => Ok(()),
+        why = worker.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
+        Some(exit) = failed.recv() => Err(exit),
+    }
+}
+
+/// The runs of one integration: the trouble of one delays no other (P28).
+struct Turns {
+    worker: Arc<Worker>,
+    board: Arc<Board>,
+    share: Arc<Share>,
+    integration: Integration,
+}
+
+impl Turns {
+    /// Takes the lead whenever nobody has it, and leads, until the worker stops.
+    async fn take(&self) -> Result<(), Exit> {
+        let id = &self.integration.id;
+        let look_every = self.worker.config.timing.ownership_interval;
+        let stop = &self.worker.shutdown.soft;
+        while let Some(lead) = Lead::take(&self.worker.broker, id, &self.share, look_every, stop).await {
+            tracing::info!(integration = %id, "this fetcher leads the runs");
+            self.lead(&lead).await?;
+            self.board.update(id, |standing| *standing = crate::status::Standing::default());
+            if !lead.is_lost() {
+                tracing::info!(integration = %id, "gave the lead to another fetcher");
+                lead.give_up().await;
+                stop.run_until_cancelled(tokio::time::sleep(look_every * 2)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leads runs until the lead is lost, or given up between two runs.
+    async fn lead(&self, lead: &Lead) -> Result<(), Exit> {
+        let worker = &self.worker;
+        let stop = worker.shutdown.soft.clone();
+        let timing = &worker.config.timing;
+        let mut pauses =
+            Backoff::try_new(timing.run_retry_initial, timing.run_retry_max.max(timing.run_retry_initial))
+                .map_err(|error| Exit::Configuration(format!("timing.run_retry_initial: {error}")))?;
+        let Some(state) = worker.states.get(&self.integration.id) else { return Ok(()) };
+        // What earlier leaders did, the requests they made included, is known from here on.
+        if state.read_to_end().await.is_err() {
+            return Ok(());
+        }
+        let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
+        let mut retry_at = None;
+        while !stop.is_cancelled() && !lead.is_lost() {
+            let due = leader.state.read(|view| next_run(view.meta(), self.integration.interval, retry_at));
+            self.show(&leader, due, false);
+            if !due.is_due(Timestamp::now()) {
+                if self.share.is_exceeded() {
+                    return Ok(());
+                }
+                stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY.min(timing.ownership_interval))).await;
+                continue;
+            }
+            self.show(&leader, due, true);
+            match leader.run().await {
+                RunEnd::Published(published) => {
+                    pauses.reset();
+                    retry_at = None;
+                    leader.checkpoint_if_due().await;
+                    self.read_rest(&leader, lead, published.rest).await;
+                }
+                RunEnd::Held { .. } => {
+                    pauses.reset();
+                    retry_at = None;
+                }
+                RunEnd::Failed { .. } => retry_at = Some(after(Timestamp::now(), pauses.next())),
+                // Somebody else took over meanwhile; whoever holds the lock then goes on.
+                RunEnd::Superseded => {
+                    stop.run_until_cancelled(tokio::time::sleep(timing.ownership_interval)).await;
+                }
+                RunEnd::Stopped => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Details go on being read until the next run is due.
+    async fn read_rest(&self, leader: &Leader, lead: &Lead, rest: Rest) {
+        let over = || {
+            let due = leader.state.read(|view| next_run(view.meta(), self.integration.interval, None));
+            self.show(leader, due, false);
+            lead.is_lost() || due.is_due(Timestamp::now())
+        };
+        leader.read_rest(rest, &over, true).await;
+    }
+
+    fn show(&self, leader: &Leader, due: Due, running: bool) {
+        let requests_left = Some(leader.requests_left());
+        self.board.update(&self.integration.id, |standing| {
+            *standing = crate::status::Standing { leader: true, running, next_run: Some(due), requests_left };
+        });
+    }
+}
