@@ -8,6 +8,7 @@ mod change;
 mod decision;
 mod event;
 mod fact;
+mod schemas;
 mod sequence;
 mod snapshot;
 
@@ -18,6 +19,7 @@ pub use change::{
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State};
 pub use event::{DecodeError, Event, Origin};
 pub use fact::{Absence, Catalogue, Fact, InventoryCounts, RunStarted};
+pub use schemas::schemas;
 pub use sequence::Sequence;
 pub use snapshot::{Details, DeviceEntry, DeviceSnapshot, EndOfRun, PrimaryUser, UserEntry, UserSnapshot};
 
