@@ -12,3 +12,6 @@ pub use fold::Verdict;
 pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, SledStore, Store, StoreError};
 pub use view::View;
+
+#[cfg(test)]
+mod tests;
