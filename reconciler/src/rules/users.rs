@@ -57,6 +57,13 @@ pub(super) fn standing(site: &Site<'_>, key: &UserKey) -> Standing {
     let user = row.entry;
     let resolution = resolve_user(site, &user);
     if let UserResolution::Linked { record, .. } = resolution {
+        if record.absent_since.is_some() {
+            // One list without it is no proof (P11), but reason enough to hand it nothing.
+            return Standing::Problem(format!(
+                "User record \"{}\" was missing from AMFJ's last list; the next run decides.",
+                record.record.name
+            ));
+        }
         let record = Box::new(record.record);
         return Standing::Linked { record, archived: user.archived, email: user.email };
     }

@@ -259,7 +259,7 @@ fn p20_a_device_that_is_not_linked_yet_is_assigned_after_that() {
     world.run();
     assert!(matches!(world.action("d1"), Action::LinkAsset { .. }));
     assert_eq!(world.settle(), 3, "link, record, assignment");
-    assert_eq!(holder(&world), Some("new-record-1"));
+    assert_eq!(holder(&world), Some("new-record-user/sam@x.com-1"));
 }
 
 #[test]

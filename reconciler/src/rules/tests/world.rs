@@ -46,7 +46,7 @@ pub(crate) struct World {
     run: u64,
     step: u32,
     offset: u64,
-    created: u32,
+    created: BTreeMap<Key, u32>,
 }
 
 const BASE: &str = r#"
@@ -113,7 +113,7 @@ impl World {
             run: 0,
             step: 0,
             offset: 0,
-            created: 0,
+            created: BTreeMap::new(),
         }
     }
 
@@ -467,7 +467,7 @@ impl World {
             }
             Action::UpdateAsset { asset, write } => self.write(asset, write, outcome),
             Action::CreateAsset { name, asset_type, location, fields } => {
-                let id = self.fresh("new-asset");
+                let id = self.fresh("new-asset", change);
                 let asset = self.asset(&id, name);
                 asset.asset_type = asset_type.clone();
                 asset.location.clone_from(location);
@@ -483,18 +483,18 @@ impl World {
                 outcome.asset = Some(asset.clone());
                 outcome.settled = Some(Settled { primary: primary.clone() });
             }
-            action => self.perform_on_user(action, outcome),
+            _ => self.perform_on_user(change, outcome),
         }
     }
 
-    fn perform_on_user(&mut self, action: &Action, outcome: &mut Outcome) {
-        match action {
+    fn perform_on_user(&mut self, change: &Change, outcome: &mut Outcome) {
+        match &change.action {
             Action::LinkUser { record, rule, ids } => {
                 let (record, ids) = (record.clone(), ids.clone());
                 outcome.user_link = Some(UserLinkOutcome { record, rule: *rule, ids });
             }
             Action::CreateUser { name, email, fields, ids } => {
-                let id = self.fresh("new-record");
+                let id = self.fresh("new-record", change);
                 self.record(&id, name, email.as_deref());
                 let record = self.records.get_mut(id.as_str()).unwrap();
                 record.fields.clone_from(fields);
@@ -537,9 +537,11 @@ impl World {
         outcome.asset = Some(asset.clone());
     }
 
-    fn fresh(&mut self, what: &str) -> String {
-        self.created += 1;
-        format!("{what}-{}", self.created)
+    /// An id that depends on the key alone, so that worlds can be compared.
+    fn fresh(&mut self, what: &str, change: &Change) -> String {
+        let count = self.created.entry(change.key.clone()).or_default();
+        *count += 1;
+        format!("{what}-{}-{count}", change.key)
     }
 }
 
