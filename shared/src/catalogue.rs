@@ -136,7 +136,7 @@ fn unknown<'a>(
     known.dedup();
     let hint = match nearest(word, &known) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None if known.is_empty() => "AMFJ has none; create it there first".to_owned(),
+        None if known.is_empty() => "the site has none, so create it there first".to_owned(),
         None => {
             let shown: Vec<String> = known.iter().take(10).map(|name| format!("\"{name}\"")).collect();
             let more = if known.len() > shown.len() { ", …" } else { "" };
