@@ -79,7 +79,7 @@ impl Case<'_> {
                 findings.record = Some(record.id.clone());
                 match self.barred(&record, archived, email.as_deref()) {
                     None => self.to_user(&record, findings),
-                    Some((state, why)) => self.not_to_user(&record, state, why, findings),
+                    Some((state, why)) => self.not_to_user(&record, state, &why, findings),
                 }
             }
             Standing::Pending { record } => {
@@ -147,7 +147,7 @@ impl Case<'_> {
     }
 
     /// The primary user may not have the asset; whoever was settled before loses it.
-    fn not_to_user(&self, record: &UserRecord, state: State, why: String, findings: &mut Findings) {
+    fn not_to_user(&self, record: &UserRecord, state: State, why: &str, findings: &mut Findings) {
         match self.settled {
             Settled::Record(settled) if *settled == record.id => {}
             Settled::Record(settled) => self.take_back(settled, findings),

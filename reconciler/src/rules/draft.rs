@@ -103,20 +103,17 @@ impl Findings {
 
     /// Asks for an action, unless the very same one failed for good (P15).
     pub(super) fn act(&mut self, memory: &Memory, action: Action, why: &str) {
-        match memory.failed.get(action.kind()).filter(|failed| failed.action == action) {
-            Some(failed) => self.find(
-                State::Failed,
-                format!(
-                    "{} The change ({}) is not tried again until its values differ or the dead letter is \
-                     replayed (`writer dead list`).",
-                    sentence(&failed.reason),
-                    action.kind()
-                ),
-            ),
-            None => {
-                self.find(State::Pending, why.to_owned());
-                self.actions.push(action);
-            }
+        if let Some(failed) = memory.failed.get(action.kind()).filter(|failed| failed.action == action) {
+            let reason = format!(
+                "{} The change ({}) is not tried again until its values differ or the dead letter is \
+                 replayed (`writer dead list`).",
+                sentence(&failed.reason),
+                action.kind()
+            );
+            self.find(State::Failed, reason);
+        } else {
+            self.find(State::Pending, why.to_owned());
+            self.actions.push(action);
         }
     }
 
@@ -135,8 +132,17 @@ impl Findings {
     }
 
     pub(super) fn into_draft(self, subject: Subject, snapshot: Sequence) -> Draft {
+        let Subject { key, label, serial, serials } = subject;
+        let change = |action| Change {
+            key: key.clone(),
+            label: label.clone(),
+            serial: serial.clone(),
+            serials: serials.clone(),
+            action,
+        };
+        let changes = self.actions.into_iter().map(change).collect();
         let decision = Decision {
-            key: subject.key.clone(),
+            key,
             snapshot,
             state: self.state,
             reason: self.reason,
@@ -149,17 +155,6 @@ impl Findings {
             awaits: self.awaits,
             changes: Vec::new(),
         };
-        let changes = self
-            .actions
-            .into_iter()
-            .map(|action| Change {
-                key: subject.key.clone(),
-                label: subject.label.clone(),
-                serial: subject.serial.clone(),
-                serials: subject.serials.clone(),
-                action,
-            })
-            .collect();
         Draft { decision, changes }
     }
 }

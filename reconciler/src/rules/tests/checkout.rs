@@ -46,7 +46,11 @@ fn assigned(world: &World) -> (Option<String>, Option<String>, Option<String>) {
     }
 }
 
-fn who(expected: Option<&str>, to: Option<&str>, primary: Option<&str>) -> (Option<String>, Option<String>, Option<String>) {
+fn who(
+    expected: Option<&str>,
+    to: Option<&str>,
+    primary: Option<&str>,
+) -> (Option<String>, Option<String>, Option<String>) {
     (expected.map(str::to_owned), to.map(str::to_owned), primary.map(str::to_owned))
 }
 

@@ -64,9 +64,11 @@ fn p22_a_gone_device_is_checked_in_where_that_is_wanted() {
 
 #[test]
 fn p22_a_removed_device_is_gone_once_its_details_are_not_found() {
-    for (absence, expected) in
-        [(None, State::InSync), (Some(Absence::Unknown), State::InSync), (Some(Absence::NotFound), State::Gone)]
-    {
+    for (absence, expected) in [
+        (None, State::InSync),
+        (Some(Absence::Unknown), State::InSync),
+        (Some(Absence::NotFound), State::Gone),
+    ] {
         let mut world = world("when_gone = \"check-in\"");
         world.entry("d1").removed = true;
         if let Some(absence) = absence {

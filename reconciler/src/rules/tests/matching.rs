@@ -1,7 +1,7 @@
 //! P4 … P9.
 
 use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Absence, Action, Order, Rule, State};
+use amfj_sync_shared::messages::{Absence, Action, Order, Rule, Sequence, State};
 
 use super::World;
 
@@ -63,7 +63,7 @@ fn p4_an_asset_that_a_sibling_integration_linked_is_not_free() {
     let siblings = [&theirs.view];
     let site = crate::rules::Site { siblings: &siblings, ..ours.site() };
     let device = ours.view.device(&DeviceId::new("d1").unwrap()).unwrap().entry;
-    let draft = crate::rules::decide_device(&site, &device, Default::default());
+    let draft = crate::rules::decide_device(&site, &device, Sequence::default());
     assert_eq!((draft.decision.state, draft.changes.len()), (State::Unmatched, 0));
 }
 
@@ -81,7 +81,7 @@ fn p4_two_integrations_of_one_site_do_not_both_take_an_asset() {
         let siblings = [&other.view];
         let site = crate::rules::Site { siblings: &siblings, ..one.site() };
         let device = one.view.device(&DeviceId::new(id).unwrap()).unwrap().entry;
-        let draft = crate::rules::decide_device(&site, &device, Default::default());
+        let draft = crate::rules::decide_device(&site, &device, Sequence::default());
         assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{id}");
     }
 }
@@ -154,7 +154,8 @@ fn p6_two_unlinked_devices_and_a_free_asset_are_ambiguous() {
 
 #[test]
 fn p6_devices_that_no_rule_may_link_do_not_make_a_name_ambiguous() {
-    let cases: [(&str, fn(&mut World)); 4] = [
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 4] = [
         ("out of scope", |world| world.entry("d2").in_scope = false),
         ("removed", |world| world.entry("d2").removed = true),
         ("unenrolled", |world| world.unenrol("d2")),

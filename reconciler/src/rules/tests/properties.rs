@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
-use amfj_sync_shared::messages::{Action, Change, State};
+use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
+use amfj_sync_shared::messages::{Action, Change, Order, State};
 use amfj_sync_shared::names::{NameKey, email_key, serial_key};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -87,7 +87,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         prop::collection::vec(asset, 0..5),
         prop::collection::vec(person, 4),
         prop::collection::vec(record, 0..4),
-        prop::collection::vec((0..9_u8, 0..6_usize, 0..4_usize), 0..5),
+        prop::collection::vec((0..13_u8, 0..6_usize, 0..4_usize), 0..5),
         prop::collection::vec(0..64_usize, 16),
     )
         .prop_map(|(given, devices, assets, people, records, later, order)| {
@@ -165,6 +165,19 @@ fn disturb(world: &mut World, (what, which, other): (u8, usize, usize)) {
             world.device(&id, NAMES[other], SERIALS[which % 4]);
         }
         (8, ..) => world.first_sync = false,
+        (9, Some(device), ..) => world.entry(&device).name = NAMES[other].to_owned(),
+        (10, Some(device), ..) => {
+            let device = DeviceId::new(device).unwrap();
+            world.order(Order::Unlink { device });
+        }
+        (11, ..) => {
+            let person = world.people.get_mut(&format!("k{other}")).unwrap();
+            person.name = PEOPLE[which % 3].to_owned();
+        }
+        (12, ..) => {
+            let person = world.people.get_mut(&format!("k{other}")).unwrap();
+            person.archived = !person.archived;
+        }
         _ => {}
     }
 }

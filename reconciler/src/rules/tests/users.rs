@@ -2,7 +2,7 @@
 
 use amfj_sync_shared::amfj::Source;
 use amfj_sync_shared::ids::{KandjiUserId, RecordId};
-use amfj_sync_shared::messages::{Action, Edit, Order, Rule, State};
+use amfj_sync_shared::messages::{Action, Edit, Order, Rule, Sequence, State};
 use serde_json::json;
 
 use super::World;
@@ -224,7 +224,7 @@ fn p11_a_local_record_is_created_with_name_email_and_fields() {
         values: [("user.department".to_owned(), json!("IT"))].into(),
         ..user
     };
-    let draft = crate::rules::decide_user(&world.site(), &user, Default::default());
+    let draft = crate::rules::decide_user(&world.site(), &user, Sequence::default());
     let Action::CreateUser { fields, .. } = &draft.changes[0].action else { panic!() };
     assert_eq!(fields, &[("Team".to_owned(), json!("IT"))].into());
 }
@@ -236,6 +236,8 @@ fn p11_a_blank_name_gives_way_to_the_email() {
     assert_eq!(creates(&world, "sam@x.com"), ("sam@x.com".into(), Some("sam@x.com".into())));
     assert_eq!(left(&world, "k2"), State::UserProblem);
 }
+
+type Given<'a> = &'a dyn Fn(&mut World);
 
 #[test]
 fn p11_users_are_created_for_devices_that_have_an_asset_or_get_one() {
@@ -249,7 +251,7 @@ fn p11_users_are_created_for_devices_that_have_an_asset_or_get_one() {
         world.make(&change);
     };
     let none = |_: &mut World| {};
-    let cases: [(&str, &str, &dyn Fn(&mut World), bool); 9] = [
+    let cases: [(&str, &str, Given<'_>, bool); 9] = [
         ("never", "create_devices = \"never\"", &linked, false),
         ("linked", "create_devices = \"never\"", &none, false),
         ("linked", "create_devices = \"never\"", &asset, true),
@@ -267,7 +269,11 @@ fn p11_users_are_created_for_devices_that_have_an_asset_or_get_one() {
         world.owns("k1", "d0");
         given(&mut world);
         world.run();
-        assert_eq!(world.decide_user("sam@x.com").changes.len(), usize::from(expected), "{setting} {devices}");
+        assert_eq!(
+            world.decide_user("sam@x.com").changes.len(),
+            usize::from(expected),
+            "{setting} {devices}"
+        );
     }
 }
 

@@ -15,7 +15,10 @@ fn check(field_type: FieldType, table: &[(Value, Option<Value>)]) {
         let converted = convert(&field(field_type), value);
         assert_eq!(converted.clone().ok(), *expected, "{field_type:?} from {value}: {converted:?}");
         if let Ok(converted) = converted {
-            assert!(is_same(&field(field_type), &converted, value), "{field_type:?}: {value} differs from itself");
+            assert!(
+                is_same(&field(field_type), &converted, value),
+                "{field_type:?}: {value} differs from itself"
+            );
         }
     }
 }

@@ -213,16 +213,14 @@ impl World {
     // What a fetcher says.
 
     fn person_key(person: &Person) -> UserKey {
-        UserKey::new(person.email.as_deref().and_then(email_key).unwrap_or_else(|| person.id.clone())).unwrap()
+        UserKey::new(person.email.as_deref().and_then(email_key).unwrap_or_else(|| person.id.clone()))
+            .unwrap()
     }
 
     /// The people whom listed devices name, by key, as a fetcher gathers them.
     pub(crate) fn users(&self) -> BTreeMap<UserKey, UserEntry> {
-        let named: BTreeSet<&String> = self
-            .devices
-            .iter()
-            .filter_map(|device| self.owners.get(&device.device_id))
-            .collect();
+        let named: BTreeSet<&String> =
+            self.devices.iter().filter_map(|device| self.owners.get(&device.device_id)).collect();
         let mut users: BTreeMap<UserKey, UserEntry> = BTreeMap::new();
         for person in named.into_iter().map(|id| &self.people[id]) {
             let key = Self::person_key(person);
@@ -283,7 +281,9 @@ impl World {
             }
             true
         });
-        facts.extend(self.records.values().map(|record| Fact::RecordListed { number, record: record.clone() }));
+        facts.extend(
+            self.records.values().map(|record| Fact::RecordListed { number, record: record.clone() }),
+        );
         self.view.each_record(&mut |row| {
             if !self.records.contains_key(&row.record.id) {
                 facts.push(Fact::RecordAbsent { number, record: row.record.id });
