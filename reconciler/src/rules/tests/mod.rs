@@ -6,6 +6,7 @@ mod gone;
 mod matching;
 mod plan;
 mod properties;
+mod relinking;
 mod updating;
 mod users;
 mod values;

@@ -346,7 +346,7 @@ fn one_asset_a_serial(plan: &Plan) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_order_of_deciding_never_matters_and_deciding_again_yields_nothing(plan in plans()) {
