@@ -1,1 +1,83 @@
-fn main() {}
+//! `up`: starts everything with one command. Without a configuration it runs a simulated fleet, with
+//! one it runs the three workers against the services that the configuration names.
+//!
+//! Everything it starts ends with it: in good order on Control-C, at once if it is killed.
+
+mod crew;
+mod own;
+mod process;
+mod screen;
+mod showcase;
+mod stop;
+mod workers;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crew::Crew;
+use stop::Stop;
+
+/// Starts amfj-sync: with a simulated fleet, or with `--config` against your own services
+#[derive(Debug, Clone, Parser)]
+#[command(name = "up", version)]
+struct Arguments {
+    /// Run against the services of this configuration instead of simulated ones
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["devices", "seed", "once"])]
+    config: Option<PathBuf>,
+    /// How many devices the simulated fleet has
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=20_000))]
+    devices: u32,
+    /// Another number makes another fleet
+    #[arg(long, default_value_t = 7, value_name = "S")]
+    seed: u64,
+    /// End after the table, also on a terminal
+    #[arg(long)]
+    once: bool,
+    /// Exit with 0 if a private broker would be started, else with 1 (for the script around this)
+    #[arg(long, hide = true)]
+    needs_broker: bool,
+}
+
+/// What a shell expects of a program that Control-C ended.
+const INTERRUPTED: u8 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.needs_broker {
+        let needed = arguments.config.as_deref().is_none_or(own::needs_private_broker);
+        return ExitCode::from(u8::from(!needed));
+    }
+    match start(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Listen before anything is started that a signal would have to stop.
+    let stop = Stop::on_signals()?;
+    let mut crew = Crew::new()?;
+    let work = async {
+        match &arguments.config {
+            Some(path) => own::run(path, &mut crew, &stop).await,
+            None => showcase::run(&arguments, &mut crew, &stop).await,
+        }
+    };
+    let result = tokio::select! {
+        result = work => Some(result),
+        () = stop.wanted() => None,
+    };
+    let failed = matches!(result, Some(Err(_)));
+    crew.stop(failed).await;
+    match result {
+        Some(Ok(code)) => Ok(code),
+        Some(Err(error)) => Err(error),
+        None => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}

@@ -1,0 +1,201 @@
+//! `up --config FILE`: the same three workers against the services that the file names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use amfj_sync_shared::config::{self, Config, ConfigErrors, process_environment};
+use amfj_sync_tests::harness::ports::free_ports;
+use amfj_sync_tests::harness::{MetricsPage, PrivateBroker, http_client};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::crew::Crew;
+use crate::process::Program;
+use crate::screen::Screen;
+use crate::stop::Stop;
+use crate::workers;
+
+/// The variable that sets `broker.url`.
+const BROKER_VARIABLE: &str = "AMFJ_SYNC__BROKER__URL";
+
+/// What every program of ours says of a wrong configuration.
+const WRONG_CONFIGURATION: u8 = 2;
+
+/// Between two looks at the workers.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether neither the file nor the environment names a broker. A file that cannot be read needs none:
+/// it is refused soon enough.
+pub(crate) fn needs_private_broker(path: &Path) -> bool {
+    let names_one = process_environment().get(BROKER_VARIABLE).is_some_and(|url| !url.is_empty());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    !names_one && text.parse::<toml::Table>().is_ok_and(|table| !has_broker_url(&table))
+}
+
+fn has_broker_url(table: &toml::Table) -> bool {
+    table.get("broker").and_then(|broker| broker.get("url")).is_some()
+}
+
+/// Runs until somebody wants the end, or something ends by itself.
+pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
+    let screen = Screen::new();
+    let mut variables = process_environment();
+    let mut config = match load(path, &variables) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Ok(ExitCode::from(WRONG_CONFIGURATION));
+        }
+    };
+    let mut overrides = BTreeMap::new();
+    if needs_private_broker(path) {
+        let began = Instant::now();
+        let broker = PrivateBroker::start().await?;
+        screen.done("RabbitMQ", "a private node, as the configuration names none; its data goes with it", began);
+        overrides.insert(BROKER_VARIABLE.to_owned(), broker.url());
+        crew.broker = Some(broker);
+    }
+    pick_ports(&config, &mut overrides)?;
+    variables.extend(overrides.clone());
+    config = load(path, &variables).context("the configuration changed meanwhile")?;
+
+    screen.heading("Checking the configuration against the real services");
+    let mut check = Program::new("fetcher").arg("--config").arg(path).arg("check").envs(&overrides).command()?;
+    let status = tokio::task::spawn_blocking(move || check.status()).await?;
+    let status = status.context("cannot start `fetcher check`")?;
+    if !status.success() {
+        eprintln!("the check failed, so nothing was started; mend what it says and try again");
+        return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+    }
+
+    screen.heading("Running");
+    let began = Instant::now();
+    workers::start(path, &overrides, crew)?;
+    workers::wait_ready(&config, crew).await?;
+    screen.done("workers", "three processes: fetcher, reconciler, writer", began);
+    for (name, address) in workers::addresses(&config) {
+        screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
+    }
+    screen.detail(&format!("{:<11} {}", "logs", crew.logs().display()));
+    for integration in &config.integrations {
+        screen.detail(&format!("{:<11} mode = \"{}\"", integration.id.as_str(), integration.mode.as_str()));
+    }
+    screen.say("Control-C stops everything.\n");
+    watch(&config, crew, &screen, stop).await
+}
+
+fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
+    let loaded = config::load(Some(path), variables)?;
+    Ok(loaded.config)
+}
+
+/// Port 0 means any, but the status line has to know which.
+fn pick_ports(config: &Config, overrides: &mut BTreeMap<String, String>) -> Result<()> {
+    for (name, address) in workers::addresses(config) {
+        if address.port() == 0 {
+            let port = free_ports(1)?.first().copied().context("no free port")?;
+            let variable = format!("AMFJ_SYNC__{}__LISTEN", name.to_uppercase());
+            overrides.insert(variable, std::net::SocketAddr::new(address.ip(), port).to_string());
+        }
+    }
+    Ok(())
+}
+
+/// One line that says how it stands: it moves on a terminal, and is printed on change elsewhere.
+async fn watch(config: &Config, crew: &mut Crew, screen: &Screen, stop: &Stop) -> Result<ExitCode> {
+    let http = http_client()?;
+    let [fetcher, reconciler, writer] = workers::addresses(config);
+    let moving = screen.moving("status");
+    let mut last = String::new();
+    while !stop.is_wanted() {
+        crew.still_runs()?;
+        let fetcher = workers::status(&http, fetcher.1).await;
+        let reconciler = workers::status(&http, reconciler.1).await;
+        let changes = changes(&http, writer.1).await;
+        let line = config
+            .integrations
+            .iter()
+            .map(|one| describe(one.id.as_str(), &fetcher, &reconciler, &changes))
+            .collect::<Vec<_>>()
+            .join("; ");
+        moving.show(&line);
+        if !screen.is_terminal() && line != last {
+            screen.say(&line);
+        }
+        last = line;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.wanted() => {}
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn changes(http: &reqwest::Client, writer: std::net::SocketAddr) -> MetricsPage {
+    let Ok(answer) = http.get(format!("http://{writer}/metrics")).send().await else {
+        return MetricsPage::default();
+    };
+    MetricsPage::parse(&answer.text().await.unwrap_or_default()).unwrap_or_default()
+}
+
+/// `acme: run published, 262 in sync, 3 ambiguous; 541 changes made, 1 failed`
+fn describe(id: &str, fetcher: &Value, reconciler: &Value, changes: &MetricsPage) -> String {
+    let (run, devices) = (&fetcher["integrations"][id], &reconciler["integrations"][id]["devices"]);
+    let last = &run["last_run"];
+    let mut parts = vec![match (run["running"].as_bool(), last["result"].as_str()) {
+        (Some(true), _) => "a run is going on".to_owned(),
+        (_, Some(result)) => match last["reason"].as_str() {
+            Some(reason) => format!("the last run {result}: {reason}"),
+            None => format!("the last run {result}"),
+        },
+        _ => "no run yet".to_owned(),
+    }];
+    let counted = devices.as_object().into_iter().flatten();
+    parts.extend(
+        counted
+            .filter_map(|(state, count)| Some((state, count.as_u64().filter(|count| *count > 0)?)))
+            .map(|(state, count)| format!("{count} {state}")),
+    );
+    let made = changes.sum("amfj_sync_changes_total", &[("integration", id)]);
+    let failed = changes.sum("amfj_sync_changes_total", &[("integration", id), ("result", "failed")]);
+    parts.push(format!("{} changes made", made - failed));
+    if failed > 0.0 {
+        parts.push(format!("{failed} failed"));
+    }
+    format!("{id}: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_broker_is_needed_where_none_is_named() {
+        let table = |text: &str| text.parse::<toml::Table>().unwrap();
+        assert!(has_broker_url(&table("[broker]\nurl = \"amqps://b/%2f\"")));
+        assert!(!has_broker_url(&table("[broker]\npartitions = 2")));
+        assert!(!has_broker_url(&table("[[integration]]\nid = \"acme\"")));
+    }
+
+    #[test]
+    fn the_status_line_says_what_is_not_zero() {
+        let fetcher = json!({ "integrations": { "acme": {
+            "running": false, "last_run": { "result": "failed", "reason": "the token was refused" },
+        } } });
+        let reconciler = json!({ "integrations": { "acme": { "devices": { "in sync": 7, "failed": 0 } } } });
+        let page = "amfj_sync_changes_total{integration=\"acme\",kind=\"assign\",result=\"applied\"} 5\n\
+            amfj_sync_changes_total{integration=\"acme\",kind=\"assign\",result=\"failed\"} 1\n\
+            amfj_sync_changes_total{integration=\"other\",kind=\"assign\",result=\"failed\"} 9\n";
+        let changes = MetricsPage::parse(page).unwrap();
+        assert_eq!(
+            describe("acme", &fetcher, &reconciler, &changes),
+            "acme: the last run failed: the token was refused, 7 in sync, 5 changes made, 1 failed"
+        );
+        let nothing = describe("acme", &Value::Null, &Value::Null, &MetricsPage::default());
+        assert_eq!(nothing, "acme: no run yet, 0 changes made");
+    }
+}

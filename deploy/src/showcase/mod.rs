@@ -1,0 +1,269 @@
+//! The showcase: a simulated fleet flows from Kandji through three workers and a real RabbitMQ into a
+//! simulated AMFJ; then the fleet changes, and the changes arrive.
+
+mod changes;
+mod settings;
+mod simulation;
+mod table;
+pub(crate) mod watching;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use amfj_sync_shared::config::Config;
+use amfj_sync_tests::harness::{PrivateBroker, WrittenConfig};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::Arguments;
+use crate::crew::Crew;
+use crate::process::Program;
+use crate::screen::Screen;
+use crate::stop::Stop;
+use crate::workers;
+use changes::Change;
+use simulation::Simulation;
+use table::RunReport;
+use watching::{Progress, Tally, Watching};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// No news for so long means that something is wrong.
+const STUCK: Duration = Duration::from_secs(90);
+
+/// Everything that the steps need.
+struct Showcase<'a> {
+    screen: Screen,
+    crew: &'a mut Crew,
+    simulation: Simulation,
+    written: WrittenConfig,
+    config: Config,
+    runs: Vec<RunReport>,
+}
+
+/// Shows it. Ends with the table where nobody sits in front, else on Control-C.
+pub(crate) async fn run(arguments: &Arguments, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
+    let began = Instant::now();
+    let screen = Screen::new();
+    screen.say("amfj-sync: a simulated fleet on its way from Kandji to Asset Management for Jira");
+    let mut showcase = prepare(arguments, crew, screen).await?;
+    showcase.first_run().await?;
+    showcase.idle_run().await?;
+    showcase.run_after_changes().await?;
+    showcase.simulation.contract_was_kept().await?;
+    showcase.report(began)?;
+    if arguments.once || !showcase.screen.is_terminal() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    showcase.stay(stop).await
+}
+
+async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) -> Result<Showcase<'a>> {
+    screen.heading("Starting");
+    let began = Instant::now();
+    let simulation = Simulation::start(arguments.devices, arguments.seed, crew).await?;
+    let [devices, assets, users] = simulation.sizes;
+    let detail = format!("Kandji with {devices} devices, AMFJ with {assets} assets and {users} user records");
+    screen.done("simulators", &detail, began);
+
+    let began = Instant::now();
+    let broker = {
+        let mut moving = screen.moving("RabbitMQ");
+        moving.say("starting a private node");
+        PrivateBroker::start().await?
+    };
+    let (written, config) = settings::write(crew.folder(), &broker.url(), &simulation)?;
+    screen.done("RabbitMQ", "a private node, on loopback only", began);
+    crew.broker = Some(broker);
+
+    let began = Instant::now();
+    let integration = settings::INTEGRATION.to_owned().try_into()?;
+    crew.watching = Some(Watching::start(config.clone(), &integration).await?);
+    {
+        let mut moving = screen.moving("workers");
+        moving.say("starting");
+        workers::start(&written.path, &written.environment, crew)?;
+        workers::wait_ready(&config, crew).await?;
+    }
+    let processes: Vec<String> =
+        crew.workers.iter().map(|worker| format!("{} ({})", worker.name(), worker.id())).collect();
+    screen.done("workers", &format!("three processes: {}", processes.join(", ")), began);
+    Ok(Showcase { screen, crew, simulation, written, config, runs: Vec::new() })
+}
+
+impl Showcase<'_> {
+    fn watching(&self) -> Result<&Watching> {
+        self.crew.watching.as_ref().context("nobody watches the broker")
+    }
+
+    async fn first_run(&mut self) -> Result<()> {
+        self.screen.heading("First run: everything");
+        let tally = self.follow("first run", 0).await?.0;
+        ensure!(tally.applied("link-asset") > 0, "the first run linked no device to an asset");
+        self.nothing_failed(&tally)
+    }
+
+    async fn idle_run(&mut self) -> Result<()> {
+        self.screen.heading("Second run: nothing has changed");
+        let after = self.trigger()?;
+        let (_, writes) = self.follow("nothing changed", after).await?;
+        ensure!(writes == 0, "nothing had changed, and AMFJ received {writes} writes");
+        Ok(())
+    }
+
+    async fn run_after_changes(&mut self) -> Result<()> {
+        self.screen.heading("Third run: six things have changed");
+        let changes = changes::make(self.watching()?, &self.simulation).await?;
+        for change in &changes {
+            self.screen.detail(&format!("{}: {}", change.title, change.label));
+        }
+        let after = self.trigger()?;
+        let (tally, _) = self.follow("six changes", after).await?;
+        self.nothing_failed(&tally)?;
+        let amfj = self.simulation.amfj.get("state").await?;
+        let watching = self.watching()?;
+        let unmet: Vec<String> = changes.iter().flat_map(|change| change.unmet(watching, &amfj)).collect();
+        ensure!(unmet.is_empty(), "not everything arrived in AMFJ:\n  {}", unmet.join("\n  "));
+        self.show_arrivals(&changes, &tally)
+    }
+
+    fn show_arrivals(&self, changes: &[Change], tally: &Tally) -> Result<()> {
+        self.screen.heading("What arrived in AMFJ, read from there");
+        let watching = self.watching()?;
+        for change in changes {
+            self.screen.say(&format!("  {}: {}", change.title, change.label));
+            for (field, old, new) in change.edits(tally) {
+                self.screen.detail(&format!("{field:<15} {old} → {new}"));
+            }
+            if change.asset(watching).is_none()
+                && let Some(decision) = change.decision(watching)
+            {
+                self.screen.detail(&format!("{}: {}", decision.state.as_str(), decision.reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the fetcher for a run, as a person would. Returns the number of the run before.
+    fn trigger(&self) -> Result<u64> {
+        let before = self.watching()?.progress().run;
+        let mut command = Program::new("fetcher")
+            .arg("--quiet")
+            .arg("--config")
+            .arg(&self.written.path)
+            .arg("trigger")
+            .envs(&self.written.environment)
+            .command()?;
+        let output = command.output().context("cannot start `fetcher trigger`")?;
+        ensure!(
+            output.status.success(),
+            "`fetcher trigger` ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        self.screen.detail("$ fetcher trigger");
+        Ok(before)
+    }
+
+    /// Follows the run after `before` to its end, and keeps what it did.
+    async fn follow(&mut self, title: &'static str, before: u64) -> Result<(Tally, usize)> {
+        let began = Instant::now();
+        let writes = self.simulation.amfj.count("writes").await?;
+        let requests = self.simulation.kandji.count("requests").await?;
+        let progress = self.until_settled(before).await?;
+        let tally = self.watching()?.take_tally();
+        let writes = self.simulation.amfj.count("writes").await? - writes;
+        let requests = self.simulation.kandji.count("requests").await? - requests;
+        let counts = progress.inventory.unwrap_or_default();
+        let read = format!(
+            "read {} devices of {} people, {} assets, {} user records",
+            counts.devices, counts.users, counts.assets, counts.records
+        );
+        self.screen.done("fetcher", &read, began);
+        let decided = format!("decided {} devices and {} people", progress.devices, progress.people);
+        self.screen.done("reconciler", &decided, began);
+        let made = format!("made {} changes with {writes} writes to AMFJ", tally.outcomes.len());
+        self.screen.done("writer", &made, began);
+        let seconds = began.elapsed().as_secs_f64();
+        self.runs.push(RunReport { title, tally: tally.clone(), writes, requests, seconds });
+        Ok((tally, writes))
+    }
+
+    async fn until_settled(&mut self, before: u64) -> Result<Progress> {
+        let mut reads = self.screen.moving("fetcher");
+        let mut decides = self.screen.moving("reconciler");
+        let mut writes = self.screen.moving("writer");
+        let (mut last, mut news) = (String::new(), Instant::now());
+        loop {
+            self.crew.still_runs()?;
+            let watching = self.watching()?;
+            let progress = watching.progress();
+            if progress.run > before {
+                watching.no_trouble()?;
+                let (people, answered) = (progress.inventory.map_or(0, |counts| counts.users), watching.answered());
+                match (progress.inventory, progress.details) {
+                    (None, _) => reads.say("reading Kandji and AMFJ"),
+                    (Some(_), (read, all)) => reads.progress(read, all, "devices read, with their details"),
+                }
+                let total = progress.details.1 + usize::try_from(people).unwrap_or(0);
+                decides.progress(progress.devices + progress.people, total, "devices and people decided");
+                writes.progress(answered, answered + progress.on_their_way, "changes made");
+            }
+            if watching.is_settled(before) {
+                return Ok(progress);
+            }
+            let now = format!("{progress:?}");
+            if now != last {
+                (last, news) = (now, Instant::now());
+            }
+            if news.elapsed() > STUCK {
+                bail!("nothing has moved for {} s: {last}", STUCK.as_secs());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn nothing_failed(&self, tally: &Tally) -> Result<()> {
+        ensure!(!tally.is_incomplete, "this process was too slow to follow the workers");
+        match tally.failed().next() {
+            None => Ok(()),
+            Some(failed) => bail!("a change of \"{}\" failed: {:?}", failed.label, failed.ending),
+        }
+    }
+
+    fn report(&self, began: Instant) -> Result<()> {
+        let watching = self.watching()?;
+        self.screen.heading("What was done");
+        self.screen.say(&table::of_runs(&self.runs));
+        self.screen.heading("How devices and people stand now");
+        self.screen.say(&table::of_standings(&watching.devices_by_state(), &watching.people_by_state()));
+        self.screen.say("");
+        self.screen.say(&format!("All of it arrived, {:.0} s after the start.", began.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    /// Leaves everything running until somebody wants the end.
+    async fn stay(&mut self, stop: &Stop) -> Result<ExitCode> {
+        self.screen.heading("Where to look while it runs");
+        let rows = [
+            ("fetcher", format!("http://{}/status", self.config.fetcher.listen)),
+            ("reconciler", format!("http://{}/status", self.config.reconciler.listen)),
+            ("writer", format!("http://{}/metrics", self.config.writer.listen)),
+            ("Kandji", format!("{}/_sim/state", self.simulation.kandji.control)),
+            ("AMFJ", format!("{}/_sim/writes", self.simulation.amfj.control)),
+            ("logs", self.crew.logs().display().to_string()),
+            ("settings", self.written.path.display().to_string()),
+        ];
+        for (what, place) in rows {
+            self.screen.detail(&format!("{what:<11} {place}"));
+        }
+        self.screen.say("\nControl-C stops everything.");
+        loop {
+            self.crew.still_runs()?;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = stop.wanted() => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    }
+}
