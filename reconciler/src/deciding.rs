@@ -42,6 +42,11 @@ impl Before<'_> {
             && self.now.duration_since(published) < ON_ITS_WAY_AT_MOST;
         waiting.then_some(decided)
     }
+
+    /// The same change, planned already: planning it again in every run must not look like news.
+    fn planned(&self, change: &Change) -> Option<&Decided> {
+        self.decision?.changes.iter().find(|decided| decided.published.is_none() && decided.change == *change)
+    }
 }
 
 /// A decision with the changes that are to be published for it.
@@ -64,9 +69,11 @@ pub(crate) fn conclude(
     let mut held_back = None;
     for change in draft.changes {
         if let Some(reason) = withheld(integration, &change) {
-            let event = change_event(origin, place, before.now, change.clone());
-            decision.changes.push(Decided { id: event.id, sequence: place, published: None, change });
             held_back = Some(reason);
+            decision.changes.push(before.planned(&change).cloned().unwrap_or_else(|| {
+                let id = change_event(origin, place, before.now, change.clone()).id;
+                Decided { id, sequence: place, published: None, change }
+            }));
             continue;
         }
         if let Some(decided) = before.on_its_way(&change) {

@@ -24,9 +24,9 @@ pub struct Verbosity {
 impl Verbosity {
     fn filter(self) -> &'static str {
         match (self.quiet, self.verbose) {
-            (true, _) => "warn,lapin=error",
-            (false, 0) => "info,lapin=error,sled=warn,reqwest=warn,hyper=warn",
-            (false, 1) => "debug,lapin=warn,sled=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn",
+            (true, _) => "warn,lapin=off",
+            (false, 0) => "info,lapin=off,sled=warn,reqwest=warn,hyper=warn",
+            (false, 1) => "debug,lapin=off,sled=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn",
             (false, _) => "trace,lapin=info,sled=info,reqwest=info,hyper=info,h2=info,rustls=info",
         }
     }
