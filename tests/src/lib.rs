@@ -1,4 +1,8 @@
-//! x
+//! Everything that tests of the whole product need: [simulators](sim) of both services, a
+//! [harness](harness) with a private broker and the real workers, the [pipeline] that puts them
+//! together, and an independent [model] of the rules to compare with.
 
 pub mod harness;
+pub mod model;
+pub mod pipeline;
 pub mod sim;

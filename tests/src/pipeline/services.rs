@@ -1,0 +1,87 @@
+//! A simulated Kandji tenant and AMFJ site that belong together.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::harness::IntegrationBuilder;
+use crate::model::KandjiContent;
+use crate::sim::amfj::{AmfjOptions, AmfjSim, Write};
+use crate::sim::fleet::{Fleet, FleetSpec, Traps};
+use crate::sim::kandji::{KandjiOptions, KandjiSim};
+
+/// Both services of one integration.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Where devices are.
+    pub kandji: KandjiSim,
+    /// Where assets are.
+    pub amfj: AmfjSim,
+}
+
+/// The spec of a fleet without traps.
+#[must_use]
+pub fn spec(devices: usize, seed: u64) -> FleetSpec {
+    FleetSpec { devices, seed, traps: Traps::None }
+}
+
+impl Services {
+    /// Serves a fleet, with tokens that no other services have, and without limits a second.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn start(fleet: &Fleet) -> Result<Self> {
+        let own = uuid::Uuid::new_v4().simple().to_string();
+        let kandji = KandjiOptions {
+            token: format!("kandji-{own}"),
+            per_second: None,
+            per_hour: None,
+            ..KandjiOptions::default()
+        };
+        let amfj = AmfjOptions { token: format!("amfj-{own}"), ..AmfjOptions::default() };
+        Ok(Self {
+            kandji: KandjiSim::start(fleet, kandji).await?,
+            amfj: AmfjSim::start(&fleet.site, amfj).await?,
+        })
+    }
+
+    /// Serves a generated fleet without traps.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn plain(devices: usize, seed: u64) -> Result<Self> {
+        Self::start(&Fleet::generate(spec(devices, seed))).await
+    }
+
+    /// The configuration of an integration between these two, with short pauses.
+    #[must_use]
+    pub fn integration(&self, id: &str) -> IntegrationBuilder {
+        IntegrationBuilder::new(id, &self.kandji.url(), &self.amfj.url())
+            .tokens(&self.kandji.token(), &self.amfj.token())
+            .set("kandji.requests_per_hour", 1_000_000)
+            .set("amfj.requests_per_second", 2000)
+            .set("amfj.list_delay", "500ms")
+            .set("amfj.request_timeout", "2s")
+    }
+
+    /// What Kandji would answer now.
+    #[must_use]
+    pub fn content(&self) -> KandjiContent {
+        let devices = self.kandji.devices();
+        let details: BTreeMap<_, _> = devices
+            .iter()
+            .filter_map(|device| Some((device.device_id.clone(), self.kandji.details(&device.device_id)?)))
+            .collect();
+        KandjiContent { devices: devices.iter().map(crate::sim::fleet::Device::to_json).collect(), details }
+    }
+
+    /// The writes since the last call, each as `METHOD path body`, in order of the path.
+    #[must_use]
+    pub fn take_writes(&self) -> Vec<String> {
+        let show = |write: &Write| format!("{} {} {}", write.method, write.path, write.body);
+        let mut writes: Vec<String> = self.amfj.writes().iter().map(show).collect();
+        self.amfj.clear_writes();
+        writes.sort();
+        writes
+    }
+}

@@ -1,0 +1,6 @@
+//! The real workers, a real broker and the simulators: every rule that can be seen from outside.
+//! Each test is named after its rule.
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what only tests call")]
+
+mod first_sync;
+mod random_fleets;

@@ -1,0 +1,81 @@
+//! Random fleets, random settings and random changes on both sides: after every run AMFJ holds what
+//! the independent model says, and another run over the same content writes nothing (P3).
+//!
+//! `AMFJ_SYNC_SEED=1234` runs that seed instead; a failure names its seed.
+
+mod changes;
+mod settings;
+
+use amfj_sync_tests::model::Model;
+use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
+use anyhow::{Context as _, Result, ensure};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+const RUNS: usize = 4;
+
+async fn random_fleet(seed: u64) -> Result<()> {
+    let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    story(seed).await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
+}
+
+async fn story(seed: u64) -> Result<()> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let devices = rng.random_range(50..110);
+    let fleet = Fleet::generate(FleetSpec { devices, seed, traps: Traps::Realistic });
+    let services = Services::start(&fleet).await?;
+    let settings = settings::random(&mut rng, &fleet);
+    let integration = settings.configure(services.integration("acme"));
+    let crew = Crew { reconcilers: rng.random_range(1..=2), writers: rng.random_range(1..=2) };
+    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+
+    let mut model = Model::default();
+    let mut story = vec![format!("{settings:#?}")];
+    for run in 1..=RUNS {
+        if run > 1 {
+            story.push(format!("before run {run}:"));
+            story.extend(changes::random(&mut rng, &services, &model)?);
+        }
+        let told = || format!("the story of seed {seed}:\n{}", story.join("\n"));
+        let prediction = model.run(&settings, &services.content(), &services.amfj.site());
+        services.amfj.clear_writes();
+        pipeline.run().await.with_context(told)?;
+        let actual = services.amfj.site();
+        model
+            .agree(&prediction, &actual)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("run {run} is not what the rules say; {}", told()))?;
+    }
+    // Nothing has changed since, so nothing is written (P3).
+    let prediction = model.run(&settings, &services.content(), &services.amfj.site());
+    services.amfj.clear_writes();
+    pipeline.run().await?;
+    let writes = services.take_writes();
+    let told = || format!("the story of seed {seed}:\n{}", story.join("\n"));
+    model.agree(&prediction, &services.amfj.site()).map_err(anyhow::Error::msg).with_context(told)?;
+    ensure!(writes.is_empty(), "P3: an idle run wrote\n{}\n{}", writes.join("\n"), told());
+    let breaches = services.amfj.violations();
+    ensure!(breaches.is_empty(), "the contract was broken: {breaches:?}");
+    ensure!(pipeline.dead_letters().await? == 0, "there are dead letters\n{}", told());
+    Ok(())
+}
+
+#[tokio::test]
+async fn random_fleet_1_equals_the_model() -> Result<()> {
+    random_fleet(1).await
+}
+
+#[tokio::test]
+async fn random_fleet_2_equals_the_model() -> Result<()> {
+    random_fleet(2).await
+}
+
+#[tokio::test]
+async fn random_fleet_3_equals_the_model() -> Result<()> {
+    random_fleet(3).await
+}
+
+#[tokio::test]
+async fn random_fleet_4_equals_the_model() -> Result<()> {
+    random_fleet(4).await
+}
