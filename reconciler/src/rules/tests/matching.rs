@@ -69,20 +69,21 @@ fn p4_an_asset_that_a_sibling_integration_linked_is_not_free() {
 
 #[test]
 fn p4_two_integrations_of_one_site_do_not_both_take_an_asset() {
-    let mut theirs = world();
-    theirs.device("x1", "Mac 1", "S9");
-    let mut ours = world();
-    ours.device("d1", "Mac 1", "S1");
-    for world in [&mut ours, &mut theirs] {
-        world.asset("a1", "Mac 1");
-        world.run();
-    }
-    for (one, other, id) in [(&ours, &theirs, "d1"), (&theirs, &ours, "x1")] {
-        let siblings = [&other.view];
-        let site = crate::rules::Site { siblings: &siblings, ..one.site() };
-        let device = one.view.device(&DeviceId::new(id).unwrap()).unwrap().entry;
-        let draft = crate::rules::decide_device(&site, &device, Sequence::default());
-        assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{id}");
+    for (tables, serial, asset_serial) in [("", "S9", ""), (SERIALS, "S9", ""), (SERIALS, "S1", "S1")] {
+        let (mut ours, mut theirs) = (World::new("", tables), World::new("", tables));
+        ours.device("d1", "Mac 1", "S1");
+        theirs.device("x1", "Mac 1", serial);
+        for world in [&mut ours, &mut theirs] {
+            world.asset_with_serial("a1", "Mac 1", asset_serial);
+            world.run();
+        }
+        for (one, other, id) in [(&ours, &theirs, "d1"), (&theirs, &ours, "x1")] {
+            let siblings = [&other.view];
+            let site = crate::rules::Site { siblings: &siblings, ..one.site() };
+            let device = one.view.device(&DeviceId::new(id).unwrap()).unwrap().entry;
+            let draft = crate::rules::decide_device(&site, &device, Sequence::default());
+            assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{id} {serial}");
+        }
     }
 }
 

@@ -58,6 +58,17 @@ fn p8_a_device_that_lost_its_asset_is_matched_again_under_until_linked() {
     assert_eq!(world.decide("d1").decision.asset.unwrap().as_str(), "a2");
 }
 
+#[test]
+fn p8_a_device_that_lost_its_asset_competes_for_a_name_again() {
+    let mut world = world_whose_asset_was_deleted("name_matching = \"until-linked\"");
+    world.asset("a2", "Mac");
+    world.device("d2", "Mac", "S2");
+    world.run();
+    assert_eq!((world.state("d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+    world.settle();
+    assert_eq!((left(&world, "d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+}
+
 fn world_with_a_reenrolled_device() -> World {
     let mut world = world();
     world.device("old", "Mac", "S1");
