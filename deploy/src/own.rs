@@ -53,7 +53,7 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     if needs_private_broker(path) {
         let began = Instant::now();
         let broker = PrivateBroker::start().await?;
-        screen.done("RabbitMQ", "a private node, as the configuration names none; its data goes with it", began);
+        screen.done("RabbitMQ", "a private node, as the configuration names none; its data goes with it", began.elapsed());
         overrides.insert(BROKER_VARIABLE.to_owned(), broker.url());
         crew.broker = Some(broker);
     }
@@ -74,7 +74,7 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     let began = Instant::now();
     workers::start(path, &overrides, crew)?;
     workers::wait_ready(&config, crew).await?;
-    screen.done("workers", "three processes: fetcher, reconciler, writer", began);
+    screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
     for (name, address) in workers::addresses(&config) {
         screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
     }

@@ -3,7 +3,17 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Wide enough for sentences, narrow enough for a log.
+pub(crate) const WIDTH_WITHOUT_TERMINAL: u16 = 110;
+
+/// Where the text of a finished step begins.
+const DONE: usize = 24;
+
+/// Where the text of a detail begins.
+const DETAIL: usize = 6;
 
 /// How often a step that takes long says so where nothing can move.
 const STILL_AT_IT: Duration = Duration::from_secs(5);
@@ -40,22 +50,28 @@ impl Screen {
     }
 
     /// Something that is done, and how long it took.
-    pub(crate) fn done(&self, what: &str, detail: &str, began: Instant) {
-        let seconds = began.elapsed().as_secs_f64();
+    pub(crate) fn done(&self, what: &str, detail: &str, took: Duration) {
         let mark = if self.colours { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
-        line(&format!("  {mark} {what:<11} {detail}  ({seconds:.1} s)"));
+        let lines = wrapped(detail, self.width().saturating_sub(DONE));
+        line(&format!("  {mark} {:>5.1} s  {what:<10} {}", took.as_secs_f64(), lines.join(&continued(DONE))));
     }
 
-    /// A detail below something that is done.
+    /// A detail below something else.
     pub(crate) fn detail(&self, text: &str) {
-        line(&format!("      {text}"));
+        let lines = wrapped(text, self.width().saturating_sub(DETAIL));
+        line(&format!("{}{}", " ".repeat(DETAIL), lines.join(&continued(DETAIL + 2))));
+    }
+
+    fn width(&self) -> usize {
+        let terminal = self.moves.then(|| Table::new().width()).flatten();
+        usize::from(terminal.unwrap_or(WIDTH_WITHOUT_TERMINAL))
     }
 
     /// A line that moves until it is dropped; `total` makes it a bar.
     pub(crate) fn moving(&self, what: &str) -> Moving {
         let bar = if self.moves { self.bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
         bar.set_prefix(what.to_owned());
-        style(&bar, "  {spinner} {prefix:<11} {wide_msg}");
+        style(&bar, "  {spinner} {elapsed:>7}  {prefix:<10} {wide_msg}");
         if self.moves {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
@@ -83,7 +99,7 @@ impl Moving {
     pub(crate) fn say(&mut self, text: &str) {
         self.show(text);
         if !self.moves && self.said.elapsed() >= STILL_AT_IT {
-            line(&format!("  … {:<11} {text}", self.what));
+            line(&format!("  …          {:<10} {text}", self.what));
             self.said = Instant::now();
         }
     }
@@ -91,7 +107,7 @@ impl Moving {
     /// How far it is, and what is going on.
     pub(crate) fn progress(&mut self, done: usize, total: usize, text: &str) {
         if total > 0 && !self.is_bar {
-            style(&self.bar, "  {spinner} {prefix:<11} {bar:24} {pos:>5} of {len} {wide_msg}");
+            style(&self.bar, "  {spinner} {elapsed:>7}  {prefix:<10} {bar:16} {pos:>5} of {len} {wide_msg}");
             self.is_bar = true;
         }
         self.bar.set_length(total as u64);
@@ -114,7 +130,38 @@ fn style(bar: &ProgressBar, template: &str) {
     }
 }
 
+fn continued(indent: usize) -> String {
+    format!("\n{}", " ".repeat(indent))
+}
+
+/// Breaks a text between words, into lines of at most `width` characters where words allow it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    // Runs of spaces are columns of a detail and stay as they are.
+    for word in text.split_inclusive(' ') {
+        let fits = |line: &String| line.is_empty() || line.chars().count() + word.trim_end().chars().count() <= width;
+        match lines.last_mut() {
+            Some(line) if fits(line) => line.push_str(word),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// Prints a line. A reader that went away (`up | head`) is no reason to stop.
 fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaks_between_words_and_keeps_columns() {
+        assert_eq!(wrapped("OS Version      15.4 → 26.1", 80), ["OS Version      15.4 → 26.1"]);
+        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("unbreakable word", 4), ["unbreakable", "word"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
 }

@@ -54,7 +54,8 @@ pub(super) async fn make(watching: &Watching, simulation: &Simulation) -> Result
     };
     let is_laptop = |one: &InStep| one.platform == "Mac" && one.asset.asset_type.name == "Laptop";
     let is_out = |one: &InStep| one.asset.checked_out_to.is_some();
-    let given = take("that is checked out", &|one| is_laptop(one) && is_out(one))?;
+    let given = take("that is checked out", &|one| is_laptop(one) && is_out(one) && one.reads_well())
+        .or_else(|_| take("that is checked out", &|one| is_laptop(one) && is_out(one)))?;
     let returned = take("that is checked out", &|one| is_out(one))?;
     let renamed = take("to rename", &|_| true)?;
     let updated = take("to update", &is_laptop)?;
@@ -119,6 +120,16 @@ fn in_step(watching: &Watching) -> Vec<InStep> {
             })
             .collect()
     })
+}
+
+impl InStep {
+    /// Whether the email shows whom the asset is checked out to. The fleet has people whose does not.
+    fn reads_well(&self) -> bool {
+        let holder = self.asset.checked_out_to.as_ref().map(|holder| holder.name.to_lowercase());
+        let family = holder.as_deref().and_then(|name| name.split(' ').next_back()).unwrap_or_default();
+        let email = self.asset.fields.get(OWNER_EMAIL).and_then(Value::as_str).unwrap_or_default();
+        email.contains(family)
+    }
 }
 
 impl Change {

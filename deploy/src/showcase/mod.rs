@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::Arguments;
 use crate::crew::Crew;
 use crate::process::Program;
-use crate::screen::Screen;
+use crate::screen::{Moving, Screen};
 use crate::stop::Stop;
 use crate::workers;
 use changes::Change;
@@ -39,6 +39,44 @@ struct Showcase<'a> {
     written: WrittenConfig,
     config: Config,
     runs: Vec<RunReport>,
+}
+
+/// Three lines that move while a run goes on, one for each worker.
+struct Lines {
+    began: Instant,
+    moving: [Moving; 3],
+    done: [Option<Duration>; 3],
+}
+
+impl Lines {
+    fn new(screen: &Screen) -> Self {
+        let moving = ["fetcher", "reconciler", "writer"].map(|name| screen.moving(name));
+        Self { began: Instant::now(), moving, done: [None; 3] }
+    }
+
+    fn show(&mut self, progress: &Progress, (decided, answered): (usize, usize)) {
+        let (read, devices) = progress.details;
+        let is_read = progress.inventory.is_some() && read == devices;
+        let people = progress.inventory.map_or(0, |counts| usize::try_from(counts.users).unwrap_or(0));
+        let [reads, decides, writes] = &mut self.moving;
+        match progress.inventory {
+            None => reads.say("reading Kandji and AMFJ"),
+            Some(_) => reads.progress(read, devices, "devices read, details included"),
+        }
+        let all = devices + people;
+        decides.progress(if progress.decided { all } else { decided }, all, "devices and people decided");
+        writes.progress(answered, answered + progress.on_their_way, "changes made");
+        let now = self.began.elapsed();
+        let states = [is_read, is_read && progress.decided, progress.decided && progress.on_their_way == 0];
+        for (done, is_done) in self.done.iter_mut().zip(states) {
+            // What is done may go on: details that come late lead to new decisions.
+            *done = is_done.then(|| done.unwrap_or(now));
+        }
+    }
+
+    fn took(&self) -> [Duration; 3] {
+        self.done.map(|done| done.unwrap_or_else(|| self.began.elapsed()))
+    }
 }
 
 /// Shows it. Ends with the table where nobody sits in front, else on Control-C.
@@ -64,7 +102,7 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
     let simulation = Simulation::start(arguments.devices, arguments.seed, crew).await?;
     let [devices, assets, users] = simulation.sizes;
     let detail = format!("Kandji with {devices} devices, AMFJ with {assets} assets and {users} user records");
-    screen.done("simulators", &detail, began);
+    screen.done("simulators", &detail, began.elapsed());
 
     let began = Instant::now();
     let broker = {
@@ -73,7 +111,7 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
         PrivateBroker::start().await?
     };
     let (written, config) = settings::write(crew.folder(), &broker.url(), &simulation)?;
-    screen.done("RabbitMQ", "a private node, on loopback only", began);
+    screen.done("RabbitMQ", "a private node, on loopback only", began.elapsed());
     crew.broker = Some(broker);
 
     let began = Instant::now();
@@ -87,7 +125,7 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
     }
     let processes: Vec<String> =
         crew.workers.iter().map(|worker| format!("{} ({})", worker.name(), worker.id())).collect();
-    screen.done("workers", &format!("three processes: {}", processes.join(", ")), began);
+    screen.done("workers", &format!("three processes: {}", processes.join(", ")), began.elapsed());
     Ok(Showcase { screen, crew, simulation, written, config, runs: Vec::new() })
 }
 
@@ -170,29 +208,36 @@ impl Showcase<'_> {
         let began = Instant::now();
         let writes = self.simulation.amfj.count("writes").await?;
         let requests = self.simulation.kandji.count("requests").await?;
-        let progress = self.until_settled(before).await?;
+        let (progress, took) = self.until_settled(before).await?;
         let tally = self.watching()?.take_tally();
         let writes = self.simulation.amfj.count("writes").await? - writes;
         let requests = self.simulation.kandji.count("requests").await? - requests;
         let counts = progress.inventory.unwrap_or_default();
-        let read = format!(
-            "read {} devices of {} people, {} assets, {} user records",
-            counts.devices, counts.users, counts.assets, counts.records
-        );
-        self.screen.done("fetcher", &read, began);
-        let decided = format!("decided {} devices and {} people", progress.devices, progress.people);
-        self.screen.done("reconciler", &decided, began);
-        let made = format!("made {} changes with {writes} writes to AMFJ", tally.outcomes.len());
-        self.screen.done("writer", &made, began);
+        let [read, decided, made] = [
+            format!(
+                "read {} devices of {} people, {} assets, {} user records",
+                counts.devices, counts.users, counts.assets, counts.records
+            ),
+            match tally.decided.len() {
+                0 => "came to the same decisions as before".to_owned(),
+                new => format!("decided; {new} decisions are new"),
+            },
+            match tally.outcomes.len() {
+                0 => "had nothing to do".to_owned(),
+                made => format!("made {made} changes with {writes} writes to AMFJ"),
+            },
+        ];
+        self.screen.done("fetcher", &read, took[0]);
+        self.screen.done("reconciler", &decided, took[1]);
+        self.screen.done("writer", &made, took[2]);
         let seconds = began.elapsed().as_secs_f64();
         self.runs.push(RunReport { title, tally: tally.clone(), writes, requests, seconds });
         Ok((tally, writes))
     }
 
-    async fn until_settled(&mut self, before: u64) -> Result<Progress> {
-        let mut reads = self.screen.moving("fetcher");
-        let mut decides = self.screen.moving("reconciler");
-        let mut writes = self.screen.moving("writer");
+    /// Returns how the run stood in the end, and when each worker was done.
+    async fn until_settled(&mut self, before: u64) -> Result<(Progress, [Duration; 3])> {
+        let mut lines = Lines::new(&self.screen);
         let (mut last, mut news) = (String::new(), Instant::now());
         loop {
             self.crew.still_runs()?;
@@ -200,17 +245,10 @@ impl Showcase<'_> {
             let progress = watching.progress();
             if progress.run > before {
                 watching.no_trouble()?;
-                let (people, answered) = (progress.inventory.map_or(0, |counts| counts.users), watching.answered());
-                match (progress.inventory, progress.details) {
-                    (None, _) => reads.say("reading Kandji and AMFJ"),
-                    (Some(_), (read, all)) => reads.progress(read, all, "devices read, with their details"),
-                }
-                let total = progress.details.1 + usize::try_from(people).unwrap_or(0);
-                decides.progress(progress.devices + progress.people, total, "devices and people decided");
-                writes.progress(answered, answered + progress.on_their_way, "changes made");
+                lines.show(&progress, watching.counts());
             }
             if watching.is_settled(before) {
-                return Ok(progress);
+                return Ok((progress, lines.took()));
             }
             let now = format!("{progress:?}");
             if now != last {

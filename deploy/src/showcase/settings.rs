@@ -49,7 +49,7 @@ fn integration(simulation: &Simulation) -> IntegrationBuilder {
         .set("sync.auto_checkout", true)
         .field("Name", "device_name")
         .field("Serial Number", "serial_number")
-        .field("Model", "{{ model }} ({{ platform }})")
+        .field("Model", "{{ model }}, {{ blueprint_name }}")
         .field(OS_VERSION, "os_version")
         .field(OWNER_EMAIL, "user.email")
         .field("Memory", "details.hardware_overview.memory")

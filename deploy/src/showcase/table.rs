@@ -6,9 +6,7 @@ use amfj_sync_shared::messages::{Ending, Outcome, State};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::watching::{Standings, Tally};
-
-/// Wide enough for sentences, narrow enough for a log.
-const WIDTH_WITHOUT_TERMINAL: u16 = 110;
+use crate::screen::WIDTH_WITHOUT_TERMINAL;
 
 /// What one run did.
 #[derive(Debug, Clone)]

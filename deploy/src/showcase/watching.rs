@@ -1,6 +1,6 @@
 //! Reads along in the broker as any worker does: how far a run is, and what became of every change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,8 @@ pub(crate) struct Progress {
     pub(crate) inventory: Option<InventoryCounts>,
     /// Why it failed or is held.
     pub(crate) trouble: Option<String>,
-    /// Devices and people whose details are known, and of how many.
+    /// Devices whose details are known, and of how many.
     pub(crate) details: (usize, usize),
-    /// Devices that were decided in this run.
-    pub(crate) devices: usize,
-    /// People who were decided in this run.
-    pub(crate) people: usize,
     /// Changes that were published and not answered.
     pub(crate) on_their_way: usize,
     /// Devices that say *pending*.
@@ -47,6 +43,8 @@ pub(crate) struct Progress {
 pub(crate) struct Tally {
     /// Outcomes in their order.
     pub(crate) outcomes: Vec<Outcome>,
+    /// Devices and people about whom something new was decided.
+    pub(crate) decided: BTreeSet<Key>,
     /// Whether some were missed, because this process was too slow.
     pub(crate) is_incomplete: bool,
 }
@@ -112,9 +110,10 @@ impl Watching {
         std::mem::take(&mut self.journal.lock().tally)
     }
 
-    /// How many changes were answered since the last [`Self::take_tally`].
-    pub(crate) fn answered(&self) -> usize {
-        self.journal.lock().tally.outcomes.len()
+    /// How many devices and people were decided, and changes answered, since the last [`Self::take_tally`].
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let tally = &self.journal.lock().tally;
+        (tally.decided.len(), tally.outcomes.len())
     }
 
     /// How far the newest run is.
@@ -153,20 +152,14 @@ impl Watching {
     }
 
     fn by_state(&self, wanted: impl Fn(&Key) -> bool) -> BTreeMap<Standing, Standings> {
-        let mut found = BTreeMap::<Standing, Standings>::new();
+        let mut reasons = BTreeMap::<Standing, Vec<String>>::new();
         for decision in self.decisions() {
             if wanted(&decision.key) {
-                let standings = found
-                    .entry(decision.state)
-                    .or_insert_with(|| Standings { count: 0, example: decision.reason.clone() });
-                standings.count += 1;
-                // The shortest reason is the easiest to read.
-                if decision.reason.len() < standings.example.len() {
-                    standings.example = decision.reason;
-                }
+                reasons.entry(decision.state).or_default().push(decision.reason);
             }
         }
-        found
+        let standings = |reasons: Vec<String>| Standings { count: reasons.len(), example: typical(&reasons) };
+        reasons.into_iter().map(|(state, reasons)| (state, standings(reasons))).collect()
     }
 
     /// What was decided last about every device and person.
@@ -183,14 +176,30 @@ async fn keep(state: State, journal: Arc<Mutex<Journal>>) {
             Ok(folded) => {
                 let mut journal = journal.lock();
                 journal.last_fact = Instant::now();
-                if let Payload::Fact(Fact::Ended(outcome)) = &folded.event.payload {
-                    journal.tally.outcomes.push((**outcome).clone());
+                match &folded.event.payload {
+                    Payload::Fact(Fact::Ended(outcome)) => journal.tally.outcomes.push((**outcome).clone()),
+                    Payload::Fact(Fact::Decided(decision)) => {
+                        journal.tally.decided.insert(decision.key.clone());
+                    }
+                    _ => {}
                 }
             }
             Err(RecvError::Lagged(_)) => journal.lock().tally.is_incomplete = true,
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// The shortest of the reasons of which there are most, names apart.
+fn typical(reasons: &[String]) -> String {
+    let mut kinds = BTreeMap::<String, Vec<&String>>::new();
+    for reason in reasons {
+        // What stands between quotation marks are names.
+        let kind = reason.split(['"', '`']).step_by(2).collect();
+        kinds.entry(kind).or_default().push(reason);
+    }
+    let most = kinds.into_values().max_by_key(Vec::len).unwrap_or_default();
+    most.into_iter().min_by_key(|reason| reason.len()).cloned().unwrap_or_default()
 }
 
 fn decisions(view: &View) -> Vec<Decision> {
@@ -218,9 +227,6 @@ fn progress(view: &View) -> Progress {
     };
     for decision in decisions(view) {
         let is_device = matches!(decision.key, Key::Device(_));
-        if decision.snapshot.run == run {
-            *(if is_device { &mut progress.devices } else { &mut progress.people }) += 1;
-        }
         if is_device && decision.state == Standing::Pending {
             progress.pending += 1;
         }
@@ -238,4 +244,20 @@ fn progress(view: &View) -> Progress {
         true
     });
     progress
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_the_shortest_of_the_commonest_reasons() {
+        let reasons = [
+            "\"Old Mac\" is removed.",
+            "No asset has the name of \"Reception iPad\".",
+            "No asset has the name of \"MAC-1\".",
+        ];
+        assert_eq!(typical(&reasons.map(str::to_owned)), "No asset has the name of \"MAC-1\".");
+        assert_eq!(typical(&[]), "");
+    }
 }
