@@ -113,7 +113,7 @@ async fn watch(config: &Config, crew: &mut Crew, screen: &Screen, stop: &Stop) -
         crew.still_runs()?;
         let fetcher = workers::status(&http, fetcher.1).await;
         let reconciler = workers::status(&http, reconciler.1).await;
-        let changes = changes(&http, writer.1).await;
+        let changes = workers::metrics(&http, writer.1).await;
         let line = config
             .integrations
             .iter()
@@ -131,13 +131,6 @@ async fn watch(config: &Config, crew: &mut Crew, screen: &Screen, stop: &Stop) -
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn changes(http: &reqwest::Client, writer: std::net::SocketAddr) -> MetricsPage {
-    let Ok(answer) = http.get(format!("http://{writer}/metrics")).send().await else {
-        return MetricsPage::default();
-    };
-    MetricsPage::parse(&answer.text().await.unwrap_or_default()).unwrap_or_default()
 }
 
 /// `acme: run published, 262 in sync, 3 ambiguous; 541 changes made, 1 failed`

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::Config;
-use amfj_sync_tests::harness::http_client;
+use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
@@ -58,6 +58,19 @@ pub(crate) async fn wait_ready(config: &Config, crew: &mut Crew) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a worker's `/metrics` says; nothing while it does not answer.
+pub(crate) async fn metrics(http: &reqwest::Client, address: SocketAddr) -> MetricsPage {
+    let Ok(answer) = http.get(format!("http://{address}/metrics")).send().await else {
+        return MetricsPage::default();
+    };
+    MetricsPage::parse(&answer.text().await.unwrap_or_default()).unwrap_or_default()
+}
+
+/// How many requests a fetcher has made to Kandji.
+pub(crate) async fn requests_to_kandji(http: &reqwest::Client, fetcher: SocketAddr) -> f64 {
+    metrics(http, fetcher).await.sum("amfj_sync_api_requests_total", &[("api", "kandji")])
 }
 
 /// What a worker's `/status` says; null while it does not answer.

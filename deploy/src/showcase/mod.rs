@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::Config;
-use amfj_sync_tests::harness::{PrivateBroker, WrittenConfig};
+use amfj_sync_tests::harness::{PrivateBroker, WrittenConfig, http_client};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::Arguments;
@@ -38,6 +38,7 @@ struct Showcase<'a> {
     simulation: Simulation,
     written: WrittenConfig,
     config: Config,
+    http: reqwest::Client,
     runs: Vec<RunReport>,
 }
 
@@ -59,10 +60,10 @@ impl Lines {
         let is_read = progress.inventory.is_some() && read == devices;
         let people = progress.inventory.map_or(0, |counts| usize::try_from(counts.users).unwrap_or(0));
         let [reads, decides, writes] = &mut self.moving;
-        match progress.inventory {
-            None => reads.say("reading Kandji and AMFJ"),
-            Some(_) => reads.progress(read, devices, "devices read, details included"),
+        if progress.inventory.is_none() {
+            return;
         }
+        reads.progress(read, devices, "devices read");
         let all = devices + people;
         decides.progress(if progress.decided { all } else { decided }, all, "devices and people decided");
         writes.progress(answered, answered + progress.on_their_way, "changes made");
@@ -72,6 +73,14 @@ impl Lines {
             // What is done may go on: details that come late lead to new decisions.
             *done = is_done.then(|| done.unwrap_or(now));
         }
+    }
+
+    /// The run is known to the others only when all of it was read.
+    fn show_reading(&mut self, requests: f64) {
+        let [reads, decides, writes] = &mut self.moving;
+        reads.say(&format!("reading, {requests} requests to Kandji so far"));
+        decides.show("waiting for the fetcher");
+        writes.show("waiting for the reconciler");
     }
 
     fn took(&self) -> [Duration; 3] {
@@ -101,7 +110,7 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
     let began = Instant::now();
     let simulation = Simulation::start(arguments.devices, arguments.seed, crew).await?;
     let [devices, assets, users] = simulation.sizes;
-    let detail = format!("Kandji with {devices} devices, AMFJ with {assets} assets and {users} user records");
+    let detail = format!("Kandji: {devices} devices; AMFJ: {assets} assets, {users} user records");
     screen.done("simulators", &detail, began.elapsed());
 
     let began = Instant::now();
@@ -124,9 +133,9 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
         workers::wait_ready(&config, crew).await?;
     }
     let processes: Vec<String> =
-        crew.workers.iter().map(|worker| format!("{} ({})", worker.name(), worker.id())).collect();
-    screen.done("workers", &format!("three processes: {}", processes.join(", ")), began.elapsed());
-    Ok(Showcase { screen, crew, simulation, written, config, runs: Vec::new() })
+        crew.workers.iter().map(|worker| format!("{} {}", worker.name(), worker.id())).collect();
+    screen.done("workers", &format!("processes {}", processes.join(", ")), began.elapsed());
+    Ok(Showcase { screen, crew, simulation, written, config, http: http_client()?, runs: Vec::new() })
 }
 
 impl Showcase<'_> {
@@ -215,16 +224,17 @@ impl Showcase<'_> {
         let counts = progress.inventory.unwrap_or_default();
         let [read, decided, made] = [
             format!(
-                "read {} devices of {} people, {} assets, {} user records",
+                "{} devices, {} people, {} assets, {} user records",
                 counts.devices, counts.users, counts.assets, counts.records
             ),
             match tally.decided.len() {
-                0 => "came to the same decisions as before".to_owned(),
-                new => format!("decided; {new} decisions are new"),
+                0 => "everything decided as before".to_owned(),
+                1 => "everything decided, one thing anew".to_owned(),
+                new => format!("everything decided, {new} things anew"),
             },
             match tally.outcomes.len() {
-                0 => "had nothing to do".to_owned(),
-                made => format!("made {made} changes with {writes} writes to AMFJ"),
+                0 => "nothing to do".to_owned(),
+                made => format!("{made} changes made, with {writes} writes to AMFJ"),
             },
         ];
         self.screen.done("fetcher", &read, took[0]);
@@ -238,6 +248,7 @@ impl Showcase<'_> {
     /// Returns how the run stood in the end, and when each worker was done.
     async fn until_settled(&mut self, before: u64) -> Result<(Progress, [Duration; 3])> {
         let mut lines = Lines::new(&self.screen);
+        let requests = workers::requests_to_kandji(&self.http, self.config.fetcher.listen).await;
         let (mut last, mut news) = (String::new(), Instant::now());
         loop {
             self.crew.still_runs()?;
@@ -246,6 +257,9 @@ impl Showcase<'_> {
             if progress.run > before {
                 watching.no_trouble()?;
                 lines.show(&progress, watching.counts());
+            }
+            if progress.run <= before || progress.inventory.is_none() {
+                lines.show_reading(workers::requests_to_kandji(&self.http, self.config.fetcher.listen).await - requests);
             }
             if watching.is_settled(before) {
                 return Ok((progress, lines.took()));

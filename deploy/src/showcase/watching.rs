@@ -194,8 +194,9 @@ async fn keep(state: State, journal: Arc<Mutex<Journal>>) {
 fn typical(reasons: &[String]) -> String {
     let mut kinds = BTreeMap::<String, Vec<&String>>::new();
     for reason in reasons {
-        // What stands between quotation marks are names.
-        let kind = reason.split(['"', '`']).step_by(2).collect();
+        // What stands between quotation marks are names, and digits belong to ids.
+        let words: String = reason.split('"').step_by(2).collect();
+        let kind = words.chars().filter(|character| !character.is_ascii_digit()).collect();
         kinds.entry(kind).or_default().push(reason);
     }
     let most = kinds.into_values().max_by_key(Vec::len).unwrap_or_default();
@@ -254,10 +255,10 @@ mod tests {
     fn the_example_is_the_shortest_of_the_commonest_reasons() {
         let reasons = [
             "\"Old Mac\" is removed.",
-            "No asset has the name of \"Reception iPad\".",
-            "No asset has the name of \"MAC-1\".",
+            "No asset is \"Reception iPad\"; `link \"A\" asset-1`.",
+            "No asset is \"MAC-1\"; `link \"B\" asset-2`.",
         ];
-        assert_eq!(typical(&reasons.map(str::to_owned)), "No asset has the name of \"MAC-1\".");
+        assert_eq!(typical(&reasons.map(str::to_owned)), "No asset is \"MAC-1\"; `link \"B\" asset-2`.");
         assert_eq!(typical(&[]), "");
     }
 }
