@@ -58,9 +58,10 @@ impl Health for Status {
             .iter()
             .map(|(id, state)| {
                 let standing = self.board.get(id);
-                let (latest, in_force, last_success, requested) = state.read(|view| {
+                let (latest, in_force, last_success, requested, offset) = state.read(|view| {
                     let meta = view.meta();
-                    (meta.latest.clone(), meta.number_in_force(), meta.last_success, meta.requested.is_some())
+                    let requested = meta.requested.is_some();
+                    (meta.latest.clone(), meta.number_in_force(), meta.last_success, requested, meta.offset)
                 });
                 let shown = json!({
                     "leader": standing.leader,
@@ -71,6 +72,7 @@ impl Health for Status {
                     "run_requested": requested,
                     "next_run": standing.next_run.map(show_due),
                     "kandji_requests_left": standing.requests_left,
+                    "state_offset": offset,
                 });
                 (id.to_string(), shown)
             })

@@ -50,6 +50,11 @@ impl Unproven {
         self.details.clear();
     }
 
+    /// Whether this property is unproven.
+    pub(crate) fn has(&self, path: &PropertyPath) -> bool {
+        self.list.contains(path) || self.details.contains(path)
+    }
+
     /// One sentence for every line that maps a property which no device has.
     pub(crate) fn problems(&self, config: &Integration) -> Vec<String> {
         let wrong: Vec<&PropertyPath> = self.list.iter().chain(&self.details).collect();
