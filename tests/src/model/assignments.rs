@@ -14,6 +14,10 @@ impl Model {
                 };
                 let Some(holder) = run.asset(&asset).map(|asset| asset.holder.clone()) else { continue };
                 if let Some((to, primary)) = self.decide(run, &listed, holder.as_deref(), records) {
+                    // A record that is missing from one list only may still be known: AMFJ refuses.
+                    if to.as_ref().is_some_and(|to| !run.site.users.iter().any(|user| user.id == *to)) {
+                        continue;
+                    }
                     if let Some(asset) = run.asset_mut(&asset) {
                         asset.holder = to;
                     }
