@@ -289,3 +289,13 @@ fn p9_a_reenrolled_device_goes_on_where_the_old_one_was() {
     assert_eq!(world.decide("d9").decision.asset.unwrap().as_str(), "a1");
     assert_eq!(holder(&world), Some("r3"), "by hand, with the primary user unchanged");
 }
+
+#[test]
+fn p11_a_record_that_may_be_deleted_is_handed_nothing() {
+    let mut world = settled("", None);
+    world.records.remove("r2");
+    world.owns("k2", "d1");
+    world.run();
+    assert_eq!(nothing(&world), State::UserProblem, "missing from one list");
+    assert!(world.decide("d1").decision.reason.contains("last list"));
+}
