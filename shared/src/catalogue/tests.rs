@@ -113,7 +113,10 @@ fn p18_an_unmapped_required_field_of_a_created_type_is_an_error() {
 fn names_are_found_without_the_spaces_around_them() {
     let catalogue = catalogue();
     assert_eq!(catalogue.asset_type_named(" Phone ").map(|found| found.id.as_str()), Some("t2"));
-    assert_eq!(catalogue.asset_type("t1").and_then(|found| found.field("OS")).map(|field| field.required), Some(false));
+    assert_eq!(
+        catalogue.asset_type("t1").and_then(|found| found.field("OS")).map(|field| field.required),
+        Some(false)
+    );
     assert_eq!(catalogue.location_named("Head Office").map(|found| found.id.as_str()), Some("l1"));
     assert_eq!(catalogue.location_named("Nowhere"), None);
 }
