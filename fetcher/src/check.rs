@@ -10,11 +10,9 @@ mod kandji;
 mod mapping;
 mod report;
 
+use crate::connecting::{CURE, connected};
 use crate::run::policies;
 use report::Report;
-
-/// Attempts to connect that the check waits for.
-const ATTEMPTS: u32 = 2;
 
 /// Checks everything and prints one line a check. Fails if any check did.
 pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), Exit> {
@@ -41,22 +39,16 @@ pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), 
 async fn check_broker(config: &Config, shutdown: &Shutdown, report: &mut Report) -> Result<(), Exit> {
     let worker = format!("fetcher-check/{}", Uuid::new_v4());
     let broker = Broker::start(config, &worker, shutdown.soft.clone());
-    let limit = config.timing.connect_timeout * ATTEMPTS;
-    let connected = tokio::time::timeout(limit, broker.session()).await;
-    let trouble = broker.trouble();
+    let connected = connected(&broker, config.timing.connect_timeout).await;
     broker.close().await;
     match connected {
-        Ok(Ok(_)) => report.ok(format!("broker: connected to {}", config.broker.url)),
-        // Not a matter of this check alone: nothing could be started with it.
-        Ok(Err(error @ amfj_sync_shared::broker::BrokerError::Partitions { .. })) => return Err(error.into()),
-        Ok(Err(error)) => report.failed(format!("broker: {error}"), BROKER_CURE),
-        Err(_) => report.failed(format!("broker: {}", trouble.unwrap_or_default()), BROKER_CURE),
+        Ok(_) => report.ok(format!("broker: connected to {}", config.broker.url)),
+        Err(Exit::Failed(reason)) => report.failed(format!("broker: {reason}"), CURE),
+        // Another number of partitions: not a matter of this check alone, nothing could be started.
+        Err(configuration @ Exit::Configuration(_)) => return Err(configuration),
     }
     Ok(())
 }
-
-const BROKER_CURE: &str =
-    "check broker.url (host, port, user, password, virtual host) and that RabbitMQ runs there";
 
 async fn check_integration(
     config: &Config,

@@ -13,6 +13,7 @@ use indicatif::MultiProgress;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::connecting::required;
 use crate::leadership::{Lead, Share};
 use crate::progress::Progress;
 use crate::run::{Leader, Published, RunEnd};
@@ -21,9 +22,6 @@ use crate::run::{Leader, Published, RunEnd};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Between two attempts to take the lead over from a fetcher that may have died.
 const TRY_EVERY: u32 = 20;
-/// Attempts to connect that a command waits for.
-const ATTEMPTS: u32 = 2;
-
 /// One run of each integration. Fails unless every one is complete and none is held.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.fetcher.data_dir.clone();
@@ -35,7 +33,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
 }
 
 async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {
-    connected(worker).await?;
+    required(&worker.broker, worker.config.timing.connect_timeout).await?;
     worker.caught_up().await?;
     let bars = MultiProgress::new();
     let share = Share::new(worker.config.integrations.len());
@@ -57,21 +55,6 @@ async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Exit::Failed(failed.join("\n"))) }
-}
-
-/// A command does not wait for a broker for ever.
-async fn connected(worker: &Worker) -> Result<(), Exit> {
-    let limit = worker.config.timing.connect_timeout * ATTEMPTS;
-    match tokio::time::timeout(limit, worker.broker.session()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => {
-            let why = worker.broker.trouble().unwrap_or_default();
-            Err(Exit::Failed(format!(
-                "no connection to the broker: {why}; check broker.url, and that RabbitMQ runs"
-            )))
-        }
-    }
 }
 
 /// The one run of one integration.
@@ -111,7 +94,8 @@ impl Turn<'_> {
         let leader = Leader::new(self.worker, self.integration, self.progress.clone(), stop)?;
         let ended = leader.run().await;
         let line = match ended {
-            RunEnd::Published(Published { number, counts, took, rest }) => {
+            RunEnd::Published(published) => {
+                let Published { number, counts, took, rest } = *published;
                 leader.checkpoint_if_due().await;
                 leader.read_rest(rest, &|| lead.is_lost(), false).await;
                 self.progress.done();

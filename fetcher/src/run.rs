@@ -75,7 +75,7 @@ pub(crate) struct Leader {
 #[derive(Debug)]
 pub(crate) enum RunEnd {
     /// Everything is in the queues.
-    Published(Published),
+    Published(Box<Published>),
     /// Nothing was decided (P2, P18).
     Failed { reason: String },
     /// Nothing was published until a person has looked (P23).
@@ -207,14 +207,15 @@ impl Leader {
 
     fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {
         let end = match ended {
-            Ok(published) => RunEnd::Published(published),
+            Ok(published) => RunEnd::Published(Box::new(published)),
             Err(Halt::Failed { reason, .. }) => RunEnd::Failed { reason },
             Err(Halt::Held { reason }) => RunEnd::Held { reason },
             Err(Halt::Superseded) => RunEnd::Superseded,
             Err(Halt::Stopping) => RunEnd::Stopped,
         };
         let result = match &end {
-            RunEnd::Published(Published { counts, .. }) => {
+            RunEnd::Published(published) => {
+                let counts = published.counts;
                 RunResult::Published { devices: counts.devices, users: counts.users, assets: counts.assets }
             }
             RunEnd::Failed { reason } => RunResult::Failed { reason },

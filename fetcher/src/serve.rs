@@ -82,7 +82,7 @@ impl Turns {
             tracing::info!(integration = %id, "this fetcher leads the runs");
             self.lead(&lead).await?;
             self.board.update(id, |standing| *standing = crate::status::Standing::default());
-            if !lead.is_lost() {
+            if !lead.is_lost() && !stop.is_cancelled() {
                 tracing::info!(integration = %id, "gave the lead to another fetcher");
                 lead.give_up().await;
                 stop.run_until_cancelled(tokio::time::sleep(look_every * 2)).await;
@@ -96,9 +96,8 @@ impl Turns {
         let worker = &self.worker;
         let stop = worker.shutdown.soft.clone();
         let timing = &worker.config.timing;
-        let mut pauses =
-            Backoff::try_new(timing.run_retry_initial, timing.run_retry_max.max(timing.run_retry_initial))
-                .map_err(|error| Exit::Configuration(format!("timing.run_retry_initial: {error}")))?;
+        let mut pauses = Backoff::try_new(timing.run_retry_initial, timing.run_retry_max)
+            .map_err(|error| Exit::Configuration(format!("timing.run_retry_initial: {error}")))?;
         let Some(state) = worker.states.get(&self.integration.id) else { return Ok(()) };
         // What earlier leaders did, the requests they made included, is known from here on.
         if state.read_to_end().await.is_err() {

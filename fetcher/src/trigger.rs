@@ -1,7 +1,5 @@
 //! `fetcher trigger`: asks the running fetchers for a run now.
 
-use std::time::Duration;
-
 use amfj_sync_shared::broker::{Broker, Outgoing, Publisher};
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
@@ -9,36 +7,37 @@ use amfj_sync_shared::worker::{Exit, Shutdown};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// How long a command waits for the broker to take its message.
-const LIMIT: Duration = Duration::from_secs(20);
+use crate::connecting::required;
 
 /// Publishes one request for each integration.
 pub async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {
     let source = format!("fetcher-trigger/{}", Uuid::new_v4());
     let broker = Broker::start(config, &source, shutdown.soft.clone());
-    let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
-    let published = tokio::select! {
-        published = tokio::time::timeout(LIMIT, publisher.publish(requests(config, &source, &broker))) => {
-            published.unwrap_or_else(|_| Err(amfj_sync_shared::broker::BrokerError::Client(
-                broker.trouble().unwrap_or_else(|| "it did not take the request".into()),
-            )))
-        }
-        () = shutdown.soft.cancelled() => Err(amfj_sync_shared::broker::BrokerError::Stopping),
-    };
-    let waiting = match (&published, broker.session().await) {
-        (Ok(()), Ok(session)) => session.inspect(&broker.names().workers("fetcher")).await.ok().flatten(),
-        _ => None,
-    };
+    let asked = ask(config, &shutdown, &source, &broker).await;
     shutdown.hard.cancel();
     broker.close().await;
-    published?;
+    let fetchers = asked?;
     for integration in &config.integrations {
         println!("{}: a run was requested", integration.id);
     }
-    if waiting.is_some_and(|depth| depth.consumers == 0) {
+    if fetchers == 0 {
         println!("no fetcher is running at the moment; the request waits for one: start `fetcher run`");
     }
     Ok(())
+}
+
+/// Returns how many fetchers are there to answer.
+async fn ask(config: &Config, shutdown: &Shutdown, source: &str, broker: &Broker) -> Result<u32, Exit> {
+    let limit = config.timing.connect_timeout;
+    let session = required(broker, limit).await?;
+    let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
+    let publishing = publisher.publish(requests(config, source, broker));
+    tokio::select! {
+        answer = publishing => answer?,
+        () = shutdown.soft.cancelled() => return Err(Exit::Failed("stopped before the request was made".into())),
+    }
+    let depth = session.inspect(&broker.names().workers("fetcher")).await?;
+    Ok(depth.map_or(0, |depth| depth.consumers))
 }
 
 fn requests(config: &Config, source: &str, broker: &Broker) -> Vec<Outgoing> {

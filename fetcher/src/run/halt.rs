@@ -28,7 +28,7 @@ impl Halt {
 
     /// The configuration is at fault (P18).
     pub(crate) fn configuration(problems: &[String]) -> Self {
-        Self::Failed { reason: problems.join("; "), configuration: true }
+        Self::Failed { reason: problems.join(" / "), configuration: true }
     }
 }
 

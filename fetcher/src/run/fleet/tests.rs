@@ -117,8 +117,10 @@ fn p10_two_kandji_users_of_one_email_are_one_person() {
     };
     for order in [[0, 1], [1, 0]] {
         let mut people = People::default();
-        order.iter().for_each(|&which| people.meet(both[which].clone()));
-        assert_eq!(people.entries().collect::<Vec<_>>(), [expected.clone()]);
+        for which in order {
+            people.meet(both[which].clone());
+        }
+        assert_eq!(people.entries().collect::<Vec<_>>(), std::slice::from_ref(&expected));
     }
 }
 
@@ -131,7 +133,9 @@ fn p10_a_person_of_many_devices_is_the_same_in_whatever_order_they_come() {
     ];
     let entry = |names: &[Named]| {
         let mut people = People::default();
-        names.iter().for_each(|named| people.meet(named.clone()));
+        for named in names {
+            people.meet(named.clone());
+        }
         people.entries().next().unwrap()
     };
     let first = entry(&names);
