@@ -10,7 +10,7 @@ use amfj_sync_shared::broker::{
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{
-    DeviceEntry, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
+    DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
 };
 use amfj_sync_shared::state::{Folded, State, Verdict, View};
 use jiff::Timestamp;
@@ -255,6 +255,8 @@ impl Partition<'_> {
         let Payload::Fact(fact) = &folded.event.payload else { return };
         let mut touched = Vec::new();
         match fact {
+            // What was found out of date is decided again in the next run, on what is read then (P21).
+            Fact::Ended(outcome) if matches!(outcome.ending, Ending::Stale { .. }) => {}
             Fact::Ended(outcome) => {
                 touched.push(outcome.key.clone());
                 if outcome.user_link.is_some()
