@@ -1,0 +1,208 @@
+//! The one-command start, as a person calls it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, Scratch, WrittenConfig};
+use amfj_sync_tests::sim::amfj::{AmfjOptions, AmfjSim};
+use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
+use amfj_sync_tests::sim::kandji::{KandjiOptions, KandjiSim};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Much more than it takes, for machines that do other things as well.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// `up` looks for the others beside itself, and Cargo builds only `up` for these tests. `tests/run`
+/// builds all of them beforehand; called without it, these tests see to it that they are there.
+fn build_the_others() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_up")).parent().unwrap();
+        if ["fetcher", "reconciler", "writer", "simulate"].iter().all(|name| folder.join(name).is_file()) {
+            return;
+        }
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]).arg(folder.parent().unwrap());
+        assert!(build.status().unwrap().success());
+    });
+}
+
+/// A call of `up`; killed when dropped.
+struct Up {
+    child: Child,
+    scratch: Scratch,
+}
+
+impl Up {
+    fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        build_the_others();
+        let scratch = Scratch::new().unwrap();
+        let file = |name: &str| fs::File::create(scratch.path().join(name)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_up"))
+            .args(arguments)
+            .envs(environment.iter().copied())
+            // Whatever it forgets to remove is found here.
+            .env("TMPDIR", scratch.path())
+            .current_dir(scratch.path())
+            .stdin(Stdio::null())
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .unwrap();
+        Self { child, scratch }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scratch.path().to_owned()
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.scratch.path().join(name)).unwrap()
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        let began = Instant::now();
+        while !self.text("out").contains(text) {
+            assert!(began.elapsed() < LIMIT, "no {text:?} in:\n{}\n{}", self.text("out"), self.text("err"));
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}:\n{}\n{}", self.text("out"), self.text("err"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn finish(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < LIMIT, "it does not end:\n{}\n{}", self.text("out"), self.text("err"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Already gone in most tests.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processes that were told of a file or folder in `folder`: brokers, simulators, workers.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(folder.to_str().unwrap())).collect()
+}
+
+fn assert_nothing_is_left(up: &Up) {
+    let began = Instant::now();
+    while !processes_of(&up.folder()).is_empty() && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(processes_of(&up.folder()), [""; 0], "processes are left");
+}
+
+#[test]
+fn a_simulated_fleet_arrives_and_its_changes_too() {
+    let mut up = Up::start(&["--once", "--devices", "60"], &[]);
+    let status = up.finish();
+    let (out, err) = (up.text("out"), up.text("err"));
+    assert!(status.success(), "{status}:\n{out}\n{err}");
+    for expected in [
+        "Kandji: 60 devices",
+        "user records created",
+        "Checked out to",
+        "→ Dana Reyes",
+        "→ Reception ",
+        "→ 26.1",
+        "Front Desk iPad",
+        "unmatched: No free asset has the name of \"Loan Pool iPad 12\"",
+        "│ changes that failed            ┆         – ┆               – ┆           – │",
+        "is not guessed",
+        "All of it arrived",
+    ] {
+        assert!(out.contains(expected), "no {expected:?} in:\n{out}");
+    }
+    assert_nothing_is_left(&up);
+    let left: Vec<_> = fs::read_dir(up.folder()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left.len(), 2, "besides its output it left {left:?}");
+}
+
+#[test]
+fn a_signal_in_the_middle_stops_everything() {
+    let mut up = Up::start(&["--devices", "60"], &[]);
+    up.wait_for("First run");
+    assert!(processes_of(&up.folder()).len() >= 4, "{:?}", processes_of(&up.folder()));
+    up.signal(Signal::SIGINT);
+    assert_eq!(up.finish().code(), Some(130), "{}", up.text("err"));
+    assert_nothing_is_left(&up);
+}
+
+#[test]
+fn killed_it_takes_everything_with_it() {
+    let mut up = Up::start(&["--devices", "60"], &[]);
+    up.wait_for("First run");
+    up.signal(Signal::SIGKILL);
+    up.finish();
+    assert_nothing_is_left(&up);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_before_anything_starts() {
+    let scratch = Scratch::new().unwrap();
+    let path = scratch.path().join("wrong.toml");
+    fs::write(&path, "[brokr]\nurl = \"amqp://127.0.0.1:1/%2f\"\n").unwrap();
+    let mut up = Up::start(&["--config", path.to_str().unwrap()], &[]);
+    assert_eq!(up.finish().code(), Some(2));
+    let err = up.text("err");
+    assert!(err.contains("wrong.toml") && err.contains("brokr") && err.contains("broker"), "{err}");
+}
+
+/// A tenant and a site of their own, and a configuration for them that names no broker.
+async fn own_services(scratch: &Scratch) -> (KandjiSim, AmfjSim, WrittenConfig) {
+    let fleet = Fleet::generate(FleetSpec { devices: 30, seed: 3, traps: Traps::None });
+    let kandji = KandjiSim::start(&fleet, KandjiOptions::default()).await.unwrap();
+    let amfj = AmfjSim::start(&fleet.site, AmfjOptions::default()).await.unwrap();
+    let integration = IntegrationBuilder::new("acme", &kandji.url(), &amfj.url())
+        .tokens(&kandji.token(), &amfj.token())
+        .set("mode", "plan")
+        .field("Serial Number", "serial_number");
+    let written = ConfigBuilder::new("amqp://left-out", "t").integration(integration).write(scratch).unwrap();
+    let text = fs::read_to_string(&written.path).unwrap().replace("url = \"amqp://left-out\"\n", "");
+    fs::write(&written.path, text).unwrap();
+    (kandji, amfj, written)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let (kandji, amfj, written) = own_services(&scratch).await;
+    let environment: Vec<(&str, &str)> =
+        written.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut up = Up::start(&["--config", written.path.to_str().unwrap()], &environment);
+    let up = tokio::task::spawn_blocking(move || {
+        up.wait_for("Control-C stops everything");
+        up.wait_for("plan only");
+        up.signal(Signal::SIGINT);
+        let status = up.finish();
+        assert!(status.success(), "{status}: {}", up.text("err"));
+        up
+    });
+    let up = up.await.unwrap();
+    assert!(up.text("out").contains("acme: the last run published, 30 plan only, 0 changes made"), "{}", up.text("out"));
+    assert_eq!(amfj.write_count(), 0);
+    assert!(kandji.request_count() > 0 && kandji.violations().is_empty());
+    assert_nothing_is_left(&up);
+}
