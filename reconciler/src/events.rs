@@ -18,3 +18,9 @@ pub(crate) fn devices(integration: &IntegrationId, state: &'static str, count: u
     metrics::gauge!("amfj_sync_devices", "integration" => integration.to_string(), "state" => state)
         .set(f64::from(count));
 }
+
+/// Messages taken from the queue and not finished, as a difference.
+pub(crate) fn in_flight(integration: &IntegrationId, difference: f64) {
+    metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => "reconcile")
+        .increment(difference);
+}

@@ -98,7 +98,11 @@ impl Partition<'_> {
                     if batch.is_empty() {
                         return Ok(());
                     }
-                    self.take(batch).await?;
+                    let taken = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+                    events::in_flight(&self.desk.integration.id, taken);
+                    let done = self.take(batch).await;
+                    events::in_flight(&self.desk.integration.id, -taken);
+                    done?;
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::broker::{Lease, Ownership, PartitionId, Role, Stage};
+use amfj_sync_shared::broker::{Lease, Ownership, PartitionId, Role, Stage, watch_depth};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::IntegrationId;
@@ -20,6 +20,9 @@ use crate::serving::serve;
 use crate::site::Site;
 
 const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
+
+/// Between two looks at the depth of the queues.
+const DEPTH_EVERY: Duration = Duration::from_secs(5);
 
 type Sites = BTreeMap<IntegrationId, Arc<Site>>;
 
@@ -74,6 +77,14 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
     );
     worker.tasks.spawn(share_rate(sites.clone(), ownership.live_workers(), stop));
     worker.tasks.spawn(ownership.run());
+    worker.tasks.spawn(watch_depth(
+        worker.broker.clone(),
+        worker.states.keys().cloned().collect(),
+        ROLE.stage,
+        worker.config.broker.partitions,
+        DEPTH_EVERY,
+        worker.shutdown.soft.clone(),
+    ));
     worker.shutdown.soft.cancelled().await;
 }
 

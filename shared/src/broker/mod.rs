@@ -10,6 +10,7 @@
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
 
+mod depth;
 mod error;
 mod intake;
 mod names;
@@ -18,6 +19,7 @@ mod publisher;
 mod supervisor;
 mod topology;
 
+pub use depth::watch_depth;
 pub use error::BrokerError;
 pub use intake::{Acknowledged, Intake, Received};
 pub use names::{Names, Stage};

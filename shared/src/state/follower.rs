@@ -25,7 +25,7 @@ use crate::messages::{Event, FORMAT, Fact, Origin, Payload};
 const LISTENER_BACKLOG: usize = 8_192;
 
 /// How long the record at the stored offset may take to arrive before the stream counts as another.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a state cannot be used.
 #[derive(Debug, thiserror::Error)]
