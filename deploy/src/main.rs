@@ -40,9 +40,6 @@ struct Arguments {
     needs_broker: bool,
 }
 
-/// What a shell expects of a program that Control-C ended.
-const INTERRUPTED: u8 = 130;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -78,6 +75,6 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match result {
         Some(Ok(code)) => Ok(code),
         Some(Err(error)) => Err(error),
-        None => Ok(ExitCode::from(INTERRUPTED)),
+        None => Ok(stop.exit_code()),
     }
 }

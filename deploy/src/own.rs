@@ -53,7 +53,11 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     if needs_private_broker(path) {
         let began = Instant::now();
         let broker = PrivateBroker::start().await?;
-        screen.done("RabbitMQ", "a private node, as the configuration names none; its data goes with it", began.elapsed());
+        screen.done(
+            "RabbitMQ",
+            "a private node, as the configuration names none; its data goes with it",
+            began.elapsed(),
+        );
         overrides.insert(BROKER_VARIABLE.to_owned(), broker.url());
         crew.broker = Some(broker);
     }
@@ -62,7 +66,13 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     config = load(path, &variables).context("the configuration changed meanwhile")?;
 
     screen.heading("Checking the configuration against the real services");
-    let mut check = Program::new("fetcher").arg("--config").arg(path).arg("check").envs(&overrides).command()?;
+    let mut check = Program::new("fetcher")
+        .arg("--quiet")
+        .arg("--config")
+        .arg(path)
+        .arg("check")
+        .envs(&overrides)
+        .command()?;
     let status = tokio::task::spawn_blocking(move || check.status()).await?;
     let status = status.context("cannot start `fetcher check`")?;
     if !status.success() {
@@ -83,7 +93,8 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
         screen.detail(&format!("{:<11} mode = \"{}\"", integration.id.as_str(), integration.mode.as_str()));
     }
     screen.say("Control-C stops everything.\n");
-    watch(&config, crew, &screen, stop).await
+    stop.is_the_way_out();
+    watch(&config, crew, &screen).await
 }
 
 fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
@@ -104,12 +115,12 @@ fn pick_ports(config: &Config, overrides: &mut BTreeMap<String, String>) -> Resu
 }
 
 /// One line that says how it stands: it moves on a terminal, and is printed on change elsewhere.
-async fn watch(config: &Config, crew: &mut Crew, screen: &Screen, stop: &Stop) -> Result<ExitCode> {
+async fn watch(config: &Config, crew: &mut Crew, screen: &Screen) -> Result<ExitCode> {
     let http = http_client()?;
     let [fetcher, reconciler, writer] = workers::addresses(config);
     let moving = screen.moving("status");
     let mut last = String::new();
-    while !stop.is_wanted() {
+    loop {
         crew.still_runs()?;
         let fetcher = workers::status(&http, fetcher.1).await;
         let reconciler = workers::status(&http, reconciler.1).await;
@@ -125,12 +136,8 @@ async fn watch(config: &Config, crew: &mut Crew, screen: &Screen, stop: &Stop) -
             screen.say(&line);
         }
         last = line;
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = stop.wanted() => {}
-        }
+        tokio::time::sleep(LOOK).await;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `acme: run published, 262 in sync, 3 ambiguous; 541 changes made, 1 failed`

@@ -51,7 +51,8 @@ impl Program {
     /// Starts it; what it prints goes to `NAME.out`, its log to `NAME.log` in `logs`.
     pub(crate) fn start(&self, logs: &Path) -> Result<Process> {
         let log = logs.join(format!("{}.log", self.name));
-        let file = |path: &Path| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+        let file =
+            |path: &Path| File::create(path).with_context(|| format!("cannot write {}", path.display()));
         let mut command = self.command()?;
         let output = logs.join(format!("{}.out", self.name));
         command.stdout(file(&output)?).stderr(file(&log)?).process_group(0);

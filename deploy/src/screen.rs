@@ -139,7 +139,9 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     // Runs of spaces are columns of a detail and stay as they are.
     for word in text.split_inclusive(' ') {
-        let fits = |line: &String| line.is_empty() || line.chars().count() + word.trim_end().chars().count() <= width;
+        let fits = |line: &String| {
+            line.is_empty() || line.chars().count() + word.trim_end().chars().count() <= width
+        };
         match lines.last_mut() {
             Some(line) if fits(line) => line.push_str(word),
             _ => lines.push(word.to_owned()),

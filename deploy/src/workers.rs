@@ -22,11 +22,7 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Where each of them serves `/status` and the others.
 pub(crate) fn addresses(config: &Config) -> [(&'static str, SocketAddr); 3] {
     let [fetcher, reconciler, writer] = NAMES;
-    [
-        (fetcher, config.fetcher.listen),
-        (reconciler, config.reconciler.listen),
-        (writer, config.writer.listen),
-    ]
+    [(fetcher, config.fetcher.listen), (reconciler, config.reconciler.listen), (writer, config.writer.listen)]
 }
 
 /// Starts all three with a configuration and what it needs in the environment.

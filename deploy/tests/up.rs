@@ -26,7 +26,9 @@ fn build_the_others() {
             return;
         }
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]).arg(folder.parent().unwrap());
+        build
+            .args(["build", "--quiet", "--workspace", "--bins", "--target-dir"])
+            .arg(folder.parent().unwrap());
         assert!(build.status().unwrap().success());
     });
 }
@@ -201,7 +203,11 @@ async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
         up
     });
     let up = up.await.unwrap();
-    assert!(up.text("out").contains("acme: the last run published, 30 plan only, 0 changes made"), "{}", up.text("out"));
+    assert!(
+        up.text("out").contains("acme: the last run published, 30 plan only, 0 changes made"),
+        "{}",
+        up.text("out")
+    );
     assert_eq!(amfj.write_count(), 0);
     assert!(kandji.request_count() > 0 && kandji.violations().is_empty());
     assert_nothing_is_left(&up);

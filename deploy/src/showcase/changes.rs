@@ -48,9 +48,9 @@ pub(super) async fn make(watching: &Watching, simulation: &Simulation) -> Result
     let mut fleet = in_step(watching);
     let mut take = |why: &str, fits: &dyn Fn(&InStep) -> bool| {
         let position = fleet.iter().position(fits);
-        position
-            .map(|position| fleet.remove(position))
-            .with_context(|| format!("the fleet is too small: no device {why} is in step; try more --devices"))
+        position.map(|position| fleet.remove(position)).with_context(|| {
+            format!("the fleet is too small: no device {why} is in step; try more --devices")
+        })
     };
     let is_laptop = |one: &InStep| one.platform == "Mac" && one.asset.asset_type.name == "Laptop";
     let is_out = |one: &InStep| one.asset.checked_out_to.is_some();
@@ -76,9 +76,14 @@ pub(super) async fn make(watching: &Watching, simulation: &Simulation) -> Result
     changes.push(Change::of("another name", renamed, vec![Want::Name(new_name)]));
 
     let (property, version) = ("os_version", "26.1");
-    let set = json!({ "op": "set_property", "device": updated.device, "property": property, "value": version });
+    let set =
+        json!({ "op": "set_property", "device": updated.device, "property": property, "value": version });
     kandji.mutate(&set).await?;
-    changes.push(Change::of("an update of macOS", updated, vec![Want::Field(OS_VERSION, version.to_owned())]));
+    changes.push(Change::of(
+        "an update of macOS",
+        updated,
+        vec![Want::Field(OS_VERSION, version.to_owned())],
+    ));
 
     let entered = "Front Desk iPad";
     let asset = json!({ "op": "add_asset", "name": entered, "asset_type": "Tablet" });

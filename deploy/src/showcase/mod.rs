@@ -259,7 +259,9 @@ impl Showcase<'_> {
                 lines.show(&progress, watching.counts());
             }
             if progress.run <= before || progress.inventory.is_none() {
-                lines.show_reading(workers::requests_to_kandji(&self.http, self.config.fetcher.listen).await - requests);
+                lines.show_reading(
+                    workers::requests_to_kandji(&self.http, self.config.fetcher.listen).await - requests,
+                );
             }
             if watching.is_settled(before) {
                 return Ok((progress, lines.took()));
@@ -290,7 +292,8 @@ impl Showcase<'_> {
         self.screen.heading("How devices and people stand now");
         self.screen.say(&table::of_standings(&watching.devices_by_state(), &watching.people_by_state()));
         self.screen.say("");
-        self.screen.say(&format!("All of it arrived, {:.0} s after the start.", began.elapsed().as_secs_f64()));
+        self.screen
+            .say(&format!("All of it arrived, {:.0} s after the start.", began.elapsed().as_secs_f64()));
         Ok(())
     }
 
@@ -310,12 +313,10 @@ impl Showcase<'_> {
             self.screen.detail(&format!("{what:<11} {place}"));
         }
         self.screen.say("\nControl-C stops everything.");
+        stop.is_the_way_out();
         loop {
             self.crew.still_runs()?;
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                () = stop.wanted() => return Ok(ExitCode::SUCCESS),
-            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }

@@ -88,7 +88,8 @@ impl Simulation {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        let line: Value = serde_json::from_str(&line).context("the simulators said something else than JSON")?;
+        let line: Value =
+            serde_json::from_str(&line).context("the simulators said something else than JSON")?;
         let http = http_client()?;
         let size = |name: &str| line[name].as_u64().unwrap_or(0);
         Ok(Self {

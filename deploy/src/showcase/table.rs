@@ -24,7 +24,10 @@ pub(super) struct RunReport {
 }
 
 impl RunReport {
-    fn edits<'a>(&'a self, wanted: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a amfj_sync_shared::messages::Edit> {
+    fn edits<'a>(
+        &'a self,
+        wanted: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a amfj_sync_shared::messages::Edit> {
         let applied = self.tally.outcomes.iter().filter(|one| one.ending == Ending::Applied);
         applied.flat_map(|one| &one.edits).filter(move |(field, _)| wanted(field)).map(|(_, edit)| edit)
     }
@@ -36,7 +39,8 @@ impl RunReport {
 
     fn values_of_assets(&self) -> usize {
         let of_assets = |one: &&Outcome| {
-            one.ending == Ending::Applied && matches!(one.kind.as_str(), "link-asset" | "create-asset" | "update-asset")
+            one.ending == Ending::Applied
+                && matches!(one.kind.as_str(), "link-asset" | "create-asset" | "update-asset")
         };
         self.tally.outcomes.iter().filter(of_assets).map(|one| one.edits.len()).sum()
     }
@@ -69,7 +73,9 @@ pub(super) fn of_runs(runs: &[RunReport]) -> String {
         table.add_row(row);
     }
     let mut row = vec![Cell::new("seconds")];
-    row.extend(runs.iter().map(|run| Cell::new(format!("{:.1}", run.seconds)).set_alignment(CellAlignment::Right)));
+    row.extend(
+        runs.iter().map(|run| Cell::new(format!("{:.1}", run.seconds)).set_alignment(CellAlignment::Right)),
+    );
     table.add_row(row);
     table.to_string()
 }

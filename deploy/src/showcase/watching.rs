@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing};
+use amfj_sync_shared::messages::{
+    Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
+};
 use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use anyhow::{Context as _, Result, bail};
@@ -88,7 +90,8 @@ impl Watching {
     /// Connects to the broker and reads what there is.
     pub(crate) async fn start(config: Config, integration: &IntegrationId) -> Result<Self> {
         let worker = Worker::start("up", config, None, Shutdown::default()).await?;
-        let state = worker.states.get(integration).cloned().context("the configuration lost its integration")?;
+        let state =
+            worker.states.get(integration).cloned().context("the configuration lost its integration")?;
         let journal = Arc::new(Mutex::new(Journal { tally: Tally::default(), last_fact: Instant::now() }));
         tokio::spawn(keep(state.clone(), journal.clone()));
         worker.caught_up().await?;
