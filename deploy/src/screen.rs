@@ -46,7 +46,7 @@ impl Screen {
 
     /// A line as it is.
     pub(crate) fn say(&self, text: &str) {
-        line(text);
+        self.bars.suspend(|| line(text));
     }
 
     /// Something that is done, and how long it took.

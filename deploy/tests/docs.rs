@@ -1,4 +1,5 @@
 //! What the documentation names must be there.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +26,8 @@ fn keys_of_the_example() -> BTreeMap<String, Option<String>> {
     for line in read("amfj-sync.example.toml").lines() {
         let text = line.trim_start_matches("# ");
         if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            section = name.trim_matches('[').replace("integration", "").trim_matches('.').to_owned();
+            let name = name.trim_matches('[').replace("integration", "");
+            section = String::from(name.trim_matches('.'));
             continue;
         }
         let Some((key, rest)) = text.split_once(" = ") else { continue };
@@ -41,7 +43,7 @@ fn keys_of_the_example() -> BTreeMap<String, Option<String>> {
     keys
 }
 
-/// `| \`key\` | \`default\` | …` of the tables.
+/// The first two cells of every row of the tables: key and default.
 fn keys_of_the_page() -> BTreeMap<String, String> {
     let page = read("docs/configuration.md");
     let rows = page.lines().filter_map(|line| {

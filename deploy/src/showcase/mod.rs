@@ -2,6 +2,7 @@
 //! simulated AMFJ; then the fleet changes, and the changes arrive.
 
 mod changes;
+mod lines;
 mod settings;
 mod simulation;
 mod table;
@@ -17,10 +18,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::Arguments;
 use crate::crew::Crew;
 use crate::process::Program;
-use crate::screen::{Moving, Screen};
+use crate::screen::Screen;
 use crate::stop::Stop;
 use crate::workers;
 use changes::Change;
+use lines::Lines;
 use simulation::Simulation;
 use table::RunReport;
 use watching::{Progress, Tally, Watching};
@@ -40,52 +42,6 @@ struct Showcase<'a> {
     config: Config,
     http: reqwest::Client,
     runs: Vec<RunReport>,
-}
-
-/// Three lines that move while a run goes on, one for each worker.
-struct Lines {
-    began: Instant,
-    moving: [Moving; 3],
-    done: [Option<Duration>; 3],
-}
-
-impl Lines {
-    fn new(screen: &Screen) -> Self {
-        let moving = ["fetcher", "reconciler", "writer"].map(|name| screen.moving(name));
-        Self { began: Instant::now(), moving, done: [None; 3] }
-    }
-
-    fn show(&mut self, progress: &Progress, (decided, answered): (usize, usize)) {
-        let (read, devices) = progress.details;
-        let is_read = progress.inventory.is_some() && read == devices;
-        let people = progress.inventory.map_or(0, |counts| usize::try_from(counts.users).unwrap_or(0));
-        let [reads, decides, writes] = &mut self.moving;
-        if progress.inventory.is_none() {
-            return;
-        }
-        reads.progress(read, devices, "devices read");
-        let all = devices + people;
-        decides.progress(if progress.decided { all } else { decided }, all, "devices and people decided");
-        writes.progress(answered, answered + progress.on_their_way, "changes made");
-        let now = self.began.elapsed();
-        let states = [is_read, is_read && progress.decided, progress.decided && progress.on_their_way == 0];
-        for (done, is_done) in self.done.iter_mut().zip(states) {
-            // What is done may go on: details that come late lead to new decisions.
-            *done = is_done.then(|| done.unwrap_or(now));
-        }
-    }
-
-    /// The run is known to the others only when all of it was read.
-    fn show_reading(&mut self, requests: f64) {
-        let [reads, decides, writes] = &mut self.moving;
-        reads.say(&format!("reading, {requests} requests to Kandji so far"));
-        decides.show("waiting for the fetcher");
-        writes.show("waiting for the reconciler");
-    }
-
-    fn took(&self) -> [Duration; 3] {
-        self.done.map(|done| done.unwrap_or_else(|| self.began.elapsed()))
-    }
 }
 
 /// Shows it. Ends with the table where nobody sits in front, else on Control-C.
@@ -147,7 +103,7 @@ impl Showcase<'_> {
         self.screen.heading("First run: everything");
         let tally = self.follow("first run", 0).await?.0;
         ensure!(tally.applied("link-asset") > 0, "the first run linked no device to an asset");
-        self.nothing_failed(&tally)
+        nothing_failed(&tally)
     }
 
     async fn idle_run(&mut self) -> Result<()> {
@@ -166,7 +122,7 @@ impl Showcase<'_> {
         }
         let after = self.trigger()?;
         let (tally, _) = self.follow("six changes", after).await?;
-        self.nothing_failed(&tally)?;
+        nothing_failed(&tally)?;
         let amfj = self.simulation.amfj.get("state").await?;
         let watching = self.watching()?;
         let unmet: Vec<String> = changes.iter().flat_map(|change| change.unmet(watching, &amfj)).collect();
@@ -277,14 +233,6 @@ impl Showcase<'_> {
         }
     }
 
-    fn nothing_failed(&self, tally: &Tally) -> Result<()> {
-        ensure!(!tally.is_incomplete, "this process was too slow to follow the workers");
-        match tally.failed().next() {
-            None => Ok(()),
-            Some(failed) => bail!("a change of \"{}\" failed: {:?}", failed.label, failed.ending),
-        }
-    }
-
     fn report(&self, began: Instant) -> Result<()> {
         let watching = self.watching()?;
         self.screen.heading("What was done");
@@ -318,5 +266,13 @@ impl Showcase<'_> {
             self.crew.still_runs()?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+fn nothing_failed(tally: &Tally) -> Result<()> {
+    ensure!(!tally.is_incomplete, "this process was too slow to follow the workers");
+    match tally.failed().next() {
+        None => Ok(()),
+        Some(failed) => bail!("a change of \"{}\" failed: {:?}", failed.label, failed.ending),
     }
 }
