@@ -273,7 +273,7 @@ impl Run<'_> {
         let name = if words::is_blank(&listed.name) { &listed.serial } else { &listed.name };
         let asset = SiteAsset {
             id: id.clone(),
-            name: name.clone(),
+            name: name.trim().to_owned(),
             asset_type_id: type_id,
             location_id: None,
             fields: BTreeMap::new(),

@@ -27,13 +27,21 @@ pub(super) struct WantedValues {
 impl WantedValues {
     /// Writes what differs (P13).
     pub(super) fn write_to(self, asset: &mut SiteAsset, clear: bool, specs: &[FieldSpec]) {
-        if let Some(name) = self.name {
+        // White space around a value in AMFJ makes no difference (P15).
+        if let Some(name) = self.name.filter(|name| *name != asset.name.trim()) {
             asset.name = name;
         }
         for (field, wanted) in self.fields {
             let is_required = specs.iter().any(|spec| spec.name == field && spec.required);
             match wanted {
                 Wanted::Value(value) => {
+                    let is_same = |held: &Value| match held.as_str() {
+                        Some(held) => value.as_str() == Some(held.trim()),
+                        None => *held == value,
+                    };
+                    if asset.fields.get(&field).is_some_and(is_same) {
+                        continue;
+                    }
                     asset.fields.insert(field, value);
                 }
                 Wanted::Nothing if clear && !is_required => {
@@ -56,7 +64,7 @@ pub(super) fn wanted(
     for (field, source) in &settings.fields {
         let Some(value) = evaluate(source, row, details) else { continue };
         if field == "Name" {
-            values.name = text(&value).filter(|name| !words::is_blank(name));
+            values.name = text(&value).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         } else if let Some(spec) = specs.iter().find(|spec| spec.name == *field) {
             values.fields.insert(field.clone(), convert(&value, spec));
         }

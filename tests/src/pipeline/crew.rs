@@ -250,7 +250,7 @@ impl Pipeline {
                 let own = &status["integrations"][id];
                 let offset = own["state_offset"].as_u64().unwrap_or(0);
                 let same = *offsets.entry(id.clone()).or_insert(offset);
-                ensure!(same == offset, "the {} of {id} has not caught up", worker.role().name());
+                ensure!(same == offset, "a {} of {id} is at {offset}, not at {same}", worker.role().name());
                 if worker.role() == Role::Reconciler {
                     let run = own["run_in_force"].as_u64().unwrap_or(0);
                     ensure!(

@@ -1,6 +1,16 @@
 //! The real workers, a real broker and the simulators: every rule that can be seen from outside.
 //! Each test is named after its rule.
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what only tests call")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may panic, and so may what only tests call"
+)]
 
+mod bench;
+mod checkout;
 mod first_sync;
+mod integrations;
+mod matching;
+mod modes;
 mod random_fleets;
+mod values;
