@@ -26,8 +26,8 @@ struct Arguments {
     /// Run against the services of this configuration instead of simulated ones
     #[arg(long, value_name = "FILE", conflicts_with_all = ["devices", "seed", "once"])]
     config: Option<PathBuf>,
-    /// How many devices the simulated fleet has
-    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=20_000))]
+    /// How many devices the simulated fleet has; Kandji answers about 50 requests a second
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=5_000))]
     devices: u32,
     /// Another number makes another fleet
     #[arg(long, default_value_t = 7, value_name = "S")]

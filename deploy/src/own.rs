@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::{self, Config, ConfigErrors, process_environment};
+use amfj_sync_shared::config::{self, Config, ConfigErrors, Mode, process_environment};
+use amfj_sync_shared::messages::State;
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, PrivateBroker, http_client};
 use anyhow::{Context as _, Result};
@@ -152,12 +153,11 @@ fn describe(id: &str, fetcher: &Value, reconciler: &Value, changes: &MetricsPage
         },
         _ => "no run yet".to_owned(),
     }];
-    let counted = devices.as_object().into_iter().flatten();
-    parts.extend(
-        counted
-            .filter_map(|(state, count)| Some((state, count.as_u64().filter(|count| *count > 0)?)))
-            .map(|(state, count)| format!("{count} {state}")),
-    );
+    for state in State::ALL.map(State::as_str) {
+        if let Some(count) = devices[state].as_u64().filter(|count| *count > 0) {
+            parts.push(format!("{count} {state}"));
+        }
+    }
     let made = changes.sum("amfj_sync_changes_total", &[("integration", id)]);
     let failed = changes.sum("amfj_sync_changes_total", &[("integration", id), ("result", "failed")]);
     parts.push(format!("{} changes made", made - failed));
@@ -186,14 +186,14 @@ mod tests {
         let fetcher = json!({ "integrations": { "acme": {
             "running": false, "last_run": { "result": "failed", "reason": "the token was refused" },
         } } });
-        let reconciler = json!({ "integrations": { "acme": { "devices": { "in sync": 7, "failed": 0 } } } });
+        let reconciler = json!({ "integrations": { "acme": { "devices": { "ambiguous": 2, "in sync": 7, "failed": 0 } } } });
         let page = "amfj_sync_changes_total{integration=\"acme\",kind=\"assign\",result=\"applied\"} 5\n\
             amfj_sync_changes_total{integration=\"acme\",kind=\"assign\",result=\"failed\"} 1\n\
             amfj_sync_changes_total{integration=\"other\",kind=\"assign\",result=\"failed\"} 9\n";
         let changes = MetricsPage::parse(page).unwrap();
         assert_eq!(
             describe("acme", &fetcher, &reconciler, &changes),
-            "acme: the last run failed: the token was refused, 7 in sync, 5 changes made, 1 failed"
+            "acme: the last run failed: the token was refused, 7 in sync, 2 ambiguous, 5 changes made, 1 failed"
         );
         let nothing = describe("acme", &Value::Null, &Value::Null, &MetricsPage::default());
         assert_eq!(nothing, "acme: no run yet, 0 changes made");

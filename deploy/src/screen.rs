@@ -106,7 +106,10 @@ impl Moving {
 
     /// How far it is, and what is going on.
     pub(crate) fn progress(&mut self, done: usize, total: usize, text: &str) {
-        if total > 0 && !self.is_bar {
+        if total == 0 {
+            return;
+        }
+        if !self.is_bar {
             style(&self.bar, "  {spinner} {elapsed:>7}  {prefix:<10} {bar:16} {pos:>5} of {len} {wide_msg}");
             self.is_bar = true;
         }
