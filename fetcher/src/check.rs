@@ -1,6 +1,7 @@
 //! `fetcher check`: proves the configuration against the real services, and changes nothing in them.
 
 use amfj_sync_shared::broker::Broker;
+use amfj_sync_shared::command::{CURE, connected};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use uuid::Uuid;
@@ -10,7 +11,6 @@ mod kandji;
 mod mapping;
 mod report;
 
-use crate::connecting::{CURE, connected};
 use crate::run::policies;
 use report::Report;
 

@@ -2,7 +2,6 @@
 //! to the reconcilers. It changes nothing in either service.
 
 pub mod check;
-mod connecting;
 pub mod events;
 pub mod kandji;
 mod leadership;

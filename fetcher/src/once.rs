@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::messages::{Event, Fact};
 use amfj_sync_shared::state::State;
@@ -13,7 +14,6 @@ use indicatif::MultiProgress;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::connecting::required;
 use crate::leadership::{Lead, Share};
 use crate::progress::Progress;
 use crate::run::{Leader, Published, RunEnd};

@@ -1,13 +1,12 @@
 //! `fetcher trigger`: asks the running fetchers for a run now.
 
 use amfj_sync_shared::broker::{Broker, Outgoing, Publisher};
+use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use jiff::Timestamp;
 use uuid::Uuid;
-
-use crate::connecting::required;
 
 /// Publishes one request for each integration.
 pub async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {

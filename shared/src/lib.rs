@@ -4,6 +4,7 @@
 pub mod amfj;
 pub mod broker;
 pub mod catalogue;
+pub mod command;
 pub mod config;
 pub mod http;
 pub mod ids;
@@ -12,6 +13,7 @@ pub mod messages;
 pub mod mode;
 pub mod names;
 pub mod retry;
+pub mod screen;
 pub mod state;
 pub mod telemetry;
 pub mod worker;

@@ -99,13 +99,39 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
 impl CommonArgs {
     /// Starts logging, then reads the configuration: nothing is connected to before it is valid.
     pub fn load(&self) -> Result<Config, Exit> {
+        let mut config = self.load_all()?;
+        self.restrict(&mut config)?;
+        Ok(config)
+    }
+
+    /// The same with all integrations, whichever was named.
+    pub fn load_all(&self) -> Result<Config, Exit> {
         start_logs(self.log_format, Verbosity { quiet: self.quiet, verbose: self.verbose });
         let loaded = config::load(self.config.as_deref(), &config::process_environment())
             .map_err(|errors| Exit::Configuration(errors.to_string()))?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let mut config = loaded.config;
+        Ok(loaded.config)
+    }
+
+    /// Takes the integration that a command names beside the options.
+    pub fn name_integration(&mut self, id: Option<&String>) -> Result<(), Exit> {
+        let Some(id) = id else { return Ok(()) };
+        if self.integration.as_ref().is_some_and(|other| other != id) {
+            return Err(Exit::Configuration("two different integrations are named; name one".into()));
+        }
+        self.integration = Some(id.clone());
+        Ok(())
+    }
+
+    /// For commands that answer and end: only warnings are logged, unless more was asked for.
+    pub fn answer_only(&mut self) {
+        self.quiet |= self.verbose == 0;
+    }
+
+    /// Leaves only the integration that was named, if one was.
+    pub fn restrict(&self, config: &mut Config) -> Result<(), Exit> {
         if let Some(wanted) = &self.integration {
             let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
             config.integrations.retain(|integration| integration.id.as_str() == wanted);
@@ -116,7 +142,7 @@ impl CommonArgs {
                 )));
             }
         }
-        Ok(config)
+        Ok(())
     }
 }
 
@@ -254,7 +280,10 @@ pub fn serial_field(integration: &Integration) -> Option<&str> {
 async fn open_data_dir(path: PathBuf) -> Result<DataDir, Exit> {
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&path).map_err(|error| {
-            Exit::Failed(format!("the data directory {} cannot be made: {error}; set `data_dir`", path.display()))
+            Exit::Failed(format!(
+                "the data directory {} cannot be made: {error}; set `data_dir`",
+                path.display()
+            ))
         })?;
         DataDir::open(&path).map_err(Exit::from)
     });

@@ -1,0 +1,194 @@
+//! How commands show results: aligned, within the terminal's width, and coloured on a terminal only.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+/// Where there is no terminal: what most are set to, and what a mail shows.
+const WIDTH: usize = 80;
+
+/// How something is set apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ink {
+    /// Not at all.
+    Plain,
+    /// A heading.
+    Bold,
+    /// What matters less.
+    Faint,
+    /// Something new, or well.
+    Green,
+    /// Something that changes, or wants to be looked at.
+    Yellow,
+    /// Something wrong.
+    Red,
+    /// Something that is handed over.
+    Blue,
+}
+
+impl Ink {
+    fn code(self) -> Option<u8> {
+        match self {
+            Self::Plain => None,
+            Self::Bold => Some(1),
+            Self::Faint => Some(2),
+            Self::Red => Some(31),
+            Self::Green => Some(32),
+            Self::Yellow => Some(33),
+            Self::Blue => Some(34),
+        }
+    }
+}
+
+/// Where results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    colour: bool,
+    width: usize,
+}
+
+impl Screen {
+    /// Standard output: coloured on a terminal, unless `NO_COLOR` is set, and as wide as that.
+    #[must_use]
+    pub fn stdout() -> Self {
+        let colour = std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let width = Table::new().width().map_or(WIDTH, usize::from).max(40);
+        Self { colour, width }
+    }
+
+    /// A file, or somebody else's program.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self { colour: false, width: WIDTH }
+    }
+
+    /// The text in that ink; as it is where there are no colours.
+    #[must_use]
+    pub fn ink(&self, ink: Ink, text: &str) -> String {
+        match ink.code().filter(|_| self.colour) {
+            Some(code) => format!("\x1b[{code}m{text}\x1b[0m"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// A sentence in lines that fit, all but the first indented. `indent` is that of the first line,
+    /// which the caller has written already. Blanks within a name stay as they are.
+    #[must_use]
+    pub fn sentence(&self, indent: usize, text: &str) -> String {
+        let room = self.width.saturating_sub(indent).max(20);
+        let mut lines: Vec<String> = vec![String::new()];
+        for word in text.split(' ') {
+            let Some(line) = lines.last_mut() else { break };
+            let taken = line.chars().count();
+            if taken > 0 && taken + 1 + word.chars().count() > room {
+                lines.push(word.to_owned());
+            } else {
+                if taken > 0 {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+        }
+        lines.join(&format!("\n{}", " ".repeat(indent)))
+    }
+
+    /// Rows in columns, each line indented; too long cells are folded. Without colours.
+    #[must_use]
+    pub fn columns(&self, indent: usize, rows: &[Vec<String>]) -> String {
+        if rows.is_empty() {
+            return String::new();
+        }
+        let room = u16::try_from(self.width.saturating_sub(indent).max(20)).unwrap_or(u16::MAX);
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(room);
+        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| legible(cell))));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let margin = " ".repeat(indent);
+        let lines: Vec<String> = table.lines().map(|line| format!("{margin}{}", line.trim_end())).collect();
+        lines.join("\n") + "\n"
+    }
+}
+
+/// A value as people read it: texts in quotes, nothing as `(empty)`.
+#[must_use]
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "(empty)".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "(empty)".to_owned(),
+        Value::String(text) => format!("\"{}\"", legible(text)),
+        other => legible(&other.to_string()),
+    }
+}
+
+/// A text from a device or record without what could steer the terminal: line breaks, escapes, and
+/// marks that turn the direction of writing.
+#[must_use]
+pub fn legible(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '·' } else { c }).collect()
+}
+
+/// Writes to standard output. Whoever reads may have seen enough (`| head`): that is no failure.
+pub fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    drop(writeln!(stdout, "{}", text.trim_end_matches('\n')));
+}
+
+/// Writes JSON for machines to standard output.
+pub fn say_json(value: &impl serde::Serialize) {
+    // Our own types with text keys: they always serialise.
+    say(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NARROW: Screen = Screen { colour: false, width: 40 };
+
+    #[test]
+    fn a_sentence_is_folded_between_words_and_indented() {
+        let text = "No asset has the name of \"Lobby iPad\", and create_devices is \"never\".";
+        assert_eq!(
+            NARROW.sentence(4, text),
+            "No asset has the name of \"Lobby\n    iPad\", and create_devices is\n    \"never\"."
+        );
+        assert_eq!(NARROW.sentence(4, ""), "");
+    }
+
+    #[test]
+    fn columns_are_aligned_and_fit() {
+        let rows = [
+            vec!["Model".to_owned(), "(empty)".to_owned(), "\"MacBook Pro\"".to_owned()],
+            vec!["Serial Number".to_owned(), "\"C02\"".to_owned(), "\"C02XK1\"".to_owned()],
+        ];
+        let shown = Screen::plain().columns(4, &rows);
+        assert_eq!(
+            shown,
+            "    Model          (empty)  \"MacBook Pro\"\n    Serial Number  \"C02\"    \"C02XK1\"\n"
+        );
+        let long = [vec!["Notes".to_owned(), "word ".repeat(40)]];
+        assert!(NARROW.columns(2, &long).lines().all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn nothing_from_a_device_steers_the_terminal() {
+        assert_eq!(value(&json!("a\u{1b}[31mb\nc\u{202e}d")), "\"a·[31mb·c·d\"");
+        assert_eq!(value(&json!(" ")), "(empty)");
+        assert_eq!(value(&json!(8)), "8");
+    }
+
+    #[test]
+    fn there_are_no_colours_without_a_terminal() {
+        assert_eq!(Screen::plain().ink(Ink::Red, "no"), "no");
+        assert_eq!(Screen { colour: true, width: 80 }.ink(Ink::Red, "no"), "\u{1b}[31mno\u{1b}[0m");
+    }
+}
