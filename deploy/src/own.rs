@@ -24,6 +24,10 @@ const BROKER_VARIABLE: &str = "AMFJ_SYNC__BROKER__URL";
 /// What every program of ours says of a wrong configuration.
 const WRONG_CONFIGURATION: u8 = 2;
 
+/// Links live in the broker; without them the next start would match by name again (P5).
+const FORGETS: &str =
+    "It forgets links and history when it ends: set url in [broker] for anything but a trial.";
+
 /// Between two looks at the workers.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -54,11 +58,10 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     if needs_private_broker(path) {
         let began = Instant::now();
         let broker = PrivateBroker::start().await?;
-        screen.done(
-            "RabbitMQ",
-            "a private node, as the configuration names none; its data goes with it",
-            began.elapsed(),
-        );
+        screen.done("RabbitMQ", "a private node, as the configuration names none", began.elapsed());
+        if config.integrations.iter().any(|one| one.mode == Mode::Apply) {
+            screen.detail(FORGETS);
+        }
         overrides.insert(BROKER_VARIABLE.to_owned(), broker.url());
         crew.broker = Some(broker);
     }

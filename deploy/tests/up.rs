@@ -163,6 +163,21 @@ fn killed_it_takes_everything_with_it() {
 }
 
 #[test]
+fn a_worker_that_dies_ends_it_and_its_log_stays() {
+    let mut up = Up::start(&["--devices", "60"], &[]);
+    up.wait_for("First run");
+    let out = up.text("out");
+    let writer = out.split("writer ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    kill(Pid::from_raw(writer.parse().unwrap()), Signal::SIGKILL).unwrap();
+    assert_eq!(up.finish().code(), Some(1));
+    let err = up.text("err");
+    assert!(err.contains("the writer ended with signal: 9"), "{err}");
+    let kept = err.split("are kept in ").nth(1).unwrap().trim();
+    assert!(Path::new(kept).join("logs/writer.log").is_file(), "{err}");
+    assert_nothing_is_left(&up);
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_before_anything_starts() {
     let scratch = Scratch::new().unwrap();
     let path = scratch.path().join("wrong.toml");
