@@ -47,13 +47,7 @@ async fn main() -> ExitCode {
         let needed = arguments.config.as_deref().is_none_or(own::needs_private_broker);
         return ExitCode::from(u8::from(!needed));
     }
-    match start(arguments).await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    start(arguments).await.unwrap_or_else(|error| complain(&error))
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -67,14 +61,16 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let result = tokio::select! {
-        result = work => Some(result),
-        () = stop.wanted() => None,
+        result = work => result,
+        () = stop.wanted() => Ok(stop.exit_code()),
     };
-    let failed = matches!(result, Some(Err(_)));
+    let failed = result.is_err();
+    let code = result.unwrap_or_else(|error| complain(&error));
     crew.stop(failed).await;
-    match result {
-        Some(Ok(code)) => Ok(code),
-        Some(Err(error)) => Err(error),
-        None => Ok(stop.exit_code()),
-    }
+    Ok(code)
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }
