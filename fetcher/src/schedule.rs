@@ -64,8 +64,11 @@ pub(crate) fn fair_share(integrations: usize, fetchers: usize) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use amfj_sync_shared::messages::RunStarted;
+    use amfj_sync_shared::ids::IntegrationId;
+    use amfj_sync_shared::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
     use amfj_sync_shared::state::rows::RunRow;
+    use amfj_sync_shared::state::{Verdict, View};
+    use uuid::Uuid;
 
     use super::*;
 
@@ -93,6 +96,8 @@ mod tests {
             decided: BTreeMap::new(),
             failed: None,
             configuration: false,
+            staged: BTreeMap::new(),
+            allowed: false,
             held: None,
         }
     }
@@ -124,6 +129,34 @@ mod tests {
         assert_eq!(next_run(&failed, HOUR, None), Due::Now, "a restart does not wait");
         assert!(Due::At(at(2)).is_due(at(2)));
         assert!(!Due::At(at(2)).is_due(at(1)));
+    }
+
+    #[test]
+    fn p23_a_release_makes_the_next_run_due_now_and_lets_exactly_that_one_pass() {
+        let started = RunStarted { first_sync: false, ..run().started };
+        let release = PersonDecision { by: "ann@host".into(), order: Order::Release };
+        let mut view = View::in_memory(None);
+        let mut say = |offset: u64, fact: Fact| {
+            let origin = Origin {
+                source: "fetcher/1".into(),
+                integration: IntegrationId::new("acme").unwrap(),
+                run: None,
+                sequence: None,
+                traceparent: None,
+            };
+            let verdicts = view.apply(&[(offset, Event::fact(&origin, at(0), fact))]).unwrap();
+            assert_eq!(verdicts, [Verdict::Accepted]);
+            view.meta().clone()
+        };
+        say(1, Fact::RunStarted(started.clone()));
+        let held = say(2, Fact::RunHeld { number: 1, reason: "too many".into() });
+        assert_eq!((next_run(&held, HOUR, None), held.released), (Due::At(at(60)), None));
+        let released = say(3, Fact::PersonDecided { token: Uuid::nil(), decision: release });
+        assert_eq!((next_run(&released, HOUR, None), released.released), (Due::Now, Some(3)));
+        let again = say(4, Fact::RunStarted(RunStarted { number: 2, ..started }));
+        assert_eq!(again.released, Some(3), "a run that fails does not use the release up");
+        let passed = say(5, Fact::RunPublished { number: 2, took_ms: 1 });
+        assert_eq!((next_run(&passed, HOUR, None), passed.released), (Due::At(at(60)), None));
     }
 
     #[test]

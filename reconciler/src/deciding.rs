@@ -1,9 +1,9 @@
 //! From a draft to a decision: ids and places for its changes, what is on its way already, and what the
 //! mode keeps from being made.
 
-use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::config::{Integration, Percent};
 use amfj_sync_shared::messages::{
-    Change, Decided, Decision, Event, Origin, Payload, Sequence, State,
+    Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State,
 };
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::state::rows::Answered;
@@ -24,6 +24,21 @@ pub(crate) struct Before<'a> {
     pub(crate) run: u64,
     /// The moment.
     pub(crate) now: Timestamp,
+    /// Whether the device has a link, perhaps to an asset that was deleted.
+    pub(crate) has_link: bool,
+    /// What happens to check-ins, hand-overs and broken links (P23).
+    pub(crate) mass_changes: MassChanges<'a>,
+}
+
+/// What happens to changes that count towards `change_limit` (P23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MassChanges<'a> {
+    /// They are published like all others.
+    Allowed,
+    /// They are kept until every partition of the run has counted them.
+    Counted,
+    /// There are too many; a person has to look.
+    Held(&'a str),
 }
 
 impl Before<'_> {
@@ -72,7 +87,7 @@ pub(crate) fn conclude(
             held_back = Some(reason);
             decision.changes.push(before.planned(&change).cloned().unwrap_or_else(|| {
                 let id = change_event(origin, place, before.now, change.clone()).id;
-                Decided { id, sequence: place, published: None, change }
+                Decided { id, sequence: place, published: None, staged: false, change }
             }));
             continue;
         }
@@ -80,14 +95,22 @@ pub(crate) fn conclude(
             decision.changes.push(decided.clone());
             continue;
         }
+        if before.mass_changes != MassChanges::Allowed && is_mass_change(&change, before.has_link) {
+            decision.changes.push(before.planned(&change).cloned().unwrap_or_else(|| {
+                let id = change_event(origin, place, before.now, change.clone()).id;
+                Decided { id, sequence: place, published: None, staged: true, change }
+            }));
+            if let MassChanges::Held(reason) = before.mass_changes {
+                decision.state = State::Held;
+                decision.reason = format!("{} Held: {reason}", decision.reason);
+            }
+            // What comes after it must not overtake it.
+            break;
+        }
         place = place.next();
         let event = change_event(origin, place, before.now, change.clone());
-        decision.changes.push(Decided {
-            id: event.id,
-            sequence: place,
-            published: Some(before.now),
-            change,
-        });
+        let published = Some(before.now);
+        decision.changes.push(Decided { id: event.id, sequence: place, published, staged: false, change });
         publish.push(event);
     }
     if let Some(reason) = held_back
@@ -97,6 +120,27 @@ pub(crate) fn conclude(
         decision.reason = format!("{} Not made: {reason}.", decision.reason);
     }
     Conclusion { decision, publish }
+}
+
+/// Whether a change takes an asset from somebody or breaks a link (P23).
+fn is_mass_change(change: &Change, has_link: bool) -> bool {
+    match &change.action {
+        Action::Assign { expected: Some(expected), to, .. } => {
+            to.as_ref().is_none_or(|to| to.id != expected.id)
+        }
+        Action::BreakLink { .. } => true,
+        // Instead of a link to an asset that was deleted.
+        Action::LinkAsset { .. } | Action::CreateAsset { .. } => has_link,
+        _ => false,
+    }
+}
+
+/// Whether so many are too many: more than the configured share of the linked devices, and more than
+/// five (P23).
+pub(crate) fn are_too_many(changes: u32, linked: usize, limit: Percent) -> bool {
+    const ALWAYS_ALLOWED: usize = 5;
+    let changes = changes as usize;
+    changes > ALWAYS_ALLOWED && limit.is_exceeded(changes, linked)
 }
 
 fn change_event(origin: &Origin, place: Sequence, now: Timestamp, change: Change) -> Event {

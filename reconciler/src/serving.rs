@@ -10,7 +10,7 @@ use amfj_sync_shared::broker::{
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{
-    DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
+    Decision, DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
 };
 use amfj_sync_shared::state::{Folded, State, Verdict, View};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use uuid::Uuid;
 
-use crate::deciding::{Before, Conclusion, conclude, says_the_same};
+use crate::deciding::{Before, Conclusion, MassChanges, are_too_many, conclude, says_the_same};
 use crate::events;
 use crate::rules::{self, Draft, Site};
 
@@ -202,10 +202,53 @@ impl Partition<'_> {
             number: run,
             partition: self.lease.id.partition,
             complete: in_force == Some(run),
-            staged: 0,
+            staged: u32::try_from(self.staged().len()).unwrap_or(u32::MAX),
         };
+        self.say(fact).await
+    }
+
+    async fn say(&self, fact: Fact) -> Result<(), Stop> {
         let event = Event::fact(&self.desk.state.origin(), Timestamp::now(), fact);
         Ok(self.desk.state.publish(vec![event]).await?)
+    }
+
+    /// Keys of this partition with changes that wait for the count of all partitions (P23).
+    fn staged(&self) -> BTreeSet<Key> {
+        self.open_decisions(|decision| decision.changes.iter().any(|decided| decided.staged))
+    }
+
+    /// When all partitions have counted: are these changes within the limit, or is the run held? The
+    /// owner of the first partition says so, once; saying it twice does no harm (P23).
+    async fn judge_mass_changes(&self) -> Result<(), Stop> {
+        if self.lease.id.partition != 0 {
+            return Ok(());
+        }
+        let limit = self.desk.integration.sync.change_limit;
+        let counted = self.desk.state.read(|view| {
+            let run = view.meta().in_force.as_ref()?;
+            let undecided = run.decided.len() < usize::from(self.desk.partitions);
+            if undecided || run.allowed || run.held.is_some() {
+                return None;
+            }
+            let staged: u32 = run.staged.values().sum();
+            let mut linked = 0;
+            view.each_link(&mut |_, _| {
+                linked += 1;
+                true
+            });
+            Some((run.started.number, staged, linked))
+        });
+        let Some((number, staged, linked)) = counted else { return Ok(()) };
+        if !are_too_many(staged, linked, limit) {
+            return self.say(Fact::MassChangesAllowed { number }).await;
+        }
+        let id = &self.desk.integration.id;
+        let reason = format!(
+            "{staged} of {linked} linked devices would be checked in, handed over or lose their link at once, more \
+             than change_limit ({limit}) allows: look at them, and if they are right, run `reconciler release {id}`"
+        );
+        tracing::warn!(integration = %id, run = number, reason, "the run is held");
+        self.say(Fact::RunHeld { number, reason }).await
     }
 
     async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {
@@ -236,7 +279,12 @@ impl Partition<'_> {
         let mut looked_at = 0;
         loop {
             match next {
-                Ok(folded) => self.collect(&folded, &mut keys),
+                Ok(folded) => {
+                    self.collect(&folded, &mut keys);
+                    if let Payload::Fact(Fact::PartitionDecided { .. }) = &folded.event.payload {
+                        self.judge_mass_changes().await?;
+                    }
+                }
                 Err(TryRecvError::Lagged(_)) => {
                     self.decide_open_ones().await?;
                 }
@@ -270,6 +318,7 @@ impl Partition<'_> {
                 }
             }
             Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
+            Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.staged()),
             _ => {}
         }
         keys.extend(touched.into_iter().filter(|key| self.is_ours(key)));
@@ -292,21 +341,31 @@ impl Partition<'_> {
             }
             Order::Release | Order::Rematch => {}
         });
+        if *order == Order::Release {
+            touched.extend(self.staged());
+        }
     }
 
     /// What a worker that died may have left: decisions that wait for something that has come since.
     async fn decide_open_ones(&self) -> Result<(), Stop> {
-        let open = self.desk.state.read(|view| {
+        self.judge_mass_changes().await?;
+        let open =
+            self.open_decisions(|decision| decision.awaits.is_some() || !decision.changes.is_empty());
+        self.decide_again(open).await
+    }
+
+    /// Keys of this partition whose decision is of a kind.
+    fn open_decisions(&self, is_open: impl Fn(&Decision) -> bool) -> BTreeSet<Key> {
+        self.desk.state.read(|view| {
             let mut open = BTreeSet::new();
             view.each_decision(&mut |decision| {
-                if (decision.awaits.is_some() || !decision.changes.is_empty()) && self.is_ours(&decision.key) {
+                if is_open(&decision) && self.is_ours(&decision.key) {
                     open.insert(decision.key);
                 }
                 true
             });
             open
-        });
-        self.decide_again(open).await
+        })
     }
 
     async fn decide_again(&self, keys: BTreeSet<Key>) -> Result<(), Stop> {
@@ -380,8 +439,18 @@ impl Partition<'_> {
         let previous = view.decision(&key);
         let run = view.meta().in_force.as_ref()?;
         let answered = view.answered(&key);
-        let before =
-            Before { decision: previous.as_ref(), answered: &answered, run: run.started.number, now };
+        let before = Before {
+            decision: previous.as_ref(),
+            answered: &answered,
+            run: run.started.number,
+            now,
+            has_link: matches!(&key, Key::Device(device) if view.link(device).is_some()),
+            mass_changes: match (&run.held, run.allowed) {
+                (Some(reason), _) => MassChanges::Held(reason),
+                (None, true) => MassChanges::Allowed,
+                (None, false) => MassChanges::Counted,
+            },
+        };
         let origin = Origin { run: Some(run.run_id(&self.desk.integration.id)), ..self.desk.state.origin() };
         let conclusion = conclude(&self.desk.integration, &origin, draft, &before);
         let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
@@ -410,7 +479,7 @@ fn known_subject(view: &View, key: &Key) -> Option<(Subject, Sequence)> {
 }
 
 /// Borrows the views of several states at once.
-fn with_views<R>(
+pub(crate) fn with_views<R>(
     states: &[&State],
     borrowed: &mut Vec<&View>,
     then: &mut dyn FnMut(&[&View]) -> R,

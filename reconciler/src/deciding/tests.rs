@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::{Config, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
-use amfj_sync_shared::messages::Action;
 use uuid::Uuid;
 
 use super::*;
@@ -86,7 +85,18 @@ fn decide_at(
     decision: Option<&Decision>,
     answered: &Answered,
 ) -> Conclusion {
-    let before = Before { decision, answered, run: RUN, now };
+    decide_mass_changes(now, MassChanges::Allowed, mode, changes, decision, answered)
+}
+
+fn decide_mass_changes(
+    now: Timestamp,
+    mass_changes: MassChanges<'_>,
+    mode: &str,
+    changes: Vec<Change>,
+    decision: Option<&Decision>,
+    answered: &Answered,
+) -> Conclusion {
+    let before = Before { decision, answered, run: RUN, now, has_link: true, mass_changes };
     conclude(&config(mode).integrations[0], &origin(), draft(changes), &before)
 }
 
@@ -175,4 +185,29 @@ fn p25_apply_only_applies_to_the_named_serials() {
     let other = decide(&only(r#""C03""#), vec![change("A")], None, &Answered::default());
     assert!(other.publish.is_empty());
     assert!(other.decision.reason.contains("apply_only"), "{}", other.decision.reason);
+}
+
+#[test]
+fn p23_mass_changes_wait_until_all_partitions_have_counted_them() {
+    let counted = |decision: Option<&Decision>, mass_changes| {
+        decide_mass_changes(now(), mass_changes, APPLY, vec![change("A")], decision, &Answered::default())
+    };
+    let first = counted(None, MassChanges::Counted);
+    assert!(first.publish.is_empty() && first.decision.changes[0].staged);
+    let again = counted(Some(&first.decision), MassChanges::Counted);
+    assert!(says_the_same(&first.decision, &again.decision), "counting again is no news");
+    let held = counted(Some(&first.decision), MassChanges::Held("too many"));
+    assert!(held.publish.is_empty());
+    assert_eq!(held.decision.state, State::Held);
+    let allowed = counted(Some(&held.decision), MassChanges::Allowed);
+    assert_eq!(allowed.publish.len(), 1);
+    assert!(!allowed.decision.changes[0].staged);
+}
+
+#[test]
+fn p23_the_limit_is_a_share_and_at_least_five() {
+    let limit = config(APPLY).integrations[0].sync.change_limit;
+    for (changes, linked, too_many) in [(5, 10, false), (6, 10, true), (10, 100, false), (11, 100, true)] {
+        assert_eq!(are_too_many(changes, linked, limit), too_many, "{changes} of {linked}");
+    }
 }

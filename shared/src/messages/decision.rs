@@ -94,6 +94,9 @@ pub struct Decided {
     /// When it was published; none in plan mode.
     #[schemars(with = "Option<String>")]
     pub published: Option<Timestamp>,
+    /// Whether it is kept until all partitions of the run have counted such changes (P23).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
     /// What is to be done.
     pub change: Change,
 }

@@ -212,6 +212,12 @@ pub enum Fact {
         /// Changes staged because they count towards `change_limit` (P23).
         staged: u32,
     },
+    /// The check-ins, hand-overs and broken links of the run are within the limit; they may be
+    /// published (P23).
+    MassChangesAllowed {
+        /// The run.
+        number: u64,
+    },
     /// The run is held until a person releases it (P23).
     RunHeld {
         /// The run.
@@ -271,6 +277,7 @@ impl Fact {
             | Self::InventoryComplete { number, .. }
             | Self::RunPublished { number, .. }
             | Self::PartitionDecided { number, .. }
+            | Self::MassChangesAllowed { number }
             | Self::RunHeld { number, .. } => format!("run/{number}"),
             Self::CatalogueListed { .. } => "catalogue".into(),
             Self::AssetListed { asset, .. } => format!("asset/{}", asset.id),

@@ -198,6 +198,12 @@ pub struct RunRow {
     pub published_ms: Option<u64>,
     /// Partition to whether it decided everything.
     pub decided: BTreeMap<u16, bool>,
+    /// Partition to changes that are staged there until all partitions have counted theirs (P23).
+    #[serde(default)]
+    pub staged: BTreeMap<u16, u32>,
+    /// Whether staged changes may be published: within the limit, or released by a person (P23).
+    #[serde(default)]
+    pub allowed: bool,
     /// Why it failed.
     pub failed: Option<String>,
     /// Whether the configuration was at fault.

@@ -103,6 +103,18 @@ impl View {
         Self { store: Box::<super::store::MemoryStore>::default(), meta, catalogue: Catalogue::default() }
     }
 
+    /// A copy in memory, to try out on it what has not happened.
+    pub fn copy(&self) -> Result<Self, StoreError> {
+        let mut rows = Vec::new();
+        self.store.scan(&[], &mut |key, value| {
+            rows.push((key.to_vec(), Some(value.to_vec())));
+            true
+        })?;
+        let mut store = super::store::MemoryStore::default();
+        store.apply(rows)?;
+        Ok(Self { store: Box::new(store), meta: self.meta.clone(), catalogue: self.catalogue.clone() })
+    }
+
     /// The integration as a whole.
     #[must_use]
     pub fn meta(&self) -> &Meta {

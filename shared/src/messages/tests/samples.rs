@@ -250,6 +250,7 @@ fn decision() -> Decision {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
             published: Some(time()),
+            staged: true,
             change,
         }],
     }
@@ -310,6 +311,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),
         ("partition-decided", Fact::PartitionDecided { number, partition: 2, complete: true, staged: 1 }),
+        ("mass-changes-allowed", Fact::MassChangesAllowed { number }),
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
         ("decided", Fact::Decided(Box::new(decision()))),
         ("intended", Fact::Intended(intent)),

@@ -42,7 +42,7 @@ impl Folding<'_, '_> {
                     self.meta.requested = Some(self.offset);
                 }
                 for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
-                    run.held = None;
+                    run.allowed |= run.held.take().is_some();
                 }
                 Ok(Verdict::Accepted)
             }

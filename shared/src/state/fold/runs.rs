@@ -23,6 +23,9 @@ impl Folding<'_, '_> {
             counts: None,
             published_ms: None,
             decided: BTreeMap::new(),
+            staged: BTreeMap::new(),
+            // A first sync hands over and links as it must (P23).
+            allowed: started.first_sync,
             failed: None,
             configuration: false,
             held: None,
@@ -66,14 +69,25 @@ impl Folding<'_, '_> {
         verdict
     }
 
+    pub(super) fn mass_changes_allowed(&mut self, number: u64) -> Verdict {
+        self.change_run(number, |run| run.allowed = true)
+    }
+
     pub(super) fn run_held(&mut self, number: u64, reason: &str) -> Verdict {
         self.change_run(number, |run| run.held = Some(reason.to_owned()))
     }
 
     /// The first sync is over once every partition has decided a complete run that applies (P5).
-    pub(super) fn partition_decided(&mut self, number: u64, partition: u16, complete: bool) -> Verdict {
+    pub(super) fn partition_decided(
+        &mut self,
+        number: u64,
+        partition: u16,
+        complete: bool,
+        staged: u32,
+    ) -> Verdict {
         let verdict = self.change_run(number, |run| {
             run.decided.insert(partition, complete);
+            run.staged.insert(partition, staged);
         });
         let partitions = usize::from(self.meta.partitions);
         if self.meta.in_force.as_ref().is_some_and(|run| {

@@ -1,0 +1,82 @@
+//! Mass changes: what a mistake in Kandji, or another tenant's token, would do to AMFJ is held until a
+//! person has looked (P23).
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
+use anyhow::{Result, ensure};
+
+fn settings(services: &Services) -> IntegrationBuilder {
+    services.integration("acme").set("sync.create_users", "all").set("sync.auto_checkout", true)
+}
+
+/// Devices with an owner, as `(id, name, email)`.
+fn owned(services: &Services) -> Vec<(String, String, String)> {
+    let devices = services.kandji.devices().into_iter().filter_map(|device| {
+        let user = &device.to_json()["user"];
+        Some((device.device_id.clone(), user["name"].as_str()?.to_owned(), user["email"].as_str()?.to_owned()))
+    });
+    devices.collect()
+}
+
+fn assignments(writes: &[String]) -> usize {
+    writes.iter().filter(|write| write.contains("/check-")).count()
+}
+
+/// More hand-overs than `change_limit` are held, whole, and a later run within the limit ends the hold.
+#[tokio::test]
+async fn p23_too_many_hand_overs_are_held_and_a_later_run_ends_the_hold() -> Result<()> {
+    let services = Services::plain(40, 21).await?;
+    let pipeline = Pipeline::start(vec![("acme", settings(&services))]).await?;
+    pipeline.run().await?;
+    services.take_writes();
+    let owned = owned(&services);
+    ensure!(owned.len() > 12, "the fleet has too few owners");
+    for (device, ..) in &owned[..12] {
+        services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
+    }
+    pipeline.run().await?;
+    let writes = services.take_writes();
+    ensure!(assignments(&writes) == 0, "hand-overs of a held run were made:\n{}", writes.join("\n"));
+    let status = pipeline.reconcilers[0].status().await?;
+    ensure!(status["integrations"]["acme"]["devices"]["held"] == 12, "{status}");
+    for (device, name, email) in &owned[..12] {
+        services.kandji.give_to(device, name, email)?;
+    }
+    pipeline.run().await?;
+    let writes = services.take_writes();
+    ensure!(assignments(&writes) == 0, "nothing is left to hand over:\n{}", writes.join("\n"));
+    for (device, ..) in &owned[..5] {
+        services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
+    }
+    pipeline.run().await?;
+    let writes = services.take_writes();
+    ensure!(assignments(&writes) == 10, "five hand-overs are within the limit:\n{}", writes.join("\n"));
+    Ok(())
+}
+
+/// A person releases the held run: exactly what was held is made.
+#[tokio::test]
+async fn p23_a_released_run_goes_on() -> Result<()> {
+    let services = Services::plain(40, 22).await?;
+    let pipeline = Pipeline::start(vec![("acme", settings(&services))]).await?;
+    pipeline.run().await?;
+    services.take_writes();
+    for (device, ..) in &owned(&services)[..8] {
+        services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
+    }
+    pipeline.run().await?;
+    ensure!(assignments(&services.take_writes()) == 0, "more than five of forty at once");
+    let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
+    ensure!(released.status.success(), "{}", released.stderr);
+    eventually(RUN_LIMIT, "all hand-overs", async || {
+        let pool = services.amfj.users_with_email("pool@example.com").pop().map(|user| user.id);
+        let handed = services.amfj.assets().iter().filter(|asset| asset.holder == pool).count();
+        ensure!(pool.is_some() && handed == 8, "{handed} of 8 are handed over");
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    ensure!(assignments(&services.take_writes()) == 16);
+    Ok(())
+}
