@@ -1,6 +1,6 @@
 //! One line a check, with the cure below it.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
@@ -48,7 +48,7 @@ impl Report {
     pub(crate) fn begin(&mut self, integration: &str) {
         self.integration = Some(integration.to_owned());
         if !self.json {
-            println!("{integration}");
+            say(integration);
         }
     }
 
@@ -67,7 +67,7 @@ impl Report {
     fn add(&mut self, result: Result, check: String, cure: Option<String>) {
         let line = Line { integration: self.integration.clone(), result, check, cure };
         if !self.json {
-            println!("{}", show(&line, self.marks));
+            say(&show(&line, self.marks));
         }
         self.lines.push(line);
     }
@@ -76,10 +76,15 @@ impl Report {
     pub(crate) fn end(self) -> usize {
         if self.json {
             // Texts only: it always serialises.
-            println!("{}", serde_json::to_string_pretty(&self.lines).unwrap_or_default());
+            say(&serde_json::to_string_pretty(&self.lines).unwrap_or_default());
         }
         self.lines.iter().filter(|line| line.result == Result::Failed).count()
     }
+}
+
+/// Whoever reads may have seen enough (`| head`): that is no failure of a check.
+fn say(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
 }
 
 fn show(line: &Line, marks: bool) -> String {

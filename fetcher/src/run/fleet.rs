@@ -137,24 +137,31 @@ fn primary_user(user: Option<&KandjiUser>) -> (PrimaryUser, Option<KandjiUserId>
 }
 
 /// The people whom the devices of a walk name.
+///
+/// A hundred thousand people are held here at once. A map would set aside room for eleven accounts a
+/// person, and nearly everybody has one: hence short lists.
 #[derive(Debug, Default)]
-pub(crate) struct People(BTreeMap<UserKey, BTreeMap<KandjiUserId, Account>>);
+pub(crate) struct People(BTreeMap<UserKey, Vec<Account>>);
 
 /// One Kandji user, as the device with the smallest id names them: whatever order the devices come in.
 #[derive(Debug)]
 struct Account {
+    id: KandjiUserId,
     by: DeviceId,
     user: KandjiUser,
-    values: BTreeMap<String, Value>,
+    values: Vec<(String, Value)>,
 }
 
 impl People {
     /// Takes note of whom a device names.
     pub(crate) fn meet(&mut self, named: Named) {
         let Named { key, id, by, user, values } = named;
-        let accounts = self.0.entry(key).or_default();
-        if accounts.get(&id).is_none_or(|known| by < known.by) {
-            accounts.insert(id, Account { by, user, values });
+        let account = Account { id, by, user, values: values.into_iter().collect() };
+        let accounts = self.0.entry(key).or_insert_with(|| Vec::with_capacity(1));
+        match accounts.binary_search_by(|known| known.id.cmp(&account.id)) {
+            Ok(at) if account.by < accounts[at].by => accounts[at] = account,
+            Ok(_) => {}
+            Err(at) => accounts.insert(at, account),
         }
     }
 
@@ -175,17 +182,17 @@ impl People {
 }
 
 /// One person of several Kandji users: the one with the smallest id speaks, blanks are filled by the
-/// next.
-fn entry(key: &UserKey, accounts: &BTreeMap<KandjiUserId, Account>) -> UserEntry {
+/// next. The accounts are sorted by their ids.
+fn entry(key: &UserKey, accounts: &[Account]) -> UserEntry {
     let first = |text: fn(&KandjiUser) -> Option<&String>| {
-        accounts.values().find_map(|account| text(&account.user)).cloned()
+        accounts.iter().find_map(|account| text(&account.user)).cloned()
     };
     UserEntry {
         key: key.clone(),
-        ids: accounts.keys().cloned().collect(),
+        ids: accounts.iter().map(|account| account.id.clone()).collect(),
         email: first(|user| user.email.as_ref()),
         name: first(|user| user.name.as_ref()).unwrap_or_default(),
-        archived: accounts.values().all(|account| account.user.archived),
-        values: accounts.values().next().map(|account| account.values.clone()).unwrap_or_default(),
+        archived: accounts.iter().all(|account| account.user.archived),
+        values: accounts.first().map(|account| account.values.iter().cloned().collect()).unwrap_or_default(),
     }
 }

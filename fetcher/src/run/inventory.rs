@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::catalogue::problems;
+use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::messages::{Catalogue, Fact};
 use amfj_sync_shared::retry::retry;
@@ -34,15 +36,12 @@ impl Run<'_> {
 
     /// The configuration is checked against the site before anything is written (P18).
     async fn read_catalogue(&self) -> Result<(), Halt> {
-        let (amfj, reads, stop) = (&self.leader.amfj, &self.leader.reads, &self.leader.stop);
-        let reading = async {
-            Ok::<_, Halt>(Catalogue {
-                asset_types: retry(reads, stop, || amfj.asset_types()).await?,
-                locations: retry(reads, stop, || amfj.locations()).await?,
-                user_fields: retry(reads, stop, || amfj.user_fields()).await?,
-            })
+        let amfj = &self.leader.amfj;
+        let catalogue = Catalogue {
+            asset_types: self.read(|| amfj.asset_types()).await?,
+            locations: self.read(|| amfj.locations()).await?,
+            user_fields: self.read(|| amfj.user_fields()).await?,
         };
-        let catalogue = stop.run_until_cancelled(reading).await.ok_or(Halt::Stopping)??;
         let problems = problems(&self.leader.config, &catalogue);
         if !problems.is_empty() {
             return Err(Halt::configuration(&problems));
@@ -55,29 +54,22 @@ impl Run<'_> {
     }
 
     async fn read_assets(&self) -> Result<u64, Halt> {
+        let Leader { amfj, state, progress, .. } = self.leader;
         let number = self.started.number;
         let mut listed: HashSet<AssetId> = HashSet::new();
-        let (facts, publishing) = self.publish_as_they_come();
-        let reading = async {
-            let mut sink = |page: Vec<amfj_sync_shared::amfj::Asset>| {
-                let differing: Vec<_> = self.leader.state.read(|view| {
-                    let differs = |asset: &_| asset_differs(asset, view.asset(&asset.id).as_ref());
-                    listed.extend(page.iter().map(|asset| asset.id.clone()));
-                    page.into_iter().filter(differs).collect()
-                });
-                for asset in differing {
-                    // The other end is gone only after an error, which is reported there.
-                    drop(facts.send(Fact::AssetListed { number, asset }));
-                }
-                self.leader.progress.say(format!("reading assets: {}", listed.len()));
-            };
-            let read = self.leader.amfj.all_assets(&self.leader.reads, &self.leader.stop, &mut sink).await;
-            drop(facts);
-            read
-        };
-        let (read, published) = tokio::join!(reading, publishing);
-        read?;
-        published?;
+        let mut cursors = Cursors::default();
+        loop {
+            let page = self.read(|| amfj.assets_page(cursors.current())).await?;
+            listed.extend(page.results.iter().map(|asset| asset.id.clone()));
+            let differs =
+                |asset: &Asset| state.read(|view| asset_differs(asset, view.asset(&asset.id).as_ref()));
+            let differing = page.results.into_iter().filter(differs);
+            self.say(differing.map(|asset| Fact::AssetListed { number, asset }).collect()).await?;
+            progress.say(format!("reading assets: {}", listed.len()));
+            if !cursors.advance(page.next)? {
+                break;
+            }
+        }
         self.say_which_assets_are_absent(&listed).await?;
         Ok(listed.len() as u64)
     }
@@ -106,9 +98,8 @@ impl Run<'_> {
 
     async fn look_for(&self, id: AssetId) -> Result<Option<Fact>, Halt> {
         let number = self.started.number;
-        let Leader { amfj, reads, stop, state, .. } = self.leader;
-        let reading = retry(reads, stop, || amfj.asset(&id));
-        let Some(asset) = stop.run_until_cancelled(reading).await.ok_or(Halt::Stopping)?? else {
+        let Leader { amfj, state, .. } = self.leader;
+        let Some(asset) = self.read(|| amfj.asset(&id)).await? else {
             return Ok(Some(Fact::AssetAbsent { number, asset: id }));
         };
         // In no list and there all the same: what it says now counts.
@@ -117,28 +108,23 @@ impl Run<'_> {
     }
 
     async fn read_records(&self) -> Result<u64, Halt> {
+        let Leader { amfj, state, progress, .. } = self.leader;
         let number = self.started.number;
         let mut listed: HashSet<RecordId> = HashSet::new();
-        let (facts, publishing) = self.publish_as_they_come();
-        let reading = async {
-            let mut sink = |page: Vec<amfj_sync_shared::amfj::UserRecord>| {
-                let differing: Vec<_> = self.leader.state.read(|view| {
-                    let differs = |record: &_| record_differs(record, view.record(&record.id).as_ref());
-                    listed.extend(page.iter().map(|record| record.id.clone()));
-                    page.into_iter().filter(differs).collect()
-                });
-                for record in differing {
-                    drop(facts.send(Fact::RecordListed { number, record }));
-                }
-                self.leader.progress.say(format!("reading user records: {}", listed.len()));
+        let mut cursors = Cursors::default();
+        loop {
+            let page = self.read(|| amfj.users_page(cursors.current())).await?;
+            listed.extend(page.results.iter().map(|record| record.id.clone()));
+            let differs = |record: &UserRecord| {
+                state.read(|view| record_differs(record, view.record(&record.id).as_ref()))
             };
-            let read = self.leader.amfj.all_users(&self.leader.reads, &self.leader.stop, &mut sink).await;
-            drop(facts);
-            read
-        };
-        let (read, published) = tokio::join!(reading, publishing);
-        read?;
-        published?;
+            let differing = page.results.into_iter().filter(differs);
+            self.say(differing.map(|record| Fact::RecordListed { number, record }).collect()).await?;
+            progress.say(format!("reading user records: {}", listed.len()));
+            if !cursors.advance(page.next)? {
+                break;
+            }
+        }
         self.say_which_records_are_absent(&listed).await?;
         Ok(listed.len() as u64)
     }
@@ -158,5 +144,56 @@ impl Run<'_> {
             });
         });
         self.say(facts).await
+    }
+
+    /// One read of AMFJ, tried again for a while, dropped when the worker stops.
+    async fn read<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Halt>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let Leader { reads, stop, .. } = self.leader;
+        let read = retry(reads, stop, attempt);
+        Ok(stop.run_until_cancelled(read).await.ok_or(Halt::Stopping)??)
+    }
+}
+
+/// The cursors of one list; none may come twice, or the list would never end.
+#[derive(Debug, Default)]
+struct Cursors {
+    seen: HashSet<String>,
+    current: Option<String>,
+}
+
+impl Cursors {
+    fn current(&self) -> Option<&str> {
+        self.current.as_deref()
+    }
+
+    /// Whether there is another page.
+    fn advance(&mut self, next: Option<String>) -> Result<bool, Halt> {
+        let Some(next) = next else { return Ok(false) };
+        if !self.seen.insert(next.clone()) {
+            return Err(Halt::failed(
+                "a list of AMFJ does not end: it gave the same cursor twice; check that amfj.api_url is that of the API",
+            ));
+        }
+        self.current = Some(next);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_never_ends_fails_the_run() {
+        let mut cursors = Cursors::default();
+        assert_eq!(cursors.current(), None);
+        assert!(cursors.advance(Some("a".into())).unwrap());
+        assert_eq!(cursors.current(), Some("a"));
+        assert!(cursors.advance(Some("b".into())).unwrap());
+        assert!(matches!(cursors.advance(Some("a".into())), Err(Halt::Failed { .. })));
+        assert!(!cursors.advance(None).unwrap());
     }
 }

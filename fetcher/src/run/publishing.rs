@@ -7,7 +7,6 @@ use amfj_sync_shared::messages::{
     DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, UserSnapshot,
 };
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
 use super::difference::{device_differs, user_differs};
 use super::walk::Fleet;
@@ -25,22 +24,6 @@ impl Run<'_> {
             self.leader.state.publish(window).await?;
         }
         Ok(())
-    }
-
-    /// A place to put facts while a list is being read, and the task that publishes them. It ends when
-    /// the place is dropped. Reading is slower than publishing, so few of them wait at any time.
-    pub(super) fn publish_as_they_come(
-        &self,
-    ) -> (mpsc::UnboundedSender<Fact>, impl Future<Output = Result<(), Halt>> + Send) {
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        let publishing = async move {
-            let mut window = Vec::with_capacity(AT_ONCE);
-            while receiver.recv_many(&mut window, AT_ONCE).await > 0 {
-                self.say(std::mem::take(&mut window)).await?;
-            }
-            Ok(())
-        };
-        (sender, publishing)
     }
 
     /// Stages every device and person that the view does not know as they are.
