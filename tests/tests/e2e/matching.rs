@@ -218,6 +218,25 @@ async fn p11_a_deleted_record_is_not_created_again() -> Result<()> {
     Ok(())
 }
 
+/// A change that AMFJ has outrun is decided again in the next run, not at once and for ever.
+#[tokio::test]
+async fn p11_a_deleted_record_whose_user_is_renamed_is_asked_for_once() -> Result<()> {
+    let mut bench = Bench::new(mapped()).await?;
+    let (device, _) = bench.owned_pair("Linked", ANA)?;
+    bench.start().await?;
+    bench.run().await?;
+    bench.services.amfj.delete_user("ana@example.com")?;
+    bench.services.kandji.give_to(&device, "Ana Novak", "ana@example.com")?;
+    bench.services.amfj.clear_requests();
+    let done = bench.pipeline().fetch(&[]).await?;
+    ensure!(done.status.success(), "{}", done.stderr);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let asked = bench.services.amfj.requests().iter().filter(|request| request.method == "PATCH").count();
+    ensure!(asked <= 1, "the deleted record was written {asked} times");
+    bench.pipeline().settle().await?;
+    bench.run_writes_nothing("nobody created the record again").await
+}
+
 #[tokio::test]
 async fn p12_created_assets_have_name_type_location_and_mapped_fields() -> Result<()> {
     let mut settings = Settings {
