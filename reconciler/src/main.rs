@@ -1,14 +1,16 @@
 //! `reconciler`: decides what AMFJ shall hold.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use amfj_sync_reconciler::{commands, worker};
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use clap::{Parser, Subcommand};
 
-/// Matches Kandji's devices and users with AMFJ's assets, and decides what has to change.
+/// Matches Kandji's devices and users with AMFJ's assets, and decides what has to change
 #[derive(Debug, Parser)]
-#[command(name = "reconciler", version, about)]
-struct Cli {
+#[command(name = "reconciler", version, propagate_version = true)]
+struct Arguments {
     #[command(flatten)]
     common: CommonArgs,
     #[command(subcommand)]
@@ -17,21 +19,109 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve: decide snapshots until told to stop
+    /// Serve: decide what the fetchers read
     Run,
+    /// What the next run would change, field by field; writes nothing
+    Plan {
+        /// Only this integration
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Keep the plan in this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Why a device is in its state, and what to do
+    Explain {
+        /// Its Kandji id, serial or name
+        device: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Integrations, runs, devices by state, queues, workers
+    Status {
+        /// Only this integration
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// This device is this asset
+    Link {
+        /// Its Kandji id, serial or name
+        device: String,
+        /// Its AMFJ id or name
+        asset: String,
+    },
+    /// This device is no asset, and no rule shall say otherwise
+    Unlink {
+        /// Its Kandji id, serial or name
+        device: String,
+    },
+    /// This Kandji user is this user record
+    LinkUser {
+        /// Their email or Kandji user id
+        user: String,
+        /// Its AMFJ id or email
+        record: String,
+    },
+    /// This Kandji user is no user record, and no rule shall say otherwise
+    UnlinkUser {
+        /// Their email or Kandji user id
+        user: String,
+    },
+    /// Let a held run go on
+    Release {
+        /// The integration
+        id: String,
+    },
+    /// Make the next run a first sync again
+    Rematch {
+        /// The integration
+        id: String,
+    },
+}
+
+impl Command {
+    fn integration(&self) -> Option<&String> {
+        match self {
+            Self::Plan { id, .. } | Self::Status { id, .. } => id.as_ref(),
+            Self::Release { id } | Self::Rematch { id } => Some(id),
+            _ => None,
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    finish(start(&Cli::parse()))
+    let Arguments { mut common, command } = Arguments::parse();
+    finish(start(&mut common, &command))
 }
 
-fn start(cli: &Cli) -> Result<(), Exit> {
-    let config = cli.common.load()?;
+fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
+    common.name_integration(command.integration())?;
+    if !matches!(command, Command::Run) {
+        common.answer_only();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    match cli.command {
-        Command::Run => runtime.block_on(amfj_sync_reconciler::worker::run(config)),
+    runtime.block_on(run(common, command))
+}
+
+async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
+    match command {
+        Command::Run => worker::run(common.load()?).await,
+        Command::Plan { json, out, .. } => commands::plan(common, *json, out.as_deref()).await,
+        Command::Explain { device, json } => commands::explain(common, device, *json).await,
+        Command::Status { json, .. } => commands::status(common, *json).await,
+        Command::Link { device, asset } => commands::link(common, device, asset).await,
+        Command::Unlink { device } => commands::unlink(common, device).await,
+        Command::LinkUser { user, record } => commands::link_user(common, user, record).await,
+        Command::UnlinkUser { user } => commands::unlink_user(common, user).await,
+        Command::Release { .. } => commands::release(common).await,
+        Command::Rematch { .. } => commands::rematch(common).await,
     }
 }

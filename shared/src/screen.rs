@@ -1,6 +1,7 @@
 //! How commands show results: aligned, within the terminal's width, and coloured on a terminal only.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::process::{Command, Stdio};
 
 use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
@@ -138,6 +139,26 @@ pub fn legible(text: &str) -> String {
 pub fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
     drop(writeln!(stdout, "{}", text.trim_end_matches('\n')));
+}
+
+/// Writes a long text to standard output: on a terminal through `less`, which ends by itself when
+/// everything fits. `PAGER` names another program; blank, `cat` or no such program means none.
+pub fn say_paged(text: &str) {
+    let wanted = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
+    let mut words = wanted.split_whitespace();
+    let Some(program) = words.next().filter(|_| std::io::stdout().is_terminal()) else { return say(text) };
+    let mut pager = Command::new(program);
+    pager.args(words).stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        // Ends when all fits, passes colours on, leaves the text on the screen.
+        pager.env("LESS", "FRX");
+    }
+    let Ok(mut running) = pager.spawn() else { return say(text) };
+    if let Some(mut stdin) = running.stdin.take() {
+        // Whoever reads may have seen enough.
+        drop(stdin.write_all(text.as_bytes()));
+    }
+    drop(running.wait());
 }
 
 /// Writes JSON for machines to standard output.

@@ -8,6 +8,7 @@
 pub mod checkout;
 pub mod creating;
 mod draft;
+mod fields;
 pub mod gone;
 pub mod matching;
 mod plan;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 
 pub use draft::Draft;
 use draft::{Findings, Subject};
+pub(crate) use fields::{Finding, MappedValue, mapped_values};
 pub use gone::decide_missing;
 use matching::Resolution;
 pub use plan::withheld;
@@ -57,7 +59,7 @@ pub(crate) fn label(device: &DeviceEntry) -> &str {
 }
 
 /// What a person types for a device: its serial, else its id.
-fn handle(device: &DeviceEntry) -> &str {
+pub(crate) fn handle(device: &DeviceEntry) -> &str {
     let serial = device.serial.trim();
     if serial.is_empty() { device.device_id.as_str() } else { serial }
 }

@@ -1,0 +1,322 @@
+//! `reconciler explain DEVICE`: why a device is in its state, and what to do (P24).
+
+mod advice;
+mod text;
+
+use std::collections::BTreeMap;
+
+use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId, UserKey};
+use amfj_sync_shared::messages::{
+    Candidate, Change, Decision, DeviceEntry, Event, Outcome, Payload, PrimaryUser, Rule,
+    State as DeviceState,
+};
+use amfj_sync_shared::messages::{Edit, Fact};
+use amfj_sync_shared::screen::{Screen, say, say_json};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::{DeviceRow, PersonRow};
+use amfj_sync_shared::worker::{CommonArgs, Exit};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::plan::{PlannedChange, open_changes};
+use super::words::Serials;
+use super::{Known, finding};
+use crate::rules::{MappedValue, Site, mapped_values};
+
+/// Applied changes that are shown, at most.
+const LAST: usize = 5;
+
+/// Explains one device.
+pub async fn explain(common: &CommonArgs, device: &str, json: bool) -> Result<(), Exit> {
+    let known = Known::read("explain", common).await?;
+    let explained = look(&known, device).await;
+    let explained = known.done(explained).await?;
+    if json {
+        say_json(&explained);
+    } else {
+        say(&text::show(&Screen::stdout(), &explained));
+    }
+    Ok(())
+}
+
+async fn look(known: &Known, device: &str) -> Result<Explained, Exit> {
+    let found = finding::device(known, device)?;
+    let (integration, state) = known.integration(&found.integration)?;
+    let mut explained = known.with_siblings(integration, &mut |siblings| {
+        state.read(|view| Explained::of(integration, view, siblings, &found.what))
+    });
+    let key = Key::Device(found.what.entry.device_id.clone());
+    explained.last = last_applied(known, &found.integration, &key).await?;
+    Ok(explained)
+}
+
+/// What was applied to this device last, newest first.
+async fn last_applied(known: &Known, integration: &IntegrationId, key: &Key) -> Result<Vec<Applied>, Exit> {
+    let broker = &known.worker.broker;
+    let history = broker.names().history(integration);
+    let mut last = Vec::new();
+    let session = broker.session().await?;
+    amfj_sync_shared::broker::read_stream(
+        &session,
+        &known.worker.publisher,
+        integration,
+        &history,
+        &mut |event| {
+            if let Some(applied) = applied(event, key) {
+                last.insert(0, applied);
+                last.truncate(LAST);
+            }
+        },
+    )
+    .await?;
+    Ok(last)
+}
+
+fn applied(event: Event, key: &Key) -> Option<Applied> {
+    let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
+    let Outcome { edits, kind, .. } = *outcome;
+    (outcome.key == *key).then_some(Applied { at: event.time, kind, edits })
+}
+
+/// Everything that is known about one device.
+#[derive(Debug, Serialize)]
+struct Explained {
+    integration: String,
+    device: Identity,
+    /// None before it was decided for the first time.
+    state: Option<DeviceState>,
+    reason: String,
+    /// One sentence.
+    what_to_do: String,
+    asset: Option<Linked>,
+    /// Who unlinked it, so that no rule links it again.
+    unlinked_by: Option<Decided>,
+    candidates: Vec<Candidate>,
+    user: Option<User>,
+    fields: Vec<MappedValue>,
+    pending: Vec<PlannedChange>,
+    failed: Vec<Failed>,
+    warnings: Vec<String>,
+    last: Vec<Applied>,
+}
+
+#[derive(Debug, Serialize)]
+struct Identity {
+    id: String,
+    name: String,
+    serial: String,
+    platform: String,
+    in_scope: bool,
+    removed: bool,
+    /// In how many complete runs in a row it was missing.
+    missing_in_runs: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Linked {
+    id: String,
+    /// None where AMFJ has deleted it.
+    name: Option<String>,
+    asset_type: Option<String>,
+    location: Option<String>,
+    checked_out_to: Option<String>,
+    serials: Option<Serials>,
+    /// None while the link is only planned or on its way.
+    since: Option<Timestamp>,
+    rule: Option<Rule>,
+}
+
+#[derive(Debug, Serialize)]
+struct Decided {
+    by: String,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct User {
+    key: Option<String>,
+    name: String,
+    email: Option<String>,
+    archived: bool,
+    kandji_ids: Vec<String>,
+    state: Option<DeviceState>,
+    reason: String,
+    record: Option<UserRecordShown>,
+    candidates: Vec<Candidate>,
+    warnings: Vec<String>,
+    unlinked_by: Option<Decided>,
+}
+
+#[derive(Debug, Serialize)]
+struct UserRecordShown {
+    id: String,
+    name: Option<String>,
+    email: Option<String>,
+    rule: Option<Rule>,
+    since: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    kind: String,
+    reason: String,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Applied {
+    at: Timestamp,
+    kind: String,
+    edits: BTreeMap<String, Edit>,
+}
+
+impl Explained {
+    fn of(config: &Integration, view: &View, siblings: &[&View], row: &DeviceRow) -> Self {
+        let device = &row.entry;
+        let key = Key::Device(device.device_id.clone());
+        let decision = view.decision(&key);
+        let asset = linked(view, device, decision.as_ref());
+        let known_asset = asset.as_ref().and_then(|asset| asset_of(view, &asset.id));
+        let site = Site { view, siblings, config, now: Timestamp::now() };
+        let memory = view.memory(&key);
+        let failed = memory.failed.into_iter().map(|(kind, failed)| Failed {
+            kind,
+            reason: failed.reason,
+            at: failed.at,
+        });
+        let user = User::of(view, device);
+        Self {
+            integration: config.id.to_string(),
+            device: Identity::of(row),
+            state: decision.as_ref().map(|decision| decision.state),
+            reason: decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default(),
+            what_to_do: advice::what_to_do(config, device, decision.as_ref(), user.as_ref()),
+            asset,
+            unlinked_by: view.person(&key.to_string()).map(Decided::of),
+            candidates: decision.as_ref().map(|decision| decision.candidates.clone()).unwrap_or_default(),
+            user,
+            fields: mapped_values(&site, device, known_asset.as_ref()),
+            pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
+            failed: failed.collect(),
+            warnings: decision.map(|decision| decision.warnings).unwrap_or_default(),
+            last: Vec::new(),
+        }
+    }
+}
+
+impl Identity {
+    fn of(row: &DeviceRow) -> Self {
+        let device = &row.entry;
+        Self {
+            id: device.device_id.to_string(),
+            name: device.name.clone(),
+            serial: device.serial.clone(),
+            platform: device.platform.clone(),
+            in_scope: device.in_scope,
+            removed: device.removed,
+            missing_in_runs: row.missing.map_or(0, |missing| missing.runs),
+        }
+    }
+}
+
+impl Decided {
+    fn of(row: PersonRow) -> Self {
+        Self { by: row.decision.by, at: row.at }
+    }
+}
+
+fn asset_of(view: &View, id: &str) -> Option<Asset> {
+    view.asset(&AssetId::new(id).ok()?).map(|row| row.asset)
+}
+
+/// The asset that the device has, or is to have.
+fn linked(view: &View, device: &DeviceEntry, decision: Option<&Decision>) -> Option<Linked> {
+    let link = view.link(&device.device_id);
+    let id = link.as_ref().map(|link| link.asset.clone()).or_else(|| decision?.asset.clone())?;
+    let asset = view.asset(&id).map(|row| row.asset);
+    Some(Linked {
+        id: id.to_string(),
+        serials: asset.as_ref().map(|asset| Serials::of(view, device, asset)),
+        name: asset.as_ref().map(|asset| asset.name.clone()),
+        asset_type: asset.as_ref().map(|asset| asset.asset_type.name.clone()),
+        location: asset.as_ref().and_then(|asset| Some(asset.location.as_ref()?.name.clone())),
+        checked_out_to: asset.and_then(|asset| Some(asset.checked_out_to?.name)),
+        since: link.as_ref().map(|link| link.since),
+        rule: link.map(|link| link.rule).or_else(|| decision?.rule),
+    })
+}
+
+fn pending(view: &View, decision: &Decision) -> Vec<PlannedChange> {
+    let show = |(change, published): (Change, Option<Timestamp>)| {
+        let mut shown = PlannedChange::of(view, view, &change);
+        shown.published = published;
+        shown
+    };
+    open_changes(view, decision).into_iter().map(show).collect()
+}
+
+impl User {
+    fn of(view: &View, device: &DeviceEntry) -> Option<Self> {
+        match &device.user {
+            PrimaryUser::Nobody => None,
+            PrimaryUser::Unusable { reason } => Some(Self::unusable(reason)),
+            PrimaryUser::Person { key } => Some(Self::person(view, key)),
+        }
+    }
+
+    fn unusable(reason: &str) -> Self {
+        Self {
+            key: None,
+            name: String::new(),
+            email: None,
+            archived: false,
+            kandji_ids: Vec::new(),
+            state: Some(DeviceState::UserProblem),
+            reason: reason.to_owned(),
+            record: None,
+            candidates: Vec::new(),
+            warnings: Vec::new(),
+            unlinked_by: None,
+        }
+    }
+
+    fn person(view: &View, key: &UserKey) -> Self {
+        let entry = view.user(key).map(|row| row.entry);
+        let decision = view.decision(&Key::User(key.clone()));
+        let ids = entry.as_ref().map(|user| user.ids.clone()).unwrap_or_default();
+        let person = ids.iter().find_map(|id| view.person(&format!("kandji-user/{id}")));
+        let link = ids.iter().find_map(|id| view.user_link(id));
+        let record = link.as_ref().map(|link| link.record.clone());
+        let record = record.or_else(|| decision.as_ref()?.record.clone());
+        let rule = link.as_ref().map(|link| link.rule).or_else(|| decision.as_ref()?.rule);
+        let since = link.map(|link| link.since);
+        Self {
+            key: Some(key.to_string()),
+            name: entry.as_ref().map(|user| user.name.clone()).unwrap_or_default(),
+            email: entry.as_ref().and_then(|user| user.email.clone()),
+            archived: entry.is_some_and(|user| user.archived),
+            kandji_ids: ids.iter().map(ToString::to_string).collect(),
+            state: decision.as_ref().map(|decision| decision.state),
+            reason: decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default(),
+            record: record.map(|id| UserRecordShown::of(view, &id, rule, since)),
+            candidates: decision.as_ref().map(|decision| decision.candidates.clone()).unwrap_or_default(),
+            warnings: decision.map(|decision| decision.warnings).unwrap_or_default(),
+            unlinked_by: person.map(Decided::of),
+        }
+    }
+}
+
+impl UserRecordShown {
+    fn of(view: &View, id: &RecordId, rule: Option<Rule>, since: Option<Timestamp>) -> Self {
+        let record = view.record(id).map(|row| row.record);
+        Self {
+            id: id.to_string(),
+            name: record.as_ref().map(|record| record.name.clone()),
+            email: record.and_then(|record| record.email),
+            rule,
+            since,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The explanation as people read it.
+
+use std::fmt::Write as _;
+
+use amfj_sync_shared::messages::State;
+use amfj_sync_shared::screen::{Ink, Screen, legible, value};
+use serde_json::Value;
+
+use super::{Applied, Explained, Linked, User};
+use crate::commands::plan;
+use crate::commands::words::{self, quoted};
+use crate::rules::{Finding, MappedValue};
+
+/// Where the second column begins.
+const INDENT: usize = 12;
+
+pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
+    let mut out = String::new();
+    let name = if explained.device.name.trim().is_empty() { "no name" } else { &explained.device.name };
+    let _ = writeln!(out, "{} in {}", screen.ink(Ink::Bold, &quoted(name)), explained.integration);
+    let mut row = |name: &str, text: &str| {
+        let _ = writeln!(out, "{name:<INDENT$}{}", screen.sentence(INDENT, &legible(text)));
+    };
+    let state = explained.state.map_or("not decided yet", State::as_str);
+    row("state", &format!("{state}. {}", explained.reason));
+    row("to do", &explained.what_to_do);
+    explained.warnings.iter().for_each(|warning| row("note", warning));
+    row("Kandji", &device(explained));
+    row("asset", &asset(explained));
+    if let Some(person) = &explained.unlinked_by {
+        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
+    }
+    user(explained.user.as_ref(), &mut row);
+    if !explained.candidates.is_empty() {
+        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Considered and not chosen"));
+        out.push_str(&plan::candidates(screen, 2, &explained.candidates));
+    }
+    users_candidates(screen, explained, &mut out);
+    fields(screen, &explained.fields, &mut out);
+    pending(screen, explained, &mut out);
+    failed(screen, explained, &mut out);
+    last(screen, &explained.last, &mut out);
+    out
+}
+
+fn device(explained: &Explained) -> String {
+    let device = &explained.device;
+    let serial = if device.serial.trim().is_empty() { "unknown" } else { device.serial.trim() };
+    let mut text = format!("{}, serial {serial}, id {}", device.platform, device.id);
+    if !device.in_scope {
+        text.push_str(", out of scope");
+    }
+    if device.removed {
+        text.push_str(", listed as removed");
+    }
+    match device.missing_in_runs {
+        0 => {}
+        1 => text.push_str(", missing from the last run"),
+        runs => {
+            let _ = write!(text, ", missing from the last {runs} runs");
+        }
+    }
+    text
+}
+
+fn asset(explained: &Explained) -> String {
+    let Some(asset) = &explained.asset else { return "none".to_owned() };
+    let Linked { id, name: Some(name), .. } = asset else {
+        return format!("{} was deleted in AMFJ; the link counts as none (P8)", asset.id);
+    };
+    let mut text = format!("{} ({id})", quoted(name));
+    let details = [
+        asset.asset_type.clone(),
+        asset.location.as_ref().map(|location| format!("at {location}")),
+        Some(match &asset.checked_out_to {
+            Some(holder) => format!("checked out to {}", quoted(holder)),
+            None => "not checked out".to_owned(),
+        }),
+    ];
+    details.into_iter().flatten().for_each(|detail| {
+        let _ = write!(text, ", {detail}");
+    });
+    let rule = asset.rule.map_or("", words::rule);
+    let serials = asset.serials.map_or("", words::Serials::words);
+    match asset.since {
+        Some(since) => format!("{text}. Linked since {}: {rule}; {serials}", words::time(since)),
+        None => format!("{text}. Not linked yet: {rule}; {serials}"),
+    }
+}
+
+fn user(user: Option<&User>, row: &mut impl FnMut(&str, &str)) {
+    let Some(user) = user else { return row("user", "none in Kandji") };
+    let Some(key) = &user.key else { return row("user", &user.reason) };
+    let archived = if user.archived { ", archived in Kandji" } else { "" };
+    let email = user.email.as_ref().map(|email| format!(" <{email}>")).unwrap_or_default();
+    let name = if user.name.trim().is_empty() { key } else { &user.name };
+    row("user", &format!("{}{email}{archived}, Kandji user {}", quoted(name), user.kandji_ids.join(", ")));
+    match &user.record {
+        Some(record) => {
+            let name = record.name.as_ref().map_or("deleted in AMFJ".to_owned(), |name| quoted(name));
+            let email = record.email.as_ref().map(|email| format!(" <{email}>")).unwrap_or_default();
+            let rule = record.rule.map_or("", words::rule);
+            let since = match record.since {
+                Some(since) => format!("linked since {}", words::time(since)),
+                None => "not linked yet".to_owned(),
+            };
+            row("record", &format!("{name}{email} ({}), {since}: {rule}", record.id));
+        }
+        None => row("record", "none"),
+    }
+    if !matches!(user.state, Some(State::InSync)) {
+        row("", &user.reason);
+    }
+    user.warnings.iter().for_each(|warning| row("note", warning));
+    if let Some(person) = &user.unlinked_by {
+        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
+    }
+}
+
+fn users_candidates(screen: &Screen, explained: &Explained, out: &mut String) {
+    let candidates = explained.user.as_ref().map(|user| user.candidates.as_slice()).unwrap_or_default();
+    if !candidates.is_empty() {
+        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "User records considered and not chosen"));
+        out.push_str(&plan::candidates(screen, 2, candidates));
+    }
+}
+
+fn fields(screen: &Screen, fields: &[MappedValue], out: &mut String) {
+    if fields.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Mapped fields"));
+    let mut rows = vec![["field", "Kandji", "wanted", "AMFJ", ""].map(str::to_owned).to_vec()];
+    rows.extend(fields.iter().map(field));
+    out.push_str(&screen.columns(2, &rows));
+}
+
+fn field(mapped: &MappedValue) -> Vec<String> {
+    let shown = |held: Option<&Value>| held.map_or("-".to_owned(), value);
+    let finding = match &mapped.finding {
+        Finding::Same => "same",
+        Finding::Differs => "to be written",
+        Finding::Empty => "empty in Kandji: left alone",
+        Finding::Unread => "not read yet",
+        Finding::NotOfType => "not a field of this asset type",
+        Finding::NoAsset => "",
+        Finding::LeftOut(reason) => reason,
+    };
+    // The converted value is news only where it is not what Kandji says.
+    let wanted = match (&mapped.wanted, &mapped.kandji) {
+        (Some(wanted), Some(kandji)) if wanted == kandji => "=".to_owned(),
+        (wanted, _) => shown(wanted.as_ref()),
+    };
+    vec![
+        mapped.field.clone(),
+        shown(mapped.kandji.as_ref()),
+        wanted,
+        shown(mapped.amfj.as_ref()),
+        finding.to_owned(),
+    ]
+}
+
+fn pending(screen: &Screen, explained: &Explained, out: &mut String) {
+    if explained.pending.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "To be changed"));
+    for change in &explained.pending {
+        let _ = writeln!(
+            out,
+            "  {} {}",
+            change.kind,
+            screen.sentence(change.kind.len() + 3, &plan::line(change))
+        );
+        out.push_str(&plan::edits(screen, 6, change));
+    }
+}
+
+fn failed(screen: &Screen, explained: &Explained, out: &mut String) {
+    if explained.failed.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", screen.ink(Ink::Red, "Failed, and not tried again as it is"));
+    for failed in &explained.failed {
+        let text = format!("{} at {}: {}", failed.kind, words::time(failed.at), legible(&failed.reason));
+        let _ = writeln!(out, "  {}", screen.sentence(2, &text));
+    }
+}
+
+fn last(screen: &Screen, last: &[Applied], out: &mut String) {
+    if last.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Last applied"));
+    for applied in last {
+        let _ = writeln!(out, "  {}  {}", words::time(applied.at), applied.kind);
+        let rows: Vec<Vec<String>> = applied
+            .edits
+            .iter()
+            .map(|(field, edit)| vec![field.clone(), value(&edit.old), format!("→ {}", value(&edit.new))])
+            .collect();
+        out.push_str(&screen.columns(6, &rows));
+    }
+}

@@ -1,0 +1,174 @@
+//! What a person means by the DEVICE, ASSET, USER or RECORD they typed. Never a guess: what fits several
+//! is refused with their ids.
+
+use amfj_sync_shared::amfj::{Asset, UserRecord};
+use amfj_sync_shared::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, UserKey};
+use amfj_sync_shared::messages::{DeviceEntry, UserEntry};
+use amfj_sync_shared::names::{NameKey, email_key, serial_key};
+use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::worker::Exit;
+
+use super::{Known, words};
+
+/// What was found, and in which integration.
+#[derive(Debug)]
+pub(super) struct Found<T> {
+    pub(super) integration: IntegrationId,
+    pub(super) what: T,
+}
+
+/// The device of that id; else the one with that serial or name, listed or missing.
+pub(super) fn device(known: &Known, text: &str) -> Result<Found<DeviceRow>, Exit> {
+    let fits = Fits::of(text);
+    let found = search(known, |view| devices(view, &fits));
+    let shown = |row: &DeviceRow| {
+        let missing = if row.is_listed() { "" } else { ", no longer listed" };
+        format!(
+            "{} {}, serial {}{missing}",
+            row.entry.device_id,
+            words::quoted(&row.entry.name),
+            serial(&row.entry)
+        )
+    };
+    one(known, found, text, "device", "its id, serial or name in Kandji, as of the last run", shown)
+}
+
+fn serial(device: &DeviceEntry) -> &str {
+    let serial = device.serial.trim();
+    if serial.is_empty() { "unknown" } else { serial }
+}
+
+/// One way to spell a device.
+struct Fits {
+    id: String,
+    serial: Option<String>,
+    name: Option<NameKey>,
+}
+
+impl Fits {
+    fn of(text: &str) -> Self {
+        Self { id: text.trim().to_owned(), serial: serial_key(text), name: NameKey::of(text) }
+    }
+}
+
+fn devices(view: &View, fits: &Fits) -> Vec<DeviceRow> {
+    let (mut by_id, mut others) = (Vec::new(), Vec::new());
+    view.each_device(&mut |row| {
+        let device = &row.entry;
+        if device.device_id.as_str() == fits.id {
+            by_id.push(row);
+        } else if (fits.serial.is_some() && serial_key(&device.serial) == fits.serial)
+            || (fits.name.is_some() && NameKey::of(&device.name) == fits.name)
+        {
+            others.push(row);
+        }
+        true
+    });
+    if by_id.is_empty() { others } else { by_id }
+}
+
+/// The asset of that id, else of that name, in one integration.
+pub(super) fn asset(state: &State, text: &str) -> Result<Asset, Exit> {
+    let found: Vec<Asset> = state.read(|view| {
+        if let Some(row) = AssetId::new(text).ok().and_then(|id| view.asset(&id)) {
+            return vec![row.asset];
+        }
+        let ids = NameKey::of(text).map(|name| view.assets_named(&name)).unwrap_or_default();
+        ids.iter().filter_map(|id| view.asset(id)).map(|row| row.asset).collect()
+    });
+    let how = "its id or exact name in AMFJ, as of the last run";
+    let shown =
+        |asset: &Asset| format!("{} {}, {}", asset.id, words::quoted(&asset.name), asset.asset_type.name);
+    alone(found, text, "asset", how, shown)
+}
+
+/// The person of that email or Kandji user id.
+pub(super) fn user(known: &Known, text: &str) -> Result<Found<UserEntry>, Exit> {
+    let found = search(known, |view| users(view, text));
+    let shown = |user: &UserEntry| format!("{} {}", user.key, words::quoted(&user.name));
+    one(known, found, text, "Kandji user", "their email or Kandji user id, as of the last run", shown)
+}
+
+fn users(view: &View, text: &str) -> Vec<UserEntry> {
+    let id = KandjiUserId::new(text).ok();
+    let by_email = email_key(text).and_then(|email| UserKey::new(email).ok());
+    let key = id.as_ref().and_then(|id| view.user_of(id)).or(by_email);
+    if let Some(row) = key.and_then(|key| view.user(&key)) {
+        return vec![row.entry];
+    }
+    // No device names them any more, but their link is still there to be undone.
+    let linked = id.filter(|id| view.user_link(id).is_some() || view.is_user_unlinked_by_person(id));
+    let gone = linked.and_then(|id| {
+        let key = UserKey::new(id.as_str()).ok()?;
+        let name = String::new();
+        Some(UserEntry { key, ids: vec![id], email: None, name, archived: false, values: [].into() })
+    });
+    gone.into_iter().collect()
+}
+
+/// The user record of that id, else of that email, in one integration.
+pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
+    let found: Vec<UserRecord> = state.read(|view| {
+        if let Some(row) = RecordId::new(text).ok().and_then(|id| view.record(&id)) {
+            return vec![row.record];
+        }
+        let ids = view.records_with_email(text);
+        ids.iter().filter_map(|id| view.record(id)).map(|row| row.record).collect()
+    });
+    alone(found, text, "user record", "its id or email in AMFJ, as of the last run", words::record)
+}
+
+fn search<T>(known: &Known, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
+    let found = known.integrations().flat_map(|(integration, state)| {
+        let found = state.read(|view| look(view));
+        found.into_iter().map(|what| Found { integration: integration.id.clone(), what })
+    });
+    found.collect()
+}
+
+fn one<T>(
+    known: &Known,
+    mut found: Vec<Found<T>>,
+    text: &str,
+    what: &str,
+    how: &str,
+    shown: impl Fn(&T) -> String,
+) -> Result<Found<T>, Exit> {
+    let several = known.asked.len() > 1;
+    let line = |found: &Found<T>| {
+        let within = if several { format!("{}: ", found.integration) } else { String::new() };
+        format!("{within}{}", shown(&found.what))
+    };
+    match found.len() {
+        0 => Err(none(text, what, how)),
+        1 => Ok(found.remove(0)),
+        _ => Err(too_many(text, what, found.iter().map(line), several)),
+    }
+}
+
+fn alone<T>(
+    mut found: Vec<T>,
+    text: &str,
+    what: &str,
+    how: &str,
+    shown: impl Fn(&T) -> String,
+) -> Result<T, Exit> {
+    match found.len() {
+        0 => Err(none(text, what, how)),
+        1 => Ok(found.remove(0)),
+        _ => Err(too_many(text, what, found.iter().map(shown), false)),
+    }
+}
+
+fn none(text: &str, what: &str, how: &str) -> Exit {
+    Exit::Failed(format!(
+        "no {what} \"{text}\" is known; give {how} (`fetcher trigger` reads both sides anew)"
+    ))
+}
+
+fn too_many(text: &str, what: &str, lines: impl Iterator<Item = String>, several: bool) -> Exit {
+    let lines: String = lines.map(|line| format!("\n  {line}")).collect();
+    let more = if several { ", or the integration with `--integration ID`" } else { "" };
+    Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:{lines}"))
+}

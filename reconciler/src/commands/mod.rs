@@ -1,0 +1,80 @@
+//! The commands for people. They read the streams into memory and never open a worker's directory, so
+//! they work beside running workers and without any; only a person's decision is published.
+
+mod explain;
+mod finding;
+mod foresight;
+mod orders;
+mod plan;
+mod status;
+mod words;
+
+use std::collections::BTreeSet;
+
+use amfj_sync_shared::command;
+use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+
+pub use explain::explain;
+pub use orders::{link, link_user, release, rematch, unlink, unlink_user};
+pub use plan::plan;
+pub use status::status;
+
+use crate::serving::with_views;
+
+/// What a command knows: the integrations that it is about, and those of the same AMFJ site.
+struct Known {
+    worker: Worker,
+    asked: BTreeSet<IntegrationId>,
+}
+
+impl Known {
+    /// Reads everything that the command needs, as of now.
+    async fn read(name: &str, common: &CommonArgs) -> Result<Self, Exit> {
+        let mut config = common.load_all()?;
+        let mut asked = config.clone();
+        common.restrict(&mut asked)?;
+        let asked: BTreeSet<IntegrationId> = asked.integrations.into_iter().map(|one| one.id).collect();
+        keep_sites_of(&mut config, &asked);
+        let worker = command::follow(&format!("reconciler-{name}"), config).await?;
+        Ok(Self { worker, asked })
+    }
+
+    /// The integrations that were asked for, in the order of the configuration.
+    fn integrations(&self) -> impl Iterator<Item = (&Integration, &State)> {
+        let asked = self.worker.config.integrations.iter().filter(|one| self.asked.contains(&one.id));
+        asked.filter_map(|one| Some((one, self.worker.states.get(&one.id)?)))
+    }
+
+    fn integration(&self, id: &IntegrationId) -> Result<(&Integration, &State), Exit> {
+        let found = self.worker.config.integration(id).zip(self.worker.states.get(id));
+        found.ok_or_else(|| Exit::Failed(format!("integration {id} is not in the configuration")))
+    }
+
+    /// Looks at the integrations that feed the same AMFJ site: what is linked there is not free (P4).
+    fn with_siblings<R>(&self, of: &Integration, look: &mut dyn FnMut(&[&View]) -> R) -> R {
+        let same_site = |other: &&Integration| other.id != of.id && is_same_site(other, of);
+        let siblings = self.worker.config.integrations.iter().filter(same_site);
+        let siblings: Vec<&State> = siblings.filter_map(|other| self.worker.states.get(&other.id)).collect();
+        with_views(&siblings, &mut Vec::new(), look)
+    }
+
+    /// Lets go of the broker, whatever became of the command.
+    async fn done<T>(self, result: Result<T, Exit>) -> Result<T, Exit> {
+        self.worker.finish().await;
+        result
+    }
+}
+
+fn is_same_site(one: &Integration, other: &Integration) -> bool {
+    one.amfj.api_url == other.amfj.api_url
+}
+
+/// Leaves the integrations that were asked for, and the others of their AMFJ sites.
+fn keep_sites_of(config: &mut Config, asked: &BTreeSet<IntegrationId>) {
+    let all = config.integrations.clone();
+    let wanted: Vec<&Integration> = all.iter().filter(|one| asked.contains(&one.id)).collect();
+    config.integrations.retain(|one| wanted.iter().any(|wanted| is_same_site(wanted, one)));
+}

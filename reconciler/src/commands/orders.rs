@@ -1,0 +1,251 @@
+//! What a person decides: `link`, `unlink`, `link-user`, `unlink-user`, `release`, `rematch`. Each is a
+//! fact like any other, and stands above every rule.
+
+use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::config::{Integration, Mode};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision};
+use amfj_sync_shared::screen::say;
+use amfj_sync_shared::state::{State, Verdict};
+use amfj_sync_shared::worker::{CommonArgs, Exit};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Known, finding, words};
+use crate::rules;
+
+/// This device is this asset.
+pub async fn link(common: &CommonArgs, device: &str, asset: &str) -> Result<(), Exit> {
+    let known = Known::read("link", common).await?;
+    let done = make_link(&known, device, asset).await;
+    known.done(done).await
+}
+
+async fn make_link(known: &Known, device: &str, asset: &str) -> Result<(), Exit> {
+    let found = finding::device(known, device)?;
+    let (integration, state) = known.integration(&found.integration)?;
+    let device = found.what.entry;
+    let asset = finding::asset(state, asset)?;
+    refuse_taken(known, integration, state, &device, &asset)?;
+    let before = state.read(|view| view.link(&device.device_id)).filter(|link| link.asset != asset.id);
+    let order = Order::Link { device: device.device_id.clone(), asset: asset.id.clone() };
+    decide(state, order).await?;
+    let instead = before.map(|link| format!(" instead of {}", link.asset)).unwrap_or_default();
+    say(&format!(
+        "{} is linked to asset {} from now on{instead}.",
+        words::device(&device),
+        words::asset(&asset)
+    ));
+    say(&what_follows(known, integration, "its mapped fields are compared").await?);
+    Ok(())
+}
+
+/// A link is unique in an AMFJ site (P4). The state refuses what it can see; the device's name, and
+/// other integrations, are seen here.
+fn refuse_taken(
+    known: &Known,
+    integration: &Integration,
+    state: &State,
+    device: &DeviceEntry,
+    asset: &Asset,
+) -> Result<(), Exit> {
+    let own = state.read(|view| {
+        let other = view.linked_device(&asset.id).filter(|other| *other != device.device_id)?;
+        let name = view.device(&other).map_or_else(|| other.to_string(), |row| words::device(&row.entry));
+        Some(format!("device {name}; type `reconciler unlink {other}` first"))
+    });
+    let theirs = || {
+        known.with_siblings(integration, &mut |siblings| {
+            let other = siblings.iter().find_map(|view| view.linked_device(&asset.id))?;
+            Some(format!(
+                "device {other} of another integration of this AMFJ site; type `reconciler unlink {other}` first"
+            ))
+        })
+    };
+    match own.or_else(theirs) {
+        Some(taken) => Err(Exit::Failed(format!("asset {} is linked to {taken}", words::asset(asset)))),
+        None => Ok(()),
+    }
+}
+
+/// This device is no asset.
+pub async fn unlink(common: &CommonArgs, device: &str) -> Result<(), Exit> {
+    let known = Known::read("unlink", common).await?;
+    let done = break_link(&known, device).await;
+    known.done(done).await
+}
+
+async fn break_link(known: &Known, device: &str) -> Result<(), Exit> {
+    let found = finding::device(known, device)?;
+    let (_, state) = known.integration(&found.integration)?;
+    let device = found.what.entry;
+    let linked = state.read(|view| {
+        let link = view.link(&device.device_id)?;
+        Some(view.asset(&link.asset).map_or_else(|| link.asset.to_string(), |row| words::asset(&row.asset)))
+    });
+    decide(state, Order::Unlink { device: device.device_id.clone() }).await?;
+    let (name, handle) = (words::device(&device), rules::handle(&device));
+    match linked {
+        Some(asset) => {
+            say(&format!("{name} is no longer linked to asset {asset}; the asset stays as it is."))
+        }
+        None => say(&format!("{name} had no link.")),
+    }
+    say(&format!("No rule links it or creates an asset for it; `reconciler link \"{handle}\" ASSET` does."));
+    Ok(())
+}
+
+/// This Kandji user is this record.
+pub async fn link_user(common: &CommonArgs, user: &str, record: &str) -> Result<(), Exit> {
+    let known = Known::read("link-user", common).await?;
+    let done = make_user_link(&known, user, record).await;
+    known.done(done).await
+}
+
+async fn make_user_link(known: &Known, user: &str, record: &str) -> Result<(), Exit> {
+    let found = finding::user(known, user)?;
+    let (integration, state) = known.integration(&found.integration)?;
+    let user = found.what;
+    let record = finding::record(state, record)?;
+    decide(state, Order::LinkUser { ids: user.ids.clone(), record: record.id.clone() }).await?;
+    say(&format!("{} is user record {} from now on.", user.key, words::record(&record)));
+    say(&what_follows(known, integration, "their devices are decided again").await?);
+    Ok(())
+}
+
+/// This Kandji user is no record.
+pub async fn unlink_user(common: &CommonArgs, user: &str) -> Result<(), Exit> {
+    let known = Known::read("unlink-user", common).await?;
+    let done = break_user_link(&known, user).await;
+    known.done(done).await
+}
+
+async fn break_user_link(known: &Known, user: &str) -> Result<(), Exit> {
+    let found = finding::user(known, user)?;
+    let (_, state) = known.integration(&found.integration)?;
+    let user = found.what;
+    let linked = state.read(|view| user.ids.iter().find_map(|id| view.user_link(id)));
+    decide(state, Order::UnlinkUser { ids: user.ids.clone() }).await?;
+    match linked {
+        Some(link) => say(&format!(
+            "{} is no longer linked to user record {}; the record, and the assets it has, stay as they are.",
+            user.key, link.record
+        )),
+        None => say(&format!("{} had no link.", user.key)),
+    }
+    say(&format!(
+        "No rule links or creates a record for them; `reconciler link-user {} RECORD` does.",
+        user.key
+    ));
+    Ok(())
+}
+
+/// Lets a held run go on (P23).
+pub async fn release(common: &CommonArgs) -> Result<(), Exit> {
+    let known = Known::read("release", common).await?;
+    let done = each(&known, release_one).await;
+    known.done(done).await
+}
+
+async fn release_one(known: &Known, integration: &Integration, state: &State) -> Result<(), Exit> {
+    let id = &integration.id;
+    let held = state.read(|view| {
+        let meta = view.meta();
+        let before_publishing =
+            meta.latest.as_ref().is_some_and(|run| run.held.is_some() && run.counts.is_none());
+        let runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
+        let reason = runs.filter_map(|run| run.held.clone()).next()?;
+        Some((reason, before_publishing))
+    });
+    let Some((reason, before_publishing)) = held else {
+        return Err(Exit::Failed(format!("{id} is not held, so there is nothing to release")));
+    };
+    decide(state, Order::Release).await?;
+    say(&format!("{id} is released. It was held because: {reason}"));
+    say(&if before_publishing {
+        let next = "The next run passes, whatever it finds of this; it was asked for, and starts at once";
+        format!(
+            "{next}{}.",
+            absence_of(known, "fetcher", " as soon as a fetcher runs (`fetcher run`)").await?
+        )
+    } else {
+        let absent = " as soon as a reconciler runs (`reconciler run`)";
+        format!(
+            "What was kept back goes to the writers now{}.",
+            absence_of(known, "reconciler", absent).await?
+        )
+    });
+    Ok(())
+}
+
+/// Makes the next run a first sync again (P5).
+pub async fn rematch(common: &CommonArgs) -> Result<(), Exit> {
+    let known = Known::read("rematch", common).await?;
+    let done = each(&known, rematch_one).await;
+    known.done(done).await
+}
+
+async fn rematch_one(_: &Known, integration: &Integration, state: &State) -> Result<(), Exit> {
+    let id = &integration.id;
+    let first = state.read(|view| !view.meta().first_sync_over);
+    decide(state, Order::Rematch).await?;
+    let already = if first { " (it would have been one anyway)" } else { "" };
+    say(&format!(
+        "{id}: the next run is a first sync again{already}: devices without link are matched by name."
+    ));
+    say(&format!("`fetcher trigger {id}` starts it now. Links that exist stay."));
+    Ok(())
+}
+
+/// One after the other; the first refusal ends it.
+async fn each(
+    known: &Known,
+    order: impl AsyncFn(&Known, &Integration, &State) -> Result<(), Exit>,
+) -> Result<(), Exit> {
+    for (integration, state) in known.integrations() {
+        order(known, integration, state).await?;
+    }
+    Ok(())
+}
+
+/// Publishes the decision and waits for what the order of the stream makes of it.
+async fn decide(state: &State, order: Order) -> Result<(), Exit> {
+    let decision = PersonDecision { by: author(), order };
+    let fact = Fact::PersonDecided { token: Uuid::new_v4(), decision };
+    match state.publish_and_read_back(Event::fact(&state.origin(), Timestamp::now(), fact)).await? {
+        Verdict::Accepted => Ok(()),
+        Verdict::Rejected(reason) => Err(Exit::Failed(reason)),
+    }
+}
+
+/// Who typed it: `login@host`, as far as the machine tells.
+fn author() -> String {
+    let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let known = |text: Option<String>, otherwise: &str| {
+        text.map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .unwrap_or(otherwise.to_owned())
+    };
+    format!("{}@{}", known(login, "unknown"), known(host, "unknown"))
+}
+
+async fn what_follows(known: &Known, integration: &Integration, what: &str) -> Result<String, Exit> {
+    let absent = ", as soon as a reconciler runs (`reconciler run`)";
+    let absent = absence_of(known, "reconciler", absent).await?;
+    let id: &IntegrationId = &integration.id;
+    Ok(match integration.mode {
+        Mode::Plan => {
+            format!("Next {what}{absent}. {id} only plans: `reconciler plan {id}` shows what would change.")
+        }
+        Mode::Apply => format!("Next {what}{absent}, and what differs is written to AMFJ."),
+    })
+}
+
+/// The words for it where no worker of that role runs.
+async fn absence_of(known: &Known, role: &str, words: &'static str) -> Result<&'static str, Exit> {
+    let broker = &known.worker.broker;
+    let queue = broker.names().workers(role);
+    let workers = broker.session().await?.inspect(&queue).await?.map_or(0, |depth| depth.consumers);
+    Ok(if workers == 0 { words } else { "" })
+}

@@ -1,0 +1,370 @@
+//! `reconciler plan`: what the next run would change, and what it would not, and why (P25).
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use amfj_sync_shared::amfj::Holder;
+use amfj_sync_shared::config::{Integration, Mode};
+use amfj_sync_shared::ids::{AssetId, Key, RecordId};
+use amfj_sync_shared::mapping::is_blank;
+use amfj_sync_shared::messages::{
+    Action, Candidate, Change, Decision, Edit, Outcome, Rule, State as DeviceState,
+};
+use amfj_sync_shared::mode::withheld;
+use amfj_sync_shared::screen::{Screen, say, say_json, say_paged};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::worker::{CommonArgs, Exit};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Known;
+use super::foresight::{Foresight, is_new};
+use super::words::Serials;
+use crate::worker::count;
+
+pub(super) use text::{candidates, edits, line};
+
+/// Shows the plan, or keeps it in a file. Writes nothing else.
+pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result<(), Exit> {
+    let known = Known::read("plan", common).await?;
+    let plans: Result<Vec<SitePlan>, Exit> = known
+        .integrations()
+        .map(|(integration, state)| {
+            known.with_siblings(integration, &mut |siblings| {
+                state.read(|view| SitePlan::of(integration, view, siblings))
+            })
+        })
+        .collect();
+    let plans = known.done(plans).await?;
+    match out {
+        Some(file) => keep(&plans, json, file),
+        None if json => {
+            say_json(&plans);
+            Ok(())
+        }
+        None => {
+            say_paged(&text::show(&Screen::stdout(), &plans));
+            Ok(())
+        }
+    }
+}
+
+fn keep(plans: &[SitePlan], json: bool, file: &Path) -> Result<(), Exit> {
+    let content = if json {
+        // Our own types with text keys: they always serialise.
+        serde_json::to_string_pretty(plans).unwrap_or_default() + "\n"
+    } else {
+        text::show(&Screen::plain(), plans)
+    };
+    std::fs::write(file, content).map_err(|error| {
+        Exit::Failed(format!("the plan cannot be written to {}: {error}", file.display()))
+    })?;
+    say(&format!("The plan is kept in {}.", file.display()));
+    for plan in plans {
+        say(&format!("{}: {}", plan.integration, text::totals(plan)));
+    }
+    Ok(())
+}
+
+/// What is planned for one integration.
+#[derive(Debug, Serialize)]
+pub(super) struct SitePlan {
+    integration: String,
+    mode: &'static str,
+    /// The run that was decided; none before the first.
+    run: Option<PlannedRun>,
+    /// What keeps the next run from going on.
+    obstacles: Vec<String>,
+    changes: Vec<PlannedChange>,
+    not_done: Vec<NotDone>,
+    /// Changes by kind, those that are withheld by `apply_only` left out.
+    totals: BTreeMap<&'static str, usize>,
+    /// Devices by state.
+    devices: BTreeMap<&'static str, u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedRun {
+    id: String,
+    started: Timestamp,
+    first_sync: bool,
+    partitions_decided: usize,
+    partitions: u16,
+}
+
+/// One change that is to come.
+#[derive(Debug, Serialize)]
+pub(super) struct PlannedChange {
+    pub(super) kind: &'static str,
+    /// `device/ID` or `user/KEY`.
+    pub(super) key: String,
+    label: String,
+    serial: String,
+    asset: Option<Target>,
+    record: Option<Target>,
+    rule: Option<Rule>,
+    serials: Option<Serials>,
+    takes_over: Option<String>,
+    /// Values, by field; `Name`, `Location` and `Checked out to` included.
+    edits: Vec<PlannedEdit>,
+    /// Who has the asset now, for an assignment.
+    from: Option<String>,
+    /// Who gets it, for an assignment.
+    to: Option<String>,
+    /// Whether it is decided only after another change of this plan.
+    follows: bool,
+    /// When it was handed to the writers; none where it was not.
+    pub(super) published: Option<Timestamp>,
+    /// Why it is planned only, with `mode = "apply"`.
+    withheld: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    /// None where it does not exist yet.
+    id: Option<String>,
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedEdit {
+    field: String,
+    old: Value,
+    new: Value,
+    /// Whether a value that AMFJ holds is lost.
+    overwrites: bool,
+}
+
+/// A device or person about which nothing, or not everything, is done.
+#[derive(Debug, Serialize)]
+struct NotDone {
+    key: String,
+    state: DeviceState,
+    reason: String,
+    candidates: Vec<Candidate>,
+    field_problems: BTreeMap<String, String>,
+    warnings: Vec<String>,
+}
+
+impl SitePlan {
+    fn of(config: &Integration, view: &View, siblings: &[&View]) -> Result<Self, Exit> {
+        let meta = view.meta();
+        let run = meta.in_force.as_ref().map(|run| PlannedRun {
+            id: run.run_id(&config.id).to_string(),
+            started: run.started.at,
+            first_sync: run.started.first_sync,
+            partitions_decided: run.decided.len(),
+            partitions: meta.partitions,
+        });
+        let decisions = current_decisions(view);
+        let changes = changes(config, view, siblings, &decisions)?;
+        let mut totals = BTreeMap::new();
+        for change in changes.iter().filter(|change| change.withheld.is_none()) {
+            *totals.entry(change.kind).or_default() += 1;
+        }
+        Ok(Self {
+            integration: config.id.to_string(),
+            mode: mode(config),
+            run,
+            obstacles: obstacles(config, view),
+            changes,
+            not_done: decisions.iter().filter_map(NotDone::of).collect(),
+            totals,
+            devices: count(view),
+        })
+    }
+}
+
+pub(super) fn mode(config: &Integration) -> &'static str {
+    match config.mode {
+        Mode::Plan => "plan",
+        Mode::Apply => "apply",
+    }
+}
+
+/// What went wrong since, or keeps changes back.
+fn obstacles(config: &Integration, view: &View) -> Vec<String> {
+    let meta = view.meta();
+    let failed = meta.latest.as_ref().and_then(|run| run.failed.as_ref());
+    let failed = failed.map(|reason| format!("The last run failed, and nothing of it was decided: {reason}"));
+    let held = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
+    let held = held.filter_map(|run| run.held.as_ref()).next();
+    let id = &config.id;
+    let held =
+        held.map(|reason| format!("The run is held: {reason} `reconciler release {id}` lets it go on."));
+    failed.into_iter().chain(held).collect()
+}
+
+/// Decisions about devices and people that are still there.
+fn current_decisions(view: &View) -> Vec<Decision> {
+    let mut decisions = Vec::new();
+    view.each_decision(&mut |decision| {
+        let is_there = match &decision.key {
+            Key::Device(id) => view.device(id).is_some(),
+            Key::User(key) => view.user(key).is_some_and(|row| !row.missing),
+        };
+        if is_there {
+            decisions.push(decision);
+        }
+        true
+    });
+    decisions
+}
+
+/// The changes of one decision that are not answered, with the time at which they were published.
+pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<(Change, Option<Timestamp>)> {
+    let answered = view.answered(&decision.key);
+    let open = decision.changes.iter().filter(|decided| {
+        // A planned change has no place of its own yet, so no answer can be about it.
+        decided.published.is_none() || !answered.covers(decided.sequence, decided.id)
+    });
+    open.map(|decided| (decided.change.clone(), decided.published)).collect()
+}
+
+fn changes(
+    config: &Integration,
+    view: &View,
+    siblings: &[&View],
+    decisions: &[Decision],
+) -> Result<Vec<PlannedChange>, Exit> {
+    let open: Vec<(Change, Option<Timestamp>)> =
+        decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
+    let first: Vec<Change> = open.iter().map(|(change, _)| change.clone()).collect();
+    let foresight = Foresight::of(config, view, siblings, &first)?;
+    let show = |change: &Change, published, follows| {
+        let mut shown = PlannedChange::of(view, &foresight.after, change);
+        (shown.published, shown.follows) = (published, follows);
+        if config.mode == Mode::Apply {
+            shown.withheld = withheld(config, change);
+        }
+        shown
+    };
+    let known = open.iter().map(|(change, published)| show(change, *published, false));
+    let following = foresight.following.iter().map(|change| show(change, None, true));
+    Ok(known.chain(following).collect())
+}
+
+impl PlannedChange {
+    /// `view` is how things are, `after` how they are once everything is done: names are looked up there.
+    pub(super) fn of(view: &View, after: &View, change: &Change) -> Self {
+        let mut shown = Self {
+            kind: change.action.kind(),
+            key: change.key.to_string(),
+            label: change.label.clone(),
+            serial: change.serial.clone(),
+            asset: change.action.asset().map(|id| asset_target(view, after, id)),
+            record: change.action.record().map(|id| record_target(after, id)),
+            rule: None,
+            serials: None,
+            takes_over: None,
+            edits: Vec::new(),
+            from: None,
+            to: None,
+            follows: false,
+            published: None,
+            withheld: None,
+        };
+        shown.describe(view, change);
+        shown
+    }
+
+    fn describe(&mut self, view: &View, change: &Change) {
+        match &change.action {
+            Action::LinkAsset { asset, rule, takes_over, write } => {
+                self.rule = Some(*rule);
+                self.takes_over = takes_over.as_ref().map(ToString::to_string);
+                self.serials = serials(view, change, asset);
+                self.write(write);
+            }
+            Action::UpdateAsset { write, .. } => self.write(write),
+            Action::CreateAsset { name, asset_type, location, fields } => {
+                self.rule = Some(Rule::Created);
+                self.asset = Some(Target { id: None, name: name.clone() });
+                self.new("Asset type", asset_type.name.clone().into());
+                location.iter().for_each(|place| self.new(Outcome::LOCATION, place.name.clone().into()));
+                fields.iter().for_each(|(field, value)| self.new(field, value.clone()));
+            }
+            Action::BreakLink { .. } => {}
+            Action::Assign { expected, to, .. } => {
+                let name = |holder: &Option<Holder>| holder.as_ref().map(|holder| holder.name.clone());
+                (self.from, self.to) = (name(expected), name(to));
+                self.kind = assignment(expected.as_ref(), to.as_ref());
+            }
+            Action::LinkUser { rule, .. } => self.rule = Some(*rule),
+            Action::CreateUser { name, email, fields, .. } => {
+                self.rule = Some(Rule::Created);
+                self.record = Some(Target { id: None, name: name.clone() });
+                email.iter().for_each(|email| self.new(Outcome::EMAIL, email.clone().into()));
+                fields.iter().for_each(|(field, value)| self.new(field, value.clone()));
+            }
+            Action::UpdateUser { write, .. } => {
+                write.name.iter().for_each(|edit| self.edit(Outcome::NAME, edit));
+                write.email.iter().for_each(|edit| self.edit(Outcome::EMAIL, edit));
+                write.fields.iter().for_each(|(field, edit)| self.edit(field, edit));
+            }
+        }
+    }
+
+    fn write(&mut self, write: &amfj_sync_shared::messages::AssetWrite) {
+        write.name.iter().for_each(|edit| self.edit(Outcome::NAME, edit));
+        write.location.iter().for_each(|place| self.new(Outcome::LOCATION, place.name.clone().into()));
+        write.fields.iter().for_each(|(field, edit)| self.edit(field, edit));
+    }
+
+    fn new(&mut self, field: &str, new: Value) {
+        self.edit(field, &Edit { old: Value::Null, new });
+    }
+
+    fn edit(&mut self, field: &str, edit: &Edit) {
+        let Edit { old, new } = edit.clone();
+        let overwrites = !is_blank(&old);
+        self.edits.push(PlannedEdit { field: field.to_owned(), old, new, overwrites });
+    }
+}
+
+/// The kind of an assignment, as people call it.
+fn assignment(from: Option<&Holder>, to: Option<&Holder>) -> &'static str {
+    match (from, to) {
+        (from, to) if from.map(|holder| &holder.id) == to.map(|holder| &holder.id) => "note-holder",
+        (None, _) => "check-out",
+        (Some(_), Some(_)) => "hand-over",
+        (Some(_), None) => "check-in",
+    }
+}
+
+fn asset_target(view: &View, after: &View, id: &AssetId) -> Target {
+    let row = view.asset(id).or_else(|| after.asset(id));
+    let name = row.map(|row| row.asset.name).unwrap_or_default();
+    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
+}
+
+fn record_target(after: &View, id: &RecordId) -> Target {
+    let name = after.record(id).map(|row| row.record.name).unwrap_or_default();
+    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
+}
+
+fn serials(view: &View, change: &Change, asset: &AssetId) -> Option<Serials> {
+    let Key::Device(device) = &change.key else { return None };
+    Some(Serials::of(view, &view.device(device)?.entry, &view.asset(asset)?.asset))
+}
+
+impl NotDone {
+    fn of(decision: &Decision) -> Option<Self> {
+        use DeviceState::{InSync, Pending, PlanOnly};
+        let is_well = matches!(decision.state, InSync | Pending | PlanOnly);
+        if is_well && decision.field_problems.is_empty() && decision.warnings.is_empty() {
+            return None;
+        }
+        Some(Self {
+            key: decision.key.to_string(),
+            state: decision.state,
+            reason: decision.reason.clone(),
+            candidates: decision.candidates.clone(),
+            field_problems: decision.field_problems.clone(),
+            warnings: decision.warnings.clone(),
+        })
+    }
+}

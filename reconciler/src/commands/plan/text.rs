@@ -1,0 +1,258 @@
+//! The plan as people read it.
+
+use std::fmt::Write as _;
+
+use amfj_sync_shared::messages::{Candidate, State as DeviceState};
+use amfj_sync_shared::screen::{Ink, Screen, legible, value};
+
+use super::{NotDone, PlannedChange, SitePlan, Target};
+use crate::commands::words::{self, Serials, quoted};
+
+/// The kinds of changes in the order of the plan: heading, the words for totals, mark, ink.
+const KINDS: [(&str, &str, &str, char, Ink); 11] = [
+    ("create-asset", "Assets to be created", "created", '+', Ink::Green),
+    ("link-asset", "Links to be made", "linked", '=', Ink::Green),
+    ("update-asset", "Assets to be updated", "updated", '~', Ink::Yellow),
+    (
+        "break-link",
+        "Links to be given up, because the asset was deleted in AMFJ",
+        "links given up",
+        '-',
+        Ink::Red,
+    ),
+    ("check-out", "Check-outs", "check-outs", '>', Ink::Blue),
+    ("hand-over", "Assets to be taken from one person and given to another", "hand-overs", '>', Ink::Red),
+    ("check-in", "Check-ins", "check-ins", '<', Ink::Red),
+    ("note-holder", "Holders to be noted; nothing is written", "holders noted", '·', Ink::Faint),
+    ("create-user", "User records to be created", "user records created", '+', Ink::Green),
+    ("link-user", "People to be linked to their user records", "user records linked", '=', Ink::Green),
+    ("update-user", "User records to be updated", "user records updated", '~', Ink::Yellow),
+];
+
+/// States in the order in which the plan says what is not done.
+const NOT_DONE: [(DeviceState, &str); 11] = [
+    (DeviceState::Held, "Held back until a person releases it"),
+    (DeviceState::Failed, "Failed, and not tried again"),
+    (DeviceState::Ambiguous, "Ambiguous: a person must choose"),
+    (DeviceState::Unmatched, "Unmatched"),
+    (DeviceState::FieldProblem, "Values that cannot be written"),
+    (DeviceState::UserProblem, "Users that stand in the way"),
+    (DeviceState::Gone, "Gone from Kandji"),
+    (DeviceState::OutOfScope, "Out of scope, left alone"),
+    (DeviceState::InSync, "To be known"),
+    (DeviceState::Pending, "To be known of what is on its way"),
+    (DeviceState::PlanOnly, "To be known of what is planned"),
+];
+
+/// All plans, one after the other.
+pub(super) fn show(screen: &Screen, plans: &[SitePlan]) -> String {
+    plans.iter().map(|plan| show_one(screen, plan)).collect::<Vec<_>>().join("\n")
+}
+
+fn show_one(screen: &Screen, plan: &SitePlan) -> String {
+    let mut out = screen.ink(Ink::Bold, &plan.integration);
+    let Some(run) = &plan.run else {
+        let id = &plan.integration;
+        let text = format!(
+            "nothing has been decided yet. Start `reconciler run`, then type `fetcher run --once {id}`."
+        );
+        let _ = writeln!(out, ": {}", screen.sentence(id.len() + 2, &text));
+        obstacles(screen, plan, &mut out);
+        return out;
+    };
+    let first = if run.first_sync { ", a first sync" } else { "" };
+    let _ = writeln!(out, ": what follows from the run of {}{first}", words::time(run.started));
+    let how = match plan.mode {
+        "plan" => {
+            "Mode \"plan\": none of this is written. mode = \"apply\" does exactly this, if nothing changes before."
+        }
+        _ => "Mode \"apply\": this is written as soon as a writer runs.",
+    };
+    let _ = writeln!(out, "  {}", screen.sentence(2, how));
+    if run.partitions_decided < usize::from(run.partitions) {
+        let text = format!(
+            "The run is still being decided ({} of {} partitions): this plan is not complete. It goes on while a \
+             reconciler runs.",
+            run.partitions_decided, run.partitions
+        );
+        let _ = writeln!(out, "  {}", screen.ink(Ink::Yellow, &screen.sentence(2, &text)));
+    }
+    obstacles(screen, plan, &mut out);
+    for (kind, heading, _, mark, ink) in KINDS {
+        let made = plan.changes.iter().filter(|change| change.kind == kind && change.withheld.is_none());
+        section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);
+    }
+    withheld(screen, plan, &mut out);
+    not_done(screen, plan, &mut out);
+    let _ = writeln!(out, "\n{}\n  {}", screen.ink(Ink::Bold, "In total"), screen.sentence(2, &totals(plan)));
+    let _ = writeln!(out, "  {}", screen.sentence(2, &devices(plan)));
+    out
+}
+
+fn obstacles(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    for obstacle in &plan.obstacles {
+        let _ = writeln!(out, "  {}", screen.ink(Ink::Red, &screen.sentence(2, &legible(obstacle))));
+    }
+}
+
+fn section(
+    screen: &Screen,
+    heading: &str,
+    changes: &[&PlannedChange],
+    mark: char,
+    ink: Ink,
+    out: &mut String,
+) {
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), changes.len());
+    for change in changes {
+        let mark = screen.ink(ink, &mark.to_string());
+        let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &line(change)));
+        out.push_str(&edits(screen, 6, change));
+    }
+}
+
+/// One change in one line, without its values.
+pub(in crate::commands) fn line(change: &PlannedChange) -> String {
+    let name = name(change);
+    let (asset, record) =
+        (target(change.asset.as_ref(), "asset"), target(change.record.as_ref(), "user record"));
+    let why = change.rule.map(|rule| format!(": {}", words::rule(rule))).unwrap_or_default();
+    let nobody = || "nobody".to_owned();
+    let from = change.from.as_deref().map_or_else(nobody, quoted);
+    let to = change.to.as_deref().map_or_else(nobody, quoted);
+    let text = match change.kind {
+        "create-asset" | "create-user" => name,
+        "link-asset" => {
+            let serials = change.serials.unwrap_or(Serials::Unknown).words();
+            let over = change.takes_over.as_ref().map(|old| format!("; taken over from device {old}"));
+            format!("{name} → {asset}{why}; {serials}{}", over.unwrap_or_default())
+        }
+        "update-asset" | "break-link" => format!("{name} → {asset}"),
+        "check-out" => format!("{asset} of {name}: to {to}"),
+        "hand-over" => format!("{asset} of {name}: from {from} to {to}"),
+        "check-in" => format!("{asset} of {name}: from {from}"),
+        "note-holder" => format!("{asset} of {name}: stays with {to}"),
+        "link-user" => format!("{name} → {record}{why}"),
+        _ => record,
+    };
+    let published = change.published.map(|at| format!("; on its way since {}", words::time(at)));
+    text + &published.unwrap_or_default()
+}
+
+fn name(change: &PlannedChange) -> String {
+    let key = change.key.split_once('/').map_or("", |(_, key)| key);
+    let handle = match (change.serial.trim(), change.key.starts_with("device/")) {
+        ("", _) | (_, false) => key,
+        (serial, true) => serial,
+    };
+    if handle == change.label.trim() {
+        quoted(handle)
+    } else {
+        format!("{} ({handle})", quoted(&change.label))
+    }
+}
+
+fn target(target: Option<&Target>, what: &str) -> String {
+    match target {
+        Some(Target { id: Some(id), name }) => format!("{what} {} ({id})", quoted(name)),
+        Some(Target { id: None, name }) => format!("new {what} {}", quoted(name)),
+        None => format!("its {what}"),
+    }
+}
+
+/// Field by field, old and new.
+pub(in crate::commands) fn edits(screen: &Screen, indent: usize, change: &PlannedChange) -> String {
+    let is_new = change.kind.starts_with("create");
+    let rows: Vec<Vec<String>> = change
+        .edits
+        .iter()
+        .map(|edit| {
+            if is_new {
+                return vec![edit.field.clone(), value(&edit.new)];
+            }
+            let note = if edit.overwrites { "(overwritten)" } else { "" };
+            vec![edit.field.clone(), value(&edit.old), format!("→ {}", value(&edit.new)), note.to_owned()]
+        })
+        .collect();
+    screen.columns(indent, &rows)
+}
+
+fn withheld(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    let changes: Vec<_> = plan.changes.iter().filter(|change| change.withheld.is_some()).collect();
+    section(screen, "Planned only: apply_only does not name these devices", &changes, '·', Ink::Faint, out);
+}
+
+fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    for (state, heading) in NOT_DONE {
+        let mut of_state: Vec<&NotDone> = plan.not_done.iter().filter(|one| one.state == state).collect();
+        if of_state.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), of_state.len());
+        // One line is enough for what nobody asked to be synced.
+        if state == DeviceState::OutOfScope {
+            of_state.clear();
+            let _ = writeln!(out, "  see [integration.scope]");
+        }
+        for one in of_state {
+            explain(screen, one, out);
+        }
+    }
+}
+
+fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
+    let is_well = matches!(one.state, DeviceState::InSync | DeviceState::Pending | DeviceState::PlanOnly);
+    let mut lines = one.warnings.clone();
+    if !is_well {
+        lines.insert(0, one.reason.clone());
+    }
+    if one.field_problems.len() > 1 {
+        lines.extend(one.field_problems.iter().map(|(field, why)| format!("\"{field}\": {why}")));
+    }
+    for (at, text) in lines.iter().enumerate() {
+        let mark = if at == 0 { screen.ink(Ink::Yellow, "!") } else { " ".to_owned() };
+        let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &legible(text)));
+    }
+    out.push_str(&candidates(screen, 6, &one.candidates));
+}
+
+/// Who was considered and refused.
+pub(in crate::commands) fn candidates(screen: &Screen, indent: usize, candidates: &[Candidate]) -> String {
+    let row = |one: &Candidate| vec![one.id.clone(), quoted(&one.name), one.note.clone()];
+    screen.columns(indent, &candidates.iter().map(row).collect::<Vec<_>>())
+}
+
+/// What is done, in one line.
+pub(super) fn totals(plan: &SitePlan) -> String {
+    let counted = KINDS.iter().filter_map(|(kind, _, words, ..)| {
+        let count = plan.totals.get(kind)?;
+        Some(format!("{count} {words}"))
+    });
+    let counted: Vec<String> = counted.collect();
+    if counted.is_empty() {
+        return "nothing to change.".to_owned();
+    }
+    let made = || {
+        plan.changes.iter().filter(|change| change.withheld.is_none() && !change.kind.starts_with("create"))
+    };
+    let values = made().map(|change| change.edits.len()).sum::<usize>();
+    let overwritten = made().flat_map(|change| &change.edits).filter(|edit| edit.overwrites).count();
+    let values = match values {
+        0 => String::new(),
+        1 => format!("; 1 value of existing records written ({overwritten} overwritten)"),
+        _ => format!("; {values} values of existing records written ({overwritten} overwritten)"),
+    };
+    format!("{}{values}.", counted.join(", "))
+}
+
+fn devices(plan: &SitePlan) -> String {
+    let states = DeviceState::ALL.iter().filter_map(|state| {
+        let count = plan.devices.get(state.as_str()).filter(|count| **count > 0)?;
+        Some(format!("{count} {}", state.as_str()))
+    });
+    let states: Vec<String> = states.collect();
+    if states.is_empty() { "No devices.".to_owned() } else { format!("Devices: {}.", states.join(", ")) }
+}

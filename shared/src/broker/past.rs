@@ -1,0 +1,60 @@
+//! Reading a stream of events from its first record to its end, for commands.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::WINDOW;
+use super::error::BrokerError;
+use super::intake::{Acknowledged, Intake};
+use super::publisher::{Outgoing, Publisher};
+use super::supervisor::Session;
+use crate::ids::IntegrationId;
+use crate::messages::{Event, Fact, Origin};
+
+/// Calls `visit` for every event of a stream, in order; what cannot be read is passed over. A stream has
+/// no end that could be asked for, so a marker, which says nothing, is published and read up to.
+pub async fn read_stream(
+    session: &Arc<Session>,
+    publisher: &Publisher,
+    integration: &IntegrationId,
+    stream: &str,
+    visit: &mut (dyn FnMut(Event) + Send),
+) -> Result<(), BrokerError> {
+    let origin = Origin {
+        source: "command".to_owned(),
+        integration: integration.clone(),
+        run: None,
+        sequence: None,
+        traceparent: None,
+    };
+    let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
+    publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
+    let mut intake = Intake::open_stream(session, stream, WINDOW, None).await?;
+    let ended = read_up_to(&mut intake, marker.id, visit).await;
+    intake.close().await;
+    ended
+}
+
+async fn read_up_to(
+    intake: &mut Intake,
+    marker: Uuid,
+    visit: &mut (dyn FnMut(Event) + Send),
+) -> Result<(), BrokerError> {
+    let over = || BrokerError::Client("the connection broke while a stream was read; try again".to_owned());
+    loop {
+        let batch = intake.next_batch(usize::from(WINDOW)).await;
+        let last = batch.last().ok_or_else(over)?;
+        for received in &batch {
+            match Event::decode(&received.body) {
+                Ok(event) if event.id == marker => return Ok(()),
+                Ok(event) => visit(event),
+                Err(_) => {}
+            }
+        }
+        if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {
+            return Err(over());
+        }
+    }
+}
