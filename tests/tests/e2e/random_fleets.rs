@@ -6,7 +6,7 @@
 mod changes;
 mod settings;
 
-use amfj_sync_tests::model::Model;
+use amfj_sync_tests::model::{Class, Model, Prediction};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use anyhow::{Context as _, Result, ensure};
@@ -53,6 +53,7 @@ async fn story(seed: u64) -> Result<()> {
         services.amfj.clear_writes();
         pipeline.run().await?;
         model.agree(&prediction, &services.amfj.site()).map_err(anyhow::Error::msg).with_context(told)?;
+        states_agree(&pipeline, &prediction).await.with_context(told)?;
     }
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "P3: an idle run wrote\n{}\n{}", writes.join("\n"), told());
@@ -60,6 +61,21 @@ async fn story(seed: u64) -> Result<()> {
     ensure!(breaches.is_empty(), "the contract was broken: {breaches:?}");
     let has_lost_records = story.iter().any(|line| line.starts_with("AMFJ: user record"));
     ensure!(has_lost_records || pipeline.dead_letters().await? == 0, "there are dead letters\n{}", told());
+    Ok(())
+}
+
+/// The states that the model tells apart (P24).
+async fn states_agree(pipeline: &Pipeline, prediction: &Prediction) -> Result<()> {
+    let status = pipeline.reconcilers[0].status().await?;
+    let devices = &status["integrations"]["acme"]["devices"];
+    for (class, word) in
+        [(Class::Ambiguous, "ambiguous"), (Class::OutOfScope, "out of scope"), (Class::Gone, "gone")]
+    {
+        let of_class = |(device, is): (&String, &Class)| (*is == class).then(|| device.clone());
+        let expected: Vec<String> = prediction.classes.iter().filter_map(of_class).collect();
+        let counted = devices[word].as_u64().unwrap_or(0);
+        ensure!(counted == expected.len() as u64, "{counted} devices are {word} instead of {expected:#?}");
+    }
     Ok(())
 }
 

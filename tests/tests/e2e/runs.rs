@@ -14,7 +14,8 @@ fn mapped() -> Settings {
 
 /// How many walks over the device list began.
 fn walks(services: &Services) -> usize {
-    let begins = |query: &str| query.split('&').all(|pair| !pair.starts_with("offset=") || pair == "offset=0");
+    let begins =
+        |query: &str| query.split('&').all(|pair| !pair.starts_with("offset=") || pair == "offset=0");
     let requests = services.kandji.requests();
     requests.iter().filter(|request| request.path == "/api/v1/devices" && begins(&request.query)).count()
 }
@@ -84,7 +85,8 @@ async fn p2_a_read_that_fails_half_way_decides_nothing() -> Result<()> {
     let settings = mapped();
     let pipeline = Pipeline::start(vec![("acme", settings.configure(services.integration("acme")))]).await?;
     let before = services.amfj.site();
-    let fault = Rule::new(Action::Status { code: 400, body: None }).on("GET", "/devices").with_query("offset=300");
+    let fault =
+        Rule::new(Action::Status { code: 400, body: None }).on("GET", "/devices").with_query("offset=300");
     let rule = services.kandji.fault(fault);
     let done = pipeline.fetch(&[]).await?;
     ensure!(done.status.code() == Some(1), "{done:?}");
@@ -130,7 +132,9 @@ async fn p2_a_serving_fetcher_tries_again_by_itself() -> Result<()> {
     let failed: f64 = page
         .samples()
         .iter()
-        .filter(|sample| sample.name == "amfj_sync_runs_total" && sample.labels.values().any(|v| v == "failed"))
+        .filter(|sample| {
+            sample.name == "amfj_sync_runs_total" && sample.labels.values().any(|v| v == "failed")
+        })
         .map(|sample| sample.value)
         .sum();
     ensure!(failed >= 2.0, "amfj_sync_runs_total counts {failed} failed runs");

@@ -19,9 +19,10 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     let echo = |token: String| Some(format!("unexpected Bearer {token} in this request"));
     let refuse = Action::Status { code: 422, body: echo(services.amfj.token()) };
     services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(2));
-    let settings = Settings { create_devices: CreateDevices::Always, auto_checkout: true, ..Settings::default() }
-        .field("Model", "model")
-        .field("Memory", "details.hardware_overview.memory");
+    let settings =
+        Settings { create_devices: CreateDevices::Always, auto_checkout: true, ..Settings::default() }
+            .field("Model", "model")
+            .field("Memory", "details.hardware_overview.memory");
     let integration = settings.configure(services.integration("acme"));
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
     pipeline.extra_argument("-vv");
@@ -38,7 +39,8 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     let failed = pipeline.fetch(&[]).await?;
     ensure!(failed.status.code() == Some(1));
     said.push(("a failed run", format!("{}{}", failed.stdout, failed.stderr)));
-    let checked = pipeline.call(Role::Fetcher).arg("check").finish(amfj_sync_tests::pipeline::RUN_LIMIT).await?;
+    let checked =
+        pipeline.call(Role::Fetcher).arg("check").finish(amfj_sync_tests::pipeline::RUN_LIMIT).await?;
     said.push(("fetcher check", format!("{}{}", checked.stdout, checked.stderr)));
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
         said.push(("a log", worker.log() + &worker.stdout()));

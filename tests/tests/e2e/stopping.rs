@@ -38,10 +38,9 @@ impl FirstSync {
                 .field("Model", "model");
         let integration = settings.configure(services.integration("acme"));
         let integrations = vec![("acme", integration)];
-        let pipeline = Pipeline::with(Crew::default(), integrations, |config| {
-            config.set("writer.concurrency", 4)
-        })
-        .await?;
+        let pipeline =
+            Pipeline::with(Crew::default(), integrations, |config| config.set("writer.concurrency", 4))
+                .await?;
         let mut model = Model::default();
         let prediction = model.run(&settings, &services.content(), &services.amfj.site());
         Ok(Self { services, pipeline, settings, model, prediction })
