@@ -125,7 +125,7 @@ impl Model {
         }
         let records = self.match_people(&run, &resolutions);
         self.make_links(&mut run, &resolutions);
-        let records = self.make_records(&mut run, records);
+        let records = self.make_records(&mut run, &records);
         self.update_assets(&mut run);
         self.assign(&mut run, &records);
         self.first_sync_over = true;

@@ -140,7 +140,7 @@ impl Model {
     pub(super) fn make_records(
         &mut self,
         run: &mut Run,
-        matched: BTreeMap<String, PersonIs>,
+        matched: &BTreeMap<String, PersonIs>,
     ) -> BTreeMap<String, String> {
         let mut records = BTreeMap::new();
         for person in run.people.clone() {

@@ -95,13 +95,12 @@ impl Pipeline {
         let channel = connection.create_channel().await?;
         let extra_arguments = Vec::new();
         let integrations = ids;
-        let _connection = connection;
         Ok(Self {
             reconcilers,
             writers,
             config,
             channel,
-            _connection,
+            _connection: connection,
             broker,
             scratch,
             integrations,

@@ -76,7 +76,7 @@ impl Services {
     }
 
     /// The writes since the last call, each as `METHOD path body`, in order of the path.
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "some only want them forgotten")]
     pub fn take_writes(&self) -> Vec<String> {
         let show = |write: &Write| format!("{} {} {}", write.method, write.path, write.body);
         let mut writes: Vec<String> = self.amfj.writes().iter().map(show).collect();

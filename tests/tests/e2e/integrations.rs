@@ -42,7 +42,6 @@ async fn p28_a_revoked_amfj_token_delays_no_other_and_loses_nothing() -> Result<
     let begin = Instant::now();
     let done = pipeline.fetch(&[]).await?;
     ensure!(done.status.success(), "{}", done.stderr);
-    let mut model = Model::default();
     eventually(RUN_LIMIT, "the healthy integration to be done", async || {
         differences(&healthy, &mut Model::default(), &settings, &other_before)
     })
@@ -61,7 +60,7 @@ async fn p28_a_revoked_amfj_token_delays_no_other_and_loses_nothing() -> Result<
 
     broken.amfj.restore_token();
     eventually(RUN_LIMIT, "the changes that waited", async || {
-        differences(&broken, &mut model.clone(), &settings, &before)
+        differences(&broken, &mut Model::default(), &settings, &before)
     })
     .await?;
     ensure!(pipeline.dead_letters().await? == 0);

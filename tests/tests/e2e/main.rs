@@ -1,10 +1,6 @@
 //! The real workers, a real broker and the simulators: every rule that can be seen from outside.
 //! Each test is named after its rule.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may panic, and so may what only tests call"
-)]
+#![expect(clippy::expect_used, reason = "a test may panic, and so may what only tests call")]
 
 mod bench;
 mod checkout;

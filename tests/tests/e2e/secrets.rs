@@ -1,5 +1,6 @@
 //! P27: no secret in a log, an error, a metric, a queue or a state file.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use amfj_sync_tests::harness::Role;
@@ -91,7 +92,7 @@ async fn everything_in(url: &str, queue: &str, is_stream: bool) -> Result<String
     while let Ok(Some(delivery)) = tokio::time::timeout(pause, consumer.next()).await {
         let delivery = delivery?;
         text.push_str(&String::from_utf8_lossy(&delivery.data));
-        text.push_str(&format!("{:?}", delivery.properties));
+        write!(text, "{:?}", delivery.properties)?;
         delivery.ack(lapin::options::BasicAckOptions::default()).await?;
     }
     Ok(text)
