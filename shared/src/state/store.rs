@@ -135,7 +135,7 @@ pub struct DataDir {
 const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 
 /// Bytes of pages that sled keeps in memory.
-const CACHE: u64 = 16 << 20;
+const CACHE: u64 = 4 << 20;
 
 impl DataDir {
     /// Opens `path`, or `path.2`, `path.3`, … where it is in use by another worker. A directory that

@@ -8,7 +8,7 @@ use crate::ids::DeviceId;
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, Payload};
 
 /// Rows that are handed to the store at once while a large inventory takes effect.
-const PROMOTE_CHUNK: usize = 4_096;
+const PROMOTE_CHUNK: usize = 512;
 
 impl Folding<'_, '_> {
     pub(super) fn stage(&mut self, number: u64) -> Result<Verdict, StoreError> {
