@@ -314,7 +314,9 @@ impl Partition<'_> {
                 if outcome.user_link.is_some()
                     && let Key::User(user) = &outcome.key
                 {
-                    touched.extend(self.desk.state.read(|view| view.devices_of(user)).into_iter().map(Key::Device));
+                    touched.extend(
+                        self.desk.state.read(|view| view.devices_of(user)).into_iter().map(Key::Device),
+                    );
                 }
             }
             Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
@@ -349,8 +351,7 @@ impl Partition<'_> {
     /// What a worker that died may have left: decisions that wait for something that has come since.
     async fn decide_open_ones(&self) -> Result<(), Stop> {
         self.judge_mass_changes().await?;
-        let open =
-            self.open_decisions(|decision| decision.awaits.is_some() || !decision.changes.is_empty());
+        let open = self.open_decisions(|decision| decision.awaits.is_some() || !decision.changes.is_empty());
         self.decide_again(open).await
     }
 
@@ -369,9 +370,10 @@ impl Partition<'_> {
     }
 
     async fn decide_again(&self, keys: BTreeSet<Key>) -> Result<(), Stop> {
-        let subjects = self.desk.state.read(|view| {
-            keys.iter().filter_map(|key| known_subject(view, key)).collect::<Vec<_>>()
-        });
+        let subjects = self
+            .desk
+            .state
+            .read(|view| keys.iter().filter_map(|key| known_subject(view, key)).collect::<Vec<_>>());
         self.decide(subjects).await
     }
 

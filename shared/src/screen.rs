@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
 
 /// Where there is no terminal: what most are set to, and what a mail shows.
@@ -95,7 +95,8 @@ impl Screen {
         lines.join(&format!("\n{}", " ".repeat(indent)))
     }
 
-    /// Rows in columns, each line indented; too long cells are folded. Without colours.
+    /// Rows in columns, each line indented. Too long cells are folded, but for those of the first column
+    /// as far as there is room: they are ids, to be copied. Without colours.
     #[must_use]
     pub fn columns(&self, indent: usize, rows: &[Vec<String>]) -> String {
         if rows.is_empty() {
@@ -108,6 +109,12 @@ impl Screen {
         table.add_rows(rows.iter().map(|row| row.iter().map(|cell| legible(cell))));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
+        }
+        let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.chars().count()).max();
+        if let Some(first) =
+            table.column_mut(0).filter(|_| widest.is_some_and(|widest| widest <= usize::from(room / 2) + 4))
+        {
+            first.set_constraint(ColumnConstraint::ContentWidth);
         }
         let margin = " ".repeat(indent);
         let lines: Vec<String> = table.lines().map(|line| format!("{margin}{}", line.trim_end())).collect();

@@ -20,7 +20,7 @@ use crate::telemetry::{LogFormat, Verbosity, start_logs};
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
-    /// The configuration file [default: $AMFJ_SYNC_CONFIG, else ./amfj-sync.toml]
+    /// The configuration file [default: `$AMFJ_SYNC_CONFIG`, else ./amfj-sync.toml]
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     /// Only this integration

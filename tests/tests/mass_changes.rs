@@ -14,7 +14,11 @@ fn settings(services: &Services) -> IntegrationBuilder {
 fn owned(services: &Services) -> Vec<(String, String, String)> {
     let devices = services.kandji.devices().into_iter().filter_map(|device| {
         let user = &device.to_json()["user"];
-        Some((device.device_id.clone(), user["name"].as_str()?.to_owned(), user["email"].as_str()?.to_owned()))
+        Some((
+            device.device_id.clone(),
+            user["name"].as_str()?.to_owned(),
+            user["email"].as_str()?.to_owned(),
+        ))
     });
     devices.collect()
 }

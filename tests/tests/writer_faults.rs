@@ -35,15 +35,21 @@ fn everything(services: &Services) -> IntegrationBuilder {
 /// Every device has one asset, every person one record, and every asset its owner.
 fn ensure_exactly_once(services: &Services) -> Result<()> {
     let devices = services.kandji.devices();
-    let people: BTreeMap<String, String> =
-        services.amfj.users().iter().map(|user| (user.id.clone(), user.email.clone().unwrap_or_default())).collect();
+    let people: BTreeMap<String, String> = services
+        .amfj
+        .users()
+        .iter()
+        .map(|user| (user.id.clone(), user.email.clone().unwrap_or_default()))
+        .collect();
     let emails: BTreeSet<&String> = people.values().collect();
     ensure!(emails.len() == people.len(), "a user record was created twice: {people:?}");
     let assets = services.amfj.assets();
     ensure!(assets.len() == devices.len(), "{} assets for {} devices", assets.len(), devices.len());
     for device in &devices {
-        let of_device: Vec<_> =
-            assets.iter().filter(|asset| asset.fields.get("Serial Number") == Some(&json!(device.serial_number))).collect();
+        let of_device: Vec<_> = assets
+            .iter()
+            .filter(|asset| asset.fields.get("Serial Number") == Some(&json!(device.serial_number)))
+            .collect();
         ensure!(of_device.len() == 1, "{} has {} assets", device.device_name, of_device.len());
         let owner = device.to_json()["user"]["email"].as_str().map(str::to_lowercase);
         let holder = of_device[0].holder.as_ref().map(|holder| people[holder].to_lowercase());
@@ -106,7 +112,8 @@ async fn no_record_is_created_twice_whatever_becomes_of_the_answer() -> Result<(
 #[tokio::test]
 async fn a_killed_writer_leaves_nothing_undone_and_nothing_done_twice() -> Result<()> {
     let services = Services::start(&newcomers(80, 12)).await?;
-    let mut pipeline = Pipeline::with(Crew::default(), vec![("acme", everything(&services))], |config| config).await?;
+    let mut pipeline =
+        Pipeline::with(Crew::default(), vec![("acme", everything(&services))], |config| config).await?;
     services.amfj.fault(Rule::new(Action::LoseAnswer).on("POST", "*").probability(0.05));
     services.amfj.set_latency(Duration::from_millis(20));
     let fetched = pipeline.fetch(&[]).await?;
@@ -195,7 +202,12 @@ async fn p21_nobody_loses_an_asset_to_a_stale_decision() -> Result<()> {
     let colleague = services.amfj.add_user("Hand Made", Some("hand@example.com"), false)?;
     // Linked and assigned first, so that the next run decides hand-overs only.
     pipeline.run().await?;
-    let device = services.kandji.devices().into_iter().find(|device| device.to_json()["user"]["email"].is_string()).unwrap();
+    let device = services
+        .kandji
+        .devices()
+        .into_iter()
+        .find(|device| device.to_json()["user"]["email"].is_string())
+        .unwrap();
     let asset = services.amfj.assets_named(&device.device_name).pop().unwrap();
     pipeline.writers.drain(..).try_for_each(|writer| Worker::kill9(writer).map(drop))?;
     services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
@@ -224,7 +236,8 @@ async fn p21_nobody_loses_an_asset_to_a_stale_decision() -> Result<()> {
 #[tokio::test]
 async fn p25_changes_queued_before_the_mode_became_plan_are_not_made() -> Result<()> {
     let services = Services::plain(20, 16).await?;
-    let mut pipeline = Pipeline::idle(vec![("acme", services.integration("acme").field("Model", "model"))], |c| c).await?;
+    let mut pipeline =
+        Pipeline::idle(vec![("acme", services.integration("acme").field("Model", "model"))], |c| c).await?;
     pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
     let fetched = pipeline.fetch(&[]).await?;
     ensure!(fetched.status.success(), "{}", fetched.stderr);

@@ -107,8 +107,10 @@ impl Applying<'_> {
     fn is_superseded(&self) -> bool {
         let sequence = self.event.sequence.unwrap_or_default();
         self.site.state.read(|view| {
-            let begun =
-                view.claims(&self.change.key.to_string()).iter().any(|row| row.intent.change == self.event.id);
+            let begun = view
+                .claims(&self.change.key.to_string())
+                .iter()
+                .any(|row| row.intent.change == self.event.id);
             !begun
                 && view.decision(&self.change.key).is_some_and(|decision| {
                     decision.snapshot > sequence
@@ -153,7 +155,12 @@ impl Applying<'_> {
         Ok(())
     }
 
-    async fn request(&mut self, request: Request, claim: &Claim, tried_before: bool) -> Result<Outcome, NotYet> {
+    async fn request(
+        &mut self,
+        request: Request,
+        claim: &Claim,
+        tried_before: bool,
+    ) -> Result<Outcome, NotYet> {
         let answer = match request {
             Request::CreateAsset(asset) => self.create_asset(asset, claim, tried_before).await,
             Request::CreateUser(user) => self.create_user(user, claim, tried_before).await,
@@ -200,12 +207,17 @@ impl Applying<'_> {
         loop {
             match create(self.site, &mut self.requests, &asset, &first, tried_before).await {
                 Ok(created) => {
-                    let link =
-                        LinkOutcome::Linked { asset: created.id.clone(), rule: Rule::Created, takes_over: None };
+                    let link = LinkOutcome::Linked {
+                        asset: created.id.clone(),
+                        rule: Rule::Created,
+                        takes_over: None,
+                    };
                     let mut outcome = self.applied().with_link(link);
                     outcome = outcome.with_edit(Outcome::NAME, Value::Null, asset.name.clone().into());
-                    if let Some(location) = created.location.as_ref().filter(|_| asset.location_id.is_some()) {
-                        outcome = outcome.with_edit(Outcome::LOCATION, Value::Null, location.name.clone().into());
+                    if let Some(location) = created.location.as_ref().filter(|_| asset.location_id.is_some())
+                    {
+                        outcome =
+                            outcome.with_edit(Outcome::LOCATION, Value::Null, location.name.clone().into());
                     }
                     for (field, value) in &asset.fields {
                         outcome = outcome.with_edit(field, Value::Null, value.clone());
@@ -232,11 +244,8 @@ impl Applying<'_> {
         loop {
             match create(self.site, &mut self.requests, &user, &first, tried_before).await {
                 Ok(created) => {
-                    let link = UserLinkOutcome {
-                        record: created.id.clone(),
-                        rule: Rule::Created,
-                        ids: ids.clone(),
-                    };
+                    let link =
+                        UserLinkOutcome { record: created.id.clone(), rule: Rule::Created, ids: ids.clone() };
                     let mut outcome = self.applied().with_user_link(link);
                     outcome = outcome.with_edit(Outcome::NAME, Value::Null, user.name.clone().into());
                     outcome = outcome.with_edit(Outcome::EMAIL, Value::Null, user.email.clone().into());

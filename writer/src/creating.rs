@@ -7,9 +7,9 @@
 
 use amfj_sync_shared::amfj::client::{NewAsset, NewUser};
 use amfj_sync_shared::amfj::{Asset, UserRecord};
+use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::names::{NameKey, email_key};
 use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::http::CallError;
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -64,7 +64,8 @@ pub(crate) async fn create<C: Creatable>(
                     requests.wait(site.integration.amfj.list_delay).await?;
                 }
                 let found = requests.send(Kind::Read, || wanted.search(site)).await?;
-                let ours = found.into_iter().filter(|hit| wanted.may_be_ours(site, hit, first_attempt)).collect();
+                let ours =
+                    found.into_iter().filter(|hit| wanted.may_be_ours(site, hit, first_attempt)).collect();
                 match hits(ours) {
                     Hit::One(record) => return Ok(record),
                     Hit::None => {}
@@ -119,7 +120,10 @@ impl Creatable for NewAsset {
         let (known_before, claimed) = site.state.read(|view| {
             let before = view.asset(&found.id).is_some_and(|row| row.age.offset < first_attempt.offset);
             let claimed = view.linked_device(&found.id).is_some()
-                || view.claims(&format!("asset/{}", found.id)).iter().any(|row| row.intent.change != first_attempt.intent.change);
+                || view
+                    .claims(&format!("asset/{}", found.id))
+                    .iter()
+                    .any(|row| row.intent.change != first_attempt.intent.change);
             (before, claimed)
         });
         let claimed = claimed

@@ -40,22 +40,20 @@ impl Assignment<'_> {
         let mut wrote = false;
         let mut known: Option<Option<RecordId>> = (!read_first && expected.is_none()).then_some(None);
         for _ in 0..ROUNDS {
-            let holder = match known.take() {
-                Some(holder) => holder,
-                None => {
-                    let Some(asset) = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await? else {
-                        return Ok(Held::NoSuchAsset);
-                    };
-                    let holder = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
-                    if holder.as_ref() == wanted {
-                        return Ok(Held::AsWanted { asset: Box::new(asset), wrote });
-                    }
-                    // Nobody has it: our own check-in, or somebody's; either way nobody loses it.
-                    if holder.is_some() && holder.as_ref() != expected {
-                        return Ok(Held::SomebodyElse(Box::new(asset)));
-                    }
-                    holder
+            let holder = if let Some(holder) = known.take() {
+                holder
+            } else {
+                let read = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await?;
+                let Some(asset) = read else { return Ok(Held::NoSuchAsset) };
+                let holder = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
+                if holder.as_ref() == wanted {
+                    return Ok(Held::AsWanted { asset: Box::new(asset), wrote });
                 }
+                // Nobody has it: our own check-in, or somebody's; either way nobody loses it.
+                if holder.is_some() && holder.as_ref() != expected {
+                    return Ok(Held::SomebodyElse(Box::new(asset)));
+                }
+                holder
             };
             match self.move_one_step(requests, holder.as_ref(), wanted).await {
                 Ok(Assigned::Done(asset)) => {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::messages::{Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome};
+use amfj_sync_shared::messages::{
+    Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
+};
 use serde_json::Value;
 
 /// An outcome with nothing in it but its identity and how it ended.

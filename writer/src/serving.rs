@@ -97,12 +97,11 @@ impl<'a> Partition<'a> {
             Ok((event, change)) => {
                 self.count(1.0);
                 let job = Job { received, event, change };
-                match self.behind.get_mut(&job.change.key) {
-                    Some(behind) => behind.push_back(job),
-                    None => {
-                        self.behind.insert(job.change.key.clone(), VecDeque::new());
-                        self.start(job);
-                    }
+                if let Some(behind) = self.behind.get_mut(&job.change.key) {
+                    behind.push_back(job);
+                } else {
+                    self.behind.insert(job.change.key.clone(), VecDeque::new());
+                    self.start(job);
                 }
                 true
             }

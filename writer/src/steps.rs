@@ -146,10 +146,13 @@ impl Known<'_> {
         let mut patch = AssetPatch::default();
         let mut edits = BTreeMap::new();
         if let Some(edit) = &write.name
-            && edit.new != Value::from(row.asset.name.clone())
+            && edit.new != *row.asset.name
         {
             patch.name = edit.new.as_str().map(str::to_owned);
-            edits.insert(Outcome::NAME.to_owned(), Edit { old: row.asset.name.clone().into(), ..edit.clone() });
+            edits.insert(
+                Outcome::NAME.to_owned(),
+                Edit { old: row.asset.name.clone().into(), ..edit.clone() },
+            );
         }
         if let (Some(location), None) = (&write.location, &row.asset.location) {
             patch.location_id = Some(location.id.clone());
@@ -224,16 +227,22 @@ impl Known<'_> {
         let mut patch = UserPatch::default();
         let mut edits = BTreeMap::new();
         if let Some(edit) = &write.name
-            && edit.new != Value::from(row.record.name.clone())
+            && edit.new != *row.record.name
         {
             patch.name = edit.new.as_str().map(str::to_owned);
-            edits.insert(Outcome::NAME.to_owned(), Edit { old: row.record.name.clone().into(), ..edit.clone() });
+            edits.insert(
+                Outcome::NAME.to_owned(),
+                Edit { old: row.record.name.clone().into(), ..edit.clone() },
+            );
         }
         if let Some(edit) = &write.email
             && edit.new != Value::from(row.record.email.clone())
         {
             patch.email = edit.new.as_str().map(str::to_owned);
-            edits.insert(Outcome::EMAIL.to_owned(), Edit { old: row.record.email.clone().into(), ..edit.clone() });
+            edits.insert(
+                Outcome::EMAIL.to_owned(),
+                Edit { old: row.record.email.clone().into(), ..edit.clone() },
+            );
         }
         for (field, edit) in &write.fields {
             let held = row.record.fields.get(field).cloned().unwrap_or(Value::Null);

@@ -25,7 +25,9 @@ impl Fields for AssetPatch {
     fn leave_out(&mut self, field: &str) -> Option<(String, Value)> {
         take_custom(&mut self.fields, field).or_else(|| match field {
             "name" => Some((Outcome::NAME.to_owned(), self.name.take()?.into())),
-            "location_id" | "location" => Some((Outcome::LOCATION.to_owned(), self.location_id.take()?.into())),
+            "location_id" | "location" => {
+                Some((Outcome::LOCATION.to_owned(), self.location_id.take()?.into()))
+            }
             _ => None,
         })
     }
@@ -34,7 +36,9 @@ impl Fields for AssetPatch {
 impl Fields for NewAsset {
     fn leave_out(&mut self, field: &str) -> Option<(String, Value)> {
         take_custom(&mut self.fields, field).or_else(|| match field {
-            "location_id" | "location" => Some((Outcome::LOCATION.to_owned(), self.location_id.take()?.into())),
+            "location_id" | "location" => {
+                Some((Outcome::LOCATION.to_owned(), self.location_id.take()?.into()))
+            }
             _ => None,
         })
     }

@@ -89,11 +89,7 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
 }
 
 /// `requests_per_second` is shared by all writers.
-async fn share_rate(
-    sites: Arc<Sites>,
-    live: Arc<AtomicUsize>,
-    stop: tokio_util::sync::CancellationToken,
-) {
+async fn share_rate(sites: Arc<Sites>, live: Arc<AtomicUsize>, stop: tokio_util::sync::CancellationToken) {
     loop {
         let live = u32::try_from(live.load(Ordering::Relaxed).max(1)).unwrap_or(u32::MAX);
         for site in sites.values() {
@@ -145,9 +141,8 @@ fn own_share(config: &Config) -> usize {
 }
 
 fn siblings(worker: &Worker, integration: &Integration) -> Vec<amfj_sync_shared::state::State> {
-    let same_site = |other: &&Integration| {
-        other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
-    };
+    let same_site =
+        |other: &&Integration| other.id != integration.id && other.amfj.api_url == integration.amfj.api_url;
     let others = worker.config.integrations.iter().filter(same_site);
     others.filter_map(|other| worker.states.get(&other.id).cloned()).collect()
 }

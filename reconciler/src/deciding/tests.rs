@@ -112,7 +112,10 @@ fn changes_get_places_in_order_and_are_published() {
     let places: Vec<Sequence> = conclusion.publish.iter().filter_map(|event| event.sequence).collect();
     assert_eq!(places, [Sequence { run: RUN, step: 1 }, Sequence { run: RUN, step: 2 }]);
     assert!(conclusion.decision.changes.iter().all(|decided| decided.published == Some(now())));
-    assert_eq!(conclusion.decision.changes.iter().map(|decided| decided.id).collect::<Vec<_>>(), ids(&conclusion));
+    assert_eq!(
+        conclusion.decision.changes.iter().map(|decided| decided.id).collect::<Vec<_>>(),
+        ids(&conclusion)
+    );
 }
 
 #[test]

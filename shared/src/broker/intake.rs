@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::FutureExt;
+use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -126,12 +126,8 @@ impl Intake {
         arguments: FieldTable,
     ) -> Result<Self, BrokerError> {
         let channel = session.consuming_channel(prefetch).await?;
-        let consume = channel.basic_consume(
-            queue.into(),
-            "".into(),
-            BasicConsumeOptions::default(),
-            arguments,
-        );
+        let consume =
+            channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), arguments);
         let consumer = within("basic.consume", LIMIT, consume).await?;
         Ok(Self { session: session.clone(), channel, consumer })
     }

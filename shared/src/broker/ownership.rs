@@ -182,8 +182,12 @@ impl Ownership {
 
     /// A partition whose serving ended by itself (its channel died) is given up, to be taken anew.
     async fn restart_ended(&mut self) {
-        let ended: Vec<PartitionId> =
-            self.owned.iter().filter(|(_, owned)| owned.serving.is_finished()).map(|(id, _)| id.clone()).collect();
+        let ended: Vec<PartitionId> = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| owned.serving.is_finished())
+            .map(|(id, _)| id.clone())
+            .collect();
         self.give_up(&ended).await;
     }
 
@@ -224,7 +228,9 @@ impl Ownership {
     async fn give_up(&mut self, ids: &[PartitionId]) {
         let given: Vec<(PartitionId, Owned)> =
             ids.iter().filter_map(|id| self.owned.remove_entry(id)).collect();
-        given.iter().for_each(|(_, owned)| owned.lease.stop.cancel());
+        for (_, owned) in &given {
+            owned.lease.stop.cancel();
+        }
         for (id, owned) in given {
             drop(owned.serving.await);
             let lock = self.broker.names().owner(&id.integration, self.role.stage, id.partition);

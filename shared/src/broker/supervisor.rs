@@ -137,9 +137,9 @@ impl Broker {
         match &*self.link.borrow() {
             Link::Connected(session) if !session.broken.is_cancelled() => None,
             Link::Connected(_) => Some("the broker connection broke".into()),
-            Link::Pending { last_error } => {
-                Some(last_error.as_ref().map_or_else(|| "connecting to the broker".into(), ToString::to_string))
-            }
+            Link::Pending { last_error } => Some(
+                last_error.as_ref().map_or_else(|| "connecting to the broker".into(), ToString::to_string),
+            ),
             Link::Stopped { .. } => Some("stopping".into()),
         }
     }

@@ -16,6 +16,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Above anything that restarts and open circuits use up, below for ever.
 const DELIVERY_LIMIT: i64 = 1_000;
 
+/// Every look at the dead letters (`writer dead list`) counts as a delivery, and on RabbitMQ 4 a queue
+/// without a limit of its own drops a message after 20.
+const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
+
 /// The state stream is trimmed by age; checkpoints are written daily, so at least three stay.
 const STATE_MAX_AGE: &str = "7D";
 const SEGMENT_BYTES: i64 = 50_000_000;
@@ -73,10 +77,9 @@ impl Topology {
                     declare(connection, &name, self.work_arguments()).await?;
                 }
             }
-            declare(connection, &self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE.to_owned()))
-                .await?;
+            declare(connection, &self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
             let keep = format!("{}s", integration.history_keep.as_secs().max(1));
-            declare(connection, &self.names.history(&integration.id), stream_arguments(keep)).await?;
+            declare(connection, &self.names.history(&integration.id), stream_arguments(&keep)).await?;
         }
         Ok(())
     }
@@ -88,10 +91,17 @@ impl Topology {
         within(
             "an exchange declaration",
             LIMIT,
-            channel.exchange_declare(dead.as_str().into(), ExchangeKind::Fanout, options, FieldTable::default()),
+            channel.exchange_declare(
+                dead.as_str().into(),
+                ExchangeKind::Fanout,
+                options,
+                FieldTable::default(),
+            ),
         )
         .await?;
-        declare(connection, &dead, quorum()).await?;
+        let mut arguments = quorum();
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
+        declare(connection, &dead, arguments).await?;
         let bind = channel.queue_bind(
             dead.as_str().into(),
             dead.as_str().into(),
@@ -173,10 +183,10 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-fn stream_arguments(max_age: String) -> FieldTable {
+fn stream_arguments(max_age: &str) -> FieldTable {
     let mut arguments = FieldTable::default();
     text(&mut arguments, "x-queue-type", "stream");
-    text(&mut arguments, "x-max-age", &max_age);
+    text(&mut arguments, "x-max-age", max_age);
     arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(SEGMENT_BYTES));
     arguments
 }
@@ -194,9 +204,12 @@ pub struct Depth {
 pub(super) async fn inspect(connection: &Connection, queue: &str) -> Result<Option<Depth>, BrokerError> {
     let channel = open(connection).await?;
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let answer =
-        within("a queue inspection", LIMIT, channel.queue_declare(queue.into(), options, FieldTable::default()))
-            .await;
+    let answer = within(
+        "a queue inspection",
+        LIMIT,
+        channel.queue_declare(queue.into(), options, FieldTable::default()),
+    )
+    .await;
     match answer {
         Ok(queue) => {
             close(&channel).await;

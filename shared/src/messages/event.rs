@@ -94,7 +94,7 @@ pub(super) struct Wire<'a, D> {
 }
 
 impl Event {
-    /// Makes an event with its deterministic id: UUIDv5 over integration, subject, sequence, type
+    /// Makes an event with its deterministic id: a UUID of version 5 over integration, subject, sequence, type
     /// and content.
     #[must_use]
     pub fn new(origin: &Origin, subject: String, time: Timestamp, payload: Payload) -> Self {

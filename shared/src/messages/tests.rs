@@ -90,7 +90,10 @@ fn what_is_not_ours_is_refused_with_the_reason() {
         (String::new(), "not a CloudEvents message"),
         (deep, "not a CloudEvents message"),
         (json!([1, 2]).to_string(), "not a CloudEvents message"),
-        (altered(|wire| wire["type"] = json!("dev.amfj-sync.device-snapshot.v2")), "is unknown to this release"),
+        (
+            altered(|wire| wire["type"] = json!("dev.amfj-sync.device-snapshot.v2")),
+            "is unknown to this release",
+        ),
         (altered(|wire| wire["data"] = json!({"device": 7})), "are malformed"),
         (altered(|wire| wire["data"]["device"]["device_id"] = json!("  ")), "a blank device id"),
         (altered(|wire| wire["sequence"] = json!("soon")), "not a sequence"),

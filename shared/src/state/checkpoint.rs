@@ -58,10 +58,13 @@ pub(super) fn facts_of(view: &View) -> Vec<Fact> {
     facts
 }
 
+/// The rows of one part.
+type Rows = BTreeMap<String, Value>;
+
 /// Looks for the latest complete checkpoint among facts in order.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    open: BTreeMap<Uuid, (u64, BTreeMap<u32, BTreeMap<String, Value>>)>,
+    open: BTreeMap<Uuid, (u64, BTreeMap<u32, Rows>)>,
     found: Option<Found>,
 }
 

@@ -88,7 +88,7 @@ impl Folding<'_, '_> {
             return Ok(Verdict::Rejected("not a fact".into()));
         };
         if let Some(number) = fact.staged_for() {
-            return self.stage(number);
+            return Ok(self.stage(number, fact));
         }
         match fact {
             Fact::StreamOpened { stream, partitions, .. } => Ok(self.stream_opened(*stream, *partitions)),

@@ -17,7 +17,9 @@ use super::checkpoint;
 use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
-use crate::broker::{Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, Session, WINDOW};
+use crate::broker::{
+    Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, Session, WINDOW,
+};
 use crate::ids::IntegrationId;
 use crate::messages::{Event, FORMAT, Fact, Origin, Payload};
 
@@ -348,25 +350,23 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         acknowledged(last.acknowledge_up_to_here().await)?;
     }
     intake.close().await;
-    match search.found() {
-        Some(found) => {
-            let from = found.as_of;
-            shared.view.write().load(found)?;
-            Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(from)).await?)
-        }
-        None => {
-            tracing::error!(integration = %shared.following.integration,
-                "the beginning of the state stream is gone and no checkpoint is left: links that rules made \
-                 are found again by the rules; links that a person made must be made again");
-            Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?)
-        }
-    }
+    let Some(found) = search.found() else {
+        tracing::error!(integration = %shared.following.integration,
+            "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
+             again by the rules; links that a person made must be made again");
+        return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
+    };
+    let from = found.as_of;
+    shared.view.write().load(found)?;
+    Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(from)).await?)
 }
 
 fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
     match answer {
         Acknowledged::Yes => Ok(()),
-        Acknowledged::ChannelIsDead => Err(BrokerError::Client("the channel of the state stream died".into())),
+        Acknowledged::ChannelIsDead => {
+            Err(BrokerError::Client("the channel of the state stream died".into()))
+        }
     }
 }
 

@@ -44,7 +44,10 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, std::io::Error> {
         let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-            std::io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}; set another `listen`"))
+            std::io::Error::new(
+                error.kind(),
+                format!("cannot listen on {listen}: {error}; set another `listen`"),
+            )
         })?;
         let address = listener.local_addr()?;
         let metrics = install_metrics()?;
@@ -58,8 +61,8 @@ impl Server {
             .with_state(shared);
         let ended = stop.clone();
         tokio::spawn(async move {
-            let serving = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { ended.cancelled().await });
+            let serving =
+                axum::serve(listener, router).with_graceful_shutdown(async move { ended.cancelled().await });
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the HTTP endpoints ended");
             }

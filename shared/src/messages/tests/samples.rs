@@ -109,7 +109,9 @@ fn edit(old: Value, new: Value) -> Edit {
 
 fn change(action: Action) -> Payload {
     let key = match action {
-        Action::LinkUser { .. } | Action::CreateUser { .. } | Action::UpdateUser { .. } => Key::User(user_key()),
+        Action::LinkUser { .. } | Action::CreateUser { .. } | Action::UpdateUser { .. } => {
+            Key::User(user_key())
+        }
         _ => Key::Device(device_id()),
     };
     let serials = if matches!(key, Key::User(_)) { vec!["FVHTEST00002".into()] } else { Vec::new() };
@@ -263,7 +265,8 @@ fn person(order: Order) -> Fact {
 
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
     let number = 1_764_000_000_000;
-    let field = |field_type| Field { name: "Cores".into(), field_type, required: true, options: vec!["8".into()] };
+    let field =
+        |field_type| Field { name: "Cores".into(), field_type, required: true, options: vec!["8".into()] };
     let catalogue = Catalogue {
         asset_types: vec![AssetType {
             id: "T1".into(),

@@ -5,21 +5,18 @@ use super::super::store::StoreError;
 use super::super::view::table;
 use super::{Folding, Verdict};
 use crate::ids::DeviceId;
-use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, Payload};
+use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
 
 /// Rows that are handed to the store at once while a large inventory takes effect.
 const PROMOTE_CHUNK: usize = 512;
 
 impl Folding<'_, '_> {
-    pub(super) fn stage(&mut self, number: u64) -> Result<Verdict, StoreError> {
+    pub(super) fn stage(&mut self, number: u64, fact: &Fact) -> Verdict {
         if self.meta.latest.as_ref().is_none_or(|run| run.started.number != number) {
-            return Ok(Verdict::Rejected("a newer run has started".into()));
+            return Verdict::Rejected("a newer run has started".into());
         }
-        let Payload::Fact(fact) = &self.event.payload else {
-            return Ok(Verdict::Rejected("not a fact".into()));
-        };
         self.batch.put(table::STAGED, &format!("{number:016}/{:016}", self.offset), fact);
-        Ok(Verdict::Accepted)
+        Verdict::Accepted
     }
 
     /// Everything staged for the run takes effect. Large inventories reach the store in several steps,

@@ -13,7 +13,7 @@ impl Folding<'_, '_> {
             Order::Link { device, asset } => self.link_by_person(device, asset),
             Order::Unlink { device } => {
                 self.delete_link(device)?;
-                self.forget(device)?;
+                self.forget(device);
                 self.forbid(&format!("device/{device}"), decision);
                 Ok(Verdict::Accepted)
             }
@@ -64,7 +64,7 @@ impl Folding<'_, '_> {
             )));
         }
         if self.link(device)?.is_none_or(|row| row.asset != *asset) {
-            self.forget(device)?;
+            self.forget(device);
         }
         let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time };
         self.put_link(device, &row)?;
@@ -73,9 +73,8 @@ impl Folding<'_, '_> {
     }
 
     /// What was learnt with the old asset says nothing about the new one.
-    fn forget(&mut self, device: &DeviceId) -> Result<(), StoreError> {
+    fn forget(&mut self, device: &DeviceId) {
         self.batch.delete(table::MEMORY, &Key::Device(device.clone()).to_string());
-        Ok(())
     }
 
     fn forbid(&mut self, subject: &str, decision: &PersonDecision) {

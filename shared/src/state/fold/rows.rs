@@ -88,7 +88,7 @@ macro_rules! table_with_indexes {
             let id = key(new).to_owned();
             let old: Option<$row> = self.batch.row($table, &id)?;
             let $view = &*self.meta;
-            let old = old.map(|$value| $entries).unwrap_or_default();
+            let old = old.as_ref().map(|$value| $entries).unwrap_or_default();
             let entries = {
                 let $value = new;
                 $entries
@@ -107,7 +107,7 @@ impl Folding<'_, '_> {
         AssetRow,
         AssetId,
         table::ASSET,
-        |meta, row| asset_entries(&row, meta.serial_field.as_deref()),
+        |meta, row| asset_entries(row, meta.serial_field.as_deref()),
         |row| row.asset.id.as_str()
     );
     table_with_indexes!(
@@ -116,7 +116,7 @@ impl Folding<'_, '_> {
         RecordRow,
         RecordId,
         table::RECORD,
-        |_meta, row| record_entries(&row),
+        |_meta, row| record_entries(row),
         |row| row.record.id.as_str()
     );
     table_with_indexes!(
@@ -125,7 +125,7 @@ impl Folding<'_, '_> {
         DeviceRow,
         DeviceId,
         table::DEVICE,
-        |_meta, row| device_entries(&row),
+        |_meta, row| device_entries(row),
         |row| row.entry.device_id.as_str()
     );
     table_with_indexes!(
@@ -134,7 +134,7 @@ impl Folding<'_, '_> {
         UserRow,
         crate::ids::UserKey,
         table::USER,
-        |_meta, row| user_entries(&row),
+        |_meta, row| user_entries(row),
         |row| row.entry.key.as_str()
     );
 
@@ -210,7 +210,9 @@ impl View {
         };
         let serial_field = self.meta.serial_field.clone();
         let mut add_all = |id: &str, found: Entries| {
-            found.iter().for_each(|(index, value)| add(index, value, id));
+            for (index, value) in &found {
+                add(index, value, id);
+            }
         };
         self.each_asset(&mut |row| {
             add_all(row.asset.id.as_str(), asset_entries(&row, serial_field.as_deref()));
