@@ -54,6 +54,8 @@ pub enum Class {
     OutOfScope,
     /// No longer in Kandji (P22).
     Gone,
+    /// The same, but its asset is gone as well: whether that counts as gone, no rule says (P8, P22).
+    GoneUnlinked,
     /// Listed as removed, or missing for less than two runs, or never linked and no longer listed.
     Away,
 }
@@ -234,8 +236,12 @@ impl Model {
             classes.insert(device.id.clone(), class);
         }
         for (device, missing) in &self.missing {
-            let is_gone = *missing >= 2 && self.links.contains_key(device);
-            classes.insert(device.clone(), if is_gone { Class::Gone } else { Class::Away });
+            let class = match missing {
+                2.. if self.links.contains_key(device) => Class::Gone,
+                2.. if self.lost_links.contains(device) => Class::GoneUnlinked,
+                _ => Class::Away,
+            };
+            classes.insert(device.clone(), class);
         }
         classes
     }

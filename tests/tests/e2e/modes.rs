@@ -3,7 +3,10 @@
 use amfj_sync_tests::model::{CreateDevices, Model, Settings};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
+use amfj_sync_tests::sim::kandji::NewDevice;
 use anyhow::{Result, ensure};
+
+use crate::bench::Bench;
 
 fn everything() -> Settings {
     Settings {
@@ -68,5 +71,30 @@ async fn p25_apply_only_applies_to_exactly_these_serials() -> Result<()> {
         let email = write.body["email"].as_str().unwrap_or_default().to_owned();
         ensure!(people.contains(&email), "a record was created for {email}");
     }
+    Ok(())
+}
+
+/// P24: what is no longer in Kandji and never had an asset is in no state.
+#[tokio::test]
+async fn p24_devices_without_asset_that_left_are_not_counted() -> Result<()> {
+    let settings = Settings { excluded_platforms: vec!["iPad".to_owned()], ..Settings::default() };
+    let mut bench = Bench::new(settings).await?;
+    for name in ["Stays", "Stays too"] {
+        bench.pair(name)?;
+    }
+    let unmatched = bench.enrol("Unmatched", None)?;
+    let tablet =
+        NewDevice { name: "Tablet".to_owned(), platform: Some("iPad".to_owned()), ..NewDevice::default() };
+    let tablet = bench.services.kandji.add_device(tablet)?.device_id;
+    bench.start().await?;
+    bench.run().await?;
+    ensure!(bench.devices("unmatched").await? == 1 && bench.devices("out of scope").await? == 1);
+    bench.services.kandji.remove_device(&unmatched)?;
+    bench.services.kandji.remove_device(&tablet)?;
+    for _ in 0..3 {
+        bench.run_writes_nothing("two devices left").await?;
+    }
+    let (unmatched, excluded) = (bench.devices("unmatched").await?, bench.devices("out of scope").await?);
+    ensure!((unmatched, excluded) == (0, 0), "{unmatched} are unmatched, {excluded} are out of scope");
     Ok(())
 }
