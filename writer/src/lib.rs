@@ -7,6 +7,7 @@
 pub mod applying;
 pub mod circuit;
 mod claims;
+pub mod commands;
 mod creating;
 mod dead_letters;
 mod events;

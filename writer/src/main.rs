@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
+use amfj_sync_writer::{commands, worker};
 use clap::{Parser, Subcommand};
 
-/// Applies the changes of amfj-sync to Asset Management for Jira.
+/// Writes to AMFJ what the reconcilers decided, each change at most once
 #[derive(Debug, Parser)]
-#[command(name = "writer", version, about)]
-struct Cli {
+#[command(name = "writer", version, propagate_version = true)]
+struct Arguments {
     #[command(flatten)]
     common: CommonArgs,
     #[command(subcommand)]
@@ -19,19 +20,54 @@ struct Cli {
 enum Command {
     /// Serve: apply changes until told to stop
     Run,
+    /// What could not be done
+    #[command(subcommand)]
+    Dead(Dead),
+    /// What was applied, with old and new values
+    History(commands::Asked),
+}
+
+#[derive(Debug, Subcommand)]
+enum Dead {
+    /// Which, why, since when, and how often they were tried
+    List {
+        #[command(flatten)]
+        filter: commands::Filter,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them, whole
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    finish(start(&Cli::parse()))
+    let Arguments { mut common, command } = Arguments::parse();
+    finish(start(&mut common, &command))
 }
 
-fn start(cli: &Cli) -> Result<(), Exit> {
-    let config = cli.common.load()?;
+fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
+    if !matches!(command, Command::Run) {
+        common.answer_only();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    match cli.command {
-        Command::Run => runtime.block_on(amfj_sync_writer::worker::run(config)),
+    runtime.block_on(run(common, command))
+}
+
+async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
+    match command {
+        Command::Run => worker::run(common.load()?).await,
+        Command::Dead(Dead::List { filter, json }) => commands::list(common, filter, *json).await,
+        Command::Dead(Dead::Show { id, json }) => commands::show(common, id, *json).await,
+        Command::History(asked) => commands::history(common, asked).await,
     }
 }

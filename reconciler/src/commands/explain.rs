@@ -9,8 +9,7 @@ use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
-    Candidate, Change, Decision, DeviceEntry, Event, Outcome, Payload, PrimaryUser, Rule,
-    State as DeviceState,
+    Candidate, Decision, DeviceEntry, Event, Outcome, Payload, PrimaryUser, Rule, State as DeviceState,
 };
 use amfj_sync_shared::messages::{Edit, Fact};
 use amfj_sync_shared::screen::{Screen, say, say_json};
@@ -249,12 +248,7 @@ fn linked(view: &View, device: &DeviceEntry, decision: Option<&Decision>) -> Opt
 }
 
 fn pending(view: &View, decision: &Decision) -> Vec<PlannedChange> {
-    let show = |(change, published): (Change, Option<Timestamp>)| {
-        let mut shown = PlannedChange::of(view, view, &change);
-        shown.published = published;
-        shown
-    };
-    open_changes(view, decision).into_iter().map(show).collect()
+    open_changes(view, decision).iter().map(|decided| PlannedChange::decided(view, decided)).collect()
 }
 
 impl User {

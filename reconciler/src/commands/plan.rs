@@ -10,7 +10,7 @@ use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::{AssetId, Key, RecordId};
 use amfj_sync_shared::mapping::is_blank;
 use amfj_sync_shared::messages::{
-    Action, Candidate, Change, Decision, Edit, Outcome, Rule, State as DeviceState,
+    Action, Candidate, Change, Decided, Decision, Edit, Outcome, Rule, State as DeviceState,
 };
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::screen::{Screen, say, say_json, say_paged};
@@ -80,7 +80,7 @@ pub(super) struct SitePlan {
     obstacles: Vec<String>,
     changes: Vec<PlannedChange>,
     not_done: Vec<NotDone>,
-    /// Changes by kind, those that are withheld by `apply_only` left out.
+    /// Changes by kind, without those that are kept back or withheld by `apply_only`.
     totals: BTreeMap<&'static str, usize>,
     /// Devices by state.
     devices: BTreeMap<&'static str, u32>,
@@ -100,7 +100,7 @@ struct PlannedRun {
 pub(super) struct PlannedChange {
     pub(super) kind: &'static str,
     /// `device/ID` or `user/KEY`.
-    pub(super) key: String,
+    key: String,
     label: String,
     serial: String,
     asset: Option<Target>,
@@ -117,7 +117,9 @@ pub(super) struct PlannedChange {
     /// Whether it is decided only after another change of this plan.
     follows: bool,
     /// When it was handed to the writers; none where it was not.
-    pub(super) published: Option<Timestamp>,
+    published: Option<Timestamp>,
+    /// Whether it is kept back with others of its run, until they are counted or released (P23).
+    staged: bool,
     /// Why it is planned only, with `mode = "apply"`.
     withheld: Option<String>,
 }
@@ -162,7 +164,7 @@ impl SitePlan {
         let decisions = current_decisions(view);
         let changes = changes(config, view, siblings, &decisions)?;
         let mut totals = BTreeMap::new();
-        for change in changes.iter().filter(|change| change.withheld.is_none()) {
+        for change in changes.iter().filter(|change| change.is_to_be_made()) {
             *totals.entry(change.kind).or_default() += 1;
         }
         Ok(Self {
@@ -214,14 +216,14 @@ fn current_decisions(view: &View) -> Vec<Decision> {
     decisions
 }
 
-/// The changes of one decision that are not answered, with the time at which they were published.
-pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<(Change, Option<Timestamp>)> {
+/// The changes of one decision that are not answered.
+pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<Decided> {
     let answered = view.answered(&decision.key);
     let open = decision.changes.iter().filter(|decided| {
         // A planned change has no place of its own yet, so no answer can be about it.
         decided.published.is_none() || !answered.covers(decided.sequence, decided.id)
     });
-    open.map(|decided| (decided.change.clone(), decided.published)).collect()
+    open.cloned().collect()
 }
 
 fn changes(
@@ -230,26 +232,34 @@ fn changes(
     siblings: &[&View],
     decisions: &[Decision],
 ) -> Result<Vec<PlannedChange>, Exit> {
-    let open: Vec<(Change, Option<Timestamp>)> =
-        decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
-    let first: Vec<Change> = open.iter().map(|(change, _)| change.clone()).collect();
+    let open: Vec<Decided> = decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
+    let first: Vec<Change> = open.iter().map(|decided| decided.change.clone()).collect();
     let foresight = Foresight::of(config, view, siblings, &first)?;
-    let show = |change: &Change, published, follows| {
+    let show = |change: &Change| {
         let mut shown = PlannedChange::of(view, &foresight.after, change);
-        (shown.published, shown.follows) = (published, follows);
         if config.mode == Mode::Apply {
             shown.withheld = withheld(config, change);
         }
         shown
     };
-    let known = open.iter().map(|(change, published)| show(change, *published, false));
-    let following = foresight.following.iter().map(|change| show(change, None, true));
+    let known = open.iter().map(|decided| PlannedChange {
+        published: decided.published,
+        staged: decided.staged,
+        ..show(&decided.change)
+    });
+    let following = foresight.following.iter().map(|change| PlannedChange { follows: true, ..show(change) });
     Ok(known.chain(following).collect())
 }
 
 impl PlannedChange {
+    /// A change that was decided.
+    pub(super) fn decided(view: &View, decided: &Decided) -> Self {
+        let Decided { published, staged, .. } = *decided;
+        Self { published, staged, ..Self::of(view, view, &decided.change) }
+    }
+
     /// `view` is how things are, `after` how they are once everything is done: names are looked up there.
-    pub(super) fn of(view: &View, after: &View, change: &Change) -> Self {
+    fn of(view: &View, after: &View, change: &Change) -> Self {
         let mut shown = Self {
             kind: change.action.kind(),
             key: change.key.to_string(),
@@ -265,10 +275,15 @@ impl PlannedChange {
             to: None,
             follows: false,
             published: None,
+            staged: false,
             withheld: None,
         };
         shown.describe(view, change);
         shown
+    }
+
+    fn is_to_be_made(&self) -> bool {
+        self.withheld.is_none() && !self.staged
     }
 
     fn describe(&mut self, view: &View, change: &Change) {

@@ -1,6 +1,6 @@
 //! What a person can do about a device's state, in one sentence.
 
-use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::messages::{Decision, DeviceEntry, State};
 
 use super::User;
@@ -22,10 +22,10 @@ pub(super) fn what_to_do(
         State::Pending => {
             "Nothing: it is on its way. If that lasts, `reconciler status` says what it waits for.".to_owned()
         }
-        State::PlanOnly => format!(
-            "Look at `reconciler plan {id}`; to have it made, set mode = \"apply\" and name the device in \
-             apply_only or leave that empty."
-        ),
+        State::PlanOnly => match config.mode {
+            Mode::Plan => format!("Look at `reconciler plan {id}`; mode = \"apply\" has it made."),
+            Mode::Apply => "Add its serial number to apply_only, or empty apply_only.".to_owned(),
+        },
         State::Unmatched => unmatched(device, decision, handle),
         State::Ambiguous => match decision.candidates.first() {
             Some(candidate) => format!(

@@ -29,9 +29,8 @@ const KINDS: [(&str, &str, &str, char, Ink); 11] = [
     ("update-user", "User records to be updated", "user records updated", '~', Ink::Yellow),
 ];
 
-/// States in the order in which the plan says what is not done.
-const NOT_DONE: [(DeviceState, &str); 11] = [
-    (DeviceState::Held, "Held back until a person releases it"),
+/// States in the order in which the plan says what is not done. What is held is shown as changes.
+const NOT_DONE: [(DeviceState, &str); 10] = [
     (DeviceState::Failed, "Failed, and not tried again"),
     (DeviceState::Ambiguous, "Ambiguous: a person must choose"),
     (DeviceState::Unmatched, "Unmatched"),
@@ -79,10 +78,10 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
     }
     obstacles(screen, plan, &mut out);
     for (kind, heading, _, mark, ink) in KINDS {
-        let made = plan.changes.iter().filter(|change| change.kind == kind && change.withheld.is_none());
+        let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
         section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);
     }
-    withheld(screen, plan, &mut out);
+    kept_back(screen, plan, &mut out);
     not_done(screen, plan, &mut out);
     let _ = writeln!(out, "\n{}\n  {}", screen.ink(Ink::Bold, "In total"), screen.sentence(2, &totals(plan)));
     let _ = writeln!(out, "  {}", screen.sentence(2, &devices(plan)));
@@ -116,30 +115,38 @@ fn section(
 
 /// One change in one line, without its values.
 pub(in crate::commands) fn line(change: &PlannedChange) -> String {
-    let name = name(change);
-    let (asset, record) =
-        (target(change.asset.as_ref(), "asset"), target(change.record.as_ref(), "user record"));
+    let record = target(change.record.as_ref(), "user record");
     let why = change.rule.map(|rule| format!(": {}", words::rule(rule))).unwrap_or_default();
-    let nobody = || "nobody".to_owned();
-    let from = change.from.as_deref().map_or_else(nobody, quoted);
-    let to = change.to.as_deref().map_or_else(nobody, quoted);
+    let who = |holder: &Option<String>| holder.as_deref().map_or_else(|| "nobody".to_owned(), quoted);
+    let (from, to) = (who(&change.from), who(&change.to));
     let text = match change.kind {
-        "create-asset" | "create-user" => name,
+        "create-asset" | "create-user" => name(change),
         "link-asset" => {
             let serials = change.serials.unwrap_or(Serials::Unknown).words();
             let over = change.takes_over.as_ref().map(|old| format!("; taken over from device {old}"));
-            format!("{name} → {asset}{why}; {serials}{}", over.unwrap_or_default())
+            format!("{}{why}; {serials}{}", device_and_asset(change), over.unwrap_or_default())
         }
-        "update-asset" | "break-link" => format!("{name} → {asset}"),
-        "check-out" => format!("{asset} of {name}: to {to}"),
-        "hand-over" => format!("{asset} of {name}: from {from} to {to}"),
-        "check-in" => format!("{asset} of {name}: from {from}"),
-        "note-holder" => format!("{asset} of {name}: stays with {to}"),
-        "link-user" => format!("{name} → {record}{why}"),
+        "update-asset" | "break-link" => device_and_asset(change),
+        "check-out" => format!("{} to {to}", device_and_asset(change)),
+        "hand-over" => format!("{} from {from} to {to}", device_and_asset(change)),
+        "check-in" => format!("{} from {from}", device_and_asset(change)),
+        "note-holder" => format!("{} stays with {to}", device_and_asset(change)),
+        "link-user" => format!("{} → {record}{why}", name(change)),
         _ => record,
     };
     let published = change.published.map(|at| format!("; on its way since {}", words::time(at)));
     text + &published.unwrap_or_default()
+}
+
+/// Both sides of a link; a name that they share is said once.
+fn device_and_asset(change: &PlannedChange) -> String {
+    let name = name(change);
+    match &change.asset {
+        Some(Target { id: Some(id), name: asset }) if asset.trim() == change.label.trim() => {
+            format!("{name} → {id}")
+        }
+        asset => format!("{name} → {}", target(asset.as_ref(), "asset")),
+    }
 }
 
 fn name(change: &PlannedChange) -> String {
@@ -148,8 +155,9 @@ fn name(change: &PlannedChange) -> String {
         ("", _) | (_, false) => key,
         (serial, true) => serial,
     };
+    let handle = legible(handle);
     if handle == change.label.trim() {
-        quoted(handle)
+        quoted(&handle)
     } else {
         format!("{} ({handle})", quoted(&change.label))
     }
@@ -180,9 +188,12 @@ pub(in crate::commands) fn edits(screen: &Screen, indent: usize, change: &Planne
     screen.columns(indent, &rows)
 }
 
-fn withheld(screen: &Screen, plan: &SitePlan, out: &mut String) {
-    let changes: Vec<_> = plan.changes.iter().filter(|change| change.withheld.is_some()).collect();
-    section(screen, "Planned only: apply_only does not name these devices", &changes, '·', Ink::Faint, out);
+fn kept_back(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    let staged: Vec<_> = plan.changes.iter().filter(|change| change.staged).collect();
+    section(screen, "Kept back until all are counted, or released (P23)", &staged, '‖', Ink::Red, out);
+    let planned = plan.changes.iter().filter(|change| change.withheld.is_some() && !change.staged);
+    let planned: Vec<_> = planned.collect();
+    section(screen, "Planned only: apply_only does not name these devices", &planned, '·', Ink::Faint, out);
 }
 
 fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
