@@ -202,7 +202,7 @@ impl Partition<'_> {
             number: run,
             partition: self.lease.id.partition,
             complete: in_force == Some(run),
-            staged: u32::try_from(self.staged().len()).unwrap_or(u32::MAX),
+            staged: u32::try_from(self.mass_changes().len()).unwrap_or(u32::MAX),
         };
         self.say(fact).await
     }
@@ -215,6 +215,23 @@ impl Partition<'_> {
     /// Keys of this partition with changes that wait for the count of all partitions (P23).
     fn staged(&self) -> BTreeSet<Key> {
         self.open_decisions(|decision| decision.changes.iter().any(|decided| decided.staged))
+    }
+
+    /// Keys of this partition that count towards `change_limit`: what is staged, and every asset that
+    /// will leave its holder as soon as the new one has a user record (P23).
+    fn mass_changes(&self) -> BTreeSet<Key> {
+        let mut keys = self.staged();
+        if self.desk.integration.sync.auto_checkout {
+            let waiting = self.open_decisions(|decision| decision.awaits.is_some());
+            self.desk.state.read(|view| {
+                let has_holder = |key: &Key| {
+                    let asset = view.decision(key).and_then(|decision| view.asset(&decision.asset?));
+                    asset.is_some_and(|row| row.asset.checked_out_to.is_some())
+                };
+                keys.extend(waiting.into_iter().filter(has_holder));
+            });
+        }
+        keys
     }
 
     /// When all partitions have counted: are these changes within the limit, or is the run held? The

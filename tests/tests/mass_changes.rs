@@ -27,6 +27,14 @@ fn assignments(writes: &[String]) -> usize {
     writes.iter().filter(|write| write.contains("/check-")).count()
 }
 
+/// A run that is held, and everything that follows from it; `fetcher run --once` tells of a hold only
+/// if it comes before its end.
+async fn held_run(pipeline: &Pipeline) -> Result<()> {
+    let before = pipeline.runs_in_force().await?;
+    pipeline.fetch(&[]).await?;
+    pipeline.settle_after(&before).await
+}
+
 /// More hand-overs than `change_limit` are held, whole, and a later run within the limit ends the hold.
 #[tokio::test]
 async fn p23_too_many_hand_overs_are_held_and_a_later_run_ends_the_hold() -> Result<()> {
@@ -39,7 +47,7 @@ async fn p23_too_many_hand_overs_are_held_and_a_later_run_ends_the_hold() -> Res
     for (device, ..) in &owned[..12] {
         services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
     }
-    pipeline.run().await?;
+    held_run(&pipeline).await?;
     let writes = services.take_writes();
     ensure!(assignments(&writes) == 0, "hand-overs of a held run were made:\n{}", writes.join("\n"));
     let status = pipeline.reconcilers[0].status().await?;
@@ -69,7 +77,7 @@ async fn p23_a_released_run_goes_on() -> Result<()> {
     for (device, ..) in &owned(&services)[..8] {
         services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
     }
-    pipeline.run().await?;
+    held_run(&pipeline).await?;
     ensure!(assignments(&services.take_writes()) == 0, "more than five of forty at once");
     let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(released.status.success(), "{}", released.stderr);
