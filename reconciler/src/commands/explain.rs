@@ -9,9 +9,9 @@ use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
-    Candidate, Decision, DeviceEntry, Event, Outcome, Payload, PrimaryUser, Rule, State as DeviceState,
+    Candidate, Decision, DeviceEntry, Edit, Event, Fact, Outcome, Payload, PrimaryUser, Rule, Sequence,
+    State as DeviceState,
 };
-use amfj_sync_shared::messages::{Edit, Fact};
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, PersonRow};
@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::plan::{PlannedChange, open_changes};
 use super::words::Serials;
 use super::{Known, finding};
-use crate::rules::{MappedValue, Site, mapped_values};
+use crate::rules::{self, MappedValue, Site, mapped_values};
 
 /// Applied changes that are shown, at most.
 const LAST: usize = 5;
@@ -176,9 +176,10 @@ impl Explained {
         let device = &row.entry;
         let key = Key::Device(device.device_id.clone());
         let decision = view.decision(&key);
-        let asset = linked(view, device, decision.as_ref());
-        let known_asset = asset.as_ref().and_then(|asset| asset_of(view, &asset.id));
         let site = Site { view, siblings, config, now: Timestamp::now() };
+        let now = as_of_now(&site, row);
+        let asset = linked(view, device, &now);
+        let known_asset = asset.as_ref().and_then(|asset| asset_of(view, &asset.id));
         let memory = view.memory(&key);
         let failed = memory.failed.into_iter().map(|(kind, failed)| Failed {
             kind,
@@ -199,10 +200,29 @@ impl Explained {
             fields: mapped_values(&site, device, known_asset.as_ref()),
             pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
             failed: failed.collect(),
-            warnings: decision.map(|decision| decision.warnings).unwrap_or_default(),
+            warnings: warnings(decision, &now),
             last: Vec::new(),
         }
     }
+}
+
+/// What the rules say of what is known now; the decision that stands may be older.
+fn as_of_now(site: &Site<'_>, row: &DeviceRow) -> Decision {
+    let draft = if row.is_listed() {
+        rules::decide_device(site, &row.entry, Sequence::default())
+    } else {
+        rules::decide_missing(site, row)
+    };
+    draft.decision
+}
+
+fn warnings(decision: Option<Decision>, now: &Decision) -> Vec<String> {
+    let Some(decision) = decision else { return Vec::new() };
+    let outdated = (decision.asset != now.asset).then(|| {
+        "Something was learnt or decided by a person since; a running reconciler decides this again."
+            .to_owned()
+    });
+    outdated.into_iter().chain(decision.warnings).collect()
 }
 
 impl Identity {
@@ -231,9 +251,9 @@ fn asset_of(view: &View, id: &str) -> Option<Asset> {
 }
 
 /// The asset that the device has, or is to have.
-fn linked(view: &View, device: &DeviceEntry, decision: Option<&Decision>) -> Option<Linked> {
+fn linked(view: &View, device: &DeviceEntry, now: &Decision) -> Option<Linked> {
     let link = view.link(&device.device_id);
-    let id = link.as_ref().map(|link| link.asset.clone()).or_else(|| decision?.asset.clone())?;
+    let id = link.as_ref().map(|link| link.asset.clone()).or_else(|| now.asset.clone())?;
     let asset = view.asset(&id).map(|row| row.asset);
     Some(Linked {
         id: id.to_string(),
@@ -243,7 +263,7 @@ fn linked(view: &View, device: &DeviceEntry, decision: Option<&Decision>) -> Opt
         location: asset.as_ref().and_then(|asset| Some(asset.location.as_ref()?.name.clone())),
         checked_out_to: asset.and_then(|asset| Some(asset.checked_out_to?.name)),
         since: link.as_ref().map(|link| link.since),
-        rule: link.map(|link| link.rule).or_else(|| decision?.rule),
+        rule: link.map(|link| link.rule).or(now.rule),
     })
 }
 
