@@ -189,7 +189,8 @@ impl Partition<'_> {
             let mut missing = Vec::new();
             view.each_device(&mut |row| {
                 let key = Key::Device(row.entry.device_id.clone());
-                if row.missing.is_some() && self.is_ours(&key) {
+                let linked = view.link(&row.entry.device_id).is_some();
+                if row.missing.is_some() && linked && self.is_ours(&key) {
                     missing.push((Subject::Missing(row.entry.device_id), Sequence::first(run)));
                 }
                 true

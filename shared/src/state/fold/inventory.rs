@@ -4,7 +4,7 @@ use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRo
 use super::super::store::StoreError;
 use super::super::view::table;
 use super::{Folding, Verdict};
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, Key};
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
 
 /// Rows that are handed to the store at once while a large inventory takes effect.
@@ -115,6 +115,10 @@ impl Folding<'_, '_> {
     fn device_missing(&mut self, run: &RunRow, id: &DeviceId, absence: Absence) -> Result<(), StoreError> {
         let Some(mut row) = self.device(id)? else { return Ok(()) };
         let runs = row.missing.map_or(0, |missing| missing.runs);
+        // What left and was linked to nothing is in no state any more (P24).
+        if self.link(id)?.is_none() {
+            self.batch.delete(table::DECISION, &Key::Device(id.clone()).to_string());
+        }
         row.missing = Some(Missing { runs: runs.saturating_add(1), latest: run.started.number, absence });
         self.put_device(&row)
     }
