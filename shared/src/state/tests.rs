@@ -218,6 +218,17 @@ fn the_age_rule_keeps_the_later_of_list_and_outcome() {
 }
 
 #[test]
+fn the_age_rule_holds_when_a_clock_is_set_back() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.pass(-7200);
+    stream.say(wrote(1, "written while the list was read"));
+    stream.say(listed(1, "read before it was written"));
+    stream.complete(1);
+    assert_eq!(stream.name().as_deref(), Some("written while the list was read"));
+}
+
+#[test]
 fn absence_removes_only_what_is_older_than_the_list() {
     let mut stream = Stream::new();
     stream.start(1);
