@@ -14,7 +14,7 @@ use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// An empty tenant and an empty site.
 async fn empty() -> Result<Services> {

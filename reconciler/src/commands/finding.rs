@@ -168,7 +168,8 @@ fn none(text: &str, what: &str, how: &str) -> Exit {
 }
 
 fn too_many(text: &str, what: &str, lines: impl Iterator<Item = String>, several: bool) -> Exit {
-    let lines: String = lines.map(|line| format!("\n  {line}")).collect();
+    let lines: Vec<String> = lines.collect();
+    let lines = lines.join("\n  ");
     let more = if several { ", or the integration with `--integration ID`" } else { "" };
-    Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:{lines}"))
+    Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:\n  {lines}"))
 }

@@ -154,7 +154,7 @@ impl<'a> Trial<'a> {
                 outcome.asset = known(asset).map(|asset| written(asset, write));
             }
             Action::CreateAsset { name, asset_type, location, fields } => {
-                let Some(id) = new_id(&change.key).and_then(|id| AssetId::new(id).ok()) else { return };
+                let Some(id) = AssetId::new(new_id(&change.key)).ok() else { return };
                 outcome.link = linked(&id, Rule::Created, None);
                 outcome.asset = Some(Asset {
                     id,
@@ -182,7 +182,7 @@ impl<'a> Trial<'a> {
                 outcome.user_link = Some(UserLinkOutcome { record, rule: *rule, ids });
             }
             Action::CreateUser { name, email, fields, ids } => {
-                let Some(id) = new_id(&change.key).and_then(|id| RecordId::new(id).ok()) else { return };
+                let Some(id) = RecordId::new(new_id(&change.key)).ok() else { return };
                 let ids = ids.clone();
                 outcome.user_link = Some(UserLinkOutcome { record: id.clone(), rule: Rule::Created, ids });
                 outcome.record = Some(UserRecord {
@@ -209,10 +209,10 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn new_id(key: &Key) -> Option<String> {
+fn new_id(key: &Key) -> String {
     match key {
-        Key::Device(id) => Some(format!("{NEW}{id}")),
-        Key::User(key) => Some(format!("{NEW}{key}")),
+        Key::Device(id) => format!("{NEW}{id}"),
+        Key::User(key) => format!("{NEW}{key}"),
     }
 }
 

@@ -87,7 +87,7 @@ async fn break_link(known: &Known, device: &str) -> Result<(), Exit> {
     let (name, handle) = (words::device(&device), rules::handle(&device));
     match linked {
         Some(asset) => {
-            say(&format!("{name} is no longer linked to asset {asset}; the asset stays as it is."))
+            say(&format!("{name} is no longer linked to asset {asset}; the asset stays as it is."));
         }
         None => say(&format!("{name} had no link.")),
     }
@@ -153,8 +153,8 @@ async fn release_one(known: &Known, integration: &Integration, state: &State) ->
         let meta = view.meta();
         let before_publishing =
             meta.latest.as_ref().is_some_and(|run| run.held.is_some() && run.counts.is_none());
-        let runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
-        let reason = runs.filter_map(|run| run.held.clone()).next()?;
+        let mut runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
+        let reason = runs.find_map(|run| run.held.clone())?;
         Some((reason, before_publishing))
     });
     let Some((reason, before_publishing)) = held else {

@@ -1,5 +1,6 @@
 //! `reconciler plan`: what the next run would change, and what it would not, and why (P25).
 
+mod edits;
 mod text;
 
 use std::collections::BTreeMap;
@@ -8,24 +9,21 @@ use std::path::Path;
 use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::{AssetId, Key, RecordId};
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{
-    Action, Candidate, Change, Decided, Decision, Edit, Outcome, Rule, State as DeviceState,
-};
+use amfj_sync_shared::messages::{Action, Candidate, Change, Decided, Decision, Rule, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::screen::{Screen, say, say_json, say_paged};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
+use self::edits::{PlannedEdit, edits_of};
 use super::Known;
 use super::foresight::{Foresight, is_new};
 use super::words::Serials;
 use crate::worker::count;
 
-pub(super) use text::{candidates, edits, line};
+pub(super) use text::{candidates, line, values};
 
 /// Shows the plan, or keeps it in a file. Writes nothing else.
 pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result<(), Exit> {
@@ -131,15 +129,6 @@ struct Target {
     name: String,
 }
 
-#[derive(Debug, Serialize)]
-struct PlannedEdit {
-    field: String,
-    old: Value,
-    new: Value,
-    /// Whether a value that AMFJ holds is lost.
-    overwrites: bool,
-}
-
 /// A device or person about which nothing, or not everything, is done.
 #[derive(Debug, Serialize)]
 struct NotDone {
@@ -193,7 +182,7 @@ fn obstacles(config: &Integration, view: &View) -> Vec<String> {
     let failed = meta.latest.as_ref().and_then(|run| run.failed.as_ref());
     let failed = failed.map(|reason| format!("The last run failed, and nothing of it was decided: {reason}"));
     let held = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
-    let held = held.filter_map(|run| run.held.as_ref()).next();
+    let held = held.into_iter().find_map(|run| run.held.as_ref());
     let id = &config.id;
     let held =
         held.map(|reason| format!("The run is held: {reason} `reconciler release {id}` lets it go on."));
@@ -270,7 +259,7 @@ impl PlannedChange {
             rule: None,
             serials: None,
             takes_over: None,
-            edits: Vec::new(),
+            edits: edits_of(&change.action),
             from: None,
             to: None,
             follows: false,
@@ -288,55 +277,27 @@ impl PlannedChange {
 
     fn describe(&mut self, view: &View, change: &Change) {
         match &change.action {
-            Action::LinkAsset { asset, rule, takes_over, write } => {
+            Action::LinkAsset { asset, rule, takes_over, .. } => {
                 self.rule = Some(*rule);
                 self.takes_over = takes_over.as_ref().map(ToString::to_string);
                 self.serials = serials(view, change, asset);
-                self.write(write);
             }
-            Action::UpdateAsset { write, .. } => self.write(write),
-            Action::CreateAsset { name, asset_type, location, fields } => {
+            Action::CreateAsset { name, .. } => {
                 self.rule = Some(Rule::Created);
                 self.asset = Some(Target { id: None, name: name.clone() });
-                self.new("Asset type", asset_type.name.clone().into());
-                location.iter().for_each(|place| self.new(Outcome::LOCATION, place.name.clone().into()));
-                fields.iter().for_each(|(field, value)| self.new(field, value.clone()));
             }
-            Action::BreakLink { .. } => {}
             Action::Assign { expected, to, .. } => {
                 let name = |holder: &Option<Holder>| holder.as_ref().map(|holder| holder.name.clone());
                 (self.from, self.to) = (name(expected), name(to));
                 self.kind = assignment(expected.as_ref(), to.as_ref());
             }
             Action::LinkUser { rule, .. } => self.rule = Some(*rule),
-            Action::CreateUser { name, email, fields, .. } => {
+            Action::CreateUser { name, .. } => {
                 self.rule = Some(Rule::Created);
                 self.record = Some(Target { id: None, name: name.clone() });
-                email.iter().for_each(|email| self.new(Outcome::EMAIL, email.clone().into()));
-                fields.iter().for_each(|(field, value)| self.new(field, value.clone()));
             }
-            Action::UpdateUser { write, .. } => {
-                write.name.iter().for_each(|edit| self.edit(Outcome::NAME, edit));
-                write.email.iter().for_each(|edit| self.edit(Outcome::EMAIL, edit));
-                write.fields.iter().for_each(|(field, edit)| self.edit(field, edit));
-            }
+            Action::UpdateAsset { .. } | Action::BreakLink { .. } | Action::UpdateUser { .. } => {}
         }
-    }
-
-    fn write(&mut self, write: &amfj_sync_shared::messages::AssetWrite) {
-        write.name.iter().for_each(|edit| self.edit(Outcome::NAME, edit));
-        write.location.iter().for_each(|place| self.new(Outcome::LOCATION, place.name.clone().into()));
-        write.fields.iter().for_each(|(field, edit)| self.edit(field, edit));
-    }
-
-    fn new(&mut self, field: &str, new: Value) {
-        self.edit(field, &Edit { old: Value::Null, new });
-    }
-
-    fn edit(&mut self, field: &str, edit: &Edit) {
-        let Edit { old, new } = edit.clone();
-        let overwrites = !is_blank(&old);
-        self.edits.push(PlannedEdit { field: field.to_owned(), old, new, overwrites });
     }
 }
 

@@ -106,9 +106,10 @@ pub async fn show(common: &CommonArgs, id: &str, json: bool) -> Result<(), Exit>
         0 => return Err(Exit::Failed(format!("there is no dead letter {id}; `writer dead list` shows all"))),
         1 => fitting.remove(0),
         _ => {
-            let ids: String = fitting.iter().map(|letter| format!("\n  {}", letter.id)).collect();
+            let ids: Vec<&str> = fitting.iter().map(|letter| letter.id.as_str()).collect();
+            let ids = ids.join("\n  ");
             return Err(Exit::Failed(format!(
-                "several dead letters begin with {id}; give more of the id:{ids}"
+                "several dead letters begin with {id}; give more of the id:\n  {ids}"
             )));
         }
     };
@@ -228,14 +229,13 @@ impl DeadLetter {
         row("since", &self.time.map_or("unknown".to_owned(), moments::shown));
         row("tried", &self.attempts.map_or("unknown".to_owned(), |times| format!("{times} times")));
         row("died in", self.stage.as_deref().unwrap_or("the broker"));
-        let body = match &self.change {
+        let body = if let Some(change) = &self.change {
             // Our own types with text keys: they always serialise.
-            Some(change) => serde_json::to_string_pretty(&change.action).unwrap_or_default(),
-            None => {
-                let shown = &self.body[..self.body.len().min(SHOWN)];
-                let more = if shown.len() < self.body.len() { " …" } else { "" };
-                format!("{} bytes: {}{more}", self.body.len(), legible(&String::from_utf8_lossy(shown)))
-            }
+            serde_json::to_string_pretty(&change.action).unwrap_or_default()
+        } else {
+            let shown = &self.body[..self.body.len().min(SHOWN)];
+            let more = if shown.len() < self.body.len() { " …" } else { "" };
+            format!("{} bytes: {}{more}", self.body.len(), legible(&String::from_utf8_lossy(shown)))
         };
         let _ = write!(out, "\n{body}");
         out

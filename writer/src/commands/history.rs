@@ -109,9 +109,9 @@ fn of_device(worker: &Worker, all: Vec<Applied>, device: &str) -> Result<Vec<App
         keys.extend(devices.filter(|one| one.key == id || named(one)).map(|one| one.key.clone()));
     }
     if keys.len() > 1 {
-        let ids: String =
-            keys.iter().map(|key| format!("\n  {}", key.trim_start_matches("device/"))).collect();
-        return Err(Exit::Failed(format!("several fit device \"{device}\"; give the id:{ids}")));
+        let ids: Vec<&str> = keys.iter().map(|key| key.trim_start_matches("device/")).collect();
+        let ids = ids.join("\n  ");
+        return Err(Exit::Failed(format!("several fit device \"{device}\"; give the id:\n  {ids}")));
     }
     Ok(all.into_iter().filter(|one| keys.contains(&one.key)).collect())
 }

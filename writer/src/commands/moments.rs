@@ -1,7 +1,7 @@
 //! Moments and spans as people type them.
 
 use amfj_sync_shared::worker::Exit;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
@@ -11,8 +11,8 @@ pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
-    let local = text.parse::<Date>().map(|date| date.to_datetime(jiff::civil::Time::midnight()));
-    if let Ok(local) = local.or_else(|_| text.parse::<DateTime>())
+    // A date alone is its midnight.
+    if let Ok(local) = text.parse::<DateTime>()
         && let Ok(moment) = local.to_zoned_datetime(TimeZone::UTC)
     {
         return Ok(moment.timestamp());

@@ -172,7 +172,7 @@ fn pending(screen: &Screen, explained: &Explained, out: &mut String) {
             change.kind,
             screen.sentence(change.kind.len() + 3, &plan::line(change))
         );
-        out.push_str(&plan::edits(screen, 6, change));
+        out.push_str(&plan::values(screen, 6, change));
     }
 }
 

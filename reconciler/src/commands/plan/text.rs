@@ -109,7 +109,7 @@ fn section(
     for change in changes {
         let mark = screen.ink(ink, &mark.to_string());
         let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &line(change)));
-        out.push_str(&edits(screen, 6, change));
+        out.push_str(&values(screen, 6, change));
     }
 }
 
@@ -172,7 +172,7 @@ fn target(target: Option<&Target>, what: &str) -> String {
 }
 
 /// Field by field, old and new.
-pub(in crate::commands) fn edits(screen: &Screen, indent: usize, change: &PlannedChange) -> String {
+pub(in crate::commands) fn values(screen: &Screen, indent: usize, change: &PlannedChange) -> String {
     let is_new = change.kind.starts_with("create");
     let rows: Vec<Vec<String>> = change
         .edits

@@ -26,7 +26,7 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp) -> String {
     match status.dead_letters {
         0 => lines.add(Ink::Plain, "dead letters", "none"),
         count => {
-            lines.add(Ink::Red, "dead letters", &format!("{count}; `writer dead list` says which and why"))
+            lines.add(Ink::Red, "dead letters", &format!("{count}; `writer dead list` says which and why"));
         }
     }
     if status.triggers > 0 {
@@ -56,7 +56,11 @@ fn show_site(screen: &Screen, site: &SiteStatus, status: &Status, now: Timestamp
     let mut lines = Lines { screen, out };
     match &site.last_run {
         None => {
-            lines.add(Ink::Yellow, "  last run", "none yet; `fetcher run` or `fetcher run --once` starts one")
+            lines.add(
+                Ink::Yellow,
+                "  last run",
+                "none yet; `fetcher run` or `fetcher run --once` starts one",
+            );
         }
         Some(run) => show_run(run, &site.integration, now, &mut lines),
     }
