@@ -357,7 +357,7 @@ impl Applying<'_> {
         }
     }
 
-    /// Dead letter if it failed, outcome read back, history: in that order, so that nothing is lost in
+    /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in
     /// between and a repeat of any step is harmless.
     async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
         outcome.attempts = self.requests.attempts;
@@ -371,11 +371,13 @@ impl Applying<'_> {
         origin.sequence = self.event.sequence;
         origin.traceparent.clone_from(&self.event.traceparent);
         let fact = Event::fact(&origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
-        self.site.state.publish_and_read_back(fact.clone()).await?;
+        // Before the outcome: once that is in the stream, a redelivery ends early and could not make good
+        // a missing entry. An entry that comes twice bears the id of the same change.
         if outcome.ending == Ending::Applied {
             let history = self.site.names.history(&self.site.integration.id);
             self.site.publisher.publish(vec![Outgoing::to_queue(history, &fact)]).await?;
         }
+        self.site.state.publish_and_read_back(fact).await?;
         self.site.unknown.lock().remove(&self.event.id);
         self.site.failing.lock().remove(&self.event.id);
         events::ended(&self.site.integration.id, &outcome);

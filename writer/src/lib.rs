@@ -1,7 +1,7 @@
 //! The writer: applies changes to AMFJ, each at most once, in the order of each key.
 //!
 //! The way of a change: decode → already answered or out of date? done → compare with the view →
-//! **intent**, published and read back → HTTP → **outcome**, published and read back → history →
+//! **intent**, published and read back → HTTP → history → **outcome**, published and read back →
 //! acknowledge. The process may be killed between any two steps.
 
 pub mod applying;
