@@ -1,6 +1,5 @@
 //! Mass changes: what a mistake in Kandji, or another tenant's token, would do to AMFJ is held until a
 //! person has looked (P23).
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};

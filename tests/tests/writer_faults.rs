@@ -1,6 +1,5 @@
 //! The writer against an AMFJ that loses answers, refuses, is slow or away: nothing is written twice,
 //! nothing is lost, and nobody's asset is taken on a stale decision.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
