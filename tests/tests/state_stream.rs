@@ -1,0 +1,272 @@
+//! The state of an integration on a real broker: workers that start late, lose their directory, find
+//! another stream than before, or find the beginning of it trimmed, all end with the same view.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use amfj_sync_shared::amfj::{Asset, Named};
+use amfj_sync_shared::config::{Config, parse};
+use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
+use amfj_sync_shared::messages::{
+    Ending, Event, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
+};
+use amfj_sync_shared::state::{State, Verdict};
+use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_tests::harness::{Scratch, SharedBroker, eventually};
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties};
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+fn config(broker: &SharedBroker) -> Result<Config> {
+    let text = format!(
+        r#"
+        [broker]
+        url = "{}"
+        prefix = "{}"
+        partitions = 1
+        [[integration]]
+        id = "acme"
+        mode = "apply"
+        [integration.kandji]
+        api_url = "http://127.0.0.1:1"
+        token = {{ env = "T" }}
+        [integration.amfj]
+        api_url = "http://127.0.0.1:2"
+        token = {{ env = "T" }}
+        [integration.sync]
+        default_asset_type = "Laptop"
+        "#,
+        broker.url(),
+        broker.prefix()
+    );
+    let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
+    let loaded =
+        parse(Path::new("test.toml"), &text, &variables).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    Ok(loaded.config)
+}
+
+struct Follower {
+    worker: Worker,
+    state: State,
+}
+
+impl Follower {
+    async fn start(broker: &SharedBroker, data_dir: Option<&Path>) -> Result<Self> {
+        let worker = Worker::start("test", config(broker)?, data_dir, Shutdown::default()).await?;
+        let state = worker.states.values().next().context("one integration")?.clone();
+        state.caught_up().await?;
+        Ok(Self { worker, state })
+    }
+
+    async fn say(&self, fact: Fact) -> Result<Verdict> {
+        let event = Event::fact(&self.state.origin(), Timestamp::now(), fact);
+        Ok(self.state.publish_and_read_back(event).await?)
+    }
+
+    /// A link of a device to an asset, as an outcome.
+    async fn link(&self, number: u32) -> Result<Verdict> {
+        self.say(Fact::Ended(Box::new(linked(number)?))).await
+    }
+
+    fn links(&self) -> usize {
+        self.state.read(|view| {
+            let mut links = 0;
+            view.each_link(&mut |_, _| {
+                links += 1;
+                true
+            });
+            links
+        })
+    }
+
+    async fn stop(self) {
+        self.worker.finish().await;
+    }
+}
+
+fn linked(number: u32) -> Result<Outcome> {
+    let asset = AssetId::new(format!("asset-{number}"))?;
+    let record = Asset {
+        id: asset.clone(),
+        name: format!("Mac {number}"),
+        asset_type: Named { id: "T1".into(), name: "Laptop".into() },
+        location: None,
+        fields: BTreeMap::new(),
+        checked_out_to: None,
+        created_at: None,
+    };
+    Ok(Outcome {
+        change: uuid::Uuid::from_u128(u128::from(number)),
+        sequence: Sequence { run: 1, step: 1 },
+        key: Key::Device(DeviceId::new(format!("device-{number}"))?),
+        label: format!("Mac {number}"),
+        kind: "link-asset".into(),
+        ending: Ending::Applied,
+        action: None,
+        attempts: 0,
+        asset: Some(record),
+        asset_deleted: None,
+        record: None,
+        link: Some(LinkOutcome::Linked { asset, rule: Rule::Name, takes_over: None }),
+        user_link: None,
+        settled: None,
+        edits: BTreeMap::new(),
+        refused: BTreeMap::new(),
+    })
+}
+
+fn started(number: u64, leader: &str) -> Fact {
+    Fact::RunStarted(RunStarted {
+        number,
+        leader: leader.into(),
+        at: Timestamp::now(),
+        first_sync: true,
+        applies_to_all: true,
+        auto_checkout: false,
+        list_delay_ms: 0,
+    })
+}
+
+async fn channel(broker: &SharedBroker) -> Result<(Connection, Channel)> {
+    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    Ok((connection, channel))
+}
+
+fn stream_name(broker: &SharedBroker) -> Result<String> {
+    let id = IntegrationId::new("acme")?;
+    Ok(amfj_sync_shared::broker::Names::new(broker.prefix()).state(&id))
+}
+
+/// The order of the stream is the same for everybody: of two leaders with one number, the first leads.
+#[tokio::test]
+async fn two_workers_agree_who_came_first_and_a_late_one_sees_the_same() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let one = Follower::start(&broker, None).await?;
+    let other = Follower::start(&broker, None).await?;
+    let (first, second) = tokio::join!(one.say(started(7, "one")), other.say(started(7, "other")));
+    let accepted = [first?, second?].iter().filter(|verdict| **verdict == Verdict::Accepted).count();
+    ensure!(accepted == 1, "{accepted} leaders of one run");
+    one.say(Fact::InventoryComplete { number: 7, counts: InventoryCounts::default() }).await?;
+    one.link(1).await?;
+    let late = Follower::start(&broker, None).await?;
+    let leader = |follower: &Follower| {
+        follower.state.read(|view| view.meta().in_force.as_ref().map(|run| run.started.leader.clone()))
+    };
+    ensure!(late.links() == 1 && leader(&late) == leader(&one) && leader(&late).is_some());
+    for follower in [one, other, late] {
+        follower.stop().await;
+    }
+    Ok(())
+}
+
+/// A directory that was deleted, or holds something else, is rebuilt; one that is whole is read on.
+#[tokio::test]
+async fn a_worker_reads_on_and_rebuilds_what_is_gone() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let scratch = Scratch::new()?;
+    let dir = scratch.path().join("view");
+    let worker = Follower::start(&broker, Some(&dir)).await?;
+    for number in 1..=20 {
+        worker.link(number).await?;
+    }
+    worker.stop().await;
+    let again = Follower::start(&broker, Some(&dir)).await?;
+    ensure!(again.links() == 20, "{} links after a restart", again.links());
+    again.link(21).await?;
+    again.stop().await;
+    std::fs::remove_dir_all(&dir)?;
+    let anew = Follower::start(&broker, Some(&dir)).await?;
+    ensure!(anew.links() == 21, "{} links after the directory was deleted", anew.links());
+    anew.stop().await;
+    Ok(())
+}
+
+/// A stream that was deleted and declared again is another one: what was known from the old one is gone.
+#[tokio::test]
+async fn another_stream_of_the_same_name_is_noticed() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let scratch = Scratch::new()?;
+    let dir = scratch.path().join("view");
+    let worker = Follower::start(&broker, Some(&dir)).await?;
+    for number in 1..=5 {
+        worker.link(number).await?;
+    }
+    worker.stop().await;
+    let (_connection, channel) = channel(&broker).await?;
+    let stream = stream_name(&broker)?;
+    channel.queue_delete(stream.as_str().into(), QueueDeleteOptions::default()).await?;
+    let again = Follower::start(&broker, Some(&dir)).await?;
+    ensure!(again.links() == 0, "{} links of a stream that is gone", again.links());
+    ensure!(again.link(1).await? == Verdict::Accepted);
+    again.stop().await;
+    Ok(())
+}
+
+/// The beginning of a long stream is trimmed; a new worker starts from the latest checkpoint.
+#[tokio::test]
+async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let (_connection, channel) = channel(&broker).await?;
+    let stream = stream_name(&broker)?;
+    // Small segments, of which few are kept: the worker uses the stream that it finds.
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+    arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(100_000));
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(400_000));
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(stream.as_str().into(), options, arguments).await?;
+    let worker = Follower::start(&broker, None).await?;
+    for number in 1..=50 {
+        worker.link(number).await?;
+    }
+    worker.state.write_checkpoint().await?;
+    // Enough to push the first links out of the stream, with checkpoints as often as a day brings them.
+    for round in 0..40_u64 {
+        let facts = (0..40).map(|_| {
+            let marker = Fact::ReadMarker { token: uuid::Uuid::new_v4() };
+            Event::fact(&worker.state.origin(), Timestamp::now(), marker)
+        });
+        worker.state.publish(facts.collect()).await?;
+        if round % 4 == 0 {
+            worker.state.read_to_end().await?;
+            worker.state.write_checkpoint().await?;
+        }
+    }
+    worker.link(51).await?;
+    eventually(LIMIT, "a worker that starts from a checkpoint", async || {
+        let late = Follower::start(&broker, None).await?;
+        let (links, offset) = (late.links(), late.state.read(|view| view.meta().offset));
+        late.stop().await;
+        ensure!(links == 51, "{links} of 51 links, at offset {offset:?}");
+        Ok(())
+    })
+    .await?;
+    let first = first_offset(&broker, &stream).await?;
+    ensure!(first > 60, "the stream begins at {first}: nothing was trimmed, so nothing was proven");
+    worker.stop().await;
+    Ok(())
+}
+
+/// The offset of the first record that a stream still holds.
+async fn first_offset(broker: &SharedBroker, stream: &str) -> Result<i64> {
+    use futures::StreamExt as _;
+    use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+    let (_connection, channel) = channel(broker).await?;
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+    let mut consumer =
+        channel.basic_consume(stream.into(), "".into(), BasicConsumeOptions::default(), arguments).await?;
+    let delivery = consumer.next().await.context("an empty stream")??;
+    let headers = delivery.properties.headers().clone().unwrap_or_default();
+    match headers.inner().get("x-stream-offset") {
+        Some(AMQPValue::LongLongInt(offset)) => Ok(*offset),
+        other => anyhow::bail!("no offset: {other:?}"),
+    }
+}
