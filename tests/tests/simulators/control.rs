@@ -1,6 +1,5 @@
 //! The simulators from another process, and at full size.
 
-use std::time::{Duration, Instant};
 
 use amfj_sync_tests::sim::{
     amfj::{AmfjOptions, AmfjSim},
@@ -9,7 +8,7 @@ use amfj_sync_tests::sim::{
 };
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, plain, quick, realistic};
+use crate::caller::{Caller, plain, quick};
 
 #[tokio::test]
 async fn faults_and_mutations_work_from_another_process() {
@@ -74,22 +73,4 @@ fn the_binary_prints_where_it_listens_and_ends_at_sigterm() {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
-}
-
-/// Run with `--ignored` in a release build: what the simulators must be able to carry.
-#[tokio::test]
-#[ignore = "a benchmark; needs an optimised build"]
-async fn a_hundred_thousand_devices() {
-    let start = Instant::now();
-    let fleet = realistic(100_000);
-    let generated = start.elapsed();
-    let kandji = KandjiSim::start(&fleet, quick()).await.unwrap();
-    let caller = Caller::kandji(&kandji);
-    let start = Instant::now();
-    let rows = caller.walk().await;
-    let page = start.elapsed() / 335;
-    println!("generated in {generated:?}, {} rows, {page:?} a page with its parsing", rows.len());
-    assert_eq!(rows.len(), 100_000);
-    assert!(generated < Duration::from_secs(5));
-    assert!(page < Duration::from_millis(20));
 }
