@@ -424,7 +424,9 @@ impl Partition<'_> {
             _ => self.lease.id.partition,
         };
         let queue = self.desk.names.work(&self.desk.integration.id, Stage::Apply, partition);
-        Outgoing::to_queue(queue, event)
+        // The writer's view may lag behind this one: it must have read what this was decided on.
+        let read = self.desk.state.read(|view| view.meta().offset).unwrap_or_default();
+        Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
     }
 
     fn decided(&self, conclusion: Conclusion) -> Event {

@@ -165,6 +165,21 @@ async fn two_workers_agree_who_came_first_and_a_late_one_sees_the_same() -> Resu
     Ok(())
 }
 
+/// A worker can wait until it has read what another one decided on, but not for ever.
+#[tokio::test]
+async fn a_worker_waits_for_what_a_change_was_decided_on() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let (one, other) = (Follower::start(&broker, None).await?, Follower::start(&broker, None).await?);
+    one.link(1).await?;
+    let decided_on = one.state.read(|view| view.meta().offset).context("facts were read")?;
+    ensure!(other.state.has_read(decided_on, LIMIT).await && other.links() == 1);
+    let beyond = decided_on + 1_000;
+    ensure!(!other.state.has_read(beyond, Duration::from_millis(200)).await, "offset {beyond} is not there");
+    one.stop().await;
+    other.stop().await;
+    Ok(())
+}
+
 /// A directory that was deleted, or holds something else, is rebuilt; one that is whole is read on.
 #[tokio::test]
 async fn a_worker_reads_on_and_rebuilds_what_is_gone() -> Result<()> {

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Received};
+use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
 use tokio::task::JoinSet;
@@ -129,6 +130,9 @@ impl<'a> Partition<'a> {
         self.running.spawn(async move {
             let _counted = Counted(site.clone());
             let key = job.change.key.clone();
+            if !has_read_enough(&site, &lease, &job.received).await {
+                return (key, Applied::HandBack);
+            }
             let applied = apply(&site, &lease, &job.event, &job.change, &job.received.body).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
                 (key, Applied::Done)
@@ -136,6 +140,20 @@ impl<'a> Partition<'a> {
                 (key, Applied::HandBack)
             }
         });
+    }
+}
+
+/// How long the view may lag behind the one that a change was decided on. Longer only if the stream was
+/// declared anew; then the change is judged by what is known.
+const LAG: Duration = Duration::from_secs(30);
+
+/// Waits until this worker has read everything that the change was decided on: on less, a record that
+/// was just listed would look deleted. `false` where the partition is given up meanwhile.
+async fn has_read_enough(site: &Site, lease: &Lease, received: &Received) -> bool {
+    let decided_on = received.header(Outgoing::DECIDED_ON).and_then(|offset| offset.parse().ok());
+    tokio::select! {
+        _ = site.state.has_read(decided_on.unwrap_or(0), LAG) => true,
+        () = lease.over() => false,
     }
 }
 

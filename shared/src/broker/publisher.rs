@@ -49,6 +49,10 @@ impl Outgoing {
         }
     }
 
+    /// Header of a change: the offset of the state stream that it was decided on. Whoever applies it
+    /// must have read as far.
+    pub const DECIDED_ON: &'static str = "x-decided-on";
+
     /// Adds a header with a text.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {

@@ -29,6 +29,9 @@ const LISTENER_BACKLOG: usize = 8_192;
 /// How long the record at the stored offset may take to arrive before the stream counts as another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at how far the view has read.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// Why a state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -190,6 +193,17 @@ impl State {
         let marker = Fact::ReadMarker { token: Uuid::new_v4() };
         let event = Event::fact(&self.origin(), Timestamp::now(), marker);
         self.publish_and_read_back(event).await.map(drop)
+    }
+
+    /// Waits until the view has read as far as `offset`, at most `patience`. Answers whether it has.
+    pub async fn has_read(&self, offset: u64, patience: Duration) -> bool {
+        let read = || self.read(|view| view.meta().offset.is_some_and(|seen| seen >= offset));
+        let waiting = async {
+            while !read() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.is_ok()
     }
 
     /// Writes a copy of the whole view to the stream, from which new workers start once the beginning

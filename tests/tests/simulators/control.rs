@@ -1,6 +1,5 @@
 //! The simulators from another process, and at full size.
 
-
 use amfj_sync_tests::sim::{
     amfj::{AmfjOptions, AmfjSim},
     fleet::Owner,
