@@ -18,9 +18,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use uuid::Uuid;
 
-use crate::deciding::{Before, Conclusion, MassChanges, are_too_many, conclude, says_the_same};
+use crate::deciding::{Before, Conclusion, MassChanges, conclude, says_the_same};
 use crate::events;
 use crate::rules::{self, Draft, Site};
+
+mod mass_changes;
 
 /// How often a snapshot looks whether the inventory of its run is in force.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -211,62 +213,6 @@ impl Partition<'_> {
     async fn say(&self, fact: Fact) -> Result<(), Stop> {
         let event = Event::fact(&self.desk.state.origin(), Timestamp::now(), fact);
         Ok(self.desk.state.publish(vec![event]).await?)
-    }
-
-    /// Keys of this partition with changes that wait for the count of all partitions (P23).
-    fn staged(&self) -> BTreeSet<Key> {
-        self.open_decisions(|decision| decision.changes.iter().any(|decided| decided.staged))
-    }
-
-    /// Keys of this partition that count towards `change_limit`: what is staged, and every asset that
-    /// will leave its holder as soon as the new one has a user record (P23).
-    fn mass_changes(&self) -> BTreeSet<Key> {
-        let mut keys = self.staged();
-        if self.desk.integration.sync.auto_checkout {
-            let waiting = self.open_decisions(|decision| decision.awaits.is_some());
-            self.desk.state.read(|view| {
-                let has_holder = |key: &Key| {
-                    let asset = view.decision(key).and_then(|decision| view.asset(&decision.asset?));
-                    asset.is_some_and(|row| row.asset.checked_out_to.is_some())
-                };
-                keys.extend(waiting.into_iter().filter(has_holder));
-            });
-        }
-        keys
-    }
-
-    /// When all partitions have counted: are these changes within the limit, or is the run held? The
-    /// owner of the first partition says so, once; saying it twice does no harm (P23).
-    async fn judge_mass_changes(&self) -> Result<(), Stop> {
-        if self.lease.id.partition != 0 {
-            return Ok(());
-        }
-        let limit = self.desk.integration.sync.change_limit;
-        let counted = self.desk.state.read(|view| {
-            let run = view.meta().in_force.as_ref()?;
-            let undecided = run.decided.len() < usize::from(self.desk.partitions);
-            if undecided || run.allowed || run.held.is_some() {
-                return None;
-            }
-            let staged: u32 = run.staged.values().sum();
-            let mut linked = 0;
-            view.each_link(&mut |_, _| {
-                linked += 1;
-                true
-            });
-            Some((run.started.number, staged, linked))
-        });
-        let Some((number, staged, linked)) = counted else { return Ok(()) };
-        if !are_too_many(staged, linked, limit) {
-            return self.say(Fact::MassChangesAllowed { number }).await;
-        }
-        let id = &self.desk.integration.id;
-        let reason = format!(
-            "{staged} of {linked} linked devices would be checked in, handed over or lose their link at once, more \
-             than change_limit ({limit}) allows: look at them, and if they are right, run `reconciler release {id}`"
-        );
-        tracing::warn!(integration = %id, run = number, reason, "the run is held");
-        self.say(Fact::RunHeld { number, reason }).await
     }
 
     async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {

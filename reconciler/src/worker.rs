@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Lease, Ownership, PartitionId, Role, Stage, watch_depth};
+use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage, watch_depth};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::ids::{IntegrationId, Key};
 use amfj_sync_shared::messages::State as DeviceState;
@@ -49,18 +49,11 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 async fn serve_partitions(worker: &Arc<Worker>) {
     let stop = worker.shutdown.soft.clone();
     let desks = Arc::new(desks(worker));
-    let partitions = desks
-        .keys()
-        .flat_map(|id| {
-            (0..worker.config.broker.partitions)
-                .map(|partition| PartitionId { integration: id.clone(), partition })
-        })
-        .collect();
     let states = worker.states.clone();
     let ownership = Ownership::new(
         worker.broker.clone(),
         ROLE,
-        partitions,
+        worker.partitions(),
         worker.config.timing.ownership_interval,
         Arc::new(move |lease: Lease| {
             let desk = desks.get(&lease.id.integration).cloned();
@@ -88,13 +81,9 @@ async fn serve_partitions(worker: &Arc<Worker>) {
 fn desks(worker: &Worker) -> Desks {
     let config = &worker.config;
     let desk = |integration: &Integration| {
-        let same_site = |other: &&Integration| {
-            other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
-        };
-        let others = config.integrations.iter().filter(same_site);
         let desk = Desk {
             state: worker.states.get(&integration.id)?.clone(),
-            siblings: others.filter_map(|other| worker.states.get(&other.id).cloned()).collect(),
+            siblings: worker.siblings(integration),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
             partitions: config.broker.partitions,

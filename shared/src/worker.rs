@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::broker::{Broker, BrokerError, Publisher};
+use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration};
 use crate::ids::IntegrationId;
 use crate::state::{DataDir, Following, State, StateError, StoreError, View};
@@ -249,6 +249,28 @@ impl Worker {
             why = self.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
             () = self.shutdown.soft.cancelled() => Ok(()),
         }
+    }
+
+    /// All partitions of all integrations.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionId> {
+        let ids = self.states.keys();
+        let partitions = |id: &IntegrationId| {
+            let integration = id.clone();
+            (0..self.config.broker.partitions)
+                .map(move |partition| PartitionId { integration: integration.clone(), partition })
+        };
+        ids.flat_map(partitions).collect()
+    }
+
+    /// The states of the other integrations that feed the same AMFJ site (P4).
+    #[must_use]
+    pub fn siblings(&self, integration: &Integration) -> Vec<State> {
+        let same_site = |other: &&Integration| {
+            other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
+        };
+        let others = self.config.integrations.iter().filter(same_site);
+        others.filter_map(|other| self.states.get(&other.id).cloned()).collect()
     }
 
     /// Everything that keeps the worker from working.

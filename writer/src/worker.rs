@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::broker::{Lease, Ownership, PartitionId, Role, Stage, watch_depth};
-use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage, watch_depth};
+use amfj_sync_shared::config::Config;
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::telemetry::{Health, Server};
@@ -52,18 +52,11 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
         let every = worker.config.timing.probe_interval;
         worker.tasks.spawn(site.circuit.clone().watch(site.client.clone(), every, stop.clone()));
     }
-    let partitions = sites
-        .keys()
-        .flat_map(|id| {
-            (0..worker.config.broker.partitions)
-                .map(|partition| PartitionId { integration: id.clone(), partition })
-        })
-        .collect();
     let serving = sites.clone();
     let ownership = Ownership::new(
         worker.broker.clone(),
         ROLE,
-        partitions,
+        worker.partitions(),
         worker.config.timing.ownership_interval,
         Arc::new(move |lease: Lease| {
             let site = serving.get(&lease.id.integration).cloned();
@@ -116,7 +109,7 @@ fn sites(worker: &Worker) -> Result<Sites, Exit> {
         let Some(state) = worker.states.get(&integration.id).cloned() else { continue };
         let site = Site {
             state,
-            siblings: siblings(worker, integration),
+            siblings: worker.siblings(integration),
             client,
             circuit: Circuit::new(integration.id.clone()),
             publisher: worker.publisher.clone(),
@@ -138,13 +131,6 @@ fn sites(worker: &Worker) -> Result<Sites, Exit> {
 fn own_share(config: &Config) -> usize {
     let all = config.writer.concurrency;
     if config.integrations.len() == 1 { all } else { (all / 2).max(1) }
-}
-
-fn siblings(worker: &Worker, integration: &Integration) -> Vec<amfj_sync_shared::state::State> {
-    let same_site =
-        |other: &&Integration| other.id != integration.id && other.amfj.api_url == integration.amfj.api_url;
-    let others = worker.config.integrations.iter().filter(same_site);
-    others.filter_map(|other| worker.states.get(&other.id).cloned()).collect()
 }
 
 struct WriterHealth {
