@@ -183,3 +183,6 @@ impl Circuit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
