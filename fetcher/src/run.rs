@@ -191,7 +191,7 @@ impl Leader {
             auto_checkout: self.config.sync.auto_checkout,
             list_delay_ms: u64::try_from(self.config.amfj.list_delay.as_millis()).unwrap_or(u64::MAX),
         };
-        let run = run_id(&self.config, number);
+        let run = Some(RunId::of(&self.config.id, number));
         let origin = Origin { run, ..self.state.origin() };
         let event = Event::fact(&origin, at, Fact::RunStarted(started.clone()));
         if self.state.publish_and_read_back(event).await? != Verdict::Accepted {
@@ -318,12 +318,6 @@ impl Run<'_> {
             tracing::warn!(integration = %self.leader.config.id, %error, "the end of the run could not be told");
         }
     }
-}
-
-/// The id of a run in messages: the same for everybody who knows integration and number.
-fn run_id(config: &Integration, number: u64) -> Option<RunId> {
-    let name = format!("{}/{number}", config.id);
-    RunId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()).ok()
 }
 
 /// How reads, and how details are tried again.

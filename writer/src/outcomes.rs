@@ -1,7 +1,5 @@
 //! Building outcomes: everything that a change taught, in one message.
 
-use std::collections::BTreeMap;
-
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
@@ -10,25 +8,7 @@ use serde_json::Value;
 
 /// An outcome with nothing in it but its identity and how it ended.
 pub(crate) fn ended(event: &Event, change: &Change, ending: Ending) -> Outcome {
-    let action = matches!(ending, Ending::Failed { .. }).then(|| change.action.clone());
-    Outcome {
-        change: event.id,
-        sequence: event.sequence.unwrap_or_default(),
-        key: change.key.clone(),
-        label: change.label.clone(),
-        kind: change.action.kind().to_owned(),
-        ending,
-        action,
-        attempts: 0,
-        asset: None,
-        asset_deleted: None,
-        record: None,
-        link: None,
-        user_link: None,
-        settled: None,
-        edits: BTreeMap::new(),
-        refused: BTreeMap::new(),
-    }
+    Outcome::of(event.id, event.sequence.unwrap_or_default(), change, ending)
 }
 
 /// Found out of date: nothing was written, the next run decides again.

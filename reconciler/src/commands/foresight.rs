@@ -115,24 +115,8 @@ impl<'a> Trial<'a> {
 
     fn outcome(&mut self, change: &Change) -> Outcome {
         self.place = self.place.next();
-        let mut outcome = Outcome {
-            change: Uuid::from_u128(u128::from(self.place.step)),
-            sequence: self.place,
-            key: change.key.clone(),
-            label: change.label.clone(),
-            kind: change.action.kind().to_owned(),
-            ending: Ending::Applied,
-            action: None,
-            attempts: 0,
-            asset: None,
-            asset_deleted: None,
-            record: None,
-            link: None,
-            user_link: None,
-            settled: None,
-            edits: BTreeMap::new(),
-            refused: BTreeMap::new(),
-        };
+        let id = Uuid::from_u128(u128::from(self.place.step));
+        let mut outcome = Outcome::of(id, self.place, change, Ending::Applied);
         match &change.key {
             Key::Device(_) => self.on_asset(change, &mut outcome),
             Key::User(_) => self.on_record(change, &mut outcome),

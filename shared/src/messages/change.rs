@@ -346,6 +346,31 @@ impl Outcome {
     pub const LOCATION: &'static str = "Location";
     /// The holder of an asset, as a field of `edits`.
     pub const HOLDER: &'static str = "Checked out to";
+
+    /// An outcome of the change with this id and place that says nothing but how it ended. The action is
+    /// kept where it failed for good, so that the same one is not tried again (P15).
+    #[must_use]
+    pub fn of(id: Uuid, sequence: Sequence, change: &Change, ending: Ending) -> Self {
+        let action = matches!(ending, Ending::Failed { .. }).then(|| change.action.clone());
+        Self {
+            change: id,
+            sequence,
+            key: change.key.clone(),
+            label: change.label.clone(),
+            kind: change.action.kind().to_owned(),
+            ending,
+            action,
+            attempts: 0,
+            asset: None,
+            asset_deleted: None,
+            record: None,
+            link: None,
+            user_link: None,
+            settled: None,
+            edits: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
 }
 
 /// A claim, published and read back before a request that changes something is sent.
