@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, Mode, RetryConfig};
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::RunId;
 use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, RunStarted};
@@ -257,9 +258,12 @@ impl Leader {
 
 impl Run<'_> {
     async fn to_the_end(&self, began: Instant) -> Result<Published, Halt> {
+        reach(Failpoint::FetcherRunStarted).await;
         let site = self.read_amfj().await?;
+        reach(Failpoint::FetcherAmfjRead).await;
         self.is_current()?;
         let fleet = self.walk().await?;
+        reach(Failpoint::FetcherWalked).await;
         self.leader.keep_account().await;
         self.is_current()?;
         self.hold_if_devices_vanished(&fleet)?;
@@ -267,6 +271,7 @@ impl Run<'_> {
         self.is_current()?;
         self.say_what_differs(&fleet).await?;
         self.say_what_is_missing(&fleet).await?;
+        reach(Failpoint::FetcherSaid).await;
         let counts = InventoryCounts {
             devices: fleet.ids.len() as u64,
             in_scope: fleet.in_scope,
@@ -275,10 +280,13 @@ impl Run<'_> {
             records: site.records,
         };
         self.settle(Fact::InventoryComplete { number: self.started.number, counts }).await?;
+        reach(Failpoint::FetcherInventoryComplete).await;
         self.publish_snapshots(&fleet).await?;
+        reach(Failpoint::FetcherHandedOver).await;
         let took = began.elapsed();
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.settle(Fact::RunPublished { number: self.started.number, took_ms }).await?;
+        reach(Failpoint::FetcherRunPublished).await;
         Ok(Published { number: self.started.number, counts, took, rest })
     }
 

@@ -7,6 +7,11 @@ pub(crate) fn redelivered() {
     metrics::counter!("amfj_sync_redeliveries_total", "stage" => "reconcile").increment(1);
 }
 
+/// A snapshot was met that is older than what is known, or was decided before.
+pub(crate) fn repeat_met() {
+    metrics::counter!("amfj_sync_repeats_total", "stage" => "reconcile").increment(1);
+}
+
 /// A message became a dead letter.
 pub(crate) fn dead_letter(integration: &IntegrationId, reason: &str) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);

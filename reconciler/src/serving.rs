@@ -8,6 +8,7 @@ use amfj_sync_shared::broker::{
     Acknowledged, BrokerError, Headers, Intake, Lease, Names, Outgoing, Publisher, Received, Stage, WINDOW,
 };
 use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{
     Decision, DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
@@ -116,6 +117,7 @@ impl Partition<'_> {
 
     /// Messages of a batch are decided in order, published together, and acknowledged together.
     async fn take(&self, batch: Vec<Received>) -> Result<(), Stop> {
+        reach(Failpoint::ReconcilerTaken).await;
         let mut subjects: Vec<(Subject, Sequence)> = Vec::new();
         for received in &batch {
             if received.redelivered {
@@ -127,12 +129,14 @@ impl Partition<'_> {
             }
         }
         self.decide(std::mem::take(&mut subjects)).await?;
-        match batch.last() {
-            Some(last) if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead => {
-                Err(Stop::Over)
-            }
-            _ => Ok(()),
+        reach(Failpoint::ReconcilerDecided).await;
+        if let Some(last) = batch.last()
+            && last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead
+        {
+            return Err(Stop::Over);
         }
+        reach(Failpoint::ReconcilerAcknowledged).await;
+        Ok(())
     }
 
     async fn accept(
@@ -167,6 +171,8 @@ impl Partition<'_> {
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
             subjects.push((subject, sequence));
+        } else {
+            events::repeat_met();
         }
         Ok(())
     }
@@ -207,7 +213,9 @@ impl Partition<'_> {
             complete: in_force == Some(run),
             staged: u32::try_from(self.mass_changes().len()).unwrap_or(u32::MAX),
         };
-        self.say(fact).await
+        self.say(fact).await?;
+        reach(Failpoint::ReconcilerPartitionDecided).await;
+        Ok(())
     }
 
     async fn say(&self, fact: Fact) -> Result<(), Stop> {
@@ -349,6 +357,7 @@ impl Partition<'_> {
             let changes = conclusions.iter().flat_map(|conclusion| &conclusion.publish);
             let changes = changes.map(|event| self.outgoing(event)).collect();
             self.desk.publisher.publish(changes).await?;
+            reach(Failpoint::ReconcilerChangesPublished).await;
             let facts: Vec<Event> =
                 conclusions.into_iter().map(|conclusion| self.decided(conclusion)).collect();
             self.read_back(facts).await?;

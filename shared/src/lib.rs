@@ -6,6 +6,7 @@ pub mod broker;
 pub mod catalogue;
 pub mod command;
 pub mod config;
+pub mod failpoint;
 pub mod http;
 pub mod ids;
 pub mod mapping;

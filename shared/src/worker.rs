@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration};
+use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::state::{DataDir, Following, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, start_logs};
@@ -107,6 +108,14 @@ impl CommonArgs {
     /// The same with all integrations, whichever was named.
     pub fn load_all(&self) -> Result<Config, Exit> {
         start_logs(self.log_format, Verbosity { quiet: self.quiet, verbose: self.verbose });
+        if let Some(armed) =
+            failpoint::arm_from_environment().map_err(|error| Exit::Configuration(error.to_string()))?
+        {
+            tracing::warn!(
+                armed,
+                "failpoints are armed: this process is meant to die or to wait, for a test"
+            );
+        }
         let loaded = config::load(self.config.as_deref(), &config::process_environment())
             .map_err(|errors| Exit::Configuration(errors.to_string()))?;
         for warning in &loaded.warnings {

@@ -1,6 +1,7 @@
 //! The way of one change through the writer.
 
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing};
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::messages::{
     Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
 };
@@ -63,7 +64,9 @@ struct Applying<'a> {
 
 impl Applying<'_> {
     async fn run(&mut self) -> Result<(), NotYet> {
+        reach(Failpoint::WriterTaken).await;
         if self.is_answered() {
+            events::repeat_met();
             return Ok(());
         }
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
@@ -80,20 +83,25 @@ impl Applying<'_> {
             return self.conclude(*outcome).await;
         }
         let claim = self.claim();
+        reach(Failpoint::WriterBeforeIntent).await;
         claim.publish(self.site, self.event).await?;
+        reach(Failpoint::WriterIntentReadBack).await;
         let tried_before = match claim.wait_for_turn(self.site, &self.requests).await {
             Ok(tried_before) => tried_before || self.site.unknown.lock().contains(&self.event.id),
             Err(_) => return Err(NotYet::HandBack),
         };
         self.catch_up_with_siblings().await?;
         if self.is_answered() {
+            events::repeat_met();
             return Ok(());
         }
+        reach(Failpoint::WriterTurn).await;
         // Things may have changed while the turn was waited for.
         let outcome = match self.step() {
             Step::Done(outcome) => *outcome,
             Step::Request(request) => self.request(request, &claim, tried_before).await?,
         };
+        reach(Failpoint::WriterAnswered).await;
         self.conclude(outcome).await
     }
 
@@ -365,6 +373,7 @@ impl Applying<'_> {
             let key = self.change.key.to_string();
             let death = Death { key: &key, reason, attempts: outcome.attempts };
             bury(self.site, Some(self.event.id), self.body.to_vec(), death).await?;
+            reach(Failpoint::WriterBuried).await;
         }
         let mut origin = self.site.state.origin();
         origin.run.clone_from(&self.event.run);
@@ -376,8 +385,10 @@ impl Applying<'_> {
         if outcome.ending == Ending::Applied {
             let history = self.site.names.history(&self.site.integration.id);
             self.site.publisher.publish(vec![Outgoing::to_queue(history, &fact)]).await?;
+            reach(Failpoint::WriterHistoryPublished).await;
         }
         self.site.state.publish_and_read_back(fact).await?;
+        reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
         self.site.failing.lock().remove(&self.event.id);
         events::ended(&self.site.integration.id, &outcome);

@@ -13,6 +13,7 @@ use amfj_sync_shared::state::rows::IntentRow;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::events;
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 
@@ -67,7 +68,10 @@ pub(crate) async fn create<C: Creatable>(
                 let ours =
                     found.into_iter().filter(|hit| wanted.may_be_ours(site, hit, first_attempt)).collect();
                 match hits(ours) {
-                    Hit::One(record) => return Ok(record),
+                    Hit::One(record) => {
+                        events::adopted(&site.integration.id, wanted.what());
+                        return Ok(record);
+                    }
                     Hit::None => {}
                     Hit::Several(count) => {
                         let what = wanted.what();

@@ -34,6 +34,18 @@ pub(crate) fn redelivered() {
     metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(1);
 }
 
+/// A change was met that has its outcome already: nothing was done.
+pub(crate) fn repeat_met() {
+    metrics::counter!("amfj_sync_repeats_total", "stage" => "apply").increment(1);
+}
+
+/// A creation whose answer was lost was found in AMFJ instead of sent again.
+pub(crate) fn adopted(integration: &IntegrationId, what: &'static str) {
+    metrics::counter!("amfj_sync_adopted_total", "integration" => integration.to_string(), "what" => what)
+        .increment(1);
+    tracing::info!(%integration, what, "an interrupted creation was found in AMFJ and adopted");
+}
+
 /// Messages taken from the queue and not finished, as a difference.
 pub(crate) fn in_flight(integration: &IntegrationId, difference: f64) {
     metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => "apply")

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received};
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
 use tokio::task::JoinSet;
@@ -135,6 +136,7 @@ impl<'a> Partition<'a> {
             }
             let applied = apply(&site, &lease, &job.event, &job.change, &job.received.body).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
+                reach(Failpoint::WriterAcknowledged).await;
                 (key, Applied::Done)
             } else {
                 (key, Applied::HandBack)

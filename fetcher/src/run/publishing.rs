@@ -2,6 +2,7 @@
 //! person for the reconcilers.
 
 use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
     DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, UserSnapshot,
@@ -22,6 +23,7 @@ impl Run<'_> {
             self.is_current()?;
             let window = facts.by_ref().take(AT_ONCE).map(|fact| self.fact(fact)).collect();
             self.leader.state.publish(window).await?;
+            reach(Failpoint::FetcherSaying).await;
         }
         Ok(())
     }
@@ -93,7 +95,9 @@ impl Run<'_> {
 
     async fn hand_over(&self, messages: Vec<Outgoing>) -> Result<(), Halt> {
         self.is_current()?;
-        Ok(self.leader.publisher.publish(messages).await?)
+        self.leader.publisher.publish(messages).await?;
+        reach(Failpoint::FetcherHandingOver).await;
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::Fact;
 
@@ -53,6 +54,7 @@ impl Partition<'_> {
             Some((run.started.number, staged, linked))
         });
         let Some((number, staged, linked)) = counted else { return Ok(()) };
+        reach(Failpoint::ReconcilerCounted).await;
         if !are_too_many(staged, linked, limit) {
             return self.say(Fact::MassChangesAllowed { number }).await;
         }

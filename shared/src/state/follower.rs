@@ -20,6 +20,7 @@ use super::view::View;
 use crate::broker::{
     Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, Session, WINDOW,
 };
+use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
 use crate::messages::{Event, FORMAT, Fact, Origin, Payload};
 
@@ -211,8 +212,13 @@ impl State {
     pub async fn write_checkpoint(&self) -> Result<(), BrokerError> {
         let facts = self.read(checkpoint::facts_of);
         let origin = self.origin();
-        let events = facts.into_iter().map(|fact| Event::fact(&origin, Timestamp::now(), fact)).collect();
-        self.publish(events).await
+        let mut events: Vec<Event> =
+            facts.into_iter().map(|fact| Event::fact(&origin, Timestamp::now(), fact)).collect();
+        // In two parts, so that a test can end the process with half a copy written.
+        let rest = events.split_off(events.len() / 2);
+        self.publish(events).await?;
+        reach(Failpoint::FetcherCheckpointing).await;
+        self.publish(rest).await
     }
 }
 
@@ -235,6 +241,7 @@ impl Shared {
             self.waiting.lock().remove(&fact.id);
             return Err(error);
         }
+        reach(Failpoint::StatePublished).await;
         tokio::select! {
             verdict = verdict => verdict.map_err(|_| BrokerError::Stopping),
             () = self.stop.cancelled() => Err(BrokerError::Stopping),
@@ -391,8 +398,10 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
             return Err(BrokerError::Client("the state stream ended".into()).into());
         };
         let facts: Vec<(u64, Event)> = batch.iter().filter_map(|received| decode(shared, received)).collect();
+        reach(Failpoint::StateReceived).await;
         // Short: a few hundred rows into sled's memory; the disk follows in the background.
         let verdicts = shared.view.write().apply(&facts)?;
+        reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
         announce(shared, facts, verdicts);
     }
