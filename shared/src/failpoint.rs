@@ -155,7 +155,7 @@ impl FromStr for Armed {
 fn parse(part: &str) -> Option<(Failpoint, Arming)> {
     let (name, spec) = part.split_once('=')?;
     let point = *Failpoint::ALL.iter().find(|point| point.name() == name.trim())?;
-    let (spec, pause) = match spec.split_once(':') {
+    let (spec, pause) = match spec.trim().split_once(':') {
         Some((spec, pause)) => (spec, Some(pause)),
         None => (spec, None),
     };
