@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::state::rows::Meta;
 
 /// A run ended.
 #[derive(Debug)]
@@ -72,27 +71,17 @@ impl RunEnded<'_> {
 }
 
 /// Counters that an alert compares exist before the first run ends.
-pub(crate) fn describe(integration: &IntegrationId) {
+pub(crate) fn begin(integration: &IntegrationId) {
     for result in ["published", "failed", "held"] {
         metrics::counter!("amfj_sync_runs_total",
             "integration" => integration.to_string(), "result" => result)
         .increment(0);
     }
+    kandji(integration, false);
 }
 
-/// Shows what the state says about the runs of an integration, whoever led them.
-#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-pub(crate) fn show_runs(integration: &IntegrationId, meta: &Meta) {
-    let held = [&meta.latest, &meta.in_force].into_iter().flatten().any(|run| run.held.is_some());
-    metrics::gauge!("amfj_sync_held", "integration" => integration.to_string())
-        .set(f64::from(u8::from(held)));
-    if let Some(success) = meta.last_success {
-        metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration.to_string())
-            .set(success.as_second() as f64);
-    }
-}
-
-/// How many workers of this role live.
-pub(crate) fn show_workers(count: u32) {
-    metrics::gauge!("amfj_sync_workers", "role" => "fetcher").set(count);
+/// Whether Kandji is out of order: the last walk over the devices failed.
+pub(crate) fn kandji(integration: &IntegrationId, is_out_of_order: bool) {
+    metrics::gauge!("amfj_sync_circuit_open", "integration" => integration.to_string(), "api" => "kandji")
+        .set(f64::from(u8::from(is_out_of_order)));
 }

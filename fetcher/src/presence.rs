@@ -9,7 +9,6 @@ use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::worker::Worker;
 use jiff::Timestamp;
 
-use crate::events::{show_runs, show_workers};
 use crate::leadership::Share;
 
 /// Between two counts of the workers.
@@ -35,11 +34,7 @@ async fn count_on(worker: &Worker, share: &Share, session: &Arc<Session>) -> Res
     let intake = Intake::open(session, &queue, 1).await?;
     loop {
         if let Some(depth) = session.inspect(&queue).await? {
-            show_workers(depth.consumers);
             share.set_fetchers(depth.consumers as usize);
-        }
-        for (id, state) in &worker.states {
-            state.read(|view| show_runs(id, view.meta()));
         }
         tokio::select! {
             () = tokio::time::sleep(COUNT_EVERY) => {}

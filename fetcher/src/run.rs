@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::events::{RunEnded, RunResult};
+use crate::events::{self, RunEnded, RunResult};
 use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
 
@@ -262,7 +262,9 @@ impl Run<'_> {
         let site = self.read_amfj().await?;
         reach(Failpoint::FetcherAmfjRead).await;
         self.is_current()?;
-        let fleet = self.walk().await?;
+        let fleet = self.walk().await;
+        events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
+        let fleet = fleet?;
         reach(Failpoint::FetcherWalked).await;
         self.leader.keep_account().await;
         self.is_current()?;

@@ -92,6 +92,7 @@ mod tests {
             started,
             offset: 1,
             counts: None,
+            inventory_at: None,
             published_ms: None,
             decided: BTreeMap::new(),
             failed: None,

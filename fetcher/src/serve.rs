@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_shared::backlog;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::retry::Backoff;
 use amfj_sync_shared::telemetry::Server;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;
 
-use crate::events::describe;
+use crate::events;
 use crate::leadership::{Lead, Share};
 use crate::presence::{be_counted, pass_requests_on};
 use crate::progress::Progress;
@@ -38,10 +39,11 @@ async fn serve(worker: &Arc<Worker>, board: &Arc<Board>) -> Result<(), Exit> {
     let share = Share::new(worker.config.integrations.len());
     worker.tasks.spawn(be_counted(worker.clone(), share.clone()));
     worker.caught_up().await?;
+    worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.tasks.spawn(pass_requests_on(worker.clone()));
     let (failures, mut failed) = tokio::sync::mpsc::channel(1);
     for integration in &worker.config.integrations {
-        describe(&integration.id);
+        events::begin(&integration.id);
         let turns = Turns {
             worker: worker.clone(),
             board: board.clone(),
@@ -82,6 +84,8 @@ impl Turns {
             tracing::info!(integration = %id, "this fetcher leads the runs");
             self.lead(&lead).await?;
             self.board.update(id, |standing| *standing = crate::status::Standing::default());
+            // Whoever leads next finds out by itself.
+            events::kandji(id, false);
             if !lead.is_lost() && !stop.is_cancelled() {
                 tracing::info!(integration = %id, "gave the lead to another fetcher");
                 lead.give_up().await;

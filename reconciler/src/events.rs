@@ -2,6 +2,15 @@
 
 use amfj_sync_shared::ids::IntegrationId;
 
+/// Counters that an alert compares exist before the first message.
+pub(crate) fn begin(integration: &IntegrationId) {
+    let integration = integration.to_string();
+    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.clone()).increment(0);
+    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "reconcile").increment(0);
+    metrics::counter!("amfj_sync_repeats_total", "stage" => "reconcile").increment(0);
+    metrics::gauge!("amfj_sync_in_flight", "integration" => integration, "stage" => "reconcile").set(0.0);
+}
+
 /// A message was delivered that had been delivered before.
 pub(crate) fn redelivered() {
     metrics::counter!("amfj_sync_redeliveries_total", "stage" => "reconcile").increment(1);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_shared::backlog::{Held, InHand};
 use amfj_sync_shared::broker::{
     Acknowledged, BrokerError, Headers, Intake, Lease, Names, Outgoing, Publisher, Received, Stage, WINDOW,
 };
@@ -41,6 +42,8 @@ pub struct Desk {
     pub publisher: Publisher,
     /// Names of queues.
     pub names: Names,
+    /// The partitions that are served.
+    pub in_hand: InHand,
     /// Partitions of the integration.
     pub partitions: u16,
 }
@@ -76,7 +79,8 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
             return;
         }
     };
-    let mut partition = Partition { desk: &desk, lease: &lease, folded };
+    let held = desk.in_hand.serving(&lease.id, Stage::Reconcile);
+    let mut partition = Partition { desk: &desk, lease: &lease, held, folded };
     match partition.run(&mut intake).await {
         Ok(()) | Err(Stop::Over) => {}
     }
@@ -86,6 +90,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
 struct Partition<'a> {
     desk: &'a Desk,
     lease: &'a Lease,
+    held: Held,
     folded: broadcast::Receiver<Folded>,
 }
 
@@ -104,6 +109,7 @@ impl Partition<'_> {
                     let taken = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
                     events::in_flight(&self.desk.integration.id, taken);
                     let done = self.take(batch).await;
+                    self.held.hold(None);
                     events::in_flight(&self.desk.integration.id, -taken);
                     done?;
                 }
@@ -119,12 +125,16 @@ impl Partition<'_> {
     async fn take(&self, batch: Vec<Received>) -> Result<(), Stop> {
         reach(Failpoint::ReconcilerTaken).await;
         let mut subjects: Vec<(Subject, Sequence)> = Vec::new();
+        let mut oldest = None;
         for received in &batch {
             if received.redelivered {
                 events::redelivered();
             }
             match Event::decode(&received.body) {
-                Ok(event) => self.accept(event, received, &mut subjects).await?,
+                Ok(event) => {
+                    self.held.hold(Some(*oldest.get_or_insert(event.time)));
+                    self.accept(event, received, &mut subjects).await?;
+                }
                 Err(error) => self.bury(received, &error.to_string()).await?,
             }
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage, watch_depth};
+use amfj_sync_shared::backlog;
+use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::ids::{IntegrationId, Key};
 use amfj_sync_shared::messages::State as DeviceState;
@@ -21,9 +22,6 @@ const ROLE: Role = Role { name: "reconciler", stage: Stage::Reconcile };
 
 /// Between two counts of devices by state.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-
-/// Between two looks at the depth of the queues.
-const DEPTH_EVERY: Duration = Duration::from_secs(5);
 
 type Desks = BTreeMap<IntegrationId, Arc<Desk>>;
 
@@ -66,14 +64,7 @@ async fn serve_partitions(worker: &Arc<Worker>) {
         stop.clone(),
     );
     worker.tasks.spawn(ownership.run());
-    worker.tasks.spawn(watch_depth(
-        worker.broker.clone(),
-        worker.states.keys().cloned().collect(),
-        ROLE.stage,
-        worker.config.broker.partitions,
-        DEPTH_EVERY,
-        worker.shutdown.soft.clone(),
-    ));
+    worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.tasks.spawn(count_devices(states, stop.clone()));
     stop.cancelled().await;
 }
@@ -86,9 +77,11 @@ fn desks(worker: &Worker) -> Desks {
             siblings: worker.siblings(integration),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
+            in_hand: worker.in_hand.clone(),
             partitions: config.broker.partitions,
             integration: integration.clone(),
         };
+        events::begin(&integration.id);
         Some((integration.id.clone(), Arc::new(desk)))
     };
     config.integrations.iter().filter_map(desk).collect()

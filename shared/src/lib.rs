@@ -2,6 +2,7 @@
 //! AMFJ, the configuration, retry and telemetry. What only one worker needs lives with that worker.
 
 pub mod amfj;
+pub mod backlog;
 pub mod broker;
 pub mod catalogue;
 pub mod command;

@@ -7,16 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::backlog::{InHand, Waiting};
 use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration};
 use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::state::{DataDir, Following, State, StateError, StoreError, View};
-use crate::telemetry::{LogFormat, Verbosity, start_logs};
+use crate::telemetry::{LogFormat, Verbosity, recorder, start_logs};
+
+/// The workers, in the order in which things flow.
+pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -203,6 +208,10 @@ pub struct Worker {
     pub states: BTreeMap<IntegrationId, State>,
     /// How it ends.
     pub shutdown: Shutdown,
+    /// The oldest message that is being worked on, by partition.
+    pub in_hand: InHand,
+    /// What waits by integration and stage, as it was seen last; empty while nobody looks.
+    pub backlog: Mutex<BTreeMap<IntegrationId, BTreeMap<&'static str, Waiting>>>,
     /// Work that must end before the connections do.
     pub tasks: TaskTracker,
     /// Its data directory, for a worker; commands keep their state in memory.
@@ -219,7 +228,11 @@ impl Worker {
     ) -> Result<Self, Exit> {
         let id = format!("{role}/{}", Uuid::new_v4());
         let data_dir = match data_dir.map(Path::to_owned) {
-            Some(path) => Some(open_data_dir(path).await?),
+            Some(path) => {
+                // Before anything is counted.
+                recorder().map_err(|error| Exit::Failed(error.to_string()))?;
+                Some(open_data_dir(path).await?)
+            }
             None => None,
         };
         let broker = Broker::start(&config, &id, shutdown.soft.clone());
@@ -241,7 +254,8 @@ impl Worker {
             states.insert(integration.id.clone(), state);
         }
         let config = Arc::new(config);
-        Ok(Self { config, id, broker, publisher, states, shutdown, tasks: TaskTracker::new(), data_dir })
+        let (in_hand, backlog, tasks) = (InHand::default(), Mutex::default(), TaskTracker::new());
+        Ok(Self { config, id, broker, publisher, states, shutdown, in_hand, backlog, tasks, data_dir })
     }
 
     /// Waits until every state has been read to its end. A wrong number of partitions is an error of the

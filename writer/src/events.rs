@@ -1,13 +1,32 @@
 //! What the writer counts and logs: one function for each thing worth it.
 
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{Ending, Outcome};
+use amfj_sync_shared::messages::{Action, Ending, Outcome};
 
 /// The circuit of an integration moved.
 pub(crate) fn circuit(integration: &IntegrationId, open: bool) {
     metrics::gauge!("amfj_sync_circuit_open", "integration" => integration.to_string(), "api" => "amfj")
         .set(f64::from(u8::from(open)));
 }
+
+/// Counters that an alert compares exist before the first change.
+pub(crate) fn begin(integration: &IntegrationId) {
+    let integration = integration.to_string();
+    for kind in Action::KINDS {
+        for result in RESULTS {
+            metrics::counter!("amfj_sync_changes_total", "integration" => integration.clone(),
+                "kind" => kind, "result" => result)
+            .increment(0);
+        }
+    }
+    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.clone()).increment(0);
+    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(0);
+    metrics::counter!("amfj_sync_repeats_total", "stage" => "apply").increment(0);
+    metrics::gauge!("amfj_sync_in_flight", "integration" => integration, "stage" => "apply").set(0.0);
+}
+
+/// How a change can end.
+const RESULTS: [&str; 4] = ["applied", "unneeded", "stale", "failed"];
 
 /// A change ended.
 pub(crate) fn ended(integration: &IntegrationId, outcome: &Outcome) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received};
+use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
@@ -27,6 +27,8 @@ struct Job {
 
 /// Serves a partition until its lease is over.
 pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
+    // What is in hand is known by its missing outcome; only that it is served is said here.
+    let _serving = site.in_hand.serving(&lease.id, Stage::Apply);
     while !lease.is_over() {
         let position = tokio::select! {
             position = site.circuit.passable() => position,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::backlog::InHand;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, RetryConfig};
 use amfj_sync_shared::state::State;
@@ -31,6 +32,8 @@ pub struct Site {
     pub publisher: Publisher,
     /// Names of queues.
     pub names: Names,
+    /// The partitions that are served.
+    pub in_hand: InHand,
     /// How a request is tried again.
     pub retry: RetryConfig,
     /// `writer/UUID`.

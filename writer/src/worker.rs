@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage, watch_depth};
+use amfj_sync_shared::backlog;
+use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::IntegrationId;
@@ -16,13 +17,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::circuit::{Circuit, Position};
+use crate::events;
 use crate::serving::serve;
 use crate::site::Site;
 
 const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
-
-/// Between two looks at the depth of the queues.
-const DEPTH_EVERY: Duration = Duration::from_secs(5);
 
 type Sites = BTreeMap<IntegrationId, Arc<Site>>;
 
@@ -70,14 +69,7 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
     );
     worker.tasks.spawn(share_rate(sites.clone(), ownership.live_workers(), stop));
     worker.tasks.spawn(ownership.run());
-    worker.tasks.spawn(watch_depth(
-        worker.broker.clone(),
-        worker.states.keys().cloned().collect(),
-        ROLE.stage,
-        worker.config.broker.partitions,
-        DEPTH_EVERY,
-        worker.shutdown.soft.clone(),
-    ));
+    worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.shutdown.soft.cancelled().await;
 }
 
@@ -114,6 +106,7 @@ fn sites(worker: &Worker) -> Result<Sites, Exit> {
             circuit: Circuit::new(integration.id.clone()),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
+            in_hand: worker.in_hand.clone(),
             retry: config.retry.clone(),
             worker: worker.id.clone(),
             requests: requests.clone(),
@@ -122,6 +115,7 @@ fn sites(worker: &Worker) -> Result<Sites, Exit> {
             failing: parking_lot::Mutex::default(),
             integration: integration.clone(),
         };
+        events::begin(&integration.id);
         sites.insert(integration.id.clone(), Arc::new(site));
     }
     Ok(sites)

@@ -32,6 +32,13 @@ impl Halt {
     }
 }
 
+impl Halt {
+    /// Whether something outside is out of order, rather than the configuration.
+    pub(crate) fn is_trouble(&self) -> bool {
+        matches!(self, Self::Failed { configuration: false, .. })
+    }
+}
+
 impl From<BrokerError> for Halt {
     fn from(error: BrokerError) -> Self {
         match error {

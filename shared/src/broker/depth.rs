@@ -3,45 +3,43 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 
-use super::names::Stage;
-use super::supervisor::Broker;
-use crate::ids::IntegrationId;
+use super::error::BrokerError;
+use super::supervisor::Session;
+use super::topology::{Depth, close};
 
-/// Sets the gauge `amfj_sync_queue_messages` (messages ready in the broker, of all partitions) of these
-/// integrations and one stage, again and again, until `stop`.
-pub async fn watch_depth(
-    broker: Broker,
-    integrations: Vec<IntegrationId>,
-    stage: Stage,
-    partitions: u16,
-    every: Duration,
-    stop: CancellationToken,
-) {
-    metrics::describe_gauge!("amfj_sync_queue_messages", "Messages ready in the queues of a stage");
-    while !stop.is_cancelled() {
-        for integration in &integrations {
-            if let Some(depth) = depth(&broker, integration, stage, partitions).await {
-                let labels = [("integration", integration.to_string()), ("stage", stage.to_string())];
-                metrics::gauge!("amfj_sync_queue_messages", &labels).set(f64::from(depth));
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Session {
+    /// Looks at many queues without touching them, on one channel as long as all of them exist; none
+    /// for those that do not.
+    pub async fn inspect_all(&self, queues: &[String]) -> Result<Vec<Option<Depth>>, BrokerError> {
+        let mut found = Vec::with_capacity(queues.len());
+        let mut open = None;
+        for queue in queues {
+            let channel = match open.take() {
+                Some(channel) => channel,
+                None => self.consuming_channel(1).await?,
+            };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let answer = channel.queue_declare(queue.as_str().into(), options, FieldTable::default());
+            match tokio::time::timeout(LIMIT, answer).await {
+                Ok(Ok(queue)) => {
+                    let (messages, consumers) = (queue.message_count(), queue.consumer_count());
+                    found.push(Some(Depth { messages, consumers }));
+                    open = Some(channel);
+                }
+                // The broker closes the channel of a passive declaration that finds nothing.
+                Ok(Err(error)) if self.broken().is_cancelled() => return Err(error.into()),
+                Ok(Err(_)) => found.push(None),
+                Err(_) => return Err(BrokerError::TimedOut { what: "a queue inspection", limit: LIMIT }),
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = stop.cancelled() => {}
+        if let Some(channel) = open {
+            close(&channel).await;
         }
+        Ok(found)
     }
-}
-
-/// Messages ready in all partitions of a stage; none while the broker cannot be asked.
-async fn depth(broker: &Broker, integration: &IntegrationId, stage: Stage, partitions: u16) -> Option<u32> {
-    broker.trouble().is_none().then_some(())?;
-    let session = broker.session().await.ok()?;
-    let mut sum = 0_u32;
-    for partition in 0..partitions {
-        let queue = broker.names().work(integration, stage, partition);
-        sum = sum.saturating_add(session.inspect(&queue).await.ok()??.messages);
-    }
-    Some(sum)
 }

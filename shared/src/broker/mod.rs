@@ -10,6 +10,7 @@
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
 
+mod dead_watch;
 mod depth;
 mod error;
 mod intake;
@@ -20,7 +21,7 @@ mod publisher;
 mod supervisor;
 mod topology;
 
-pub use depth::watch_depth;
+pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
 pub use error::BrokerError;
 pub use intake::{Acknowledged, Intake, Received};
 pub use lapin::types::FieldTable as Headers;
@@ -29,7 +30,7 @@ pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use past::read_stream;
 pub use publisher::{Outgoing, Publisher};
 pub use supervisor::{Broker, Session};
-pub use topology::Topology;
+pub use topology::{Depth, Topology};
 
 /// Most messages in flight without a confirm, and most deliveries without an acknowledgement.
 pub const WINDOW: u16 = 256;

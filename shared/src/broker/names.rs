@@ -85,6 +85,30 @@ impl Names {
         format!("{}.dead", self.prefix)
     }
 
+    /// The exclusive queue whose owner may look at the dead letters.
+    #[must_use]
+    pub fn dead_reader(&self) -> String {
+        format!("{}.dead.reader", self.prefix)
+    }
+
+    /// The exclusive queue whose owner counts the dead letters for the metrics.
+    #[must_use]
+    pub fn dead_counter(&self) -> String {
+        format!("{}.dead.counter", self.prefix)
+    }
+
+    /// The fanout exchange on which workers are asked what they do.
+    #[must_use]
+    pub fn roll_call(&self) -> String {
+        format!("{}.roll-call", self.prefix)
+    }
+
+    /// How every name of an integration begins.
+    #[must_use]
+    pub fn of_integration(&self, integration: &IntegrationId) -> String {
+        format!("{}.{integration}.", self.prefix)
+    }
+
     /// The queue that every worker of a role consumes from, so that it can be counted.
     #[must_use]
     pub fn workers(&self, role: &str) -> String {

@@ -170,7 +170,6 @@ impl Ownership {
     async fn look(&mut self, session: &Arc<Session>, workers: &str) -> Result<(), BrokerError> {
         let live = session.inspect(workers).await?.map_or(1, |depth| depth.consumers.max(1) as usize);
         self.live.store(live, Ordering::Relaxed);
-        metrics::gauge!("amfj_sync_workers", "role" => self.role.name).set(gauge(live));
         self.restart_ended().await;
         let share = self.partitions.len().div_ceil(live);
         if self.owned.len() > share {
@@ -240,11 +239,6 @@ impl Ownership {
             tracing::debug!(integration = %id.integration, partition = id.partition, "gave up a partition");
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge of a small count")]
-fn gauge(count: usize) -> f64 {
-    count as f64
 }
 
 /// Reply code for a queue that another connection holds exclusively.

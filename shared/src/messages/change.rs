@@ -168,6 +168,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every name that [`Action::kind`] gives.
+    pub const KINDS: [&'static str; 8] = [
+        "link-asset",
+        "create-asset",
+        "update-asset",
+        "break-link",
+        "assign",
+        "link-user",
+        "create-user",
+        "update-user",
+    ];
+
     /// The name of the action in metrics, logs and commands.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -194,6 +194,9 @@ pub struct RunRow {
     pub offset: u64,
     /// How many of what, once the inventory took effect.
     pub counts: Option<InventoryCounts>,
+    /// When the inventory took effect: its snapshots went into the queues after that.
+    #[serde(default)]
+    pub inventory_at: Option<Timestamp>,
     /// Milliseconds until everything was published.
     pub published_ms: Option<u64>,
     /// Partition to whether it decided everything.

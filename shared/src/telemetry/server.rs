@@ -9,9 +9,11 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use super::recorder::recorder;
 
 /// What a worker tells about itself.
 pub trait Health: Send + Sync + 'static {
@@ -33,9 +35,6 @@ struct Shared {
     metrics: PrometheusHandle,
 }
 
-/// Buckets of request durations, in seconds.
-const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
-
 impl Server {
     /// Binds the address and serves until `stop`. Fails where the address cannot be bound.
     pub async fn start(
@@ -50,7 +49,7 @@ impl Server {
             )
         })?;
         let address = listener.local_addr()?;
-        let metrics = install_metrics()?;
+        let metrics = recorder()?;
         let upkeep = metrics.clone();
         let shared = Arc::new(Shared { health, metrics });
         let router = Router::new()
@@ -82,13 +81,6 @@ impl Server {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-fn install_metrics() -> Result<PrometheusHandle, std::io::Error> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
-        .and_then(PrometheusBuilder::install_recorder)
-        .map_err(std::io::Error::other)
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, Intake, Received};
+use amfj_sync_shared::broker::{Broker, DeadLetterLock, Intake, Received};
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{Change, Event, Payload};
@@ -19,6 +19,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::moments;
+
+/// For whoever else reads the dead letters to end; counting them for the metrics takes milliseconds.
+const LOCKED_AT_MOST: Duration = Duration::from_secs(20);
 
 /// No more come after that: somebody else looks at the rest.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -135,6 +138,10 @@ async fn read(config: Config) -> Result<Vec<DeadLetter>, Exit> {
 
 async fn look(config: &Config, broker: &Broker) -> Result<Vec<DeadLetter>, Exit> {
     let session = required(broker, config.timing.connect_timeout).await?;
+    let waiting = DeadLetterLock::wait(&session, broker.names(), LOCKED_AT_MOST).await?;
+    let Some(_only_reader) = waiting else {
+        return Err(Exit::Failed("somebody else is reading the dead letters; try again in a moment".into()));
+    };
     let queue = broker.names().dead();
     let there = session.inspect(&queue).await?.map_or(0, |depth| depth.messages);
     let mut letters = Vec::new();

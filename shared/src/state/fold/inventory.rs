@@ -41,6 +41,7 @@ impl Folding<'_, '_> {
             }
         }
         run.counts = Some(counts);
+        run.inventory_at = Some(self.event.time);
         self.meta.latest = Some(run.clone());
         self.meta.in_force = Some(run);
         Ok(Verdict::Accepted)

@@ -21,6 +21,7 @@ impl Folding<'_, '_> {
             started: started.clone(),
             offset: self.offset,
             counts: None,
+            inventory_at: None,
             published_ms: None,
             decided: BTreeMap::new(),
             staged: BTreeMap::new(),

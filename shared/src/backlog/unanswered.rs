@@ -1,0 +1,90 @@
+//! The published changes that have no outcome yet, kept current fact by fact.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+
+use crate::ids::Key;
+use crate::messages::{Decision, Fact, Payload};
+use crate::state::{Folded, State, View};
+
+/// Of each key the time at which its oldest change without an outcome was published.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    state: State,
+    folded: Receiver<Folded>,
+    since: HashMap<Key, Timestamp>,
+}
+
+impl Unanswered {
+    /// As the view stands; from then on [`Unanswered::oldest`] follows the facts.
+    pub(super) fn of(state: &State) -> Self {
+        let folded = state.listen();
+        let mut unanswered = Self { state: state.clone(), folded, since: HashMap::new() };
+        unanswered.read_all();
+        unanswered
+    }
+
+    /// When the oldest was published.
+    pub(super) fn oldest(&mut self) -> Option<Timestamp> {
+        loop {
+            match self.folded.try_recv() {
+                Ok(folded) => self.follow(&folded),
+                Err(TryRecvError::Lagged(_)) => self.read_all(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        self.since.values().min().copied()
+    }
+
+    fn follow(&mut self, folded: &Folded) {
+        let Payload::Fact(fact) = &folded.event.payload else { return };
+        let key = match fact {
+            Fact::Decided(decision) => &decision.key,
+            Fact::Ended(outcome) => &outcome.key,
+            _ => return,
+        };
+        let since =
+            self.state.read(|view| view.decision(key).and_then(|decision| oldest_of(view, &decision)));
+        match since {
+            Some(since) => self.since.insert(key.clone(), since),
+            None => self.since.remove(key),
+        };
+    }
+
+    fn read_all(&mut self) {
+        let since = &mut self.since;
+        since.clear();
+        self.state.read(|view| {
+            view.each_decision(&mut |decision| {
+                if let Some(published) = oldest_of(view, &decision) {
+                    since.insert(decision.key, published);
+                }
+                true
+            });
+        });
+    }
+}
+
+/// When the oldest change of a decision that waits for its outcome was published.
+pub(super) fn oldest_of(view: &View, decision: &Decision) -> Option<Timestamp> {
+    if decision.changes.is_empty() {
+        return None;
+    }
+    let answered = view.answered(&decision.key);
+    let open = decision.changes.iter().filter(|change| !answered.covers(change.sequence, change.id));
+    open.filter_map(|change| change.published).min()
+}
+
+/// When the oldest change without an outcome was published; for commands, which look once.
+#[must_use]
+pub fn oldest_unanswered(view: &View) -> Option<Timestamp> {
+    let mut oldest = None;
+    view.each_decision(&mut |decision| {
+        oldest = super::earliest(oldest, oldest_of(view, &decision));
+        true
+    });
+    oldest
+}

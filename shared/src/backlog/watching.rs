@@ -1,0 +1,186 @@
+//! The task that looks at the broker again and again and shows what it sees as metrics.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::unanswered::Unanswered;
+use super::{Depths, KnownTimes, STAGES, Waiting};
+use crate::broker::{BrokerError, Session, Stage, count_dead_letters};
+use crate::ids::IntegrationId;
+use crate::state::State;
+use crate::worker::{ROLES, Worker};
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The least time between two looks into the dead letters: each is charged to them as a delivery.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+type Places = HashMap<(Stage, u16), Timestamp>;
+
+/// Shows queues, ages, workers, dead letters and runs as metrics until the worker stops. Start it when
+/// the states have been read to their end.
+pub async fn watch(worker: Arc<Worker>) {
+    let stop = worker.shutdown.soft.clone();
+    let sites = worker.states.iter().map(|(id, state)| Site {
+        id: id.clone(),
+        state: state.clone(),
+        unanswered: Unanswered::of(state),
+        seen_waiting: Places::new(),
+    });
+    let mut watch = Watch { sites: sites.collect(), dead: DeadLetters::default(), worker: worker.clone() };
+    while let Some(Ok(session)) = stop.run_until_cancelled(worker.broker.session()).await {
+        let Some(looked) = stop.run_until_cancelled(watch.look(&session)).await else { break };
+        if let Err(error) = looked {
+            tracing::debug!(%error, "the queues could not be looked at");
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+            break;
+        }
+    }
+    worker.backlog.lock().clear();
+}
+
+struct Watch {
+    worker: Arc<Worker>,
+    sites: Vec<Site>,
+    dead: DeadLetters,
+}
+
+/// One integration.
+struct Site {
+    id: IntegrationId,
+    state: State,
+    unanswered: Unanswered,
+    seen_waiting: Places,
+}
+
+impl Watch {
+    async fn look(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
+        let names = self.worker.broker.names();
+        let roles: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
+        for (role, depth) in ROLES.into_iter().zip(session.inspect_all(&roles).await?) {
+            let live = depth.map_or(0, |depth| depth.consumers);
+            metrics::gauge!("amfj_sync_workers", "role" => role).set(live);
+        }
+        for site in &mut self.sites {
+            site.show_run();
+            let depths = Depths::of(session, names, &site.id, self.worker.config.broker.partitions).await?;
+            let waiting = site.judge(&depths, &self.worker, Timestamp::now());
+            self.worker.backlog.lock().insert(site.id.clone(), waiting);
+        }
+        self.dead.look(&self.worker, session).await
+    }
+}
+
+impl Site {
+    /// What waits by stage, which is also shown.
+    fn judge(&mut self, depths: &Depths, worker: &Worker, now: Timestamp) -> BTreeMap<&'static str, Waiting> {
+        let in_hand = STAGES.into_iter().flat_map(|stage| {
+            let own = worker.in_hand.of(&self.id, stage).into_iter();
+            own.map(move |(partition, oldest)| ((stage, partition), oldest))
+        });
+        let in_force = self.state.read(|view| view.meta().in_force.clone());
+        let mut known = KnownTimes {
+            unanswered: self.unanswered.oldest(),
+            in_force: in_force.as_ref(),
+            in_hand: in_hand.collect(),
+            seen_waiting: std::mem::take(&mut self.seen_waiting),
+        };
+        known.note_what_waits(depths, now);
+        let mut shown = BTreeMap::new();
+        for stage in STAGES {
+            let waiting = depths.waiting(stage, &known);
+            show(&self.id, stage, &waiting, now);
+            shown.insert(stage.as_str(), waiting);
+        }
+        self.seen_waiting = known.seen_waiting;
+        shown
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+    fn show_run(&self) {
+        let (held, success) = self.state.read(|view| {
+            let meta = view.meta();
+            let held = [&meta.latest, &meta.in_force].into_iter().flatten().any(|run| run.held.is_some());
+            (held, meta.last_success)
+        });
+        let integration = self.id.to_string();
+        metrics::gauge!("amfj_sync_held", "integration" => integration.clone())
+            .set(f64::from(u8::from(held)));
+        metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration)
+            .set(success.map_or(0, Timestamp::as_second) as f64);
+    }
+}
+
+impl KnownTimes<'_> {
+    /// Keeps since when each partition waits that nobody takes anything from.
+    pub(super) fn note_what_waits(&mut self, depths: &Depths, now: Timestamp) {
+        let mut seen = Places::new();
+        for stage in STAGES {
+            for (partition, depth) in depths.of_stage(stage) {
+                if self.is_left_alone(stage, partition, depth) {
+                    let place = (stage, partition);
+                    seen.insert(place, self.seen_waiting.get(&place).copied().unwrap_or(now));
+                }
+            }
+        }
+        self.seen_waiting = seen;
+    }
+}
+
+fn show(integration: &IntegrationId, stage: Stage, waiting: &Waiting, now: Timestamp) {
+    let labels = [("integration", integration.to_string()), ("stage", stage.to_string())];
+    metrics::gauge!("amfj_sync_queue_messages", &labels).set(f64::from(waiting.messages));
+    let age = waiting.oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
+    metrics::gauge!("amfj_sync_oldest_message_age_seconds", &labels).set(age);
+}
+
+/// One worker of all counts the dead letters: whoever holds the lock for it.
+#[derive(Default)]
+struct DeadLetters {
+    counting: Option<Arc<Session>>,
+    /// How many there were at the last count, and when that was.
+    counted: Option<(u32, Instant)>,
+}
+
+impl DeadLetters {
+    async fn look(&mut self, worker: &Worker, session: &Arc<Session>) -> Result<(), BrokerError> {
+        let names = worker.broker.names();
+        if self.counting.as_ref().is_none_or(|counting| !Arc::ptr_eq(counting, session)) {
+            self.counting = None;
+            self.counted = None;
+            if session.try_lock(&names.dead_counter()).await? {
+                self.counting = Some(session.clone());
+            }
+        }
+        if self.counting.is_none() {
+            // Whoever counts knows; of all workers the largest counts.
+            worker.states.keys().for_each(|id| show_dead(id.as_str(), 0));
+            return Ok(());
+        }
+        let there = session.inspect(&names.dead()).await?.map_or(0, |depth| depth.messages);
+        let is_known = self
+            .counted
+            .is_some_and(|(before, at)| before == there || (there > 0 && at.elapsed() < COUNT_EVERY));
+        if is_known {
+            return Ok(());
+        }
+        let ids: Vec<IntegrationId> = worker.states.keys().cloned().collect();
+        if let Some(counts) = count_dead_letters(session, names, &ids).await? {
+            for (id, count) in &counts {
+                show_dead(id.as_ref().map_or("unknown", IntegrationId::as_str), *count);
+            }
+            self.counted =
+                Some((counts.values().fold(0, |sum, count| sum.saturating_add(*count)), Instant::now()));
+        }
+        Ok(())
+    }
+}
+
+fn show_dead(integration: &str, count: u32) {
+    metrics::gauge!("amfj_sync_dead_letters", "integration" => integration.to_owned()).set(count);
+}

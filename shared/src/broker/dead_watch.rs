@@ -1,0 +1,124 @@
+//! How many dead letters each integration has. The queue is shared and the broker counts only all of
+//! them, so they are looked at: taken, counted by their header, and put back by closing the channel.
+//!
+//! While somebody looks, nobody else sees them. Whoever reads the dead letters therefore holds the lock
+//! of this module, and waits for it if need be: a look takes milliseconds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::BrokerError;
+use super::intake::{Intake, Received};
+use super::names::Names;
+use super::supervisor::Session;
+use crate::ids::IntegrationId;
+use crate::messages::Event;
+
+/// Dead letters that are counted one by one. What is beyond them counts for nobody in particular: so
+/// many are a reason to look, whomever they belong to.
+const MOST: usize = 10_000;
+
+/// For the next dead letter to come, while there are more.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two tries to get the lock.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+
+/// The only reader of the dead letters, until it is released or its connection ends.
+#[derive(Debug)]
+pub struct DeadLetterLock {
+    session: Arc<Session>,
+    name: String,
+}
+
+impl DeadLetterLock {
+    /// The lock, if nobody else holds it.
+    pub async fn try_take(session: &Arc<Session>, names: &Names) -> Result<Option<Self>, BrokerError> {
+        let name = names.dead_reader();
+        let taken = session.try_lock(&name).await?;
+        Ok(taken.then(|| Self { session: session.clone(), name }))
+    }
+
+    /// Waits for the lock; none where somebody else holds it longer than `limit`.
+    pub async fn wait(
+        session: &Arc<Session>,
+        names: &Names,
+        limit: Duration,
+    ) -> Result<Option<Self>, BrokerError> {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(lock) = Self::try_take(session, names).await? {
+                return Ok(Some(lock));
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(TRY_EVERY).await;
+        }
+    }
+
+    /// Lets others read.
+    pub async fn release(self) {
+        if let Err(error) = self.session.unlock(&self.name).await {
+            // Nobody could read any more as long as this connection lasts.
+            self.session.give_up(&error);
+        }
+    }
+}
+
+/// Dead letters by integration; none is the key of those that belong to nobody known.
+pub type DeadLetterCounts = BTreeMap<Option<IntegrationId>, u32>;
+
+/// Counts the dead letters of these integrations. None while somebody else reads them.
+pub async fn count_dead_letters(
+    session: &Arc<Session>,
+    names: &Names,
+    known: &[IntegrationId],
+) -> Result<Option<DeadLetterCounts>, BrokerError> {
+    let Some(lock) = DeadLetterLock::try_take(session, names).await? else { return Ok(None) };
+    let counted = count(session, names, known).await;
+    lock.release().await;
+    counted.map(Some)
+}
+
+async fn count(
+    session: &Arc<Session>,
+    names: &Names,
+    known: &[IntegrationId],
+) -> Result<DeadLetterCounts, BrokerError> {
+    let mut counts: DeadLetterCounts =
+        known.iter().map(|id| (Some(id.clone()), 0)).chain([(None, 0)]).collect();
+    let queue = names.dead();
+    let there = session.inspect(&queue).await?.map_or(0, |depth| depth.messages as usize);
+    if there == 0 {
+        return Ok(counts);
+    }
+    let wanted = there.min(MOST);
+    // Nothing is acknowledged, so all that are wanted must be allowed to come.
+    let mut intake = Intake::open(session, &queue, u16::try_from(wanted).unwrap_or(u16::MAX)).await?;
+    let mut seen = 0_usize;
+    while seen < wanted {
+        let Ok(Some(letter)) = tokio::time::timeout(PATIENCE, intake.next()).await else { break };
+        *counts.entry(owner(&letter, names, known)).or_default() += 1;
+        seen += 1;
+    }
+    intake.close().await;
+    if there > seen {
+        let rest = u32::try_from(there - seen).unwrap_or(u32::MAX);
+        *counts.entry(None).or_default() += rest;
+    }
+    Ok(counts)
+}
+
+/// Whose it is: as its worker said, else from the queue where the broker gave it up, else as it says.
+fn owner(letter: &Received, names: &Names, known: &[IntegrationId]) -> Option<IntegrationId> {
+    let known_as = |name: &str| known.iter().find(|id| id.as_str() == name).cloned();
+    if let Some(said) = letter.header("x-integration") {
+        return known_as(&said);
+    }
+    if let Some(queue) = letter.header("x-first-death-queue") {
+        return known.iter().find(|id| queue.starts_with(&names.of_integration(id))).cloned();
+    }
+    known_as(Event::decode(&letter.body).ok()?.integration.as_str())
+}
