@@ -1,7 +1,9 @@
 //! Everything that tests of the whole product need: [simulators](sim) of both services, a
 //! [harness](harness) with a private broker and the real workers, the [pipeline] that puts them
-//! together, and an independent [model] of the rules to compare with.
+//! together, an independent [model] of the rules to compare with, and the [campaign] that breaks all of
+//! it in every way.
 
+pub mod campaign;
 pub mod harness;
 pub mod model;
 pub mod pipeline;

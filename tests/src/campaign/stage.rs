@@ -1,0 +1,273 @@
+//! Where a campaign plays: a broker, both services, the workers, and what is known of them.
+
+mod probe;
+mod rest;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use super::crew::Crew;
+use super::tally::Tally;
+use crate::harness::{ConfigBuilder, PrivateBroker, Role, Scratch, binaries};
+use crate::model::{CreateDevices, CreateUsers, Model, Settings};
+use crate::pipeline::Services;
+use crate::sim::amfj::{AmfjOptions, AmfjSim};
+use crate::sim::faults::{Action, Rule};
+use crate::sim::fleet::{Fleet, FleetSpec, Traps};
+use crate::sim::kandji::{KandjiOptions, KandjiSim, Mutation};
+
+use probe::Probe;
+pub(super) use probe::{Expected, Letter};
+
+/// The one integration.
+pub(super) const INTEGRATION: &str = "acme";
+/// First part of the names of its queues.
+pub(super) const PREFIX: &str = "campaign";
+/// Partitions of the integration.
+pub(super) const PARTITIONS: u16 = 4;
+
+const DEVICES: usize = 30;
+/// So that the walk has several pages.
+const PAGE: usize = 11;
+/// Between two looks at something that is waited for.
+const LOOK: Duration = Duration::from_millis(60);
+
+/// Everything that takes part.
+pub struct Stage {
+    /// Kandji and AMFJ.
+    pub services: Services,
+    /// The broker.
+    pub broker: PrivateBroker,
+    /// The workers.
+    pub crew: Crew,
+    /// What the integration is set to.
+    pub settings: Settings,
+    /// What should be.
+    pub model: Model,
+    /// What happened.
+    pub tally: Tally,
+    /// Dead letters that there may be.
+    pub(super) expected: Vec<Expected>,
+    /// Whether a worker may end by itself in this episode: then it is started again, as always.
+    pub may_exit: bool,
+    /// Devices and values of which a change was refused for good.
+    refused: Option<String>,
+    probe: Probe,
+    scratch: Scratch,
+}
+
+impl Stage {
+    pub(super) async fn open(seed: u64) -> Result<Self> {
+        let fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::Realistic });
+        let services = services(&fleet, seed).await?;
+        services.kandji.apply(Mutation::SetPageLimit { limit: PAGE })?;
+        let settings = settings();
+        let broker = PrivateBroker::start().await?;
+        let scratch = Scratch::new()?;
+        let integration = settings
+            .configure(services.integration(INTEGRATION))
+            .set("interval", "6h")
+            .set("kandji.request_timeout", "2s");
+        let config = ConfigBuilder::new(&broker.url(), PREFIX)
+            .set("broker.partitions", i64::from(PARTITIONS))
+            .set("timing.ownership_interval", "100ms")
+            .set("retry.max", "500ms")
+            // Nothing that a campaign does lasts as long, so nothing may be given up.
+            .set("retry.give_up_after", "10m")
+            .integration(integration)
+            .write(&scratch)?;
+        let probe = Probe::new(&broker.url());
+        let mut crew = Crew::new(config);
+        crew.all_ready().await?;
+        Ok(Self {
+            services,
+            broker,
+            crew,
+            settings,
+            model: Model::default(),
+            tally: Tally::default(),
+            expected: Vec::new(),
+            may_exit: false,
+            refused: None,
+            probe,
+            scratch,
+        })
+    }
+
+    pub(super) async fn close(mut self) -> Result<()> {
+        self.crew.dismiss().await
+    }
+
+    /// Where the workers keep their data: one folder a worker, beginning with its role.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.scratch.path().join("var")
+    }
+
+    pub(super) fn begin_episode(&mut self) {
+        for controls in [&*self.services.amfj, &*self.services.kandji] {
+            controls.clear_requests();
+        }
+        self.services.amfj.clear_writes();
+        self.may_exit = false;
+        self.take_deaths();
+    }
+
+    pub(super) fn take_deaths(&mut self) {
+        let deaths = self.crew.take_deaths();
+        self.tally.count_deaths(&deaths);
+    }
+
+    /// Whether a fault has struck before.
+    #[must_use]
+    pub fn has_struck(&self, family: &str, fault: &str) -> bool {
+        let row = self.tally.faults.get(&(family.to_owned(), fault.to_owned()));
+        row.is_none_or(|row| row.episodes == 0 || row.struck > 0)
+    }
+
+    /// Lets time pass; whoever dies meanwhile is started again.
+    pub async fn pass(&mut self, time: Duration) {
+        let never = |_: &Self| false;
+        self.wait_until(time, never).await;
+    }
+
+    /// Waits until something has happened, at most `limit`; whoever dies meanwhile is started again.
+    pub async fn wait_until(&mut self, limit: Duration, happened: impl Fn(&Self) -> bool) -> bool {
+        let begin = Instant::now();
+        loop {
+            // A worker that cannot be started shows when it is missed.
+            drop(self.crew.revive());
+            if happened(self) {
+                return true;
+            }
+            if begin.elapsed() >= limit {
+                return false;
+            }
+            self.crew.note_all().await;
+            tokio::time::sleep(LOOK.min(limit.saturating_sub(begin.elapsed()))).await;
+        }
+    }
+
+    /// Asks for a run, as an operator would, and does not wait for it.
+    ///
+    /// # Errors
+    /// When the request could not be made.
+    pub async fn ask_for_a_run(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let done = self.crew.call(Role::Fetcher).arg("trigger").finish(Duration::from_mins(1)).await?;
+            if done.status.success() {
+                return Ok(());
+            }
+            ensure!(
+                begin.elapsed() < Duration::from_mins(1),
+                "`fetcher trigger` fails with {}:\n{}",
+                done.status,
+                done.stderr
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Makes AMFJ refuse the next change of one linked device for good, and changes that device.
+    ///
+    /// # Errors
+    /// When no device is linked.
+    pub fn refuse_one_change(&mut self) -> Result<()> {
+        let (device, asset) = self.any_linked_device()?;
+        let refusal = Rule::new(Action::Status { code: 422, body: None })
+            .on("PATCH", &format!("/assets/{asset}"))
+            .times(1);
+        self.services.amfj.fault(refusal);
+        self.expected.push(Expected::Key { key: format!("device/{device}"), at_least: 0 });
+        let version = format!("422.{}", rand::random_range(0..1_000_000));
+        self.services.kandji.set(&device, "os_version", json!(version))?;
+        self.refused = Some(device);
+        Ok(())
+    }
+
+    /// A value that differs makes up for the refused one: that is not tried again (P15).
+    pub(super) fn make_up_for_the_refusal(&mut self) -> Result<()> {
+        if let Some(device) = self.refused.take() {
+            let version = format!("423.{}", rand::random_range(0..1_000_000));
+            self.services.kandji.set(&device, "os_version", json!(version))?;
+        }
+        Ok(())
+    }
+
+    /// A listed device in scope with its asset, which has a field for the version of the system.
+    pub(super) fn any_linked_device(&self) -> Result<(String, String)> {
+        let devices = self.services.kandji.devices();
+        let site = self.services.amfj.site();
+        let mut linked = devices.iter().filter(|device| !device.is_removed).filter_map(|device| {
+            let asset = self.model.links.get(&device.device_id)?;
+            let record = site.assets.iter().find(|record| record.id == *asset)?;
+            let kind = site.asset_types.iter().find(|kind| kind.id == record.asset_type_id)?;
+            let has_field = kind.fields.iter().any(|field| field.name == "OS Version");
+            has_field.then(|| (device.device_id.clone(), asset.clone()))
+        });
+        linked.next().context("no device is linked to an asset with the field OS Version")
+    }
+
+    /// Writes the logs and AMFJ's journal where a person finds them.
+    pub(super) fn keep_evidence(&self, seed: u64, episode: u32) -> Result<String> {
+        let folder =
+            binaries::target_folder()?.join("campaign").join(format!("seed-{seed}-episode-{episode}"));
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder)?;
+        self.crew.keep_logs(&folder)?;
+        let requests: Vec<String> = self
+            .services
+            .amfj
+            .requests()
+            .iter()
+            .map(|request| serde_json::to_string(request).unwrap_or_default())
+            .collect();
+        std::fs::write(folder.join("amfj-requests.jsonl"), requests.join("\n"))?;
+        let requests: Vec<String> = self
+            .services
+            .kandji
+            .requests()
+            .iter()
+            .map(|request| serde_json::to_string(request).unwrap_or_default())
+            .collect();
+        std::fs::write(folder.join("kandji-requests.jsonl"), requests.join("\n"))?;
+        Ok(folder.display().to_string())
+    }
+}
+
+async fn services(fleet: &Fleet, seed: u64) -> Result<Services> {
+    // Not the seed of the fleet: newcomers would get ids that are taken.
+    let own = seed.wrapping_add(1_000_003);
+    let kandji = KandjiOptions { per_second: None, per_hour: None, seed: own, ..KandjiOptions::default() };
+    let amfj = AmfjOptions { seed, ..AmfjOptions::default() };
+    Ok(Services {
+        kandji: KandjiSim::start(fleet, kandji).await?,
+        amfj: AmfjSim::start(&fleet.site, amfj).await?,
+    })
+}
+
+/// Everything that can be written is written.
+fn settings() -> Settings {
+    let settings = Settings {
+        create_devices: CreateDevices::Always,
+        until_linked: true,
+        create_users: CreateUsers::Linked,
+        auto_checkout: true,
+        check_in_gone: true,
+        default_location: Some("HQ".to_owned()),
+        asset_types: BTreeMap::from([("iPhone".to_owned(), "Phone".to_owned())]),
+        ..Settings::default()
+    };
+    settings
+        .field("Serial Number", "serial_number")
+        .field("OS Version", "os_version")
+        .field("Asset Tag", "asset_tag")
+        .field("Notes", "{{ model }}, OS {{ os_version }}")
+        .field("Memory", "details.hardware_overview.memory")
+        .field("Name", "device_name")
+}

@@ -1,0 +1,154 @@
+//! Complete runs, and waiting until nothing moves.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lapin::Channel;
+use serde_json::Value;
+
+use super::{INTEGRATION, Letter, PARTITIONS, PREFIX, Stage};
+use crate::harness::Role;
+
+/// How long a run and all that follows may take on a machine that is busy.
+const LIMIT: Duration = Duration::from_mins(2);
+/// Looks in a row that must find everything at rest.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(80);
+
+impl Stage {
+    /// A channel to the broker.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn channel(&mut self) -> Result<Channel> {
+        self.probe.channel().await
+    }
+
+    /// The number of the newest run that anybody knows of.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn latest_run(&self) -> Result<u64> {
+        let mut latest = None;
+        for worker in self.crew.all() {
+            let Ok(status) = worker.status().await else { continue };
+            let own = &status["integrations"][INTEGRATION];
+            let numbers = [&own["last_run"]["number"], &own["run_in_force"]];
+            latest = numbers.iter().filter_map(|number| number.as_u64()).max().max(latest);
+        }
+        latest.or(Some(0)).context("nobody answers")
+    }
+
+    /// Everybody serves again.
+    ///
+    /// # Errors
+    /// When a worker does not get ready.
+    pub async fn heal(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            match self.crew.all_ready().await {
+                Ok(()) => return Ok(()),
+                // One may have died on the way, and is started again.
+                Err(error) if begin.elapsed() > LIMIT => {
+                    return Err(error).context("the workers do not get ready");
+                }
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// A run that starts now, complete, and everything that follows from it.
+    ///
+    /// # Errors
+    /// After the limit, with what still moved.
+    pub async fn complete_run(&mut self) -> Result<()> {
+        let before = self.latest_run().await?;
+        self.ask_for_a_run().await?;
+        self.settle_after(before).await?;
+        self.tally.runs += 1;
+        Ok(())
+    }
+
+    /// Waits until a run newer than this is decided, every change is done and nothing moves.
+    ///
+    /// # Errors
+    /// After the limit, with what still moved.
+    pub async fn settle_after(&mut self, run: u64) -> Result<()> {
+        let begin = Instant::now();
+        let mut calm = 0;
+        let mut last = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.crew.revive()?;
+            let reason = match tokio::time::timeout(Duration::from_secs(30), self.rest(run)).await {
+                Ok(Ok(offset)) if last == Some(offset) => {
+                    calm += 1;
+                    if calm >= LOOKS {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(Ok(offset)) => {
+                    (calm, last) = (0, Some(offset));
+                    continue;
+                }
+                Ok(Err(reason)) => reason,
+                Err(_) => anyhow::anyhow!("the look at it never came to an end"),
+            };
+            calm = 0;
+            if begin.elapsed() > LIMIT {
+                bail!("waited {LIMIT:?} for everything at rest after run {run}: {reason:#}");
+            }
+        }
+    }
+
+    /// The offset of the state stream if all is done: queues empty, every partition decided, every worker
+    /// at the same offset and nothing in flight.
+    async fn rest(&mut self, run: u64) -> Result<u64> {
+        self.crew.note_all().await;
+        for stage in ["reconcile", "apply"] {
+            for partition in 0..PARTITIONS {
+                let waiting = self.probe.waiting(&work_queue(stage, partition)).await?;
+                ensure!(waiting == 0, "{waiting} messages wait in partition {partition} of {stage}");
+            }
+        }
+        let mut common = None;
+        for worker in self.crew.all() {
+            let name = worker.role().name();
+            let status = worker.status().await?;
+            let own = &status["integrations"][INTEGRATION];
+            let offset = own["state_offset"].as_u64().unwrap_or(0);
+            let same = *common.get_or_insert(offset);
+            ensure!(same == offset, "a {name} is at offset {offset}, not at {same}");
+            match worker.role() {
+                Role::Fetcher => ensure!(own["running"] != Value::Bool(true), "a run is under way"),
+                Role::Reconciler => decided(own, run)?,
+                Role::Writer => {}
+            }
+            let in_flight = worker.metrics().await?.sum("amfj_sync_in_flight", &[]);
+            ensure!(in_flight == 0.0, "a {name} has {in_flight} in flight");
+        }
+        common.context("nobody serves")
+    }
+
+    /// Takes out and returns what is among the dead letters.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub(in crate::campaign) async fn take_dead_letters(&mut self) -> Result<Vec<Letter>> {
+        self.probe.take_all(&format!("{PREFIX}.dead")).await
+    }
+}
+
+/// The name of a work queue.
+pub(in crate::campaign) fn work_queue(stage: &str, partition: u16) -> String {
+    format!("{PREFIX}.{INTEGRATION}.{stage}.{partition:02}")
+}
+
+fn decided(own: &Value, run: u64) -> Result<()> {
+    let in_force = own["run_in_force"].as_u64().unwrap_or(0);
+    ensure!(in_force > run, "run {in_force} is still in force, not one after {run}");
+    let decided = own["partitions_decided"].as_u64();
+    ensure!(decided == Some(u64::from(PARTITIONS)), "{decided:?} partitions are decided");
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! A short fault campaign with a fixed seed, so that every run of the tests has one. The long one is
+//! `tests/campaign`.
+
+use std::time::Duration;
+
+use amfj_sync_tests::campaign::{Options, run};
+use anyhow::Result;
+
+#[tokio::test]
+async fn a_short_campaign_ends_without_a_violation() -> Result<()> {
+    let options = Options {
+        seed: 20_261_125,
+        time: Duration::from_mins(1),
+        episodes: None,
+        families: Vec::new(),
+        faults: Vec::new(),
+        verbose: true,
+    };
+    let report = run(&options).await?;
+    println!("{report}");
+    report.ensure_faults_happened()
+}
