@@ -2,15 +2,17 @@
 
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
+use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
-    Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
+    Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
 };
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
+use amfj_sync_shared::state::View;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::claims::Claim;
+use crate::claims::{Claim, Turn};
 use crate::creating::create;
 use crate::dead_letters::{Death, bury};
 use crate::events;
@@ -44,7 +46,7 @@ impl From<BrokerError> for NotYet {
 
 /// Applies one change.
 pub async fn apply(site: &Site, lease: &Lease, event: &Event, change: &Change, body: &[u8]) -> Applied {
-    let Some(requests) = Requests::new(site, lease, &change.key, event.id) else {
+    let Some(requests) = Requests::new(site, lease, &change.key, event) else {
         return Applied::HandBack;
     };
     let mut applying = Applying { site, event, change, body, requests };
@@ -72,9 +74,8 @@ impl Applying<'_> {
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
-        if self.is_superseded() {
-            let outcome = stale(self.event, self.change, "a newer run decided otherwise");
-            return self.conclude(outcome).await;
+        if let Some(why) = self.overtaken() {
+            return self.conclude(stale(self.event, self.change, why)).await;
         }
         if let Step::Done(outcome) = self.step()
             && outcome.link.is_none()
@@ -87,7 +88,13 @@ impl Applying<'_> {
         claim.publish(self.site, self.event).await?;
         reach(Failpoint::WriterIntentReadBack).await;
         let tried_before = match claim.wait_for_turn(self.site, &self.requests).await {
-            Ok(tried_before) => tried_before || self.site.unknown.lock().contains(&self.event.id),
+            Ok(Turn::Ours { tried_before }) => {
+                tried_before || self.site.unknown.lock().contains(&self.event.id)
+            }
+            Ok(Turn::Taken) => {
+                let outcome = stale(self.event, self.change, "another change about this person is under way");
+                return self.conclude(outcome).await;
+            }
             Err(_) => return Err(NotYet::HandBack),
         };
         self.catch_up_with_siblings().await?;
@@ -110,20 +117,24 @@ impl Applying<'_> {
         self.site.state.read(|view| view.answered(&self.change.key).covers(sequence, self.event.id))
     }
 
-    /// A newer decision about this key that does not include this change takes its place, unless an
-    /// attempt has begun: what that may have done must be found out.
-    fn is_superseded(&self) -> bool {
+    /// Why this change is no longer wanted: a newer decision about its key does not include it, or what
+    /// it is about has left Kandji. Not if an attempt has begun: what that may have done must be found
+    /// out.
+    fn overtaken(&self) -> Option<&'static str> {
         let sequence = self.event.sequence.unwrap_or_default();
         self.site.state.read(|view| {
-            let begun = view
-                .claims(&self.change.key.to_string())
-                .iter()
-                .any(|row| row.intent.change == self.event.id);
-            !begun
-                && view.decision(&self.change.key).is_some_and(|decision| {
-                    decision.snapshot > sequence
-                        && !decision.changes.iter().any(|decided| decided.id == self.event.id)
-                })
+            let claims = view.claims(&self.change.key.to_string());
+            if claims.iter().any(|row| row.intent.change == self.event.id) {
+                return None;
+            }
+            let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
+                decision.snapshot > sequence
+                    && !decision.changes.iter().any(|decided| decided.id == self.event.id)
+            });
+            if decided_otherwise {
+                return Some("a newer run decided otherwise");
+            }
+            has_left(view, self.change).then_some("it has left Kandji meanwhile")
         })
     }
 
@@ -149,13 +160,14 @@ impl Applying<'_> {
             key: self.change.key.clone(),
             asset: self.change.action.asset().cloned(),
             record: self.change.action.record().cloned(),
+            users: self.change.action.users().to_vec(),
         }
     }
 
     /// Links are unique in an AMFJ site (P4): before one is made, what other integrations of the site
     /// have claimed or linked by now is read to the end.
     async fn catch_up_with_siblings(&self) -> Result<(), NotYet> {
-        if matches!(self.change.action, amfj_sync_shared::messages::Action::LinkAsset { .. }) {
+        if matches!(self.change.action, Action::LinkAsset { .. }) {
             for sibling in &self.site.siblings {
                 sibling.read_to_end().await?;
             }
@@ -244,7 +256,7 @@ impl Applying<'_> {
         claim: &Claim,
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
-        let amfj_sync_shared::messages::Action::CreateUser { ids, .. } = &self.change.action else {
+        let Action::CreateUser { ids, .. } = &self.change.action else {
             return Err(Trouble::HandBack);
         };
         let mut refused = Refused::default();
@@ -393,6 +405,18 @@ impl Applying<'_> {
         self.site.failing.lock().remove(&self.event.id);
         events::ended(&self.site.integration.id, &outcome);
         Ok(())
+    }
+}
+
+/// Whether a device without asset, or a person without record, is in Kandji's list no more: nothing is
+/// decided about those any more that could say so.
+fn has_left(view: &View, change: &Change) -> bool {
+    match (&change.key, &change.action) {
+        (Key::Device(device), Action::CreateAsset { .. } | Action::LinkAsset { .. }) => {
+            view.link(device).is_none() && view.device(device).is_some_and(|row| !row.is_listed())
+        }
+        (Key::User(user), Action::CreateUser { .. }) => view.user(user).is_some_and(|row| row.missing),
+        _ => false,
     }
 }
 

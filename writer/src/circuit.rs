@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::{IntegrationId, Key};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
@@ -150,6 +151,15 @@ impl Circuit {
         self.position.send_replace(position);
     }
 
+    fn probed(&self, position: Position, answer: Result<(), CallError>) {
+        match (position, answer) {
+            (Position::Open, Ok(())) => self.move_to(Position::HalfOpen, self.reason()),
+            (Position::Open, Err(error)) => *self.reason.lock() = Some(error.to_string()),
+            (_, Ok(())) => *self.failures.lock() = Failures::default(),
+            (_, Err(error)) => self.open(&error.to_string()),
+        }
+    }
+
     /// Probes while it is open, or when many failures in a row of few keys raise a suspicion.
     pub async fn watch(self: Arc<Self>, client: AmfjClient, every: Duration, stop: CancellationToken) {
         loop {
@@ -169,16 +179,16 @@ impl Circuit {
                     () = stop.cancelled() => return,
                 }
             }
+            let probe = async {
+                client.limiter().acquire().await;
+                client.locations().await
+            };
             match self.position() {
                 Position::HalfOpen => {}
-                Position::Open => match client.locations().await {
-                    Ok(_) => self.move_to(Position::HalfOpen, self.reason()),
-                    Err(error) => *self.reason.lock() = Some(error.to_string()),
-                },
-                Position::Closed => match client.locations().await {
-                    Ok(_) => *self.failures.lock() = Failures::default(),
-                    Err(error) => self.open(&error.to_string()),
-                },
+                position => {
+                    let Some(answer) = stop.run_until_cancelled(probe).await else { return };
+                    self.probed(position, answer.map(drop));
+                }
             }
         }
     }

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use amfj_sync_shared::broker::BrokerError;
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
+use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
 use amfj_sync_shared::messages::{Event, Fact, Intent};
 use amfj_sync_shared::state::rows::IntentRow;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -20,6 +20,10 @@ use crate::site::Site;
 /// How often the claims are looked at while another one is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// A change that has begun and is not answered after this long was lost; so long a published change
+/// counts as on its way.
+const LOST_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
 /// What a change claims.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
@@ -27,6 +31,20 @@ pub(crate) struct Claim {
     pub(crate) key: Key,
     pub(crate) asset: Option<AssetId>,
     pub(crate) record: Option<RecordId>,
+    /// The Kandji users that get a record: whatever key they go by, they get one.
+    pub(crate) users: Vec<KandjiUserId>,
+}
+
+/// What came of waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing is open before us, or what is can no longer do anything.
+    Ours {
+        /// Whether another worker had tried this very change.
+        tried_before: bool,
+    },
+    /// Another change about the same person has begun and is not answered: that one goes first.
+    Taken,
 }
 
 impl Claim {
@@ -34,6 +52,7 @@ impl Claim {
         let mut subjects = vec![self.key.to_string()];
         subjects.extend(self.asset.iter().map(|id| format!("asset/{id}")));
         subjects.extend(self.record.iter().map(|id| format!("record/{id}")));
+        subjects.extend(self.users.iter().map(|id| format!("kandji-user/{id}")));
         subjects
     }
 
@@ -44,6 +63,7 @@ impl Claim {
             key: self.key.clone(),
             asset: self.asset.clone(),
             record: self.record.clone(),
+            users: self.users.clone(),
             worker: site.worker.clone(),
             at: Timestamp::now(),
         };
@@ -73,9 +93,8 @@ impl Claim {
         })
     }
 
-    /// Waits until nothing before us is open, or is old enough to be settled. Answers whether another
-    /// worker had tried this very change.
-    pub(crate) async fn wait_for_turn(&self, site: &Site, requests: &Requests<'_>) -> Result<bool, Trouble> {
+    /// Waits until nothing before us is open, or is old enough to be settled.
+    pub(crate) async fn wait_for_turn(&self, site: &Site, requests: &Requests<'_>) -> Result<Turn, Trouble> {
         let first_seen = Instant::now();
         let patience = site.settling_time();
         loop {
@@ -88,13 +107,24 @@ impl Claim {
                 .iter()
                 .any(|row| row.intent.worker == site.worker && row.intent.change != self.change);
             if !others && !busy_here {
-                return Ok(tried_before);
+                return Ok(Turn::Ours { tried_before });
             }
             if first_seen.elapsed() >= patience {
-                return Ok(tried_before);
+                let taken = earlier.iter().any(|row| self.is_about_the_same_person(row));
+                return Ok(if taken { Turn::Taken } else { Turn::Ours { tried_before } });
             }
             requests.wait(LOOK_EVERY.min(patience)).await?;
         }
+    }
+
+    /// Whether an earlier claim is that of another change which gives one of our people a record. Such a
+    /// change may be tried again for long, at another worker or here; only one that was lost with its
+    /// queue is passed over.
+    fn is_about_the_same_person(&self, earlier: &IntentRow) -> bool {
+        let intent = &earlier.intent;
+        intent.change != self.change
+            && intent.users.iter().any(|user| self.users.contains(user))
+            && Timestamp::now().duration_since(intent.at) < LOST_AFTER
     }
 
     /// When the first attempt at this change was announced, and where in the stream.

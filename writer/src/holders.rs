@@ -39,7 +39,9 @@ impl Assignment<'_> {
         let expected = self.expected.map(|holder| &holder.id);
         let mut wrote = false;
         let mut known: Option<Option<RecordId>> = (!read_first && expected.is_none()).then_some(None);
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
+            rounds += 1;
             let holder = if let Some(holder) = known.take() {
                 holder
             } else {
@@ -66,6 +68,9 @@ impl Assignment<'_> {
                 }
                 // Not as it was known: read it.
                 Ok(Assigned::Conflict { .. }) => {}
+                // In the pause somebody may have given it to somebody else: read it. How often that goes
+                // on is not for the rounds to say, but for `give_up_after`.
+                Err(Trouble::Unknown) => rounds -= 1,
                 Err(Trouble::NotFound) => return Ok(Held::NoSuchAsset),
                 Err(trouble) => return Err(trouble),
             }
@@ -85,7 +90,8 @@ impl Assignment<'_> {
             (None, Some(wanted)) => {
                 requests.send(Kind::Repeatable, || client.check_out(self.asset, wanted, None)).await
             }
-            _ => requests.send(Kind::Repeatable, || client.check_in(self.asset, None)).await,
+            // A check-in takes the asset from whoever has it.
+            _ => requests.send(Kind::Guarded, || client.check_in(self.asset, None)).await,
         }
     }
 }

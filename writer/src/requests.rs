@@ -5,6 +5,7 @@ use std::time::Duration;
 use amfj_sync_shared::broker::Lease;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{Event, Sequence};
 use amfj_sync_shared::retry::{Backoff, Failure};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -12,12 +13,16 @@ use uuid::Uuid;
 use crate::circuit::Position;
 use crate::site::Site;
 
+/// For how long a worker may rely on a look at the stream before it sends something. Others wait longer
+/// than this before they take an intent over: the time-out of a request and AMFJ's list delay.
+const SURE_FOR: Duration = Duration::from_secs(1);
+
 /// Why a request has no answer.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The partition is given up or the circuit opened: the change goes back to the queue.
     HandBack,
-    /// A creation may have been carried out. Look before sending it again.
+    /// It may have been carried out. Look before sending it again.
     Unknown,
     /// AMFJ has no such record.
     NotFound,
@@ -37,6 +42,9 @@ pub(crate) enum Kind {
     Read,
     /// A repeat has the same effect.
     Repeatable,
+    /// A repeat has the same effect only if nobody did anything in between: it is left to the caller,
+    /// who looks first.
+    Guarded,
     /// A repeat would make a second record.
     Creation,
 }
@@ -47,6 +55,7 @@ pub(crate) struct Requests<'a> {
     lease: &'a Lease,
     key: &'a Key,
     change: Uuid,
+    sequence: Sequence,
     started: Instant,
     backoff: Backoff,
     classify: fn(&CallError) -> Failure,
@@ -55,11 +64,21 @@ pub(crate) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    pub(crate) fn new(site: &'a Site, lease: &'a Lease, key: &'a Key, change: Uuid) -> Option<Self> {
+    pub(crate) fn new(site: &'a Site, lease: &'a Lease, key: &'a Key, event: &Event) -> Option<Self> {
         // Never none: the configuration checked the pauses.
         let backoff = Backoff::try_new(site.retry.initial, site.retry.max.max(site.retry.initial)).ok()?;
         let started = Instant::now();
-        Some(Self { site, lease, key, change, started, backoff, classify: Failure::of_call, attempts: 0 })
+        Some(Self {
+            site,
+            lease,
+            key,
+            change: event.id,
+            sequence: event.sequence.unwrap_or_default(),
+            started,
+            backoff,
+            classify: Failure::of_call,
+            attempts: 0,
+        })
     }
 
     /// Classifies failures differently from now on.
@@ -107,7 +126,7 @@ impl<'a> Requests<'a> {
                             self.site.unknown.lock().insert(self.change);
                         }
                     })?;
-                    if kind == Kind::Creation && error.may_have_happened() {
+                    if kind == Kind::Guarded || kind == Kind::Creation && error.may_have_happened() {
                         return Err(Trouble::Unknown);
                     }
                 }
@@ -127,6 +146,7 @@ impl<'a> Requests<'a> {
             let turn = self.site.circuit.turn().await?;
             let own = self.site.own_requests.acquire().await.ok()?;
             let permit = self.site.requests.acquire().await.ok()?;
+            self.site.client.limiter().acquire().await;
             Some((turn, own, permit))
         };
         let admitted = tokio::select! {
@@ -137,9 +157,27 @@ impl<'a> Requests<'a> {
         };
         let Some(_permits) = admitted else { return Err(Trouble::HandBack) };
         if kind != Kind::Read {
+            self.make_sure_of_the_lease().await?;
+        }
+        if kind != Kind::Read {
             self.attempts = self.attempts.saturating_add(1);
         }
         Ok(call().await)
+    }
+
+    /// Whoever stood still for longer than others wait for an intent (frozen, or in a pause that AMFJ
+    /// asked for) may have lost the partition without knowing it yet. Reading the stream to its end
+    /// takes the connection that the lease is bound to, so it tells.
+    async fn make_sure_of_the_lease(&self) -> Result<(), Trouble> {
+        if self.site.state.read_back_ago().is_none_or(|ago| ago >= SURE_FOR) {
+            self.site.state.read_to_end().await.map_err(|_| Trouble::HandBack)?;
+        }
+        if self.lease.is_over() || self.is_answered() { Err(Trouble::HandBack) } else { Ok(()) }
+    }
+
+    /// Whether another worker has ended this change meanwhile.
+    fn is_answered(&self) -> bool {
+        self.site.state.read(|view| view.answered(self.key).covers(self.sequence, self.change))
     }
 
     async fn opened(&self) {

@@ -97,7 +97,9 @@ fn sites(worker: &Worker) -> Result<Sites, Exit> {
     for integration in &config.integrations {
         let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
         let client = AmfjClient::from_config(&integration.amfj, limiter)
-            .map_err(|error| Exit::Configuration(format!("integration `{}`: {error}", integration.id)))?;
+            .map_err(|error| Exit::Configuration(format!("integration `{}`: {error}", integration.id)))?
+            // A long pause that AMFJ asks for must not hold up a hand-over.
+            .limited_by_caller();
         let Some(state) = worker.states.get(&integration.id).cloned() else { continue };
         let site = Site {
             state,

@@ -89,6 +89,7 @@ pub struct AmfjClient {
     api: Api,
     contract: Contract,
     limiter: Limiter,
+    limited_by_caller: bool,
 }
 
 impl AmfjClient {
@@ -123,7 +124,15 @@ impl AmfjClient {
         contract: Contract,
     ) -> Result<Self, SetupError> {
         let credentials = Credentials::header(contract.header.clone(), contract.scheme.clone(), token);
-        Ok(Self { api: Api::new("AMFJ", base, &credentials, timeout)?, contract, limiter })
+        let api = Api::new("AMFJ", base, &credentials, timeout)?;
+        Ok(Self { api, contract, limiter, limited_by_caller: false })
+    }
+
+    /// The same client for a caller that waits for [`AmfjClient::limiter`] itself before each call, and
+    /// so can give up waiting. Only the further pages of a search still wait in here.
+    #[must_use]
+    pub fn limited_by_caller(self) -> Self {
+        Self { limited_by_caller: true, ..self }
     }
 
     /// The limiter, to change its rate when writers come and go.
@@ -242,7 +251,9 @@ impl AmfjClient {
     }
 
     async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        self.limiter.acquire().await;
+        if !self.limited_by_caller {
+            self.limiter.acquire().await;
+        }
         let answer = self.api.execute(call).await?;
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
             self.limiter.pause_for(answer.retry_after().unwrap_or(UNSTATED_PAUSE));
@@ -305,6 +316,9 @@ impl AmfjClient {
             found.extend(page.results);
             if !cursors.advance(page.next)? {
                 return Ok(found);
+            }
+            if self.limited_by_caller {
+                self.limiter.acquire().await;
             }
         }
     }

@@ -207,6 +207,15 @@ impl Action {
         }
     }
 
+    /// The Kandji users that get a record by it.
+    #[must_use]
+    pub fn users(&self) -> &[KandjiUserId] {
+        match self {
+            Self::LinkUser { ids, .. } | Self::CreateUser { ids, .. } => ids,
+            _ => &[],
+        }
+    }
+
     /// The user record that it changes or links, if that exists already.
     #[must_use]
     pub fn record(&self) -> Option<&RecordId> {
@@ -398,6 +407,9 @@ pub struct Intent {
     /// The user record that is claimed with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordId>,
+    /// The Kandji users that get a record with it, whatever key the change goes by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<KandjiUserId>,
     /// The writer that will send the request.
     pub worker: String,
     /// When it was made, by that writer's clock; requests end within the time-out after it.

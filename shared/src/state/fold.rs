@@ -111,6 +111,7 @@ impl Folding<'_, '_> {
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
             Fact::Decided(decision) => {
                 self.batch.put(table::DECISION, &decision.key.to_string(), decision);
+                self.promise(decision);
                 Ok(Verdict::Accepted)
             }
             Fact::Intended(intent) => self.intended(intent),

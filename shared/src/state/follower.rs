@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -86,6 +87,8 @@ struct Shared {
     waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
     folded: broadcast::Sender<Folded>,
     caught_up: watch::Sender<bool>,
+    /// When the latest fact was published that this worker has read back.
+    read_back: Mutex<Option<Instant>>,
     broker: Broker,
     publisher: Publisher,
     stop: CancellationToken,
@@ -121,6 +124,7 @@ impl State {
             waiting: Mutex::default(),
             folded: broadcast::channel(LISTENER_BACKLOG).0,
             caught_up: watch::channel(false).0,
+            read_back: Mutex::default(),
             broker,
             publisher,
             stop,
@@ -196,6 +200,13 @@ impl State {
         self.publish_and_read_back(event).await.map(drop)
     }
 
+    /// How long ago this worker published the latest of its facts that it has read back: as of then it
+    /// was connected, and knew everything that was in the stream.
+    #[must_use]
+    pub fn read_back_ago(&self) -> Option<Duration> {
+        self.shared.read_back.lock().map(|at| at.elapsed())
+    }
+
     /// Waits until the view has read as far as `offset`, at most `patience`. Answers whether it has.
     pub async fn has_read(&self, offset: u64, patience: Duration) -> bool {
         let read = || self.read(|view| view.meta().offset.is_some_and(|seen| seen >= offset));
@@ -234,6 +245,7 @@ impl Shared {
     }
 
     async fn publish_and_read_back(&self, fact: Event) -> Result<Verdict, BrokerError> {
+        let begun = Instant::now();
         let (sender, verdict) = oneshot::channel();
         self.waiting.lock().entry(fact.id).or_default().push(sender);
         let message = Outgoing::to_queue(self.stream.clone(), &fact);
@@ -242,10 +254,13 @@ impl Shared {
             return Err(error);
         }
         reach(Failpoint::StatePublished).await;
-        tokio::select! {
-            verdict = verdict => verdict.map_err(|_| BrokerError::Stopping),
-            () = self.stop.cancelled() => Err(BrokerError::Stopping),
-        }
+        let verdict = tokio::select! {
+            verdict = verdict => verdict.map_err(|_| BrokerError::Stopping)?,
+            () = self.stop.cancelled() => return Err(BrokerError::Stopping),
+        };
+        let mut latest = self.read_back.lock();
+        *latest = latest.max(Some(begun));
+        Ok(verdict)
     }
 
     fn fact(&self, fact: Fact) -> Event {

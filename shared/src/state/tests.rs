@@ -340,6 +340,7 @@ fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
         key: Key::Device(device_id(worker)),
         asset: Some(asset_id()),
         record: None,
+        users: Vec::new(),
         worker: worker.into(),
         at: Timestamp::UNIX_EPOCH,
     };

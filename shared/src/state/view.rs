@@ -8,7 +8,7 @@ use super::rows::{
 };
 use super::store::{Store, StoreError};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{Catalogue, Decision};
+use crate::messages::{Action, Catalogue, Decided, Decision, Rule};
 use crate::names::{NameKey, email_key, serial_key};
 
 /// Names of the tables; a row's key is `table/…`.
@@ -46,6 +46,8 @@ pub(super) mod index {
     pub(in crate::state) const USER_NAME: &str = "user-name";
     pub(in crate::state) const USER_ID: &str = "user-id";
     pub(in crate::state) const CLAIM: &str = "claim";
+    /// May hold more than is true: who reads it looks at the decision.
+    pub(in crate::state) const PROMISE: &str = "promise";
 }
 
 /// The key of a row.
@@ -252,6 +254,42 @@ impl View {
         self.row(table::DECISION, &key.to_string())
     }
 
+    /// The asset that a device was matched with by name, while the change that links it is published and
+    /// not answered: the match is decided, whatever either is called by the time it is made (P5).
+    #[must_use]
+    pub fn promised_asset(&self, device: &DeviceId) -> Option<(AssetId, Rule)> {
+        self.unanswered(device).iter().find_map(promise_in)
+    }
+
+    /// The device that an asset is promised to.
+    #[must_use]
+    pub fn promised_to(&self, asset: &AssetId) -> Option<DeviceId> {
+        let promised = self.indexed(index::PROMISE, asset.as_str(), |id| DeviceId::new(id).ok());
+        promised
+            .into_iter()
+            .find(|id| self.promised_asset(id).is_some_and(|(promised, _)| promised == *asset))
+    }
+
+    /// Whether the creation of a device's asset is published and not answered.
+    #[must_use]
+    pub fn is_being_created(&self, device: &DeviceId) -> bool {
+        let unanswered = self.unanswered(device);
+        unanswered.iter().any(|decided| matches!(decided.change.action, Action::CreateAsset { .. }))
+    }
+
+    /// The changes of a device that are published and have no outcome yet.
+    fn unanswered(&self, device: &DeviceId) -> Vec<Decided> {
+        let key = Key::Device(device.clone());
+        let Some(decision) = self.decision(&key).filter(|decision| !decision.changes.is_empty()) else {
+            return Vec::new();
+        };
+        let answered = self.answered(&key);
+        let mut changes = decision.changes;
+        changes
+            .retain(|decided| decided.published.is_some() && !answered.covers(decided.sequence, decided.id));
+        changes
+    }
+
     /// A person's decision about a device or Kandji user (`device/ID`, `kandji-user/ID`).
     #[must_use]
     pub fn person(&self, subject: &str) -> Option<PersonRow> {
@@ -361,6 +399,18 @@ impl View {
             let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
             parse_row(table, value).is_none_or(|row| visit(id, row))
         }));
+    }
+}
+
+/// The asset that a published change links a device to because of its name.
+pub(super) fn promise_in(decided: &Decided) -> Option<(AssetId, Rule)> {
+    match &decided.change.action {
+        Action::LinkAsset { asset, rule: rule @ (Rule::Name | Rule::Serial), .. }
+            if decided.published.is_some() =>
+        {
+            Some((asset.clone(), *rule))
+        }
+        _ => None,
     }
 }
 

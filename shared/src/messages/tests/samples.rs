@@ -291,6 +291,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         key: Key::User(user_key()),
         asset: Some(asset_id()),
         record: Some(record_id()),
+        users: vec![kandji_user()],
         worker: "writer/1".into(),
         at: time(),
     };

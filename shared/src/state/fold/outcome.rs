@@ -8,11 +8,12 @@ use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
 use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Rule, UserLinkOutcome};
 
-/// What an intent claims: the key, and the asset and record if they exist already.
+/// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
 pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
     let mut subjects = vec![intent.key.to_string()];
     subjects.extend(intent.asset.iter().map(|id| format!("asset/{id}")));
     subjects.extend(intent.record.iter().map(|id| format!("record/{id}")));
+    subjects.extend(intent.users.iter().map(|id| format!("kandji-user/{id}")));
     subjects
 }
 
@@ -61,6 +62,7 @@ impl Folding<'_, '_> {
         self.batch.put(table::ANSWERED, &key, &answered);
         self.learn_records(outcome)?;
         if let (Key::Device(device), Some(link)) = (&outcome.key, &outcome.link) {
+            self.keep_promise(device, link);
             self.learn_link(device, link)?;
         }
         if let Some(link) = &outcome.user_link {

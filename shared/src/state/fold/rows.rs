@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::super::batch::Batch;
 use super::super::rows::{AssetRow, DeviceRow, LinkRow, RecordRow, UserLinkRow, UserRow};
 use super::super::store::StoreError;
-use super::super::view::{View, index, table};
+use super::super::view::{View, index, promise_in, table};
 use super::Folding;
-use crate::ids::{AssetId, DeviceId, KandjiUserId, RecordId};
-use crate::messages::PrimaryUser;
+use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
+use crate::messages::{Decision, LinkOutcome, PrimaryUser};
 use crate::names::{NameKey, email_key, serial_key};
 
 type Entries = Vec<(&'static str, String)>;
@@ -172,6 +172,21 @@ impl Folding<'_, '_> {
         Ok(())
     }
 
+    /// A link that was decided by name holds from when its change is published (P5).
+    pub(super) fn promise(&mut self, decision: &Decision) {
+        let Key::Device(device) = &decision.key else { return };
+        for (asset, _) in decision.changes.iter().filter_map(promise_in) {
+            self.batch.index(index::PROMISE, asset.as_str(), device.as_str());
+        }
+    }
+
+    /// The link is made, and stands for itself.
+    pub(super) fn keep_promise(&mut self, device: &DeviceId, link: &LinkOutcome) {
+        if let LinkOutcome::Linked { asset, .. } = link {
+            self.batch.unindex(index::PROMISE, asset.as_str(), device.as_str());
+        }
+    }
+
     /// The devices that are linked to an asset: one at most, by construction.
     pub(super) fn devices_linked_to(&self, asset: &AssetId) -> Result<Vec<String>, StoreError> {
         self.batch.keys(&super::super::view::index_key(index::ASSET_LINK, asset.as_str(), ""))
@@ -236,6 +251,14 @@ impl View {
         });
         self.each_user_link(&mut |id, row| {
             add_all(id.as_str(), vec![(index::RECORD_LINK, row.record.as_str().to_owned())]);
+            true
+        });
+        self.each_decision(&mut |decision| {
+            if let Key::Device(device) = &decision.key {
+                let promised = decision.changes.iter().filter_map(promise_in);
+                let entries = promised.map(|(asset, _)| (index::PROMISE, asset.as_str().to_owned()));
+                add_all(device.as_str(), entries.collect());
+            }
             true
         });
         self.each_intent(&mut |id, row| {
