@@ -70,10 +70,10 @@ fn is_linked(view: &View, device: &DeviceId) -> bool {
     view.link(device).is_some_and(|link| view.asset(&link.asset).is_some())
 }
 
-/// Whether some device of the AMFJ site has this asset, in this or another integration (P4).
+/// Whether some device of the AMFJ site has this asset or will have it, in this or another integration (P4).
 fn is_taken(site: &Site<'_>, asset: &AssetId) -> bool {
-    site.view.linked_device(asset).is_some()
-        || site.siblings.iter().any(|sibling| sibling.linked_device(asset).is_some())
+    let has = |view: &View| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
+    has(site.view) || site.siblings.iter().any(|sibling| has(sibling))
 }
 
 /// A device that a rule may link: listed, in scope, not removed, unlinked, and no person said no.
@@ -83,6 +83,7 @@ fn is_open(view: &View, row: &DeviceRow) -> bool {
         && device.in_scope
         && !device.removed
         && !is_linked(view, &device.device_id)
+        && view.promised_asset(&device.device_id).is_none()
         && !view.is_unlinked_by_person(&device.device_id)
 }
 
@@ -96,7 +97,23 @@ pub fn resolve(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
         return Resolution::unmatched(reason);
     }
     serials::reenrolled(site.view, device)
+        .or_else(|| promised(site, device))
         .unwrap_or_else(|| serials::beside_twins(site, device, by_name_or_new(site, device)))
+}
+
+/// A match by name that was decided and is not made yet stands, whatever device and asset are called
+/// by now and whether or not names still count: it only takes long to be made (P4, P5).
+fn promised(site: &Site<'_>, device: &DeviceEntry) -> Option<Resolution> {
+    let (asset, rule) = site.view.promised_asset(&device.device_id)?;
+    let row = site.view.asset(&asset).filter(|row| names::may_be(site, device, &row.asset))?;
+    let has = |view: &View| view.linked_device(&asset).is_some();
+    let taken = has(site.view) || site.siblings.iter().any(|sibling| has(sibling));
+    (!taken).then(|| Resolution::Link { asset: Box::new(row.asset), rule, takes_over: None })
+}
+
+/// Whether the first sync goes on for this device: the run is one, or what one decided is on its way.
+fn is_in_first_sync(site: &Site<'_>, device: &DeviceEntry) -> bool {
+    site.is_first_sync() || site.view.is_being_created(&device.device_id)
 }
 
 /// Why no rule may link this device or create an asset for it.
@@ -120,7 +137,8 @@ fn closed(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
 fn by_name_or_new(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
     let name = NameKey::of(&device.name);
     let free = name.as_ref().map(|name| names::FreeAssets::of(site, name));
-    let names_count = site.is_first_sync() || site.config.sync.name_matching == NameMatching::UntilLinked;
+    let names_count =
+        is_in_first_sync(site, device) || site.config.sync.name_matching == NameMatching::UntilLinked;
     match (name, free) {
         (Some(name), Some(free)) if names_count && free.has_candidate(device) => {
             names::choose(site, device, &name, &free)
@@ -183,7 +201,7 @@ fn may_not_create(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
     match site.config.sync.create_devices {
         CreateDevices::Always => None,
         CreateDevices::Never => Some(format!("{what}, and create_devices is \"never\".")),
-        CreateDevices::FirstSync if !site.is_first_sync() => {
+        CreateDevices::FirstSync if !is_in_first_sync(site, device) => {
             Some(format!("{what}, and assets are created in the first sync only."))
         }
         CreateDevices::FirstSync => has_lost_its_asset(site.view, device).then(|| {

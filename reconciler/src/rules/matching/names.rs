@@ -72,6 +72,12 @@ fn serial_in(asset: &Asset, field: Option<&str>) -> Option<String> {
     }
 }
 
+/// Whether nothing in the asset's mapped serial speaks against its being this device (P6).
+pub(super) fn may_be(site: &Site<'_>, device: &DeviceEntry, asset: &Asset) -> bool {
+    let held = serial_in(asset, site.view.meta().serial_field.as_deref());
+    held.is_none() || held == serial_key(&device.serial)
+}
+
 /// Chooses among the free assets of the device's name; at least one of them is a candidate.
 ///
 /// A device whose serial is in exactly one of them has that one and competes for no other, and no
