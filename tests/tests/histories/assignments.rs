@@ -1,0 +1,50 @@
+//! Who has an asset, when people act between two requests of a writer (P21).
+
+use amfj_sync_tests::harness::eventually;
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::sim::faults::{Action, Rule};
+use anyhow::{Context as _, Result, ensure};
+
+use super::support::{a_while, sent};
+
+/// AMFJ refuses a check-in for a moment, and in the pause before the next attempt a person checks the
+/// asset out to somebody else: the repeat must not take it from them.
+#[tokio::test]
+async fn p21_a_check_in_that_is_tried_again_takes_the_asset_from_nobody_else() -> Result<()> {
+    let services = Services::plain(6, 141).await?;
+    let settings =
+        services.integration("acme").set("sync.create_users", "all").set("sync.auto_checkout", true);
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+        config.set("retry.initial", "3s").set("retry.max", "5s")
+    })
+    .await?;
+    pipeline.run().await?;
+    let device = services
+        .kandji
+        .devices()
+        .into_iter()
+        .find(|device| device.to_json()["user"]["email"].is_string())
+        .context("a device with an owner")?;
+    let asset = services.amfj.assets_named(&device.device_name).pop().context("its asset")?.id;
+    let colleague = services.amfj.add_user("Hand Made", Some("hand@example.com"), false)?;
+    services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
+    services.amfj.clear_requests();
+    let refuse =
+        Rule::new(Action::Status { code: 503, body: None }).on("POST", "/assets/*/check-in").times(1);
+    services.amfj.fault(refuse);
+    let before = pipeline.runs_in_force().await?;
+    let fetched = pipeline.fetch(&[]).await?;
+    ensure!(fetched.status.success(), "{}", fetched.stderr);
+    eventually(RUN_LIMIT, "the refused check-in", async || {
+        ensure!(sent(&services, "POST", "/check-in") > 0);
+        Ok(())
+    })
+    .await?;
+    services.amfj.check_in(&asset)?;
+    services.amfj.check_out(&asset, &colleague)?;
+    pipeline.settle_after(&before).await?;
+    a_while().await;
+    let holder = services.amfj.asset(&asset).context("the asset")?.holder;
+    ensure!(holder.as_ref() == Some(&colleague), "the check-out by hand was undone by a repeat: {holder:?}");
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The order of everything that concerns one device, seen from AMFJ.
+//!
+//! Every round gives every device a value and an owner that bear the round's number. Whatever happens to
+//! the writers meanwhile, no request of an earlier round may be carried out after one of a later round.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use amfj_sync_tests::harness::{Proxy, Role};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use anyhow::{Context as _, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use super::support::{everything, fetch, join};
+
+const ROUNDS: u32 = 10;
+const DEVICES: usize = 24;
+
+fn stamp(round: u32) -> String {
+    format!("round {round:03}")
+}
+
+fn email(round: u32) -> String {
+    format!("round-{round:03}@example.com")
+}
+
+fn round_of(text: &str) -> Option<u32> {
+    let number = text.strip_prefix("round").and_then(|rest| rest.get(1..4))?;
+    number.parse().ok()
+}
+
+fn begin(services: &Services, round: u32) -> Result<()> {
+    for device in services.kandji.devices() {
+        services.kandji.set(&device.device_id, "asset_tag", json!(stamp(round)))?;
+        services.kandji.give_to(&device.device_id, &stamp(round), &email(round))?;
+    }
+    Ok(())
+}
+
+/// Writers that come and go.
+struct Crowd {
+    proxy: Proxy,
+    happened: BTreeMap<&'static str, u32>,
+}
+
+impl Crowd {
+    fn count(&mut self, what: &'static str) {
+        *self.happened.entry(what).or_default() += 1;
+    }
+
+    /// Another writer, half of them through the proxy.
+    async fn hire(&mut self, pipeline: &mut Pipeline, chance: &mut StdRng) -> Result<()> {
+        let url = chance.random_bool(0.5).then(|| format!("{}?heartbeat=2", self.proxy.url()));
+        join(pipeline, Role::Writer, |launch| match url {
+            Some(url) => launch.env("AMFJ_SYNC__BROKER__URL", url),
+            None => launch,
+        })
+        .await?;
+        self.count("hired");
+        Ok(())
+    }
+
+    async fn disturb(&mut self, pipeline: &mut Pipeline, chance: &mut StdRng) -> Result<()> {
+        let writers = pipeline.writers.len();
+        match chance.random_range(0..7) {
+            0 | 1 if writers < 3 => self.hire(pipeline, chance).await?,
+            2 if writers > 1 => {
+                let status = pipeline.writers.remove(0).terminate().await?;
+                ensure!(status.success(), "a writer ended with {status}");
+                self.count("dismissed");
+            }
+            3 => {
+                pipeline.writers.remove(chance.random_range(0..writers)).kill9().map(drop)?;
+                self.count("killed");
+                if writers == 1 {
+                    self.hire(pipeline, chance).await?;
+                }
+            }
+            4 => {
+                if self.proxy.cut("consuming") > 0 {
+                    self.count("cut off from consuming");
+                }
+            }
+            5 => {
+                if self.proxy.cut("publishing") > 0 {
+                    self.count("cut off from publishing");
+                }
+            }
+            _ => {
+                let frozen = chance.random_range(0..writers);
+                pipeline.writers[frozen].freeze();
+                let behind = self.proxy.silence("writer/");
+                let pause = chance.random_range(200..5000);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                pipeline.writers[frozen].thaw();
+                self.proxy.speak();
+                self.count(if behind > 0 { "frozen and silenced" } else { "frozen" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// No older change lands after a newer one, whatever becomes of the partitions.
+#[tokio::test]
+async fn no_older_change_lands_after_a_newer_one_through_hand_overs_and_rebalancing() -> Result<()> {
+    let seed: u64 = std::env::var("AMFJ_SYNC_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(151);
+    let mut chance = StdRng::seed_from_u64(seed);
+    let services = Services::plain(DEVICES, 151).await?;
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    pipeline.run().await?;
+    services.amfj.set_latency(Duration::from_millis(25));
+    let mut crowd = Crowd { proxy: Proxy::before(pipeline.broker().url()).await?, happened: BTreeMap::new() };
+    crowd.hire(&mut pipeline, &mut chance).await?;
+    for round in 1..=ROUNDS {
+        begin(&services, round)?;
+        fetch(&pipeline).await?;
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(chance.random_range(0..600))).await;
+            crowd.disturb(&mut pipeline, &mut chance).await?;
+        }
+    }
+    services.amfj.set_latency(Duration::ZERO);
+    pipeline.settle().await?;
+    // What was found out of date on the way is decided again.
+    pipeline.run().await?;
+    println!("seed {seed}: {:?}", crowd.happened);
+    ensure_in_order(&services)?;
+    ensure!(crowd.happened.len() >= 4, "too little happened: {:?}", crowd.happened);
+    let rounds = rounds_written(&services)?;
+    ensure!(rounds >= 3, "only {rounds} rounds were written: nothing could have come too late");
+    for asset in services.amfj.assets() {
+        let notes = asset.fields.get("Notes").cloned().unwrap_or_default();
+        ensure!(notes == json!(stamp(ROUNDS)), "{} was left with {notes}", asset.name);
+        let holder = asset.holder.as_ref().and_then(|id| services.amfj.user(id)).and_then(|user| user.email);
+        ensure!(holder.as_deref() == Some(&email(ROUNDS)), "{} was left with {holder:?}", asset.name);
+    }
+    ensure!(pipeline.dead_letters().await? == 0);
+    Ok(())
+}
+
+fn ensure_in_order(services: &Services) -> Result<()> {
+    let mut fields: BTreeMap<String, u32> = BTreeMap::new();
+    for write in services.amfj.writes() {
+        let round = write.body["fields"]["Notes"].as_str().and_then(round_of);
+        let (Some(round), Some(asset)) = (round, write.result["id"].as_str()) else { continue };
+        let newest = fields.entry(asset.to_owned()).or_default();
+        ensure!(round >= *newest, "asset {asset}: round {round} was written after round {newest}");
+        *newest = round;
+    }
+    let mut holders: BTreeMap<String, u32> = BTreeMap::new();
+    for handover in services.amfj.handovers() {
+        let Some(to) = handover.to else { continue };
+        let email = services.amfj.user(&to).and_then(|user| user.email).unwrap_or_default();
+        let Some(round) = round_of(&email) else { continue };
+        let newest = holders.entry(handover.asset_id.clone()).or_default();
+        ensure!(
+            round >= *newest,
+            "asset {}: the owner of round {round} got it after the one of round {newest}",
+            handover.asset_id
+        );
+        *newest = round;
+    }
+    Ok(())
+}
+
+/// In how many different rounds some asset was written.
+fn rounds_written(services: &Services) -> Result<usize> {
+    let writes = services.amfj.writes();
+    let mut rounds: Vec<u32> =
+        writes.iter().filter_map(|write| write.body["fields"]["Notes"].as_str().and_then(round_of)).collect();
+    rounds.sort_unstable();
+    rounds.dedup();
+    (!rounds.is_empty()).then_some(rounds.len()).context("nothing was written")
+}
