@@ -86,6 +86,7 @@ impl Turns {
             self.board.update(id, |standing| *standing = crate::status::Standing::default());
             // Whoever leads next finds out by itself.
             events::kandji(id, false);
+            events::requests_left_unknown(id);
             if !lead.is_lost() && !stop.is_cancelled() {
                 tracing::info!(integration = %id, "gave the lead to another fetcher");
                 lead.give_up().await;
@@ -154,6 +155,7 @@ impl Turns {
 
     fn show(&self, leader: &Leader, due: Due, running: bool) {
         let requests_left = Some(leader.requests_left());
+        leader.show_requests_left();
         self.board.update(&self.integration.id, |standing| {
             *standing = crate::status::Standing { leader: true, running, next_run: Some(due), requests_left };
         });

@@ -93,6 +93,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let is_ready = shared.health.not_ready().is_empty();
+    metrics::gauge!("amfj_sync_ready").set(f64::from(u8::from(is_ready)));
     let format = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
     (format, shared.metrics.render())
 }
