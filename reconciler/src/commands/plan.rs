@@ -11,8 +11,9 @@ use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::{AssetId, Key, RecordId};
 use amfj_sync_shared::messages::{Action, Candidate, Change, Decided, Decision, Rule, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
-use amfj_sync_shared::screen::{Screen, say, say_json, say_paged};
+use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
 use amfj_sync_shared::state::View;
+use amfj_sync_shared::status::devices_by_state;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,12 +22,11 @@ use self::edits::{PlannedEdit, edits_of};
 use super::Known;
 use super::foresight::{Foresight, is_new};
 use super::words::Serials;
-use crate::worker::count;
 
 pub(super) use text::{candidates, line, values};
 
 /// Shows the plan, or keeps it in a file. Writes nothing else.
-pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result<(), Exit> {
+pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>, pager: Pager) -> Result<(), Exit> {
     let known = Known::read("plan", common).await?;
     let plans: Result<Vec<SitePlan>, Exit> = known
         .integrations()
@@ -44,7 +44,7 @@ pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result
             Ok(())
         }
         None => {
-            say_paged(&text::show(&Screen::stdout(), &plans));
+            pager.say(&text::show(&Screen::stdout(), &plans));
             Ok(())
         }
     }
@@ -158,21 +158,14 @@ impl SitePlan {
         }
         Ok(Self {
             integration: config.id.to_string(),
-            mode: mode(config),
+            mode: config.mode.as_str(),
             run,
             obstacles: obstacles(config, view),
             changes,
             not_done: decisions.iter().filter_map(NotDone::of).collect(),
             totals,
-            devices: count(view),
+            devices: devices_by_state(view),
         })
-    }
-}
-
-pub(super) fn mode(config: &Integration) -> &'static str {
-    match config.mode {
-        Mode::Plan => "plan",
-        Mode::Apply => "apply",
     }
 }
 

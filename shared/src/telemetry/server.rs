@@ -14,11 +14,15 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::recorder;
+use crate::status::WorkerReport;
 
 /// What a worker tells about itself.
 pub trait Health: Send + Sync + 'static {
     /// Everything that keeps it from working, one sentence each; empty when it is ready.
     fn not_ready(&self) -> Vec<String>;
+
+    /// What it does at the moment, in short, for whoever asks all workers.
+    fn report(&self) -> WorkerReport;
 
     /// Its state in detail.
     fn status(&self) -> Value;

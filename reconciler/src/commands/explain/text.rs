@@ -6,7 +6,7 @@ use amfj_sync_shared::messages::State;
 use amfj_sync_shared::screen::{Ink, Screen, legible, value};
 use serde_json::Value;
 
-use super::{Applied, Explained, Linked, User};
+use super::{Applied, Decided, Explained, Linked, User};
 use crate::commands::plan;
 use crate::commands::words::{self, quoted};
 use crate::rules::{Finding, MappedValue};
@@ -27,9 +27,8 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     explained.warnings.iter().for_each(|warning| row("note", warning));
     row("Kandji", &device(explained));
     row("asset", &asset(explained));
-    if let Some(person) = &explained.unlinked_by {
-        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
-    }
+    by_hand("linked", explained.linked_by.as_ref(), &mut row);
+    by_hand("unlinked", explained.unlinked_by.as_ref(), &mut row);
     user(explained.user.as_ref(), &mut row);
     if !explained.candidates.is_empty() {
         let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Considered and not chosen"));
@@ -112,8 +111,13 @@ fn user(user: Option<&User>, row: &mut impl FnMut(&str, &str)) {
         row("", &user.reason);
     }
     user.warnings.iter().for_each(|warning| row("note", warning));
-    if let Some(person) = &user.unlinked_by {
-        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
+    by_hand("linked", user.linked_by.as_ref(), row);
+    by_hand("unlinked", user.unlinked_by.as_ref(), row);
+}
+
+fn by_hand(what: &str, person: Option<&Decided>, row: &mut impl FnMut(&str, &str)) {
+    if let Some(person) = person {
+        row("", &format!("{what} by hand: {}, {}", person.by, words::time(person.at)));
     }
 }
 
