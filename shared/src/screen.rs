@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -55,6 +55,19 @@ impl Piece {
     #[must_use]
     pub fn new(ink: Ink, text: String) -> Self {
         Self { ink, text }
+    }
+
+    fn as_cell(&self) -> Cell {
+        let cell = Cell::new(legible(&self.text));
+        match self.ink {
+            Ink::Plain => cell,
+            Ink::Bold => cell.add_attribute(Attribute::Bold),
+            Ink::Faint => cell.add_attribute(Attribute::Dim),
+            Ink::Green => cell.fg(Color::DarkGreen),
+            Ink::Yellow => cell.fg(Color::DarkYellow),
+            Ink::Red => cell.fg(Color::DarkRed),
+            Ink::Blue => cell.fg(Color::DarkBlue),
+        }
     }
 }
 
@@ -165,18 +178,31 @@ impl Screen {
     /// as far as there is room: they are ids, to be copied. Without colours.
     #[must_use]
     pub fn columns(&self, indent: usize, rows: &[Vec<String>]) -> String {
+        let plain = |cell: &String| Piece::new(Ink::Plain, cell.clone());
+        let rows: Vec<Vec<Piece>> = rows.iter().map(|row| row.iter().map(plain).collect()).collect();
+        self.table(indent, &rows)
+    }
+
+    /// The same with an ink for each cell.
+    #[must_use]
+    pub fn table(&self, indent: usize, rows: &[Vec<Piece>]) -> String {
         if rows.is_empty() {
             return String::new();
         }
-        let room = u16::try_from(self.width.saturating_sub(indent).max(20)).unwrap_or(u16::MAX);
+        let room = u16::try_from(self.room(indent)).unwrap_or(u16::MAX);
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(room);
-        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| legible(cell))));
+        if self.colour {
+            table.enforce_styling().style_text_only();
+        } else {
+            table.force_no_tty();
+        }
+        table.add_rows(rows.iter().map(|row| row.iter().map(Piece::as_cell)));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.width()).max();
+        let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.text.width()).max();
         if let Some(first) =
             table.column_mut(0).filter(|_| widest.is_some_and(|widest| widest <= usize::from(room / 2) + 4))
         {

@@ -133,7 +133,7 @@ fn asset_field(catalogue: &Catalogue, name: &str) -> Option<String> {
     let of = if having == all {
         "of every asset type".to_owned()
     } else {
-        format!("of {having} of {all} asset types, and left out on the others")
+        format!("of {having} of {all} asset types")
     };
     Some(format!("is {} {of}", kinds.join(" or ")))
 }
@@ -176,7 +176,7 @@ mod tests {
             ..Catalogue::default()
         };
         for (name, line) in [
-            ("Memory", Some("is a number of 1 of 2 asset types, and left out on the others")),
+            ("Memory", Some("is a number of 1 of 2 asset types")),
             ("Model", Some("is a text of every asset type")),
             ("Name", Some("is every asset's own")),
             ("Colour", None),

@@ -20,6 +20,8 @@ use serde::Serialize;
 
 use super::Known;
 
+pub(super) use text::ink_of;
+
 /// The least time between two looks into the dead letters: each is charged to them as a delivery.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 

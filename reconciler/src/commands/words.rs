@@ -87,6 +87,16 @@ pub(super) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// Why something stands still, as a sentence, with the command that is about it unless it says so itself.
+pub(super) fn with_command(reason: &str, command: &str, what: &str) -> String {
+    let reason = reason.trim_end();
+    let stop = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
+    if reason.contains(command) {
+        return format!("{reason}{stop}");
+    }
+    format!("{reason}{stop} `{command}` {what}.")
+}
+
 /// A duration in its two largest units.
 pub(super) fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
@@ -105,6 +115,16 @@ pub(super) fn span(duration: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_named_once() {
+        let text = |reason| with_command(reason, "reconciler release acme", "lets it go on");
+        assert_eq!(text("too many (9)"), "too many (9). `reconciler release acme` lets it go on.");
+        assert_eq!(
+            text("if right, run `reconciler release acme`"),
+            "if right, run `reconciler release acme`."
+        );
+    }
 
     #[test]
     fn a_span_is_told_in_its_two_largest_units() {

@@ -16,7 +16,9 @@ async fn idle(integration: IntegrationBuilder) -> Result<Pipeline> {
 async fn check(pipeline: &Pipeline) -> Result<(bool, String)> {
     let done = call(pipeline, Role::Fetcher, &["check"]).await?;
     ensure!(matches!(done.status.code(), Some(0 | 1)), "{}{}", done.stdout, done.stderr);
-    Ok((done.status.success(), done.stdout))
+    // Where lines are folded depends on numbers that differ from run to run.
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok((done.status.success(), text))
 }
 
 #[tokio::test]
@@ -131,8 +133,11 @@ async fn what_would_fail_a_run_fails_the_check_with_its_cure() -> Result<()> {
 /// What is left of the hour is known to the fetcher that leads, and it is asked.
 #[tokio::test]
 async fn a_running_fetcher_says_what_is_left_of_the_hour() -> Result<()> {
-    let services = Services::plain(3, 61).await?;
-    let integration = services.integration("acme").set("kandji.requests_per_hour", 500);
+    let services = Services::plain(20, 61).await?;
+    let integration = services
+        .integration("acme")
+        .set("kandji.requests_per_hour", 500)
+        .field("Memory", "details.hardware_overview.memory");
     let pipeline = idle(integration).await?;
     let left = async || {
         let done = call(&pipeline, Role::Fetcher, &["check", "--json"]).await?;
@@ -147,7 +152,7 @@ async fn a_running_fetcher_says_what_is_left_of_the_hour() -> Result<()> {
     fetcher.wait_ready().await?;
     amfj_sync_tests::harness::eventually(amfj_sync_tests::pipeline::RUN_LIMIT, "its run", async || {
         let status = fetcher.status().await?;
-        ensure!(status["integrations"]["acme"]["kandji_requests_left"].as_u64() < Some(500), "{status}");
+        ensure!(status["integrations"]["acme"]["kandji_requests_left"].as_u64() < Some(485), "{status}");
         ensure!(status["integrations"]["acme"]["last_run"]["result"] == json!("published"), "{status}");
         Ok(())
     })

@@ -5,4 +5,5 @@ mod calling;
 mod checking;
 mod status;
 mod terminal;
+mod walks;
 mod watching;

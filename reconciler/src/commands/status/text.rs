@@ -109,16 +109,18 @@ fn show_run(run: &RunStatus, integration: &str, now: Timestamp, lines: &mut Line
     let (ink, how) = match (run.took_ms, &run.failed, &run.held) {
         (_, Some(_), _) => (Ink::Red, ", failed".to_owned()),
         (_, None, Some(_)) => (Ink::Red, ", held".to_owned()),
-        (Some(took), ..) => {
-            (Ink::Plain, format!(", everything read in {}.{} s", took / 1000, took % 1000 / 100))
-        }
+        (Some(took), ..) => (Ink::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
         (None, None, None) => (Ink::Yellow, ", going on".to_owned()),
     };
     lines.add(ink, "  last run", &format!("{ago} ago ({}){how}{first}", words::time(run.started)));
     if let Some(counts) = run.counts {
+        let scope = match counts.in_scope {
+            all if all == counts.devices => String::new(),
+            some => format!(" ({some} in scope)"),
+        };
         let text = format!(
-            "{} devices ({} in scope), {} people, {} assets, {} user records",
-            counts.devices, counts.in_scope, counts.users, counts.assets, counts.records
+            "{} devices{scope}, {} people, {} assets, {} user records",
+            counts.devices, counts.users, counts.assets, counts.records
         );
         lines.add(Ink::Plain, "", &text);
         let (decided, partitions) = (run.partitions_decided, usize::from(run.partitions));
@@ -127,10 +129,12 @@ fn show_run(run: &RunStatus, integration: &str, now: Timestamp, lines: &mut Line
         }
     }
     if let Some(reason) = &run.failed {
-        lines.add(Ink::Red, "", &format!("{reason} `fetcher check {integration}` names the cure."));
+        let command = format!("fetcher check {integration}");
+        lines.add(Ink::Red, "", &words::with_command(reason, &command, "names the cure"));
     }
     if let Some(reason) = &run.held {
-        lines.add(Ink::Red, "", &format!("{reason} `reconciler release {integration}` lets it go on."));
+        let command = format!("reconciler release {integration}");
+        lines.add(Ink::Red, "", &words::with_command(reason, &command, "lets it go on"));
     }
 }
 
@@ -142,10 +146,10 @@ fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, 
         (Ink::Yellow, "as soon as a fetcher runs".to_owned())
     } else if duties().any(|duty| duty.running) {
         (Ink::Plain, "one is going on".to_owned())
+    } else if site.site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
+        (Ink::Yellow, "it is tried again by itself, with growing pauses".to_owned())
     } else if wait.as_secs() > 0 {
         (Ink::Plain, format!("in {} ({})", span(wait), words::time(site.site.next_run)))
-    } else if site.site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
-        (Ink::Yellow, "tried again by itself, with growing pauses".to_owned())
     } else {
         (Ink::Plain, "now".to_owned())
     }

@@ -53,6 +53,13 @@ impl FreeAssets {
         let serial = serial_key(&device.serial);
         self.candidates(serial.as_deref()).take(SHOWN).map(FreeAsset::shown).collect()
     }
+
+    /// Those that another serial speaks against (P6).
+    pub(super) fn refused_shown(&self, device: &DeviceEntry) -> Vec<Candidate> {
+        let own = serial_key(&device.serial);
+        let others = self.0.iter().filter(|free| free.serial.is_some() && free.serial != own);
+        others.take(SHOWN).map(FreeAsset::shown).collect()
+    }
 }
 
 impl FreeAsset {

@@ -48,7 +48,7 @@ fn absent(role: &str) -> String {
 }
 
 fn describe(report: &WorkerReport, status: &Status, now: Timestamp) -> String {
-    let place = format!("{}, for {}", report.host, span(now.duration_since(report.since)));
+    let place = format!("on {} for {}", report.host, span(now.duration_since(report.since)));
     if !report.not_ready.is_empty() {
         return format!("{place}: not ready: {}", report.not_ready.join("; "));
     }
