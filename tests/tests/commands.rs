@@ -190,7 +190,10 @@ async fn p25_apply_does_exactly_what_the_plan_said() -> Result<()> {
             "In total",
         ],
     )?;
-    ensure!(shown.lines().all(|line| line.chars().count() <= 80), "a line is longer than 80 columns");
+    // An accent that is written apart takes no column of its own.
+    let columns = |line: &str| line.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count();
+    let longest = shown.lines().max_by_key(|line| columns(line)).unwrap_or_default();
+    ensure!(columns(longest) <= 80, "a line is longer than 80 columns: {longest}");
     ensure!(!shown.contains('\u{1b}'), "colours without a terminal");
     let writes = services.amfj.requests().into_iter().filter(|request| request.method != "GET").count();
     ensure!(writes == 0, "plan made {writes} writes");

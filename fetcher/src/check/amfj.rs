@@ -68,6 +68,8 @@ async fn check_records(client: &AmfjClient, reads: &Policy, stop: &CancellationT
     };
     if let Err(error) = client.all_users(reads, stop, &mut count).await {
         report.failed(format!("AMFJ: {error}"), CURE);
+    } else if all == 0 {
+        report.ok("AMFJ: no user records yet");
     } else if without == 0 {
         report.ok(format!("AMFJ: {all} user records, all of them with email"));
     } else {

@@ -218,7 +218,7 @@ async fn a_revoked_token() -> Result<()> {
     services.kandji.set("d01", "model", json!("MacBook Pro (14-inch, M4)"))?;
     services.amfj.fault(Rule::new(Action::RevokeToken).on("PATCH", "/assets/*").times(1));
     call(&mut walk, &pipeline, "fetcher trigger acme").await?;
-    status_says(&["PAUSED", "1 message waits", "read in"]).await?;
+    status_says(&["PAUSED", "1 message waits", "read in", "locations"]).await?;
     call(&mut walk, &pipeline, "reconciler status").await?;
     call(&mut walk, &pipeline, "reconciler explain \"Ana's MacBook\"").await?;
     services.amfj.restore_token();

@@ -184,8 +184,9 @@ fn devices(site: &IntegrationStatus) -> Vec<Piece> {
 fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Ink, String) {
     let Some(waiting) = waiting else { return (Ink::Plain, "nothing".to_owned()) };
     let since = waiting.oldest.map(|oldest| span(now.duration_since(oldest)));
-    let unserved = if waiting.served == 0 { "; nobody takes them" } else { "" };
-    let messages = if waiting.messages == 1 { "message waits" } else { "messages wait" };
+    let (messages, them) =
+        if waiting.messages == 1 { ("message waits", "it") } else { ("messages wait", "them") };
+    let unserved = if waiting.served == 0 { format!("; nobody takes {them}") } else { String::new() };
     match (waiting.messages, since) {
         (0, None) => (Ink::Plain, "nothing".to_owned()),
         (0, Some(since)) => (Ink::Blue, format!("in hand, the oldest for {since}")),
