@@ -142,8 +142,8 @@ async fn a_running_fetcher_says_what_is_left_of_the_hour() -> Result<()> {
     let left = async || {
         let done = call(&pipeline, Role::Fetcher, &["check", "--json"]).await?;
         let lines: Value = serde_json::from_str(&done.stdout)?;
-        let texts = lines.as_array().into_iter().flatten().filter_map(|line| line["check"].as_str());
-        let line = texts.filter(|text| text.contains("requests left")).last().context("no such line")?;
+        let mut texts = lines.as_array().into_iter().flatten().filter_map(|line| line["check"].as_str());
+        let line = texts.rfind(|text| text.contains("requests left")).context("no such line")?;
         let number: String = line.chars().filter(char::is_ascii_digit).take(3).collect();
         Ok::<u32, anyhow::Error>(number.parse()?)
     };

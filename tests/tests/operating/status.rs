@@ -2,6 +2,7 @@
 
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
@@ -106,8 +107,8 @@ async fn a_pause_is_shown_with_its_reason_and_what_waits_with_its_age() -> Resul
         services.kandji.set(&device.serial_number, "model", json!("MacBook Pro (14-inch, 2027)"))?;
     }
     // The run reads both sides; from the first write on the token is refused.
-    let refused = amfj_sync_tests::sim::faults::Action::RevokeToken;
-    services.amfj.fault(amfj_sync_tests::sim::faults::Rule::new(refused).on("PATCH", "/assets/*").times(1));
+    let refused = Action::RevokeToken;
+    services.amfj.fault(Rule::new(refused).on("PATCH", "/assets/*").times(1));
     ensure!(pipeline.fetch(&[]).await?.status.success());
     eventually(RUN_LIMIT, "the pause", async || {
         let status = json_of(&pipeline, &["status", "--json"]).await?;
@@ -140,9 +141,9 @@ async fn dead_letters_belong_to_an_integration() -> Result<()> {
     )
     .await?;
     let device = bad.kandji.devices()[0].device_name.clone();
-    let asset = bad.amfj.assets_named(&device).pop().unwrap().id;
-    let broken = amfj_sync_tests::sim::faults::Action::Status { code: 500, body: None };
-    bad.amfj.fault(amfj_sync_tests::sim::faults::Rule::new(broken).on("PATCH", &format!("/assets/{asset}")));
+    let asset = bad.amfj.assets_named(&device).pop().context("no asset of that name")?.id;
+    let broken = Action::Status { code: 500, body: None };
+    bad.amfj.fault(Rule::new(broken).on("PATCH", &format!("/assets/{asset}")));
     pipeline.fetch(&[]).await?;
     eventually(RUN_LIMIT, "the dead letter", async || {
         ensure!(pipeline.dead_letters().await? == 1);

@@ -48,9 +48,9 @@ async fn a_plan_is_paged_and_coloured_on_a_terminal_only() -> Result<()> {
     let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
     pipeline.run().await?;
     let pager = [("PAGER", "sed s/^/paged:/")];
-    let mut paged = Terminal::start(&pipeline.config, &["plan"], &pager)?;
-    ensure!(paged.ends().await?.success());
-    ensure_says(&paged.seen(), &["paged:  ", "\u{1b}[1m", "Links to be made"])?;
+    let mut by_pages = Terminal::start(&pipeline.config, &["plan"], &pager)?;
+    ensure!(by_pages.ends().await?.success());
+    ensure_says(&by_pages.seen(), &["paged:  ", "\u{1b}[1m", "Links to be made"])?;
 
     let mut whole = Terminal::start(&pipeline.config, &["plan", "--no-pager"], &pager)?;
     ensure!(whole.ends().await?.success());

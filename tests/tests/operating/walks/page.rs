@@ -136,15 +136,12 @@ fn replace(text: &str, pattern: &str, with: &str) -> String {
     while let Some(first) = rest.chars().next() {
         // A number is not begun in its middle.
         let within = out.ends_with(|c: char| c.is_ascii_digit()) && first.is_ascii_digit();
-        match matched(rest, pattern).filter(|_| !within) {
-            Some(length) => {
-                out.push_str(with);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
+        if let Some(length) = matched(rest, pattern).filter(|_| !within) {
+            out.push_str(with);
+            rest = &rest[length..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
         }
     }
     out
