@@ -18,7 +18,6 @@ mod names;
 mod ownership;
 mod past;
 mod publisher;
-mod roll_call;
 mod supervisor;
 mod topology;
 
@@ -30,7 +29,6 @@ pub use names::{Names, Stage};
 pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use past::read_stream;
 pub use publisher::{Outgoing, Publisher};
-pub use roll_call::{answer_roll_calls, call_roll};
 pub use supervisor::{Broker, Session};
 pub use topology::{Depth, Topology};
 

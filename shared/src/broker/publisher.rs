@@ -18,6 +18,10 @@ use crate::messages::Event;
 /// Below the 16 MiB that RabbitMQ 4 takes.
 const MAX_BYTES: usize = 15 << 20;
 
+/// Of one header. All of a message must fit into one frame of 128 KiB: a larger one ends the connection,
+/// and so does every attempt to publish it again.
+const MAX_HEADER_BYTES: usize = 4 << 10;
+
 /// For one publish or one confirm, while the broker does not block publishing.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -53,9 +57,10 @@ impl Outgoing {
     /// must have read as far.
     pub const DECIDED_ON: &'static str = "x-decided-on";
 
-    /// Adds a header with a text.
+    /// Adds a header with a text; what is longer than a header may be is cut off.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let value = &value[..value.floor_char_boundary(MAX_HEADER_BYTES)];
         self.headers.insert(name.into(), AMQPValue::LongString(value.into()));
         self
     }
@@ -235,5 +240,28 @@ async fn patiently<T>(
                 tracing::warn!("the broker blocks publishing (memory or disk alarm); waiting");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_cut_to_what_fits_into_a_frame() {
+        let message = Outgoing {
+            exchange: String::new(),
+            routing_key: String::new(),
+            id: Uuid::nil(),
+            body: Vec::new(),
+            headers: FieldTable::default(),
+        };
+        let long = "é".repeat(5_000_000);
+        let headers = message.with_header("x-reason", &long).with_header("x-key", "device/1").headers;
+        let length = |name: &str| match headers.inner().get(name) {
+            Some(AMQPValue::LongString(text)) => text.as_bytes().len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((length("x-reason"), length("x-key")), (4_096, 8));
     }
 }

@@ -87,16 +87,18 @@ impl Topology {
     async fn declare_shared(&self, connection: &Connection) -> Result<(), BrokerError> {
         let dead = self.names.dead();
         let channel = open(connection).await?;
-        for exchange in [&dead, &self.names.roll_call()] {
-            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let declare = channel.exchange_declare(
-                exchange.as_str().into(),
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        within(
+            "an exchange declaration",
+            LIMIT,
+            channel.exchange_declare(
+                dead.as_str().into(),
                 ExchangeKind::Fanout,
                 options,
                 FieldTable::default(),
-            );
-            within("an exchange declaration", LIMIT, declare).await?;
-        }
+            ),
+        )
+        .await?;
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
         declare(connection, &dead, arguments).await?;

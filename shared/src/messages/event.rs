@@ -54,19 +54,29 @@ pub struct Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not JSON, or without the attributes of an envelope.
-    #[error("not a CloudEvents message in JSON: {0}")]
+    #[error("not a CloudEvents message in JSON: {}", shortened(.0))]
     Envelope(serde_json::Error),
     /// A type or a version that this release does not know.
-    #[error("message type `{0}` is unknown to this release; a newer release may have published it")]
+    #[error("message type `{}` is unknown to this release; a newer release may have published it", shortened(.0))]
     UnknownType(String),
     /// The type is known, the data are not of its shape.
-    #[error("the data of a `{kind}` message are malformed: {error}")]
+    #[error("the data of a `{kind}` message are malformed: {}", shortened(error))]
     Data {
         /// The message type.
         kind: String,
         /// What is wrong.
         error: serde_json::Error,
     },
+}
+
+/// The parser's words quote the value at fault, which may be the whole message.
+fn shortened(words: &impl std::fmt::Display) -> String {
+    const MOST: usize = 300;
+    let words = words.to_string();
+    match words.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
 }
 
 /// The envelope on the wire.

@@ -137,3 +137,14 @@ proptest! {
         prop_assert!(Event::decode(&bytes).is_err());
     }
 }
+
+#[test]
+fn the_reason_for_a_dead_letter_does_not_quote_the_whole_message() {
+    let much = "x".repeat(10_000_000);
+    let envelope = json!({
+        "specversion": "1.0", "id": Uuid::nil(), "source": "s", "type": "dev.amfj-sync.change.v1", "subject": "s",
+        "time": "2026-11-23T14:42:39Z", "integrationid": "acme", "data": { "key": much },
+    });
+    let Err(error) = Event::decode(envelope.to_string().as_bytes()) else { panic!("it was understood") };
+    assert!(error.to_string().len() < 1_000, "{} bytes", error.to_string().len());
+}
