@@ -14,9 +14,10 @@ use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::RunId;
 use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, RunStarted};
 use amfj_sync_shared::retry::{InvalidBackoff, Policy};
+use amfj_sync_shared::state::rows::Meta;
 use amfj_sync_shared::state::{State, Store, Verdict};
 use amfj_sync_shared::worker::{Exit, Worker};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -47,8 +48,6 @@ use ledger::Ledger;
 const GIVE_UP_READS: Duration = Duration::from_mins(2);
 /// Details of one device can wait for another run.
 const GIVE_UP_DETAILS: Duration = Duration::from_secs(10);
-/// Between two copies of the state in its stream.
-const CHECKPOINT_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// A stream longer than this gets its first copy without waiting for a day to pass.
 const LONG_STREAM: u64 = 50_000;
 
@@ -69,6 +68,7 @@ pub(crate) struct Leader {
     /// The devices of the walk, until the end of the run.
     scratch: Mutex<Box<dyn Store>>,
     progress: Progress,
+    checkpoint_every: Duration,
     stop: CancellationToken,
 }
 
@@ -149,6 +149,7 @@ impl Leader {
             ledger: Ledger::of(&ledger),
             scratch: Mutex::new(scratch),
             progress,
+            checkpoint_every: worker.config.timing.checkpoint_every,
             stop,
         })
     }
@@ -156,11 +157,6 @@ impl Leader {
     /// Requests to Kandji that may still be made in this hour.
     pub(crate) fn requests_left(&self) -> u32 {
         self.kandji.limits().available()
-    }
-
-    /// Shows them as a metric: after a run they grow without any request.
-    pub(crate) fn show_requests_left(&self) {
-        self.kandji.limits().show();
     }
 
     /// Leads one run to its end, and says how it ended: to everybody, as a fact, and to the caller.
@@ -235,11 +231,8 @@ impl Leader {
 
     /// Copies the state into its stream once a day, so that the beginning of the stream may be trimmed.
     pub(crate) async fn checkpoint_if_due(&self) {
-        let (last, offset) = self.state.read(|view| (view.meta().last_checkpoint, view.meta().offset));
-        let due = match last {
-            Some((at, _)) => Timestamp::now().duration_since(at) > CHECKPOINT_EVERY,
-            None => offset.is_some_and(|offset| offset > LONG_STREAM),
-        };
+        let due =
+            self.state.read(|view| is_checkpoint_due(view.meta(), Timestamp::now(), self.checkpoint_every));
         if due && let Err(error) = self.state.write_checkpoint().await {
             tracing::warn!(integration = %self.config.id, %error, "the daily copy of the state failed; the next run tries again");
         }
@@ -335,6 +328,15 @@ impl Run<'_> {
     }
 }
 
+/// Whether the state is to be copied into its stream. A stream that was never copied is as old as its
+/// first record, so that a slow stream has a copy as well before its beginning is trimmed.
+fn is_checkpoint_due(meta: &Meta, now: Timestamp, every: Duration) -> bool {
+    let is_long = meta.last_checkpoint.is_none() && meta.offset.is_some_and(|offset| offset > LONG_STREAM);
+    // A view of an earlier release does not know when the stream was opened.
+    let last = meta.last_checkpoint.map(|(at, _)| at).or(meta.opened);
+    is_long || last.is_none_or(|last| now.duration_since(last).unsigned_abs() > every)
+}
+
 /// How reads, and how details are tried again.
 pub(crate) fn policies(retry: &RetryConfig) -> Result<(Policy, Policy), InvalidBackoff> {
     let give_up = retry.give_up_after.min(GIVE_UP_READS);
@@ -343,4 +345,24 @@ pub(crate) fn policies(retry: &RetryConfig) -> Result<(Policy, Policy), InvalidB
         Policy::try_new(retry.initial, retry.max, give_up)?,
         Policy::try_new(retry.initial, retry.max, details)?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    #[test]
+    fn a_stream_gets_its_first_copy_a_day_after_it_was_opened_however_short_it_is() {
+        let at = |hours: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hours);
+        let due = |meta: &Meta, hours| is_checkpoint_due(meta, at(hours), DAY);
+        let young = Meta { opened: Some(at(0)), offset: Some(20), ..Meta::default() };
+        assert!(!due(&young, 23) && due(&young, 25));
+        let long = Meta { offset: Some(LONG_STREAM + 1), ..young.clone() };
+        assert!(due(&long, 1), "a long stream does not wait for a day to pass");
+        let copied = Meta { last_checkpoint: Some((at(30), 10)), ..long };
+        assert!(!due(&copied, 53) && due(&copied, 55));
+        assert!(due(&Meta { opened: None, ..young }, 1), "of an earlier release");
+    }
 }

@@ -1,18 +1,17 @@
 //! From a draft to a decision: ids and places for its changes, what is on its way already, and what the
 //! mode keeps from being made.
 
+use std::time::Duration;
+
 use amfj_sync_shared::config::{Integration, Percent};
 use amfj_sync_shared::messages::{
     Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State,
 };
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::state::rows::Answered;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::rules::Draft;
-
-/// After that a published change without outcome counts as lost, and is published anew.
-const ON_ITS_WAY_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is known about a key beside the draft.
 pub(crate) struct Before<'a> {
@@ -28,6 +27,8 @@ pub(crate) struct Before<'a> {
     pub(crate) has_link: bool,
     /// What happens to check-ins, hand-overs and broken links (P23).
     pub(crate) mass_changes: MassChanges<'a>,
+    /// After that a published change without outcome counts as lost, and is published anew.
+    pub(crate) change_lost_after: Duration,
 }
 
 /// What happens to changes that count towards `change_limit` (P23).
@@ -54,7 +55,7 @@ impl Before<'_> {
         let decided = self.decision?.changes.iter().find(|decided| decided.change == *change)?;
         let published = decided.published?;
         let waiting = !self.answered.covers(decided.sequence, decided.id)
-            && self.now.duration_since(published) < ON_ITS_WAY_AT_MOST;
+            && self.now.duration_since(published).unsigned_abs() < self.change_lost_after;
         waiting.then_some(decided)
     }
 

@@ -26,9 +26,6 @@ use crate::rules::{self, Draft, Site};
 
 mod mass_changes;
 
-/// How often a snapshot looks whether the inventory of its run is in force.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
 /// Everything that deciding one integration needs.
 #[derive(Debug)]
 pub struct Desk {
@@ -46,6 +43,8 @@ pub struct Desk {
     pub in_hand: InHand,
     /// Partitions of the integration.
     pub partitions: u16,
+    /// After that a published change without outcome counts as lost.
+    pub change_lost_after: Duration,
 }
 
 /// Why a partition is no longer served.
@@ -145,7 +144,6 @@ impl Partition<'_> {
         {
             return Err(Stop::Over);
         }
-        events::done(&self.desk.integration.id, batch.len());
         reach(Failpoint::ReconcilerAcknowledged).await;
         Ok(())
     }
@@ -167,9 +165,12 @@ impl Partition<'_> {
                 (Key::User(user.key.clone()), Subject::User(Box::new(user)))
             }
             Payload::EndOfRun(_) => {
-                self.wait_for_inventory(sequence.run).await?;
+                let in_force = self.wait_for_inventory(sequence.run).await?;
                 // Everything before it is decided first.
                 self.decide(std::mem::take(subjects)).await?;
+                if in_force < sequence.run {
+                    return Ok(());
+                }
                 return self.end_run(sequence.run).await;
             }
             other => {
@@ -189,18 +190,22 @@ impl Partition<'_> {
     }
 
     /// A snapshot is decided only on the inventory of its own run. Answers the run in force, which is
-    /// this one or a newer one.
+    /// this one or a newer one; an older one where the stream, read to its end, knows of no such run:
+    /// inventories are in the stream before their snapshots are published.
     async fn wait_for_inventory(&self, run: u64) -> Result<u64, Stop> {
-        loop {
-            let in_force = self.desk.state.read(|view| view.meta().number_in_force()).unwrap_or(0);
-            if in_force >= run {
-                return Ok(in_force);
+        let in_force = || self.desk.state.read(|view| view.meta().number_in_force()).unwrap_or(0);
+        if in_force() < run {
+            tokio::select! {
+                read = self.desk.state.read_to_end() => read?,
+                () = self.lease.over() => return Err(Stop::Over),
             }
-            if self.lease.is_over() {
-                return Err(Stop::Over);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
+        let in_force = in_force();
+        if in_force < run {
+            tracing::warn!(integration = %self.desk.integration.id, run,
+                "a snapshot of a run that the state stream does not know is left undecided; the next run has it again");
+        }
+        Ok(in_force)
     }
 
     async fn end_run(&self, run: u64) -> Result<(), Stop> {
@@ -438,6 +443,7 @@ impl Partition<'_> {
                 (None, true) => MassChanges::Allowed,
                 (None, false) => MassChanges::Counted,
             },
+            change_lost_after: self.desk.change_lost_after,
         };
         let origin = Origin { run: Some(run.run_id(&self.desk.integration.id)), ..self.desk.state.origin() };
         let conclusion = conclude(&self.desk.integration, &origin, draft, &before);

@@ -58,6 +58,7 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!((timing.probe_interval, timing.ownership_interval), (seconds(15), seconds(1)));
     assert_eq!((timing.run_retry_initial, timing.run_retry_max), (seconds(10), seconds(900)));
     assert_eq!((timing.connect_timeout, timing.broker_reconnect_max), (seconds(10), seconds(30)));
+    assert_eq!((timing.checkpoint_every, timing.change_lost_after), (seconds(86_400), seconds(86_400)));
 
     let [acme] = config.integrations.as_slice() else { panic!("one integration") };
     assert_eq!((acme.id.as_str(), acme.mode, acme.interval), ("acme", Mode::Plan, seconds(3600)));
@@ -142,6 +143,8 @@ fn every_setting_is_read() {
     assert_eq!(config.retry.give_up_after, Duration::from_mins(25));
     assert_eq!(config.timing.probe_interval, Duration::from_millis(1));
     assert_eq!(config.timing.broker_reconnect_max, Duration::from_millis(6));
+    assert_eq!(config.timing.checkpoint_every, Duration::from_millis(8));
+    assert_eq!(config.timing.change_lost_after, Duration::from_millis(9));
     let acme = config.integration(&IntegrationId::new("acme-eu").unwrap()).unwrap();
     assert_eq!((acme.mode, acme.interval), (Mode::Apply, Duration::from_mins(30)));
     assert_eq!(acme.apply_only, BTreeSet::from(["C02TEST00001".to_owned(), "C02TEST00002".to_owned()]));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::{Config, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::*;
@@ -96,7 +97,9 @@ fn decide_mass_changes(
     decision: Option<&Decision>,
     answered: &Answered,
 ) -> Conclusion {
-    let before = Before { decision, answered, run: RUN, now, has_link: true, mass_changes };
+    let change_lost_after = std::time::Duration::from_hours(24);
+    let run = RUN;
+    let before = Before { decision, answered, run, now, has_link: true, mass_changes, change_lost_after };
     conclude(&config(mode).integrations[0], &origin(), draft(changes), &before)
 }
 

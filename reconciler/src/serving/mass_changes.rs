@@ -45,7 +45,7 @@ impl Partition<'_> {
             if undecided || run.allowed || run.held.is_some() {
                 return None;
             }
-            let staged: u32 = run.staged.values().sum();
+            let staged = run.staged.values().fold(0_u32, |sum, staged| sum.saturating_add(*staged));
             let mut linked = 0;
             view.each_link(&mut |_, _| {
                 linked += 1;

@@ -127,6 +127,8 @@ fn timing(mut section: Section, reading: &mut Reading<'_>) -> Option<TimingConfi
     let run_retry_max = read("run_retry_max", defaults.run_retry_max);
     let connect_timeout = read("connect_timeout", defaults.connect_timeout);
     let broker_reconnect_max = read("broker_reconnect_max", defaults.broker_reconnect_max);
+    let checkpoint_every = read("checkpoint_every", defaults.checkpoint_every);
+    let change_lost_after = read("change_lost_after", defaults.change_lost_after);
     section.finish(reading);
     Some(TimingConfig {
         probe_interval: probe_interval?,
@@ -135,5 +137,7 @@ fn timing(mut section: Section, reading: &mut Reading<'_>) -> Option<TimingConfi
         run_retry_max: run_retry_max?,
         connect_timeout: connect_timeout?,
         broker_reconnect_max: broker_reconnect_max?,
+        checkpoint_every: checkpoint_every?,
+        change_lost_after: change_lost_after?,
     })
 }

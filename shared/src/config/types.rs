@@ -99,6 +99,10 @@ pub struct TimingConfig {
     pub connect_timeout: Duration,
     /// Longest pause between two attempts to reach the broker.
     pub broker_reconnect_max: Duration,
+    /// Between two copies of the state in its stream. The stream keeps the last seven days.
+    pub checkpoint_every: Duration,
+    /// After that a published change without outcome counts as lost, and is published anew.
+    pub change_lost_after: Duration,
 }
 
 impl Default for TimingConfig {
@@ -110,6 +114,8 @@ impl Default for TimingConfig {
             run_retry_max: Duration::from_mins(15),
             connect_timeout: Duration::from_secs(10),
             broker_reconnect_max: Duration::from_secs(30),
+            checkpoint_every: Duration::from_hours(24),
+            change_lost_after: Duration::from_hours(24),
         }
     }
 }

@@ -132,6 +132,7 @@ impl Folding<'_, '_> {
             return Verdict::Rejected("the stream is open already".into());
         }
         self.meta.stream = Some(stream);
+        self.meta.opened = Some(self.event.time);
         self.meta.partitions = partitions;
         Verdict::Accepted
     }

@@ -117,8 +117,6 @@ impl State {
         stop: CancellationToken,
     ) -> Self {
         let stream = broker.names().state(&following.integration);
-        // An alert compares it, so it is there before the first.
-        unreadable_facts(&following.integration).increment(0);
         let shared = Arc::new(Shared {
             following,
             stream,
@@ -131,7 +129,7 @@ impl State {
             publisher,
             stop,
         });
-        tokio::spawn(run(shared.clone()));
+        end_with(tokio::spawn(run(shared.clone())));
         Self { shared }
     }
 
@@ -268,6 +266,17 @@ impl Shared {
     fn fact(&self, fact: Fact) -> Event {
         Event::fact(&self.origin(), Timestamp::now(), fact)
     }
+}
+
+/// A worker that no longer follows would act on old facts and wait for ever for its own. It ends at once
+/// instead, as after `kill -9`, and is started again.
+fn end_with(following: tokio::task::JoinHandle<()>) {
+    tokio::spawn(async move {
+        if following.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("following the state stream panicked; this process ends, to be started again");
+            std::process::abort();
+        }
+    });
 }
 
 /// Follows across connections until the worker stops.
@@ -430,16 +439,14 @@ fn decode(shared: &Shared, received: &Received) -> Option<(u64, Event)> {
     match Event::decode(&received.body) {
         Ok(event) => Some((offset, event)),
         Err(error) => {
-            unreadable_facts(&shared.following.integration).increment(1);
+            metrics::counter!("amfj_sync_unreadable_facts_total",
+                "integration" => shared.following.integration.to_string())
+            .increment(1);
             tracing::warn!(integration = %shared.following.integration, offset, %error,
                 "a record of the state stream cannot be read; it is passed over");
             None
         }
     }
-}
-
-fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
-    metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
 }
 
 fn announce(shared: &Shared, facts: Vec<(u64, Event)>, verdicts: Vec<Verdict>) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule, RunStarted,
+    Absence, Action, DeviceEntry, Intent, InventoryCounts, PersonDecision, Refusal, Rule, RunStarted,
     Sequence, UserEntry,
 };
 
@@ -176,21 +176,13 @@ pub struct IntentRow {
     pub offset: u64,
 }
 
-/// The last decision of a person about a device or Kandji user.
+/// A person's decision that stands against a rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PersonRow {
     /// What was decided.
     pub decision: PersonDecision,
     /// When.
     pub at: Timestamp,
-}
-
-impl PersonRow {
-    /// Whether it stands against every rule that would make a link.
-    #[must_use]
-    pub fn forbids(&self) -> bool {
-        matches!(self.decision.order, Order::Unlink { .. } | Order::UnlinkUser { .. })
-    }
 }
 
 /// A run, as far as the stream tells.
@@ -236,6 +228,9 @@ impl RunRow {
 pub struct Meta {
     /// Identity of the stream.
     pub stream: Option<Uuid>,
+    /// When it was opened; unknown to a view of an earlier release.
+    #[serde(default)]
+    pub opened: Option<Timestamp>,
     /// Partitions of its queues.
     pub partitions: u16,
     /// The AMFJ field that the serial index was made for.

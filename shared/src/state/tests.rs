@@ -368,8 +368,6 @@ fn a_person_links_only_what_is_there_and_free() {
     stream.say(listed(1, "Mac"));
     stream.complete(1);
     assert_eq!(stream.say(link_by_hand("d")), Verdict::Accepted);
-    assert_eq!(stream.view.person("device/d").map(|row| row.decision.by), Some("sam".to_owned()));
-    assert!(!stream.view.is_unlinked_by_person(&device_id("d")));
     assert!(matches!(stream.say(link_by_hand("e")), Verdict::Rejected(_)), "linked to another");
     stream.say(order(Order::Unlink { device: device_id("d") }));
     assert!(stream.view.is_unlinked_by_person(&device_id("d")));
@@ -605,4 +603,14 @@ fn user_links_are_found_from_both_sides() {
     assert_eq!(stream.view.linked_users(&record().id), std::slice::from_ref(&kandji_user));
     assert_eq!(stream.view.user_link(&kandji_user).map(|link| link.record), Some(record().id));
     assert!(stream.view.record(&record().id).is_some_and(|row| row.ours));
+}
+
+#[test]
+fn numbers_and_minutes_that_no_clock_shows_are_refused() {
+    let mut stream = Stream::new();
+    assert!(matches!(stream.start(u64::MAX), Verdict::Rejected(_)), "no run could come after it");
+    let minute = |minute| Fact::KandjiRequests { minute, count: u32::MAX, token: Uuid::nil() };
+    assert!(matches!(stream.say(minute(u64::MAX)), Verdict::Rejected(_)));
+    assert_eq!(stream.say(minute(29_400_000)), Verdict::Accepted);
+    assert_eq!(stream.start(1_764_000_000_000), Verdict::Accepted);
 }

@@ -11,9 +11,17 @@ use crate::messages::RunStarted;
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
 const LEDGER_MINUTES: u64 = 120;
 
+/// In milliseconds since 1970 the year 5138: a number above it is a mistake, after which there would soon
+/// be no larger one.
+const LARGEST_NUMBER: u64 = 100_000_000_000_000;
+const MILLISECONDS_A_MINUTE: u64 = 60_000;
+
 impl Folding<'_, '_> {
     /// The first announcement of a number wins, and numbers only grow.
     pub(super) fn run_started(&mut self, started: &RunStarted) -> Result<Verdict, StoreError> {
+        if started.number > LARGEST_NUMBER {
+            return Ok(Verdict::Rejected("no clock gives a run such a number".into()));
+        }
         if self.meta.latest.as_ref().is_some_and(|latest| latest.started.number >= started.number) {
             return Ok(Verdict::Rejected("another run has started".into()));
         }
@@ -104,11 +112,14 @@ impl Folding<'_, '_> {
     }
 
     pub(super) fn kandji_requests(&mut self, minute: u64, count: u32) -> Result<Verdict, StoreError> {
+        if minute > LARGEST_NUMBER / MILLISECONDS_A_MINUTE {
+            return Ok(Verdict::Rejected("no clock shows such a minute".into()));
+        }
         let id = format!("{minute:012}");
         let before: u32 = self.batch.row(table::KANDJI, &id)?.unwrap_or(0);
         self.batch.put(table::KANDJI, &id, &before.saturating_add(count));
         for id in self.batch.keys(format!("{}/", table::KANDJI).as_bytes())? {
-            if id.parse::<u64>().is_ok_and(|kept| kept + LEDGER_MINUTES < minute) {
+            if id.parse::<u64>().is_ok_and(|kept| kept.saturating_add(LEDGER_MINUTES) < minute) {
                 self.batch.delete(table::KANDJI, &id);
             }
         }
