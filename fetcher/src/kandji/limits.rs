@@ -242,8 +242,7 @@ impl Limits {
         self.show();
     }
 
-    /// Shows how many are left as a metric; their number grows with time alone.
-    pub fn show(&self) {
+    fn show(&self) {
         metrics::gauge!("amfj_sync_kandji_requests_remaining_hour", "integration" => self.0.integration.clone())
             .set(self.available());
     }

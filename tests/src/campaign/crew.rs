@@ -50,7 +50,7 @@ pub struct Crew {
     /// What the next workers of a role are armed with.
     armings: BTreeMap<&'static str, VecDeque<String>>,
     /// Environment that every worker of a role gets.
-    environment: BTreeMap<&'static str, Vec<(String, String)>>,
+    environment: BTreeMap<&'static str, BTreeMap<String, String>>,
     deaths: Vec<(Role, Death)>,
     /// Sums of the counters of workers that are gone.
     past: BTreeMap<&'static str, f64>,
@@ -96,8 +96,13 @@ impl Crew {
     }
 
     /// From now on workers of a role are started with this in their environment.
-    pub fn set_environment(&mut self, role: Role, variables: Vec<(String, String)>) {
-        self.environment.insert(role.name(), variables);
+    pub fn set_environment(&mut self, role: Role, name: &str, value: &str) {
+        self.environment.entry(role.name()).or_default().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// No longer.
+    pub fn unset_environment(&mut self, role: Role, name: &str) {
+        self.environment.entry(role.name()).or_default().remove(name);
     }
 
     /// From now on there should be that many workers of a role: more are started by [`Self::revive`],
@@ -118,6 +123,15 @@ impl Crew {
             ensure!(status.success(), "a {} ended with {status} after SIGTERM", role.name());
         }
         self.revive()
+    }
+
+    /// Kills everybody of a role and starts nobody, until [`Self::scale`] says how many there should be.
+    ///
+    /// # Errors
+    /// When the operating system does not tell that one is gone.
+    pub async fn stop(&mut self, role: Role) -> Result<()> {
+        self.wanted.insert(role.name(), 0);
+        self.kill_all(role).await
     }
 
     /// Ends everybody with `SIGTERM`.

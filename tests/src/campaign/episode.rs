@@ -27,13 +27,19 @@ pub(super) async fn play(stage: &mut Stage, plan: &mut Plan, options: &Options, 
     let mut drawn = plan.draw(stage, &mut rng)?;
     let mut story: Vec<String> = drawn.iter().map(|drawn| format!("fault: {}", drawn.fault.tell())).collect();
     say(options, || format!("{number:>3}  {}", story.join("; ")));
-    let played = act(stage, &mut drawn, &mut rng, &mut story, plan).await;
-    played.with_context(|| format!("the story of episode {number}:\n  {}", story.join("\n  ")))?;
+    let acted = act(stage, &mut drawn, &mut rng, &mut story, plan).await;
+    let told = |story: &[String]| format!("the story of episode {number}:\n  {}", story.join("\n  "));
+    let before = acted.with_context(|| told(&story))?;
+    let played = begin.elapsed();
+    look(stage, &before).await.with_context(|| told(&story))?;
     stage.take_deaths();
     for drawn in &drawn {
         row(stage, drawn).survived += 1;
     }
-    say(options, || format!("     survived, {:.1} s", begin.elapsed().as_secs_f64()));
+    say(options, || {
+        let (broken, all) = (played.as_secs_f64(), begin.elapsed().as_secs_f64());
+        format!("     survived: {broken:.1} s of faults, {:.1} s of checks", all - broken)
+    });
     Ok(())
 }
 
@@ -43,7 +49,7 @@ async fn act(
     rng: &mut StdRng,
     story: &mut Vec<String>,
     plan: &mut Plan,
-) -> Result<()> {
+) -> Result<Before> {
     story.extend(changes::make(rng, stage)?);
     let before = Before::now(stage);
     for drawn in &mut *drawn {
@@ -68,8 +74,12 @@ async fn act(
         }
     }
     stage.make_up_for_the_refusal()?;
+    Ok(before)
+}
+
+async fn look(stage: &mut Stage, before: &Before) -> Result<()> {
     stage.heal().await?;
-    checks::all_is_well(stage, &before).await?;
+    checks::all_is_well(stage, before).await?;
     checks::a_fresh_change_goes_through(stage).await
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::crew::Crew;
 use super::tally::Tally;
-use crate::harness::{ConfigBuilder, PrivateBroker, Role, Scratch, binaries};
+use crate::harness::{ConfigBuilder, PrivateBroker, Proxy, Role, Scratch, binaries};
 use crate::model::{CreateDevices, CreateUsers, Model, Settings};
 use crate::pipeline::Services;
 use crate::sim::amfj::{AmfjOptions, AmfjSim};
@@ -22,6 +22,7 @@ use crate::sim::kandji::{KandjiOptions, KandjiSim, Mutation};
 
 use probe::Probe;
 pub(super) use probe::{Expected, Letter};
+pub(super) use rest::work_queue;
 
 /// The one integration.
 pub(super) const INTEGRATION: &str = "acme";
@@ -42,6 +43,8 @@ pub struct Stage {
     pub services: Services,
     /// The broker.
     pub broker: PrivateBroker,
+    /// The network between the workers of a role and the broker.
+    pub cables: BTreeMap<&'static str, Proxy>,
     /// The workers.
     pub crew: Crew,
     /// What the integration is set to.
@@ -61,12 +64,21 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Between two copies of the state in its stream.
+    pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+    /// After that a change without outcome counts as lost.
+    pub const CHANGE_LOST_AFTER: Duration = Duration::from_secs(15);
+
     pub(super) async fn open(seed: u64) -> Result<Self> {
         let fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::Realistic });
         let services = services(&fleet, seed).await?;
         services.kandji.apply(Mutation::SetPageLimit { limit: PAGE })?;
         let settings = settings();
         let broker = PrivateBroker::start().await?;
+        let mut cables = BTreeMap::new();
+        for role in Role::ALL {
+            cables.insert(role.name(), Proxy::before(&broker.url()).await?);
+        }
         let scratch = Scratch::new()?;
         let integration = settings
             .configure(services.integration(INTEGRATION))
@@ -75,17 +87,27 @@ impl Stage {
         let config = ConfigBuilder::new(&broker.url(), PREFIX)
             .set("broker.partitions", i64::from(PARTITIONS))
             .set("timing.ownership_interval", "100ms")
+            .set("timing.checkpoint_every", format!("{}s", Self::CHECKPOINT_EVERY.as_secs()))
+            .set("timing.change_lost_after", format!("{}s", Self::CHANGE_LOST_AFTER.as_secs()))
             .set("retry.max", "500ms")
             // Nothing that a campaign does lasts as long, so nothing may be given up.
             .set("retry.give_up_after", "10m")
             .integration(integration)
             .write(&scratch)?;
-        let probe = Probe::new(&broker.url());
+        let mut probe = Probe::new(&broker.url());
+        probe.declare_state_stream().await?;
         let mut crew = Crew::new(config);
+        for role in Role::ALL {
+            let cable = &cables[role.name()];
+            // A heartbeat of two seconds: a cut is noticed after twice as long.
+            let url = format!("{}?heartbeat=2", cable.url());
+            crew.set_environment(role, "AMFJ_SYNC__BROKER__URL", &url);
+        }
         crew.all_ready().await?;
         Ok(Self {
             services,
             broker,
+            cables,
             crew,
             settings,
             model: Model::default(),
@@ -106,6 +128,19 @@ impl Stage {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.scratch.path().join("var")
+    }
+
+    /// The state is lost: what should be is worked out from what both sides hold.
+    pub fn forget(&mut self) {
+        self.model = Model::default();
+    }
+
+    /// Declares the stream of facts, as at the beginning.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn declare_state_stream(&mut self) -> Result<()> {
+        self.probe.declare_state_stream().await
     }
 
     pub(super) fn begin_episode(&mut self) {

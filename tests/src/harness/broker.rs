@@ -65,6 +65,14 @@ impl PrivateBroker {
         self.ports.url()
     }
 
+    /// `rabbitmqctl` at this node; returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String> {
+        node::ctl(self.folder.path(), &self.ports, arguments).await
+    }
+
     /// Where the node keeps its data and its log.
     #[must_use]
     pub fn folder(&self) -> &Path {

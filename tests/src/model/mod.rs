@@ -181,12 +181,14 @@ impl Model {
         let location = run.settings.default_location.as_deref();
         let location = location.and_then(|name| run.site.location_id(name)).map(str::to_owned);
         for (device, resolution) in resolutions {
+            let mut goes_on = None;
             let asset = match resolution {
                 Resolution::Link { asset, takes_over } => {
-                    if let Some(old) = takes_over {
+                    // The old device with another id: whom the asset was last given to stays known (P9).
+                    goes_on = takes_over.as_ref().and_then(|old| {
                         self.links.remove(old);
-                        self.settled.remove(old);
-                    }
+                        self.settled.remove(old)
+                    });
                     asset.clone()
                 }
                 Resolution::Create => run.create_asset(device),
@@ -200,6 +202,9 @@ impl Model {
             self.links.insert(device.clone(), asset);
             self.lost_links.remove(device);
             self.settled.remove(device);
+            if let Some(settled) = goes_on {
+                self.settled.insert(device.clone(), settled);
+            }
         }
     }
 

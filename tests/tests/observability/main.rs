@@ -2,9 +2,5 @@
 #![expect(clippy::float_cmp, reason = "gauges that are set to whole numbers")]
 
 mod ages;
-mod alerts;
-mod dashboard;
 mod metrics;
-mod monitored;
-mod readiness;
 mod serving;

@@ -1,9 +1,14 @@
 //! Families of faults: what can break, grouped by what breaks.
 
 mod amfj;
+mod broker;
 mod kandji;
 mod kills;
+mod machine;
+mod poison;
+mod scaling;
 mod services;
+mod trimming;
 
 use anyhow::Result;
 use futures::future::LocalBoxFuture;
@@ -12,7 +17,16 @@ use rand::rngs::StdRng;
 use super::Stage;
 
 /// Every family. A new one needs a line here and nothing else elsewhere.
-pub const ALL: &[&dyn Family] = &[&kills::Kills, &amfj::Amfj, &kandji::Kandji];
+#[rustfmt::skip]
+pub const ALL: &[&dyn Family] = &[
+    &kills::Kills,
+    &amfj::Amfj,
+    &kandji::Kandji,
+    &broker::Broker,
+    &machine::Machine,
+    &poison::Poison,
+    &scaling::Scaling,
+];
 
 /// Faults of one kind.
 pub trait Family: Sync {

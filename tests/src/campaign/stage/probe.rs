@@ -5,6 +5,11 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 
+use super::{INTEGRATION, PREFIX};
+
+/// Size of the pieces that the stream of facts is kept in.
+const PIECE_BYTES: i64 = 200_000;
+
 /// A dead letter that there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::campaign) enum Expected {
@@ -16,7 +21,6 @@ pub(in crate::campaign) enum Expected {
         at_least: usize,
     },
     /// This very message.
-    #[expect(dead_code, reason = "for the poison that comes next")]
     Body {
         /// As it was published.
         body: Vec<u8>,
@@ -74,6 +78,22 @@ impl Probe {
         let channel = connection.create_channel().await?;
         self.connection = Some(connection);
         Ok(channel)
+    }
+
+    /// The stream of facts as the workers would declare it, but in small pieces: a stream is trimmed by
+    /// whole ones.
+    pub(super) async fn declare_state_stream(&mut self) -> Result<()> {
+        let channel = self.channel().await?;
+        let mut arguments = FieldTable::default();
+        for (name, value) in [("x-queue-type", "stream"), ("x-max-age", "7D")] {
+            arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(PIECE_BYTES));
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let stream = format!("{PREFIX}.{INTEGRATION}.state");
+        // A worker may have been quicker; then it is as the workers declare it.
+        drop(channel.queue_declare(stream.as_str().into(), options, arguments).await);
+        Ok(())
     }
 
     /// Messages ready in a queue.

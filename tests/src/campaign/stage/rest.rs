@@ -39,6 +39,51 @@ impl Stage {
         latest.or(Some(0)).context("nobody answers")
     }
 
+    /// The largest offset that anybody has read.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn last_offset(&self) -> Result<u64> {
+        let mut last = None;
+        for worker in self.crew.all() {
+            let Ok(status) = worker.status().await else { continue };
+            last = status["integrations"][INTEGRATION]["state_offset"].as_u64().max(last);
+        }
+        last.context("nobody answers")
+    }
+
+    /// Which of the fetchers leads.
+    pub async fn leader(&self) -> Option<usize> {
+        for (at, fetcher) in self.crew.of(Role::Fetcher).enumerate() {
+            let Ok(status) = fetcher.status().await else { continue };
+            if status["integrations"][INTEGRATION]["leader"] == Value::Bool(true) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// A run that starts now and is in the queues, whoever takes it from there.
+    ///
+    /// # Errors
+    /// When that takes longer than it may.
+    pub async fn publish_a_run(&mut self) -> Result<()> {
+        let before = self.latest_run().await?;
+        self.ask_for_a_run().await?;
+        let begin = Instant::now();
+        loop {
+            for fetcher in self.crew.of(Role::Fetcher) {
+                let Ok(status) = fetcher.status().await else { continue };
+                let last = &status["integrations"][INTEGRATION]["last_run"];
+                if last["number"].as_u64() > Some(before) && last["result"] == "published" {
+                    return Ok(());
+                }
+            }
+            ensure!(begin.elapsed() < LIMIT, "no run was published within {LIMIT:?}");
+            self.pass(LOOK).await;
+        }
+    }
+
     /// Everybody serves again.
     ///
     /// # Errors
