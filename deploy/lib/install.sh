@@ -68,6 +68,16 @@ ensure_rabbitmq() {
     || give_up "the package rabbitmq-server has no /usr/lib/rabbitmq/bin/rabbitmq-server; set AMFJ_SYNC_RABBITMQ_SERVER"
 }
 
+# ensure_prometheus: Prometheus and promtool, without a running service; the tests of alerts and dashboard use them.
+ensure_prometheus() {
+  command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+  without_starting_services install_packages prometheus || exit 1
+  if [[ -d /run/systemd/system ]]; then
+    as_root systemctl disable --quiet prometheus || say "could not disable the service prometheus"
+  fi
+  command -v promtool >/dev/null || give_up "the package prometheus has no promtool; put prometheus and promtool on the PATH"
+}
+
 # ensure_faketime: the library that the fault campaign moves clocks with. Without it the campaign leaves
 # those faults out.
 ensure_faketime() {

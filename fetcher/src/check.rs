@@ -1,8 +1,14 @@
 //! `fetcher check`: proves the configuration against the real services, and changes nothing in them.
 
-use amfj_sync_shared::broker::Broker;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::broker::{Broker, BrokerError, Names, Session};
 use amfj_sync_shared::command::{CURE, connected};
 use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::retry::Policy;
+use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use uuid::Uuid;
 
@@ -11,17 +17,21 @@ mod kandji;
 mod mapping;
 mod report;
 
-use crate::run::policies;
 use report::Report;
+
+/// How long a service that does not answer is tried again: somebody is waiting.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Checks everything and prints one line a check. Fails if any check did.
 pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), Exit> {
     let mut report = Report::new(json);
     let checking = async {
-        check_broker(config, &shutdown, &mut report).await?;
+        let workers = check_broker(config, &shutdown, &mut report).await?;
         for integration in &config.integrations {
             report.begin(integration.id.as_str());
-            check_integration(config, integration, &shutdown, &mut report).await?;
+            let duties = workers.iter().filter_map(|one| one.integrations.get(integration.id.as_str()));
+            let left = duties.filter_map(|duty| duty.kandji_requests_left).min();
+            check_integration(config, integration, left, &shutdown, &mut report).await?;
         }
         Ok::<(), Exit>(())
     };
@@ -36,28 +46,49 @@ pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), 
     }
 }
 
-async fn check_broker(config: &Config, shutdown: &Shutdown, report: &mut Report) -> Result<(), Exit> {
+/// Also asks the workers that run what they know.
+async fn check_broker(
+    config: &Config,
+    shutdown: &Shutdown,
+    report: &mut Report,
+) -> Result<Vec<WorkerReport>, Exit> {
     let worker = format!("fetcher-check/{}", Uuid::new_v4());
     let broker = Broker::start(config, &worker, shutdown.soft.clone());
-    let connected = connected(&broker, config.timing.connect_timeout).await;
+    let asked = match connected(&broker, config.timing.connect_timeout).await {
+        Ok(session) => Ok(ask(&session, broker.names()).await.unwrap_or_default()),
+        Err(exit) => Err(exit),
+    };
     broker.close().await;
-    match connected {
-        Ok(_) => report.ok(format!("broker: connected to {}", config.broker.url)),
-        Err(Exit::Failed(reason)) => report.failed(format!("broker: {reason}"), CURE),
+    match asked {
+        Ok(workers) => {
+            report.ok(format!("broker: connected to {}", config.broker.url));
+            Ok(workers)
+        }
+        Err(Exit::Failed(reason)) => {
+            report.failed(format!("broker: {reason}"), CURE);
+            Ok(Vec::new())
+        }
         // Another number of partitions: not a matter of this check alone, nothing could be started.
-        Err(configuration @ Exit::Configuration(_)) => return Err(configuration),
+        Err(configuration @ Exit::Configuration(_)) => Err(configuration),
     }
-    Ok(())
+}
+
+async fn ask(session: &Arc<Session>, names: &Names) -> Result<Vec<WorkerReport>, BrokerError> {
+    let fetchers = session.inspect(&names.workers("fetcher")).await?.map_or(0, |depth| depth.consumers);
+    ask_workers(session, names, &BTreeMap::from([("fetcher", fetchers)])).await
 }
 
 async fn check_integration(
     config: &Config,
     integration: &Integration,
+    left: Option<u32>,
     shutdown: &Shutdown,
     report: &mut Report,
 ) -> Result<(), Exit> {
-    let (reads, _) = policies(&config.retry).map_err(|error| Exit::Configuration(error.to_string()))?;
-    let sample = kandji::check(integration, &reads, &shutdown.soft, report).await?;
+    let retry = &config.retry;
+    let reads = Policy::try_new(retry.initial, retry.max, retry.give_up_after.min(PATIENCE))
+        .map_err(|error| Exit::Configuration(error.to_string()))?;
+    let sample = kandji::check(integration, &reads, &shutdown.soft, left, report).await?;
     amfj::check(integration, &reads, &shutdown.soft, report).await?;
     if let Some(sample) = sample {
         mapping::check(integration, &sample, report);

@@ -85,3 +85,9 @@ pub(crate) fn kandji(integration: &IntegrationId, is_out_of_order: bool) {
     metrics::gauge!("amfj_sync_circuit_open", "integration" => integration.to_string(), "api" => "kandji")
         .set(f64::from(u8::from(is_out_of_order)));
 }
+
+/// This fetcher no longer leads: how many requests are left is known to whoever does.
+pub(crate) fn requests_left_unknown(integration: &IntegrationId) {
+    metrics::gauge!("amfj_sync_kandji_requests_remaining_hour", "integration" => integration.to_string())
+        .set(f64::NAN);
+}

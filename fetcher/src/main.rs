@@ -62,6 +62,9 @@ async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
         }
         common.integration = Some(id.clone());
     }
+    if !matches!(command, Command::Run { .. }) {
+        common.answer_only();
+    }
     let config = common.load()?;
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;

@@ -159,6 +159,11 @@ impl Leader {
         self.kandji.limits().available()
     }
 
+    /// Shows them as a metric: after a run they grow without any request.
+    pub(crate) fn show_requests_left(&self) {
+        self.kandji.limits().show();
+    }
+
     /// Leads one run to its end, and says how it ended: to everybody, as a fact, and to the caller.
     pub(crate) async fn run(&self) -> RunEnd {
         let began = Instant::now();

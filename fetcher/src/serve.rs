@@ -6,6 +6,7 @@ use std::time::Duration;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::retry::Backoff;
+use amfj_sync_shared::status::keep_answering;
 use amfj_sync_shared::telemetry::Server;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;
@@ -33,6 +34,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
 
 async fn serve(worker: &Arc<Worker>, board: &Arc<Board>) -> Result<(), Exit> {
     let status = Arc::new(Status { worker: worker.clone(), board: board.clone() });
+    worker.tasks.spawn(keep_answering(worker.clone(), status.clone()));
     Server::start(worker.config.fetcher.listen, status, worker.shutdown.hard.clone())
         .await
         .map_err(|error| Exit::Failed(error.to_string()))?;
@@ -86,6 +88,7 @@ impl Turns {
             self.board.update(id, |standing| *standing = crate::status::Standing::default());
             // Whoever leads next finds out by itself.
             events::kandji(id, false);
+            events::requests_left_unknown(id);
             if !lead.is_lost() && !stop.is_cancelled() {
                 tracing::info!(integration = %id, "gave the lead to another fetcher");
                 lead.give_up().await;
@@ -154,6 +157,7 @@ impl Turns {
 
     fn show(&self, leader: &Leader, due: Due, running: bool) {
         let requests_left = Some(leader.requests_left());
+        leader.show_requests_left();
         self.board.update(&self.integration.id, |standing| {
             *standing = crate::status::Standing { leader: true, running, next_run: Some(due), requests_left };
         });

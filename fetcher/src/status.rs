@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::state::rows::RunRow;
+use amfj_sync_shared::status::{self, WorkerReport};
 use amfj_sync_shared::telemetry::Health;
 use amfj_sync_shared::worker::Worker;
 use parking_lot::Mutex;
@@ -51,37 +52,39 @@ impl Health for Status {
         self.worker.not_ready()
     }
 
+    fn report(&self) -> WorkerReport {
+        let mut report = self.worker.report();
+        for id in self.worker.states.keys() {
+            let standing = self.board.get(id);
+            if let Some(duty) = report.integrations.get_mut(id.as_str()) {
+                duty.leads = standing.leader;
+                duty.running = standing.running;
+                duty.kandji_requests_left = standing.requests_left;
+            }
+        }
+        report
+    }
+
     fn status(&self) -> Value {
-        let integrations: serde_json::Map<String, Value> = self
-            .worker
-            .states
-            .iter()
-            .map(|(id, state)| {
-                let standing = self.board.get(id);
-                let (latest, in_force, last_success, requested, offset) = state.read(|view| {
-                    let meta = view.meta();
-                    let requested = meta.requested.is_some();
-                    (meta.latest.clone(), meta.number_in_force(), meta.last_success, requested, meta.offset)
-                });
-                let shown = json!({
-                    "leader": standing.leader,
-                    "running": standing.running,
-                    "last_run": latest.as_ref().map(show_run),
-                    "inventory_of_run": in_force,
-                    "last_success": last_success,
-                    "run_requested": requested,
-                    "next_run": standing.next_run.map(show_due),
-                    "kandji_requests_left": standing.requests_left,
-                    "state_offset": offset,
-                });
-                (id.to_string(), shown)
-            })
-            .collect();
-        json!({
-            "role": "fetcher",
-            "worker": self.worker.id,
-            "version": env!("CARGO_PKG_VERSION"),
-            "integrations": integrations,
+        status::to_json(&self.worker, &self.report(), &|id, state| {
+            let standing = self.board.get(id);
+            let shown = state.read(|view| {
+                let meta = view.meta();
+                [
+                    ("last_run", json!(meta.latest.as_ref().map(show_run))),
+                    ("inventory_of_run", json!(meta.number_in_force())),
+                    ("last_success", json!(meta.last_success)),
+                    ("run_requested", json!(meta.requested.is_some())),
+                    ("state_offset", json!(meta.offset)),
+                ]
+            });
+            let own = [
+                ("leader", json!(standing.leader)),
+                ("running", json!(standing.running)),
+                ("next_run", json!(standing.next_run.map(show_due))),
+                ("kandji_requests_left", json!(standing.requests_left)),
+            ];
+            shown.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
         })
     }
 }

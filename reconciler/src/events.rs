@@ -8,7 +8,16 @@ pub(crate) fn begin(integration: &IntegrationId) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.clone()).increment(0);
     metrics::counter!("amfj_sync_redeliveries_total", "stage" => "reconcile").increment(0);
     metrics::counter!("amfj_sync_repeats_total", "stage" => "reconcile").increment(0);
+    metrics::counter!("amfj_sync_messages_done_total", "integration" => integration.clone(), "stage" => "reconcile")
+        .increment(0);
     metrics::gauge!("amfj_sync_in_flight", "integration" => integration, "stage" => "reconcile").set(0.0);
+}
+
+/// So many messages were acknowledged.
+pub(crate) fn done(integration: &IntegrationId, count: usize) {
+    metrics::counter!("amfj_sync_messages_done_total",
+        "integration" => integration.to_string(), "stage" => "reconcile")
+    .increment(count as u64);
 }
 
 /// A message was delivered that had been delivered before.

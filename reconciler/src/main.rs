@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amfj_sync_reconciler::{commands, worker};
+use amfj_sync_shared::screen::Pager;
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,9 @@ enum Command {
         /// Keep the plan in this file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Print all of it at once, however long; else a terminal gets it through $PAGER, or less
+        #[arg(long)]
+        no_pager: bool,
     },
     /// Why a device is in its state, and what to do
     Explain {
@@ -47,6 +51,9 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Show it again and again on the terminal, until `q`
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
     },
     /// This device is this asset
     Link {
@@ -114,9 +121,12 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
     match command {
         Command::Run => worker::run(common.load()?).await,
-        Command::Plan { json, out, .. } => commands::plan(common, *json, out.as_deref()).await,
+        Command::Plan { json, out, no_pager, .. } => {
+            let pager = if *no_pager { Pager::Off } else { Pager::OnTerminal };
+            commands::plan(common, *json, out.as_deref(), pager).await
+        }
         Command::Explain { device, json } => commands::explain(common, device, *json).await,
-        Command::Status { json, .. } => commands::status(common, *json).await,
+        Command::Status { json, watch, .. } => commands::status(common, *json, *watch).await,
         Command::Link { device, asset } => commands::link(common, device, asset).await,
         Command::Unlink { device } => commands::unlink(common, device).await,
         Command::LinkUser { user, record } => commands::link_user(common, user, record).await,

@@ -144,6 +144,7 @@ impl Partition<'_> {
         {
             return Err(Stop::Over);
         }
+        events::done(&self.desk.integration.id, batch.len());
         reach(Failpoint::ReconcilerAcknowledged).await;
         Ok(())
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::{Config, Integration};
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::State as DeviceState;
-use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::state::State;
+use amfj_sync_shared::status::{self, WorkerReport, devices_by_state, keep_answering};
 use amfj_sync_shared::telemetry::{Health, Server};
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ pub async fn run(config: Config) -> Result<(), Exit> {
     let listen = config.reconciler.listen;
     let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);
     let health = Arc::new(ReconcilerHealth { worker: worker.clone() });
+    worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
     served.map_err(|error| Exit::Failed(error.to_string()))?;
     let result = worker.caught_up().await;
@@ -92,7 +93,7 @@ fn desks(worker: &Worker) -> Desks {
 async fn count_devices(states: BTreeMap<IntegrationId, State>, stop: CancellationToken) {
     loop {
         for (id, state) in &states {
-            for (name, count) in devices_by_state(state).await {
+            for (name, count) in count(state).await {
                 events::devices(id, name, count);
             }
         }
@@ -103,23 +104,10 @@ async fn count_devices(states: BTreeMap<IntegrationId, State>, stop: Cancellatio
     }
 }
 
-async fn devices_by_state(state: &State) -> BTreeMap<&'static str, u32> {
+async fn count(state: &State) -> BTreeMap<&'static str, u32> {
     let state = state.clone();
-    let counted = tokio::task::spawn_blocking(move || state.read(count));
+    let counted = tokio::task::spawn_blocking(move || state.read(devices_by_state));
     counted.await.unwrap_or_default()
-}
-
-/// How many devices are in which state; every state is in there.
-#[must_use]
-pub fn count(view: &View) -> BTreeMap<&'static str, u32> {
-    let mut counts: BTreeMap<_, _> = DeviceState::ALL.iter().map(|state| (state.as_str(), 0)).collect();
-    view.each_decision(&mut |decision| {
-        if matches!(decision.key, Key::Device(_)) {
-            *counts.entry(decision.state.as_str()).or_default() += 1;
-        }
-        true
-    });
-    counts
 }
 
 struct ReconcilerHealth {
@@ -131,25 +119,23 @@ impl Health for ReconcilerHealth {
         self.worker.not_ready()
     }
 
+    fn report(&self) -> WorkerReport {
+        self.worker.report()
+    }
+
     fn status(&self) -> Value {
-        let integrations: serde_json::Map<String, Value> = self
-            .worker
-            .states
-            .iter()
-            .map(|(id, state)| {
-                let status = state.read(|view| {
-                    let meta = view.meta();
-                    json!({
-                        "state_offset": meta.offset,
-                        "first_sync_over": meta.first_sync_over,
-                        "run_in_force": meta.number_in_force(),
-                        "partitions_decided": meta.in_force.as_ref().map(|run| run.decided.len()),
-                        "devices": count(view),
-                    })
-                });
-                (id.to_string(), status)
-            })
-            .collect();
-        json!({ "worker": self.worker.id, "not_ready": self.not_ready(), "integrations": integrations })
+        status::to_json(&self.worker, &self.report(), &|_, state| {
+            let shown = state.read(|view| {
+                let meta = view.meta();
+                [
+                    ("state_offset", json!(meta.offset)),
+                    ("first_sync_over", json!(meta.first_sync_over)),
+                    ("run_in_force", json!(meta.number_in_force())),
+                    ("partitions_decided", json!(meta.in_force.as_ref().map(|run| run.decided.len()))),
+                    ("devices", json!(devices_by_state(view))),
+                ]
+            });
+            shown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        })
     }
 }

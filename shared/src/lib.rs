@@ -17,5 +17,6 @@ pub mod names;
 pub mod retry;
 pub mod screen;
 pub mod state;
+pub mod status;
 pub mod telemetry;
 pub mod worker;

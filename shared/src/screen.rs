@@ -3,8 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Where there is no terminal: what most are set to, and what a mail shows.
 const WIDTH: usize = 80;
@@ -38,6 +39,34 @@ impl Ink {
             Self::Green => Some(32),
             Self::Yellow => Some(33),
             Self::Blue => Some(34),
+        }
+    }
+}
+
+/// A part of a list, in its ink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    ink: Ink,
+    text: String,
+}
+
+impl Piece {
+    /// A piece.
+    #[must_use]
+    pub fn new(ink: Ink, text: String) -> Self {
+        Self { ink, text }
+    }
+
+    fn as_cell(&self) -> Cell {
+        let cell = Cell::new(legible(&self.text));
+        match self.ink {
+            Ink::Plain => cell,
+            Ink::Bold => cell.add_attribute(Attribute::Bold),
+            Ink::Faint => cell.add_attribute(Attribute::Dim),
+            Ink::Green => cell.fg(Color::DarkGreen),
+            Ink::Yellow => cell.fg(Color::DarkYellow),
+            Ink::Red => cell.fg(Color::DarkRed),
+            Ink::Blue => cell.fg(Color::DarkBlue),
         }
     }
 }
@@ -78,39 +107,102 @@ impl Screen {
     /// which the caller has written already. Blanks within a name stay as they are.
     #[must_use]
     pub fn sentence(&self, indent: usize, text: &str) -> String {
-        let room = self.width.saturating_sub(indent).max(20);
+        self.inked(Ink::Plain, indent, text)
+    }
+
+    /// The same in an ink, which the indents are not in.
+    #[must_use]
+    pub fn inked(&self, ink: Ink, indent: usize, text: &str) -> String {
+        let lines = self.fold(indent, text.split(' '), " ");
+        let lines: Vec<String> = lines.iter().map(|line| self.ink(ink, line)).collect();
+        lines.join(&format!("\n{}", " ".repeat(indent)))
+    }
+
+    /// Pieces, each in its ink, with commas between them, in lines that fit. No piece is folded.
+    #[must_use]
+    pub fn flow(&self, indent: usize, pieces: &[Piece]) -> String {
+        let room = self.room(indent);
+        let (mut out, mut taken) = (String::new(), 0);
+        for (at, piece) in pieces.iter().enumerate() {
+            let comma = if at + 1 < pieces.len() { "," } else { "" };
+            let width = piece.text.width() + comma.len();
+            if taken > 0 && taken + 1 + width > room {
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                taken = 0;
+            } else if taken > 0 {
+                out.push(' ');
+                taken += 1;
+            }
+            out.push_str(&self.ink(piece.ink, &piece.text));
+            out.push_str(comma);
+            taken += width;
+        }
+        out
+    }
+
+    /// One line that fits; what is too much is cut off.
+    #[must_use]
+    pub fn line(&self, text: &str) -> String {
+        let mut taken = 0;
+        let fits = text.chars().take_while(|c| {
+            taken += c.width().unwrap_or(0);
+            taken <= self.width
+        });
+        fits.collect()
+    }
+
+    fn room(&self, indent: usize) -> usize {
+        self.width.saturating_sub(indent).max(20)
+    }
+
+    fn fold<'a>(&self, indent: usize, words: impl Iterator<Item = &'a str>, between: &str) -> Vec<String> {
+        let room = self.room(indent);
         let mut lines: Vec<String> = vec![String::new()];
-        for word in text.split(' ') {
+        for word in words {
             let Some(line) = lines.last_mut() else { break };
-            let taken = line.chars().count();
-            if taken > 0 && taken + 1 + word.chars().count() > room {
+            let taken = line.width();
+            if taken > 0 && taken + between.len() + word.width() > room {
                 lines.push(word.to_owned());
             } else {
                 if taken > 0 {
-                    line.push(' ');
+                    line.push_str(between);
                 }
                 line.push_str(word);
             }
         }
-        lines.join(&format!("\n{}", " ".repeat(indent)))
+        lines
     }
 
     /// Rows in columns, each line indented. Too long cells are folded, but for those of the first column
     /// as far as there is room: they are ids, to be copied. Without colours.
     #[must_use]
     pub fn columns(&self, indent: usize, rows: &[Vec<String>]) -> String {
+        let plain = |cell: &String| Piece::new(Ink::Plain, cell.clone());
+        let rows: Vec<Vec<Piece>> = rows.iter().map(|row| row.iter().map(plain).collect()).collect();
+        self.table(indent, &rows)
+    }
+
+    /// The same with an ink for each cell.
+    #[must_use]
+    pub fn table(&self, indent: usize, rows: &[Vec<Piece>]) -> String {
         if rows.is_empty() {
             return String::new();
         }
-        let room = u16::try_from(self.width.saturating_sub(indent).max(20)).unwrap_or(u16::MAX);
+        let room = u16::try_from(self.room(indent)).unwrap_or(u16::MAX);
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(room);
-        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| legible(cell))));
+        if self.colour {
+            table.enforce_styling().style_text_only();
+        } else {
+            table.force_no_tty();
+        }
+        table.add_rows(rows.iter().map(|row| row.iter().map(Piece::as_cell)));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.chars().count()).max();
+        let widest = rows.iter().filter_map(|row| row.first()).map(|cell| cell.text.width()).max();
         if let Some(first) =
             table.column_mut(0).filter(|_| widest.is_some_and(|widest| widest <= usize::from(room / 2) + 4))
         {
@@ -148,24 +240,37 @@ pub fn say(text: &str) {
     drop(writeln!(stdout, "{}", text.trim_end_matches('\n')));
 }
 
-/// Writes a long text to standard output: on a terminal through `less`, which ends by itself when
-/// everything fits. `PAGER` names another program; blank, `cat` or no such program means none.
-pub fn say_paged(text: &str) {
-    let wanted = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
-    let mut words = wanted.split_whitespace();
-    let Some(program) = words.next().filter(|_| std::io::stdout().is_terminal()) else { return say(text) };
-    let mut pager = Command::new(program);
-    pager.args(words).stdin(Stdio::piped());
-    if std::env::var_os("LESS").is_none() {
-        // Ends when all fits, passes colours on, leaves the text on the screen.
-        pager.env("LESS", "FRX");
+/// Whether long texts are shown page by page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pager {
+    /// On a terminal through `$PAGER`, else through `less -FRX`, which ends by itself when all fits.
+    OnTerminal,
+    /// Never.
+    Off,
+}
+
+impl Pager {
+    /// Writes a text to standard output. A `PAGER` that is blank or does not exist means none.
+    pub fn say(self, text: &str) {
+        if self == Self::Off || !std::io::stdout().is_terminal() {
+            return say(text);
+        }
+        let wanted = std::env::var("PAGER").unwrap_or_else(|_| "less -FRX".to_owned());
+        let mut words = wanted.split_whitespace();
+        let Some(program) = words.next() else { return say(text) };
+        let mut pager = Command::new(program);
+        pager.args(words).stdin(Stdio::piped());
+        if std::env::var_os("LESS").is_none() {
+            // Ends when all fits, passes colours on, leaves the text on the screen.
+            pager.env("LESS", "FRX");
+        }
+        let Ok(mut running) = pager.spawn() else { return say(text) };
+        if let Some(mut stdin) = running.stdin.take() {
+            // Whoever reads may have seen enough.
+            drop(stdin.write_all(text.as_bytes()));
+        }
+        drop(running.wait());
     }
-    let Ok(mut running) = pager.spawn() else { return say(text) };
-    if let Some(mut stdin) = running.stdin.take() {
-        // Whoever reads may have seen enough.
-        drop(stdin.write_all(text.as_bytes()));
-    }
-    drop(running.wait());
 }
 
 /// Writes JSON for machines to standard output.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -198,8 +199,12 @@ impl Shutdown {
 pub struct Worker {
     /// The configuration.
     pub config: Arc<Config>,
+    /// `fetcher`, `reconciler` or `writer`; of a command, what the broker lists it as.
+    pub role: String,
     /// `role/UUID`: the source of its messages.
     pub id: String,
+    /// When it was started.
+    pub since: Timestamp,
     /// The broker.
     pub broker: Broker,
     /// The one publisher.
@@ -255,7 +260,21 @@ impl Worker {
         }
         let config = Arc::new(config);
         let (in_hand, backlog, tasks) = (InHand::default(), Mutex::default(), TaskTracker::new());
-        Ok(Self { config, id, broker, publisher, states, shutdown, in_hand, backlog, tasks, data_dir })
+        let (role, since) = (role.to_owned(), Timestamp::now());
+        Ok(Self {
+            config,
+            role,
+            id,
+            since,
+            broker,
+            publisher,
+            states,
+            shutdown,
+            in_hand,
+            backlog,
+            tasks,
+            data_dir,
+        })
     }
 
     /// Waits until every state has been read to its end. A wrong number of partitions is an error of the
@@ -314,6 +333,13 @@ impl Worker {
         self.shutdown.hard.cancel();
         self.broker.close().await;
     }
+}
+
+/// What the machine calls itself.
+#[must_use]
+pub fn host() -> String {
+    let told = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    told.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or("unknown".to_owned())
 }
 
 /// The AMFJ field that holds serials: the one mapped from Kandji's `serial_number` (P6).

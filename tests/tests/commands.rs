@@ -186,11 +186,14 @@ async fn p25_apply_does_exactly_what_the_plan_said() -> Result<()> {
             "Ambiguous",
             "(overwritten)",
             "from \"Former Owner 0\" to",
-            "Unmatched",
+            "Devices without asset",
             "In total",
         ],
     )?;
-    ensure!(shown.lines().all(|line| line.chars().count() <= 80), "a line is longer than 80 columns");
+    // An accent that is written apart takes no column of its own.
+    let columns = |line: &str| line.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count();
+    let longest = shown.lines().max_by_key(|line| columns(line)).unwrap_or_default();
+    ensure!(columns(longest) <= 80, "a line is longer than 80 columns: {longest}");
     ensure!(!shown.contains('\u{1b}'), "colours without a terminal");
     let writes = services.amfj.requests().into_iter().filter(|request| request.method != "GET").count();
     ensure!(writes == 0, "plan made {writes} writes");
@@ -264,7 +267,10 @@ async fn a_person_links_and_unlinks_devices() -> Result<()> {
         explained["asset"] == Value::Null && explained["unlinked_by"]["by"].as_str().unwrap().contains('@')
     );
     let status = said(&pipeline, &["status"]).await?;
-    ensure_says(&status, &["no reconciler runs", "no writer runs", "dead letters   none"])?;
+    ensure_says(
+        &status,
+        &["none, so nothing is decided", "none, so nothing is written", "dead letters  none"],
+    )?;
     Ok(())
 }
 
@@ -339,7 +345,7 @@ async fn p23_release_and_p5_rematch() -> Result<()> {
     devices.iter().take(8).try_for_each(|device| services.kandji.remove_device(&device.device_id))?;
     let held = pipeline.fetch(&[]).await?;
     ensure!(held.status.code() == Some(1) && held.stderr.contains("held"), "{}{}", held.stdout, held.stderr);
-    ensure_says(&said(&pipeline, &["status"]).await?, &["held:", "reconciler release acme"])?;
+    ensure_says(&said(&pipeline, &["status"]).await?, &[", held", "reconciler release acme"])?;
     ensure_says(&said(&pipeline, &["plan"]).await?, &["The run is held"])?;
     let released = said(&pipeline, &["release", "acme"]).await?;
     ensure_says(&released, &["acme is released", "as soon as a fetcher runs"])?;

@@ -33,6 +33,18 @@ pub enum Position {
     HalfOpen,
 }
 
+impl Position {
+    /// The word for people and in `/status`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Failures {
     in_a_row: u32,

@@ -22,7 +22,20 @@ pub(crate) fn begin(integration: &IntegrationId) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.clone()).increment(0);
     metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(0);
     metrics::counter!("amfj_sync_repeats_total", "stage" => "apply").increment(0);
+    metrics::counter!("amfj_sync_messages_done_total", "integration" => integration.clone(), "stage" => "apply")
+        .increment(0);
+    for what in ["asset", "user"] {
+        metrics::counter!("amfj_sync_adopted_total", "integration" => integration.clone(), "what" => what)
+            .increment(0);
+    }
     metrics::gauge!("amfj_sync_in_flight", "integration" => integration, "stage" => "apply").set(0.0);
+}
+
+/// A message was acknowledged.
+pub(crate) fn done(integration: &IntegrationId) {
+    metrics::counter!("amfj_sync_messages_done_total",
+        "integration" => integration.to_string(), "stage" => "apply")
+    .increment(1);
 }
 
 /// How a change can end.

@@ -138,6 +138,7 @@ impl<'a> Partition<'a> {
             }
             let applied = apply(&site, &lease, &job.event, &job.change, &job.received.body).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
+                events::done(&site.integration.id);
                 reach(Failpoint::WriterAcknowledged).await;
                 (key, Applied::Done)
             } else {

@@ -11,12 +11,13 @@ use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::status::{self, WorkerReport, keep_answering};
 use amfj_sync_shared::telemetry::{Health, Server};
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
-use crate::circuit::{Circuit, Position};
+use crate::circuit::Circuit;
 use crate::events;
 use crate::serving::serve;
 use crate::site::Site;
@@ -34,6 +35,7 @@ pub async fn run(config: Config) -> Result<(), Exit> {
     let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);
     let sites = Arc::new(sites(&worker)?);
     let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
+    worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
     served.map_err(|error| Exit::Failed(error.to_string()))?;
     let result = worker.caught_up().await;
@@ -139,25 +141,28 @@ impl Health for WriterHealth {
         self.worker.not_ready()
     }
 
+    fn report(&self) -> WorkerReport {
+        let mut report = self.worker.report();
+        for (id, site) in self.sites.iter() {
+            if let Some(duty) = report.integrations.get_mut(id.as_str()) {
+                let position = site.circuit.position().as_str().to_owned();
+                duty.circuit = Some(status::Circuit { position, reason: site.circuit.reason() });
+            }
+        }
+        report
+    }
+
     fn status(&self) -> Value {
-        let integrations: serde_json::Map<String, Value> = self
-            .sites
-            .iter()
-            .map(|(id, site)| {
-                let circuit = match site.circuit.position() {
-                    Position::Closed => "closed",
-                    Position::Open => "open",
-                    Position::HalfOpen => "half-open",
-                };
-                let status = json!({
-                    "mode": site.integration.mode.as_str(),
-                    "circuit": circuit,
-                    "circuit_reason": site.circuit.reason(),
-                    "state_offset": site.state.read(|view| view.meta().offset),
-                });
-                (id.to_string(), status)
-            })
-            .collect();
-        json!({ "worker": self.worker.id, "not_ready": self.not_ready(), "integrations": integrations })
+        status::to_json(&self.worker, &self.report(), &|id, state| {
+            let mut shown = Map::new();
+            let mut show = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+            show("state_offset", json!(state.read(|view| view.meta().offset)));
+            if let Some(site) = self.sites.get(id) {
+                show("mode", json!(site.integration.mode.as_str()));
+                show("circuit", json!(site.circuit.position().as_str()));
+                show("circuit_reason", json!(site.circuit.reason()));
+            }
+            shown
+        })
     }
 }

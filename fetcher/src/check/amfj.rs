@@ -1,10 +1,14 @@
 //! AMFJ: address, token, and every name that the configuration uses (P18).
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
 use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::amfj::{FieldType, UserRecord};
 use amfj_sync_shared::catalogue::problems;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::http::{CallError, Limiter};
-use amfj_sync_shared::messages::Catalogue;
+use amfj_sync_shared::messages::{Catalogue, Outcome};
 use amfj_sync_shared::retry::{Policy, Stopped, retry};
 use amfj_sync_shared::worker::Exit;
 use tokio_util::sync::CancellationToken;
@@ -29,22 +33,16 @@ pub(super) async fn check(
             return Ok(());
         }
     };
-    report.ok("AMFJ: token accepted");
-    let (types, locations) = (catalogue.asset_types.len(), catalogue.locations.len());
-    report.ok(format!("AMFJ: {types} asset types, {locations} locations"));
-    for list in [List::Assets, List::Users] {
-        match list.read(&client, reads, stop).await {
-            Ok(()) => report.ok(format!("AMFJ: the list of {list} can be read")),
-            Err(error) => report.failed(format!("AMFJ: {error}"), CURE),
+    report.ok("AMFJ: token accepted; whether it may write too shows with the first change");
+    match retry(reads, stop, || client.assets_page(None)).await {
+        Ok(page) => {
+            let more = if page.next.is_some() { " or more" } else { "" };
+            report.ok(format!("AMFJ: {}{more} assets visible", page.results.len()));
         }
+        Err(error) => report.failed(format!("AMFJ: {error}"), CURE),
     }
-    let problems = problems(integration, &catalogue);
-    if problems.is_empty() {
-        report.ok("AMFJ: every asset type, location and field of the configuration exists");
-    }
-    for problem in problems {
-        report.failed("AMFJ: a name in the configuration", problem);
-    }
+    check_records(&client, reads, stop, report).await;
+    check_names(integration, &catalogue, report);
     Ok(())
 }
 
@@ -60,31 +58,132 @@ async fn read_catalogue(
     })
 }
 
-#[derive(Debug, Clone, Copy)]
-enum List {
-    Assets,
-    Users,
+/// Emails are what most people are matched by (P10); AMFJ does not show that of every Jira user.
+async fn check_records(client: &AmfjClient, reads: &Policy, stop: &CancellationToken, report: &mut Report) {
+    let (mut all, mut without) = (0_usize, 0_usize);
+    let mut count = |page: Vec<UserRecord>| {
+        all += page.len();
+        let has_email = |email: Option<&String>| email.is_some_and(|email| !email.trim().is_empty());
+        without += page.iter().filter(|record| !has_email(record.email.as_ref())).count();
+    };
+    if let Err(error) = client.all_users(reads, stop, &mut count).await {
+        report.failed(format!("AMFJ: {error}"), CURE);
+    } else if all == 0 {
+        report.ok("AMFJ: no user records yet");
+    } else if without == 0 {
+        report.ok(format!("AMFJ: {all} user records, all of them with email"));
+    } else {
+        report.warning(
+            format!("AMFJ: {all} user records, {without} of which show no email"),
+            "they are found by name only if user_fields maps Name from user.name, or linked by hand with \
+             `reconciler link-user`; in Jira, people can let apps see their email",
+        );
+    }
 }
 
-impl List {
-    async fn read(
-        self,
-        client: &AmfjClient,
-        reads: &Policy,
-        stop: &CancellationToken,
-    ) -> Result<(), Stopped<CallError>> {
-        match self {
-            Self::Assets => retry(reads, stop, || client.assets_page(None)).await.map(drop),
-            Self::Users => retry(reads, stop, || client.users_page(None)).await.map(drop),
+fn check_names(integration: &Integration, catalogue: &Catalogue, report: &mut Report) {
+    let problems = problems(integration, catalogue);
+    if problems.is_empty() {
+        report.ok(names_in_use(integration));
+    }
+    for problem in problems {
+        report.failed("AMFJ: a name in the configuration", problem);
+    }
+    for (name, _) in integration.fields.iter() {
+        if let Some(line) = asset_field(catalogue, name) {
+            report.ok(format!("AMFJ: field \"{name}\" {line}"));
+        }
+    }
+    for (name, _) in integration.user_fields.iter() {
+        let known = catalogue.user_fields.iter().find(|field| field.name == name);
+        match known {
+            Some(field) => {
+                let kind = a_kind(field.field_type);
+                report.ok(format!("AMFJ: user field \"{name}\" is {kind}"));
+            }
+            None if [Outcome::NAME, Outcome::EMAIL].contains(&name) => {
+                report.ok(format!("AMFJ: user field \"{name}\" is every record's own"));
+            }
+            None => {}
         }
     }
 }
 
-impl std::fmt::Display for List {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Assets => "assets",
-            Self::Users => "user records",
-        })
+/// Asset types and location that new assets get (P12).
+fn names_in_use(integration: &Integration) -> String {
+    let sync = &integration.sync;
+    let mut line = format!("AMFJ: asset type \"{}\" for new assets", sync.default_asset_type);
+    for (platform, name) in &integration.asset_types {
+        let _ = write!(line, ", \"{name}\" for {platform}");
+    }
+    match &sync.default_location {
+        Some(location) => line + &format!("; location \"{location}\""),
+        None => line + "; no location is set",
+    }
+}
+
+/// The types of a field of that name, and how many asset types have it; none where none has.
+fn asset_field(catalogue: &Catalogue, name: &str) -> Option<String> {
+    let fields: Vec<_> =
+        catalogue.asset_types.iter().filter_map(|asset_type| asset_type.field(name)).collect();
+    if fields.is_empty() {
+        return (name == Outcome::NAME).then(|| "is every asset's own".to_owned());
+    }
+    let kinds: BTreeSet<&str> = fields.iter().map(|field| a_kind(field.field_type)).collect();
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    let (having, all) = (fields.len(), catalogue.asset_types.len());
+    let of = if having == all {
+        "of every asset type".to_owned()
+    } else {
+        format!("of {having} of {all} asset types")
+    };
+    Some(format!("is {} {of}", kinds.join(" or ")))
+}
+
+fn a_kind(kind: FieldType) -> &'static str {
+    match kind {
+        FieldType::Number => "a number",
+        FieldType::Boolean => "a yes or no",
+        FieldType::Date => "a date",
+        FieldType::Select => "a choice from a list",
+        FieldType::Url => "a link",
+        FieldType::Email => "an email",
+        FieldType::Text => "a text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amfj_sync_shared::amfj::{AssetType, Field};
+
+    use super::*;
+
+    fn asset_type(name: &str, fields: &[(&str, FieldType)]) -> AssetType {
+        let field = |(name, field_type): &(&str, FieldType)| Field {
+            name: (*name).to_owned(),
+            field_type: *field_type,
+            required: false,
+            options: Vec::new(),
+        };
+        AssetType { id: name.to_owned(), name: name.to_owned(), fields: fields.iter().map(field).collect() }
+    }
+
+    #[test]
+    fn a_field_is_told_with_its_types_and_where_it_is() {
+        let catalogue = Catalogue {
+            asset_types: vec![
+                asset_type("Laptop", &[("Memory", FieldType::Number), ("Model", FieldType::Text)]),
+                asset_type("Phone", &[("Model", FieldType::Text)]),
+            ],
+            ..Catalogue::default()
+        };
+        for (name, line) in [
+            ("Memory", Some("is a number of 1 of 2 asset types")),
+            ("Model", Some("is a text of every asset type")),
+            ("Name", Some("is every asset's own")),
+            ("Colour", None),
+        ] {
+            assert_eq!(asset_field(&catalogue, name).as_deref(), line, "{name}");
+        }
     }
 }

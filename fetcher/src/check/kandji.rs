@@ -1,5 +1,7 @@
 //! Kandji: address, token, permissions, what is left of the hour, and the people.
 
+use std::collections::BTreeMap;
+
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::messages::PrimaryUser;
 use amfj_sync_shared::retry::{Policy, retry};
@@ -12,12 +14,12 @@ use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use crate::run::fleet::{Mapped, People, read_row};
 
 /// Devices whose details are looked at.
-const DETAILS: usize = 3;
+const DETAILS: usize = 6;
 /// Below this many requests, an hour is nearly used up.
 const FEW: u32 = 100;
 
 /// A few devices, as they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sample {
     /// Rows of the device list.
     pub(super) rows: Vec<Value>,
@@ -30,6 +32,7 @@ pub(super) async fn check(
     integration: &Integration,
     reads: &Policy,
     stop: &CancellationToken,
+    left: Option<u32>,
     report: &mut Report,
 ) -> Result<Option<Sample>, Exit> {
     let limits = Limits::new(&integration.id, integration.kandji.requests_per_hour, Vec::new());
@@ -55,43 +58,67 @@ pub(super) async fn check(
         report.warning(format!("Kandji: {reason}"), "it is left out; ask Kandji's support about it");
     }
     report_people(integration, &page.devices, report);
-    let mut sample = Sample::default();
-    if integration.fields.needs_details() {
-        sample.details = check_details(&client, &page.devices, reads, stop, report).await;
-    } else {
-        report.ok("Kandji: details are not needed by the mapping, so they are never requested");
-    }
-    report_budget(integration, &client, report);
-    sample.rows = page.devices.into_iter().map(Value::from).collect();
-    Ok(Some(sample))
+    let is_needed = integration.fields.needs_details();
+    let details = check_details(&client, &page.devices, is_needed, reads, stop, report).await;
+    report_budget(integration, &client, left, report);
+    Ok(Some(Sample { rows: page.devices.into_iter().map(Value::from).collect(), details }))
 }
 
+/// Without this permission nothing can be said of a device that leaves the list either (P22).
 async fn check_details(
     client: &KandjiClient,
     devices: &[Device],
+    is_needed: bool,
     reads: &Policy,
     stop: &CancellationToken,
     report: &mut Report,
 ) -> Vec<Value> {
+    let looked_at = varied(devices, if is_needed { DETAILS } else { 1 });
     let mut found = Vec::new();
-    for device in devices.iter().take(DETAILS) {
+    for device in &looked_at {
         let id = &device.device_id;
         match retry(reads, stop, || client.details(id)).await.map_err(KandjiError::from) {
             Ok(details) => found.extend(details),
-            Err(error) => {
+            Err(error) if is_needed => {
                 report.failed("Kandji: the details of a device cannot be read", error.to_string());
+                return found;
+            }
+            Err(error) => {
+                report.warning(
+                    "Kandji: the details of a device cannot be read; no mapped property needs them, but \
+                     a device that leaves Kandji is then never taken for gone",
+                    error.to_string(),
+                );
                 return found;
             }
         }
     }
-    if !devices.is_empty() {
-        report.ok("Kandji: permission “Device details”");
+    if !looked_at.is_empty() {
+        let read = if is_needed { "" } else { "; no mapped property needs them" };
+        report.ok(format!("Kandji: permission “Device details”{read}"));
     }
     found
 }
 
-fn report_budget(integration: &Integration, client: &KandjiClient, report: &mut Report) {
-    let (left, share) = (client.limits().available(), integration.kandji.requests_per_hour);
+/// A few devices, of each platform one before any has two: details differ by platform.
+fn varied(devices: &[Device], most: usize) -> Vec<&Device> {
+    let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, &Device)> = devices
+        .iter()
+        .map(|device| {
+            let rank = seen.entry(device.platform.as_deref()).or_default();
+            *rank += 1;
+            (*rank, device)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().take(most).map(|(_, device)| device).collect()
+}
+
+/// `left` is what the leading fetcher says, which knows what it has used; none where none runs.
+fn report_budget(integration: &Integration, client: &KandjiClient, left: Option<u32>, report: &mut Report) {
+    let (own, share) = (client.limits().available(), integration.kandji.requests_per_hour);
+    let left = left.map_or(own, |left| left.min(own));
     let line = format!("Kandji: {left} requests left in this hour, of a share of {share}");
     if left < FEW {
         report.warning(line, "other tools of the tenant use the same 10,000 an hour; details will wait");
@@ -111,7 +138,9 @@ fn report_people(integration: &Integration, devices: &[Device], report: &mut Rep
         row.person.into_iter().for_each(|person| people.meet(person));
     }
     let without = people.entries().filter(|person| person.email.is_none()).count();
-    let line = format!("Kandji: {} people on these devices, {without} without email", people.len());
+    let with =
+        if without == 0 { "all of them with email".into() } else { format!("{without} without email") };
+    let line = format!("Kandji: {} people on these devices, {with}", people.len());
     if without > 0 {
         report.warning(line, "they are matched by name only if user_fields maps Name from user.name");
     } else {

@@ -2,11 +2,15 @@
 
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::mapping::{Mapping, PropertyPath, is_blank};
+use amfj_sync_shared::screen;
 use serde_json::Value;
 
 use super::kandji::Sample;
 use super::report::Report;
 use crate::run::properties::Unproven;
+
+/// Characters of an example value.
+const EXAMPLE: usize = 40;
 
 /// Properties whose value is another one at every check-in, by the end of their path.
 const RESTLESS: [&str; 4] = ["last_check_in", "last_check_in_datetime", "time_since_boot", "percent_used"];
@@ -32,7 +36,7 @@ fn check_table(table: &str, mapping: &Mapping, sample: &Sample, unproven: &Unpro
     for (field, mapped) in mapping.iter() {
         for path in mapped.source.properties() {
             if !unproven.has(&path) {
-                report_property(&format!("mapping: {table}.\"{field}\" = {path}"), &path, sample, report);
+                report_property(&format!("mapping: {table}.\"{field}\" from {path}"), &path, sample, report);
             }
         }
     }
@@ -45,7 +49,10 @@ fn report_property(what: &str, path: &PropertyPath, sample: &Sample, report: &mu
     }
     let filled =
         objects.iter().filter(|object| !is_blank(path.lookup(object).unwrap_or(&Value::Null))).count();
-    let line = format!("{what}: {filled} of {} devices have a value", objects.len());
+    let values = objects.iter().filter_map(|object| path.lookup(object)).filter(|value| !is_blank(value));
+    let example = values.map(screen::value).next();
+    let example = example.map(|value| format!(", for instance {}", short(&value))).unwrap_or_default();
+    let line = format!("{what}: {filled} of {} devices have a value{example}", objects.len());
     if is_restless(path) {
         report.warning(
             line,
@@ -55,6 +62,15 @@ fn report_property(what: &str, path: &PropertyPath, sample: &Sample, report: &mu
         report.warning(line, "no device of the sample has a value; check that this is the property you mean");
     } else {
         report.ok(line);
+    }
+}
+
+/// An example is no more than a hint.
+fn short(value: &str) -> String {
+    if value.chars().count() <= EXAMPLE {
+        value.to_owned()
+    } else {
+        value.chars().take(EXAMPLE).chain(['…']).collect()
     }
 }
 

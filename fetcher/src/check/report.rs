@@ -1,7 +1,6 @@
 //! One line a check, with the cure below it.
 
-use std::io::{IsTerminal as _, Write as _};
-
+use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json};
 use serde::Serialize;
 
 /// How a check came out.
@@ -33,22 +32,21 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) struct Report {
     json: bool,
-    marks: bool,
+    screen: Screen,
     integration: Option<String>,
     lines: Vec<Line>,
 }
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        let marks = std::io::stdout().is_terminal();
-        Self { json, marks, integration: None, lines: Vec::new() }
+        Self { json, screen: Screen::stdout(), integration: None, lines: Vec::new() }
     }
 
     /// The checks that follow are about this integration.
     pub(crate) fn begin(&mut self, integration: &str) {
         self.integration = Some(integration.to_owned());
         if !self.json {
-            say(integration);
+            say(&format!("\n{}", self.screen.ink(Ink::Bold, integration)));
         }
     }
 
@@ -67,38 +65,44 @@ impl Report {
     fn add(&mut self, result: Result, check: String, cure: Option<String>) {
         let line = Line { integration: self.integration.clone(), result, check, cure };
         if !self.json {
-            say(&show(&line, self.marks));
+            say(&show(&self.screen, &line));
         }
         self.lines.push(line);
     }
 
-    /// How many checks failed. Prints the list, if it was to be JSON.
+    /// How many checks failed. Prints the list if it was to be JSON, else the count.
     pub(crate) fn end(self) -> usize {
+        let count = |result| self.lines.iter().filter(|line| line.result == result).count();
+        let (failed, warnings) = (count(Result::Failed), count(Result::Warning));
         if self.json {
-            // Texts only: it always serialises.
-            say(&serde_json::to_string_pretty(&self.lines).unwrap_or_default());
+            say_json(&self.lines);
+        } else if failed == 0 {
+            let next = "start with mode = \"plan\", and `reconciler plan` shows what would change";
+            let well = match warnings {
+                0 => "All is well".to_owned(),
+                1 => "A run would succeed, with 1 thing to know".to_owned(),
+                _ => format!("A run would succeed, with {warnings} things to know"),
+            };
+            say(&format!("\n{}", self.screen.inked(Ink::Plain, 0, &format!("{well}; {next}."))));
         }
-        self.lines.iter().filter(|line| line.result == Result::Failed).count()
+        failed
     }
 }
 
-/// Whoever reads may have seen enough (`| head`): that is no failure of a check.
-fn say(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
-}
-
-fn show(line: &Line, marks: bool) -> String {
-    let mark = match (line.result, marks) {
-        (Result::Ok, true) => "✓",
-        (Result::Warning, true) => "!",
-        (Result::Failed, true) => "✗",
-        (Result::Ok, false) => "ok     ",
-        (Result::Warning, false) => "warning",
-        (Result::Failed, false) => "FAILED ",
+fn show(screen: &Screen, line: &Line) -> String {
+    let (mark, ink) = match line.result {
+        Result::Ok => ("✓", Ink::Green),
+        Result::Warning => ("!", Ink::Yellow),
+        Result::Failed => ("✗", Ink::Red),
     };
-    let indent = if line.integration.is_some() { "  " } else { "" };
-    let cure = line.cure.as_ref().map(|cure| format!("\n{indent}    {cure}")).unwrap_or_default();
-    format!("{indent}{mark} {}{cure}", line.check)
+    let indent = if line.integration.is_some() { 4 } else { 2 };
+    let margin = " ".repeat(indent - 2);
+    let check = screen.sentence(indent, &legible(&line.check));
+    let cure = line.cure.as_ref().map(|cure| {
+        let cure = screen.inked(ink, indent + 2, &legible(cure));
+        format!("\n{margin}    {cure}")
+    });
+    format!("{margin}{} {check}{}", screen.ink(ink, mark), cure.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -113,7 +117,8 @@ mod tests {
             check: "Kandji: device list".into(),
             cure: Some("check kandji.token".into()),
         };
-        assert_eq!(show(&line, true), "  ✗ Kandji: device list\n      check kandji.token");
-        assert_eq!(show(&line, false), "  FAILED  Kandji: device list\n      check kandji.token");
+        assert_eq!(show(&Screen::plain(), &line), "  ✗ Kandji: device list\n      check kandji.token");
+        let shared = Line { integration: None, result: Result::Ok, cure: None, ..line };
+        assert_eq!(show(&Screen::plain(), &shared), "✓ Kandji: device list");
     }
 }

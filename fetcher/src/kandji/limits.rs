@@ -242,7 +242,8 @@ impl Limits {
         self.show();
     }
 
-    fn show(&self) {
+    /// Shows how many are left as a metric; their number grows with time alone.
+    pub fn show(&self) {
         metrics::gauge!("amfj_sync_kandji_requests_remaining_hour", "integration" => self.0.integration.clone())
             .set(self.available());
     }

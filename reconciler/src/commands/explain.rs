@@ -90,6 +90,8 @@ struct Explained {
     /// One sentence.
     what_to_do: String,
     asset: Option<Linked>,
+    /// Who linked it by hand to the asset that it has.
+    linked_by: Option<Decided>,
     /// Who unlinked it, so that no rule links it again.
     unlinked_by: Option<Decided>,
     candidates: Vec<Candidate>,
@@ -145,6 +147,7 @@ struct User {
     record: Option<UserRecordShown>,
     candidates: Vec<Candidate>,
     warnings: Vec<String>,
+    linked_by: Option<Decided>,
     unlinked_by: Option<Decided>,
 }
 
@@ -187,6 +190,7 @@ impl Explained {
             at: failed.at,
         });
         let user = User::of(view, device);
+        let person = view.person(&key.to_string());
         Self {
             integration: config.id.to_string(),
             device: Identity::of(row),
@@ -194,7 +198,8 @@ impl Explained {
             reason: decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default(),
             what_to_do: advice::what_to_do(config, device, decision.as_ref(), user.as_ref()),
             asset,
-            unlinked_by: view.person(&key.to_string()).map(Decided::of),
+            linked_by: link_rule(view, device).and_then(|rule| Decided::linked(person.as_ref()?, rule)),
+            unlinked_by: person.as_ref().and_then(Decided::unlinked),
             candidates: decision.as_ref().map(|decision| decision.candidates.clone()).unwrap_or_default(),
             user,
             fields: mapped_values(&site, device, known_asset.as_ref()),
@@ -241,9 +246,22 @@ impl Identity {
 }
 
 impl Decided {
-    fn of(row: PersonRow) -> Self {
-        Self { by: row.decision.by, at: row.at }
+    fn of(row: &PersonRow) -> Self {
+        Self { by: row.decision.by.clone(), at: row.at }
     }
+
+    fn unlinked(row: &PersonRow) -> Option<Self> {
+        row.forbids().then(|| Self::of(row))
+    }
+
+    /// Who made the link, where that was a person.
+    fn linked(row: &PersonRow, rule: Rule) -> Option<Self> {
+        (rule == Rule::Person && !row.forbids()).then(|| Self::of(row))
+    }
+}
+
+fn link_rule(view: &View, device: &DeviceEntry) -> Option<Rule> {
+    view.link(&device.device_id).map(|link| link.rule)
 }
 
 fn asset_of(view: &View, id: &str) -> Option<Asset> {
@@ -292,6 +310,7 @@ impl User {
             record: None,
             candidates: Vec::new(),
             warnings: Vec::new(),
+            linked_by: None,
             unlinked_by: None,
         }
     }
@@ -317,7 +336,8 @@ impl User {
             record: record.map(|id| UserRecordShown::of(view, &id, rule, since)),
             candidates: decision.as_ref().map(|decision| decision.candidates.clone()).unwrap_or_default(),
             warnings: decision.map(|decision| decision.warnings).unwrap_or_default(),
-            unlinked_by: person.map(Decided::of),
+            linked_by: person.as_ref().zip(rule).and_then(|(row, rule)| Decided::linked(row, rule)),
+            unlinked_by: person.as_ref().and_then(Decided::unlinked),
         }
     }
 }

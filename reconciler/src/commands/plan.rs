@@ -11,8 +11,9 @@ use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::{AssetId, Key, RecordId};
 use amfj_sync_shared::messages::{Action, Candidate, Change, Decided, Decision, Rule, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
-use amfj_sync_shared::screen::{Screen, say, say_json, say_paged};
+use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
 use amfj_sync_shared::state::View;
+use amfj_sync_shared::status::devices_by_state;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,13 +21,12 @@ use serde::Serialize;
 use self::edits::{PlannedEdit, edits_of};
 use super::Known;
 use super::foresight::{Foresight, is_new};
-use super::words::Serials;
-use crate::worker::count;
+use super::words::{self, Serials};
 
 pub(super) use text::{candidates, line, values};
 
 /// Shows the plan, or keeps it in a file. Writes nothing else.
-pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result<(), Exit> {
+pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>, pager: Pager) -> Result<(), Exit> {
     let known = Known::read("plan", common).await?;
     let plans: Result<Vec<SitePlan>, Exit> = known
         .integrations()
@@ -44,7 +44,7 @@ pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>) -> Result
             Ok(())
         }
         None => {
-            say_paged(&text::show(&Screen::stdout(), &plans));
+            pager.say(&text::show(&Screen::stdout(), &plans));
             Ok(())
         }
     }
@@ -133,6 +133,8 @@ struct Target {
 #[derive(Debug, Serialize)]
 struct NotDone {
     key: String,
+    /// What people call the device or person.
+    label: String,
     state: DeviceState,
     reason: String,
     candidates: Vec<Candidate>,
@@ -158,21 +160,14 @@ impl SitePlan {
         }
         Ok(Self {
             integration: config.id.to_string(),
-            mode: mode(config),
+            mode: config.mode.as_str(),
             run,
             obstacles: obstacles(config, view),
             changes,
-            not_done: decisions.iter().filter_map(NotDone::of).collect(),
+            not_done: decisions.iter().filter_map(|one| NotDone::of(view, one)).collect(),
             totals,
-            devices: count(view),
+            devices: devices_by_state(view),
         })
-    }
-}
-
-pub(super) fn mode(config: &Integration) -> &'static str {
-    match config.mode {
-        Mode::Plan => "plan",
-        Mode::Apply => "apply",
     }
 }
 
@@ -184,8 +179,9 @@ fn obstacles(config: &Integration, view: &View) -> Vec<String> {
     let held = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
     let held = held.into_iter().find_map(|run| run.held.as_ref());
     let id = &config.id;
-    let held =
-        held.map(|reason| format!("The run is held: {reason} `reconciler release {id}` lets it go on."));
+    let release = format!("reconciler release {id}");
+    let held = held
+        .map(|reason| format!("The run is held: {}", words::with_command(reason, &release, "lets it go on")));
     failed.into_iter().chain(held).collect()
 }
 
@@ -327,8 +323,28 @@ fn serials(view: &View, change: &Change, asset: &AssetId) -> Option<Serials> {
     Some(Serials::of(view, &view.device(device)?.entry, &view.asset(asset)?.asset))
 }
 
+/// `"Ana's MacBook" (C02XK1)`.
+fn label(view: &View, key: &Key) -> String {
+    match key {
+        Key::Device(id) => view.device(id).map_or_else(|| id.to_string(), |row| words::device(&row.entry)),
+        Key::User(key) => {
+            let name = view.user(key).map(|row| row.entry.name).unwrap_or_default();
+            if name.trim().is_empty() { key.to_string() } else { words::quoted(&name) }
+        }
+    }
+}
+
 impl NotDone {
-    fn of(decision: &Decision) -> Option<Self> {
+    /// The part of the label that a reason may have in it.
+    fn name(&self) -> &str {
+        self.label.rsplit_once(" (").map_or(self.label.as_str(), |(name, _)| name)
+    }
+
+    fn is_person(&self) -> bool {
+        self.key.starts_with("user/")
+    }
+
+    fn of(view: &View, decision: &Decision) -> Option<Self> {
         use DeviceState::{InSync, Pending, PlanOnly};
         let is_well = matches!(decision.state, InSync | Pending | PlanOnly);
         if is_well && decision.field_problems.is_empty() && decision.warnings.is_empty() {
@@ -336,6 +352,7 @@ impl NotDone {
         }
         Some(Self {
             key: decision.key.to_string(),
+            label: label(view, &decision.key),
             state: decision.state,
             reason: decision.reason.clone(),
             candidates: decision.candidates.clone(),

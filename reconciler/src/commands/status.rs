@@ -1,33 +1,45 @@
 //! `reconciler status`: how everything stands, whether or not the workers run.
 
+mod live;
 mod text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use amfj_sync_shared::broker::{BrokerError, Session, Stage};
+use amfj_sync_shared::backlog::{Depths, KnownTimes, STAGES, Waiting, oldest_unanswered};
+use amfj_sync_shared::broker::{BrokerError, Session, Stage, count_dead_letters};
 use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::messages::InventoryCounts;
+use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::worker::{CommonArgs, Exit};
-use jiff::{SignedDuration, Timestamp};
+use amfj_sync_shared::state::State;
+use amfj_sync_shared::status::{Circuit, SiteStatus, WorkerReport, ask_workers, devices_by_state};
+use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Known, plan};
-use crate::worker::count;
+use super::Known;
 
-/// The workers, in the order in which things flow.
-const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
+pub(super) use text::ink_of;
 
-/// Minutes of the hour over which Kandji counts requests.
-const HOUR: u64 = 60;
+/// The least time between two looks into the dead letters: each is charged to them as a delivery.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows how everything stands.
-pub async fn status(common: &CommonArgs, json: bool) -> Result<(), Exit> {
+/// How long another reader of the dead letters is waited for.
+const DEAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Shows how everything stands, once or until somebody has seen enough.
+pub async fn status(common: &CommonArgs, json: bool, watch: bool) -> Result<(), Exit> {
+    if watch {
+        live::require_terminal()?;
+    }
     let known = Known::read("status", common).await?;
-    let status = Status::of(&known).await.map_err(Exit::from);
-    let status = known.done(status).await?;
+    let shown = if watch { live::watch(&known).await } else { show_once(&known, json).await };
+    known.done(shown).await
+}
+
+async fn show_once(known: &Known, json: bool) -> Result<(), Exit> {
+    let status = Looking::default().look(known).await?;
     if json {
         say_json(&status);
     } else {
@@ -39,130 +51,132 @@ pub async fn status(common: &CommonArgs, json: bool) -> Result<(), Exit> {
 /// How everything stands.
 #[derive(Debug, Serialize)]
 struct Status {
-    integrations: Vec<SiteStatus>,
+    integrations: Vec<IntegrationStatus>,
     /// Live workers by role.
     workers: BTreeMap<&'static str, u32>,
+    /// What the live workers said about themselves.
+    reports: Vec<WorkerReport>,
     /// Dead letters of all integrations that share the broker.
     dead_letters: u32,
     /// Requests for a run that no fetcher has taken.
     triggers: u32,
 }
 
+/// How one integration stands.
 #[derive(Debug, Serialize)]
-struct SiteStatus {
-    integration: String,
-    mode: &'static str,
-    interval_seconds: u64,
-    /// The newest run; none before the first.
-    last_run: Option<Run>,
-    /// When the last run that was complete started.
-    last_success: Option<Timestamp>,
-    /// When the next run is due; now, where none was complete yet or one was asked for.
-    next_run: Timestamp,
-    first_sync_over: bool,
-    /// Devices by state.
-    devices: BTreeMap<&'static str, u32>,
-    /// Messages by stage that no worker has taken.
-    queues: BTreeMap<&'static str, u32>,
-    /// Requests to Kandji in the last hour.
-    kandji_requests: u64,
-    kandji_requests_per_hour: u32,
+struct IntegrationStatus {
+    #[serde(flatten)]
+    site: SiteStatus,
+    /// Where its changes to AMFJ stand with each writer that serves it; empty where none runs.
+    circuits: Vec<Circuit>,
+    /// None where somebody else looked at them all the time.
+    dead_letters: Option<u32>,
 }
 
-#[derive(Debug, Serialize)]
-struct Run {
-    id: String,
-    started: Timestamp,
-    first_sync: bool,
-    /// Until everything was published; none while it goes on, or where it failed.
-    took_ms: Option<u64>,
-    counts: Option<InventoryCounts>,
-    partitions_decided: usize,
-    partitions: u16,
-    failed: Option<String>,
-    held: Option<String>,
-}
-
-impl Status {
-    async fn of(known: &Known) -> Result<Self, BrokerError> {
-        let broker = &known.worker.broker;
-        let session = broker.session().await?;
-        let mut integrations = Vec::new();
-        for (config, state) in known.integrations() {
-            let mut site = state.read(|view| SiteStatus::of(config, view));
-            for stage in [Stage::Reconcile, Stage::Apply] {
-                site.queues.insert(stage.as_str(), waiting(known, &session, config, stage).await?);
-            }
-            integrations.push(site);
-        }
-        let mut workers = BTreeMap::new();
-        for role in ROLES {
-            let depth = session.inspect(&broker.names().workers(role)).await?;
-            workers.insert(role, depth.map_or(0, |depth| depth.consumers));
-        }
-        let messages =
-            async |queue: String| session.inspect(&queue).await.map(|depth| depth.map_or(0, |d| d.messages));
-        let dead_letters = messages(broker.names().dead()).await?;
-        let triggers = messages(broker.names().triggers()).await?;
-        Ok(Self { integrations, workers, dead_letters, triggers })
+impl IntegrationStatus {
+    fn id(&self) -> &str {
+        &self.site.integration
     }
 }
 
+/// What is kept from one look to the next.
+#[derive(Debug, Default)]
+struct Looking {
+    counted: Option<DeadLetters>,
+}
+
+#[derive(Debug, Clone)]
+struct DeadLetters {
+    all: u32,
+    of: BTreeMap<IntegrationId, u32>,
+    at: Instant,
+}
+
+impl Looking {
+    async fn look(&mut self, known: &Known) -> Result<Status, BrokerError> {
+        let broker = &known.worker.broker;
+        let names = broker.names();
+        let session = broker.session().await?;
+        let queues: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
+        let depths = session.inspect_all(&queues).await?;
+        let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
+        let workers: BTreeMap<&'static str, u32> = ROLES.into_iter().zip(live).collect();
+        let reports = ask_workers(&session, names, &workers).await?;
+        let others = session.inspect_all(&[names.dead(), names.triggers()]).await?;
+        let messages = |at: usize| others.get(at).copied().flatten().map_or(0, |depth| depth.messages);
+        let (dead_letters, triggers) = (messages(0), messages(1));
+        let dead = self.dead_letters(known, &session, dead_letters).await?;
+        let mut integrations = Vec::new();
+        for (config, state) in known.integrations() {
+            let mut site = state.read(|view| SiteStatus {
+                devices: devices_by_state(view),
+                ..SiteStatus::of(config, view, Timestamp::now())
+            });
+            site.queues = waiting(known, &session, config, state, &reports).await?;
+            let duties = || reports.iter().filter_map(|report| report.integrations.get(config.id.as_str()));
+            let left = duties().find_map(|duty| duty.kandji_requests_left);
+            site.kandji_requests_left = left.unwrap_or(site.kandji_requests_left);
+            integrations.push(IntegrationStatus {
+                circuits: duties().filter_map(|duty| duty.circuit.clone()).collect(),
+                dead_letters: dead.as_ref().map(|dead| dead.of.get(&config.id).copied().unwrap_or(0)),
+                site,
+            });
+        }
+        Ok(Status { integrations, workers, reports, dead_letters, triggers })
+    }
+
+    /// How many each integration has; looked at again only where something changed.
+    async fn dead_letters(
+        &mut self,
+        known: &Known,
+        session: &Arc<Session>,
+        all: u32,
+    ) -> Result<Option<DeadLetters>, BrokerError> {
+        let is_known =
+            |before: &DeadLetters| before.all == all || (all > 0 && before.at.elapsed() < COUNT_EVERY);
+        if all == 0 {
+            return Ok(Some(DeadLetters { all, of: BTreeMap::new(), at: Instant::now() }));
+        }
+        if let Some(before) = self.counted.as_ref().filter(|before| is_known(before)) {
+            return Ok(Some(before.clone()));
+        }
+        let ids: Vec<IntegrationId> = known.worker.states.keys().cloned().collect();
+        let deadline = Instant::now() + DEAD_PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(counts) = count_dead_letters(session, known.worker.broker.names(), &ids).await? {
+                let of = counts.into_iter().filter_map(|(id, count)| Some((id?, count))).collect();
+                self.counted = Some(DeadLetters { all, of, at: Instant::now() });
+                return Ok(self.counted.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(None)
+    }
+}
+
+/// What waits in both stages, and since when: from the broker, the stream, and what the workers have in
+/// hand.
 async fn waiting(
     known: &Known,
     session: &Session,
     config: &Integration,
-    stage: Stage,
-) -> Result<u32, BrokerError> {
-    let mut sum = 0_u32;
-    for partition in 0..known.worker.config.broker.partitions {
-        let queue = known.worker.broker.names().work(&config.id, stage, partition);
-        sum = sum.saturating_add(session.inspect(&queue).await?.map_or(0, |depth| depth.messages));
-    }
-    Ok(sum)
-}
-
-impl SiteStatus {
-    fn of(config: &Integration, view: &View) -> Self {
-        let (meta, now) = (view.meta(), Timestamp::now());
-        let interval = config.interval;
-        let step = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
-        let due = meta.last_success.and_then(|at| at.checked_add(step).ok());
-        let next_run = due.filter(|_| meta.requested.is_none()).map_or(now, |due| due.max(now));
-        let minute = u64::try_from(now.as_second() / 60).unwrap_or(0);
-        let this_hour = view.kandji_requests().into_iter().filter(|(at, _)| *at + HOUR > minute);
-        Self {
-            integration: config.id.to_string(),
-            mode: plan::mode(config),
-            interval_seconds: interval.as_secs(),
-            last_run: meta
-                .latest
-                .as_ref()
-                .map(|run| Run::of(config, run, meta.in_force.as_ref(), meta.partitions)),
-            last_success: meta.last_success,
-            next_run,
-            first_sync_over: meta.first_sync_over,
-            devices: count(view),
-            queues: BTreeMap::new(),
-            kandji_requests: this_hour.map(|(_, count)| u64::from(count)).sum(),
-            kandji_requests_per_hour: config.kandji.requests_per_hour,
-        }
-    }
-}
-
-impl Run {
-    fn of(config: &Integration, run: &RunRow, in_force: Option<&RunRow>, partitions: u16) -> Self {
-        let held = run.held.clone().or_else(|| in_force.and_then(|run| run.held.clone()));
-        Self {
-            id: run.run_id(&config.id).to_string(),
-            started: run.started.at,
-            first_sync: run.started.first_sync,
-            took_ms: run.published_ms,
-            counts: run.counts,
-            partitions_decided: run.decided.len(),
-            partitions,
-            failed: run.failed.clone(),
-            held,
-        }
-    }
+    state: &State,
+    reports: &[WorkerReport],
+) -> Result<BTreeMap<&'static str, Waiting>, BrokerError> {
+    let worker = &known.worker;
+    let partitions = worker.config.broker.partitions;
+    let depths = Depths::of(session, worker.broker.names(), &config.id, partitions).await?;
+    let (in_force, unanswered) = state.read(|view| (view.meta().in_force.clone(), oldest_unanswered(view)));
+    let in_hand = reports.iter().flat_map(|report| {
+        let of = if report.role == "writer" { Stage::Apply } else { Stage::Reconcile };
+        let served = report.integrations.get(config.id.as_str()).map(|duty| duty.partitions.as_slice());
+        served.unwrap_or_default().iter().map(move |one| ((of, one.partition), one.oldest))
+    });
+    let times = KnownTimes {
+        unanswered,
+        in_force: in_force.as_ref(),
+        in_hand: in_hand.collect(),
+        ..KnownTimes::default()
+    };
+    Ok(STAGES.into_iter().map(|stage| (stage.as_str(), depths.waiting(stage, &times))).collect())
 }

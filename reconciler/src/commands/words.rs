@@ -5,7 +5,7 @@ use amfj_sync_shared::messages::{DeviceEntry, Rule};
 use amfj_sync_shared::names::serial_key;
 use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::state::View;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -85,4 +85,59 @@ impl Serials {
 /// To the second, in UTC, as everywhere.
 pub(super) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Why something stands still, as a sentence, with the command that is about it unless it says so itself.
+pub(super) fn with_command(reason: &str, command: &str, what: &str) -> String {
+    let reason = reason.trim_end();
+    let stop = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
+    if reason.contains(command) {
+        return format!("{reason}{stop}");
+    }
+    format!("{reason}{stop} `{command}` {what}.")
+}
+
+/// A duration in its two largest units.
+pub(super) fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let two = |large: i64, unit: &str, small: i64, small_unit: &str| {
+        if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {small_unit}") }
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => two(minutes, "min", seconds % 60, "s"),
+        (0, hours, minutes) => two(hours, "h", minutes, "min"),
+        (days, hours, _) => two(days, "d", hours, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_named_once() {
+        let text = |reason| with_command(reason, "reconciler release acme", "lets it go on");
+        assert_eq!(text("too many (9)"), "too many (9). `reconciler release acme` lets it go on.");
+        assert_eq!(
+            text("if right, run `reconciler release acme`"),
+            "if right, run `reconciler release acme`."
+        );
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_600, "1 h"),
+            (3_661, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+        }
+    }
 }

@@ -144,17 +144,24 @@ fn by_name_or_new(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
             names::choose(site, device, &name, &free)
         }
         (_, free) => {
-            let candidates = free.map_or_else(Vec::new, |free| free.candidates_shown(device));
-            without_match(site, device, candidates)
+            let candidates = free.as_ref().map_or_else(Vec::new, |free| free.candidates_shown(device));
+            let refused = free.map_or_else(Vec::new, |free| free.refused_shown(device));
+            without_match(site, device, candidates, refused)
         }
     }
 }
 
-/// P7: `candidates` are free assets of the device's name that are not matched any more.
-fn without_match(site: &Site<'_>, device: &DeviceEntry, candidates: Vec<Candidate>) -> Resolution {
+/// P7: `candidates` are free assets of the device's name that are not matched any more, `refused` are those
+/// that another serial speaks against (P6).
+fn without_match(
+    site: &Site<'_>,
+    device: &DeviceEntry,
+    candidates: Vec<Candidate>,
+    refused: Vec<Candidate>,
+) -> Resolution {
     let (label, handle) = (label(device), handle(device));
     let by_hand = |asset: &str| format!("`reconciler link \"{handle}\" {asset}`");
-    if let Some(reason) = may_not_create(site, device) {
+    if let Some(reason) = may_not_create(site, device, !refused.is_empty()) {
         let reason = match candidates.first() {
             Some(candidate) => format!(
                 "An asset has the name of \"{label}\", but names are matched in the first sync only; link it \
@@ -163,6 +170,7 @@ fn without_match(site: &Site<'_>, device: &DeviceEntry, candidates: Vec<Candidat
             ),
             None => format!("{reason} Link it with {}.", by_hand("ASSET")),
         };
+        let candidates = if candidates.is_empty() { refused } else { candidates };
         return Resolution::Unmatched { reason, candidates };
     }
     if let Some(candidate) = candidates.first() {
@@ -191,10 +199,12 @@ fn without_match(site: &Site<'_>, device: &DeviceEntry, candidates: Vec<Candidat
 }
 
 /// Why no asset may be created for this device, if none may (P7, P8).
-fn may_not_create(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
+fn may_not_create(site: &Site<'_>, device: &DeviceEntry, other_serials: bool) -> Option<String> {
     let label = label(device);
     let what = if NameKey::of(&device.name).is_none() {
         format!("Device {} has no name to be matched by", handle(device))
+    } else if other_serials {
+        format!("Whatever has the name of \"{label}\" in AMFJ holds another serial number")
     } else {
         format!("No free asset has the name of \"{label}\"")
     };

@@ -19,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The least time between two looks into the dead letters: each is charged to them as a delivery.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
+/// The label of dead letters that belong to no integration of this configuration.
+const UNKNOWN: &str = "unknown";
+
 type Places = HashMap<(Stage, u16), Timestamp>;
 
 /// Shows queues, ages, workers, dead letters and runs as metrics until the worker stops. Start it when
@@ -27,6 +30,7 @@ pub async fn watch(worker: Arc<Worker>) {
     let stop = worker.shutdown.soft.clone();
     let sites = worker.states.iter().map(|(id, state)| Site {
         id: id.clone(),
+        interval: worker.config.integration(id).map(|integration| integration.interval),
         state: state.clone(),
         unanswered: Unanswered::of(state),
         seen_waiting: Places::new(),
@@ -53,6 +57,7 @@ struct Watch {
 /// One integration.
 struct Site {
     id: IntegrationId,
+    interval: Option<Duration>,
     state: State,
     unanswered: Unanswered,
     seen_waiting: Places,
@@ -111,8 +116,12 @@ impl Site {
         let integration = self.id.to_string();
         metrics::gauge!("amfj_sync_held", "integration" => integration.clone())
             .set(f64::from(u8::from(held)));
-        metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration)
+        metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration.clone())
             .set(success.map_or(0, Timestamp::as_second) as f64);
+        if let Some(interval) = self.interval {
+            metrics::gauge!("amfj_sync_run_interval_seconds", "integration" => integration)
+                .set(interval.as_secs_f64());
+        }
     }
 }
 
@@ -160,6 +169,7 @@ impl DeadLetters {
         if self.counting.is_none() {
             // Whoever counts knows; of all workers the largest counts.
             worker.states.keys().for_each(|id| show_dead(id.as_str(), 0));
+            show_dead(UNKNOWN, 0);
             return Ok(());
         }
         let there = session.inspect(&names.dead()).await?.map_or(0, |depth| depth.messages);
@@ -172,7 +182,7 @@ impl DeadLetters {
         let ids: Vec<IntegrationId> = worker.states.keys().cloned().collect();
         if let Some(counts) = count_dead_letters(session, names, &ids).await? {
             for (id, count) in &counts {
-                show_dead(id.as_ref().map_or("unknown", IntegrationId::as_str), *count);
+                show_dead(id.as_ref().map_or(UNKNOWN, IntegrationId::as_str), *count);
             }
             self.counted =
                 Some((counts.values().fold(0, |sum, count| sum.saturating_add(*count)), Instant::now()));

@@ -59,6 +59,12 @@ impl Received {
         }
     }
 
+    /// The queue that an answer goes to, if one is wanted.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<String> {
+        self.delivery.properties.reply_to().as_ref().map(ToString::to_string)
+    }
+
     /// Acknowledges this delivery.
     pub async fn acknowledge(&self) -> Acknowledged {
         self.answer(false).await

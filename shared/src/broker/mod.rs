@@ -18,6 +18,7 @@ mod names;
 mod ownership;
 mod past;
 mod publisher;
+mod roll_call;
 mod supervisor;
 mod topology;
 
@@ -29,6 +30,7 @@ pub use names::{Names, Stage};
 pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use past::read_stream;
 pub use publisher::{Outgoing, Publisher};
+pub use roll_call::{answer_roll_calls, call_roll};
 pub use supervisor::{Broker, Session};
 pub use topology::{Depth, Topology};
 

@@ -87,18 +87,16 @@ impl Topology {
     async fn declare_shared(&self, connection: &Connection) -> Result<(), BrokerError> {
         let dead = self.names.dead();
         let channel = open(connection).await?;
-        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        within(
-            "an exchange declaration",
-            LIMIT,
-            channel.exchange_declare(
-                dead.as_str().into(),
+        for exchange in [&dead, &self.names.roll_call()] {
+            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            let declare = channel.exchange_declare(
+                exchange.as_str().into(),
                 ExchangeKind::Fanout,
                 options,
                 FieldTable::default(),
-            ),
-        )
-        .await?;
+            );
+            within("an exchange declaration", LIMIT, declare).await?;
+        }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
         declare(connection, &dead, arguments).await?;

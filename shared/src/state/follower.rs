@@ -117,6 +117,8 @@ impl State {
         stop: CancellationToken,
     ) -> Self {
         let stream = broker.names().state(&following.integration);
+        // An alert compares it, so it is there before the first.
+        unreadable_facts(&following.integration).increment(0);
         let shared = Arc::new(Shared {
             following,
             stream,
@@ -439,14 +441,16 @@ fn decode(shared: &Shared, received: &Received) -> Option<(u64, Event)> {
     match Event::decode(&received.body) {
         Ok(event) => Some((offset, event)),
         Err(error) => {
-            metrics::counter!("amfj_sync_unreadable_facts_total",
-                "integration" => shared.following.integration.to_string())
-            .increment(1);
+            unreadable_facts(&shared.following.integration).increment(1);
             tracing::warn!(integration = %shared.following.integration, offset, %error,
                 "a record of the state stream cannot be read; it is passed over");
             None
         }
     }
+}
+
+fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
+    metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
 }
 
 fn announce(shared: &Shared, facts: Vec<(u64, Event)>, verdicts: Vec<Verdict>) {

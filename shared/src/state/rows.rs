@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, DeviceEntry, Intent, InventoryCounts, PersonDecision, Refusal, Rule, RunStarted,
+    Absence, Action, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule, RunStarted,
     Sequence, UserEntry,
 };
 
@@ -176,13 +176,21 @@ pub struct IntentRow {
     pub offset: u64,
 }
 
-/// A person's decision that stands against a rule.
+/// The last decision of a person about a device or Kandji user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PersonRow {
     /// What was decided.
     pub decision: PersonDecision,
     /// When.
     pub at: Timestamp,
+}
+
+impl PersonRow {
+    /// Whether it stands against every rule that would make a link.
+    #[must_use]
+    pub fn forbids(&self) -> bool {
+        matches!(self.decision.order, Order::Unlink { .. } | Order::UnlinkUser { .. })
+    }
 }
 
 /// A run, as far as the stream tells.

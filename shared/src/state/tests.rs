@@ -368,6 +368,8 @@ fn a_person_links_only_what_is_there_and_free() {
     stream.say(listed(1, "Mac"));
     stream.complete(1);
     assert_eq!(stream.say(link_by_hand("d")), Verdict::Accepted);
+    assert_eq!(stream.view.person("device/d").map(|row| row.decision.by), Some("sam".to_owned()));
+    assert!(!stream.view.is_unlinked_by_person(&device_id("d")));
     assert!(matches!(stream.say(link_by_hand("e")), Verdict::Rejected(_)), "linked to another");
     stream.say(order(Order::Unlink { device: device_id("d") }));
     assert!(stream.view.is_unlinked_by_person(&device_id("d")));

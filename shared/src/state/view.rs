@@ -290,7 +290,7 @@ impl View {
         changes
     }
 
-    /// A person's decision about a device or Kandji user (`device/ID`, `kandji-user/ID`).
+    /// The last decision of a person about a device or Kandji user (`device/ID`, `kandji-user/ID`).
     #[must_use]
     pub fn person(&self, subject: &str) -> Option<PersonRow> {
         self.row(table::PERSON, subject)
@@ -299,13 +299,13 @@ impl View {
     /// Whether a person unlinked this device, so that no rule links it again.
     #[must_use]
     pub fn is_unlinked_by_person(&self, device: &DeviceId) -> bool {
-        self.person(&format!("device/{device}")).is_some()
+        self.person(&format!("device/{device}")).is_some_and(|row| row.forbids())
     }
 
     /// Whether a person unlinked this Kandji user, so that no rule links it again.
     #[must_use]
     pub fn is_user_unlinked_by_person(&self, id: &KandjiUserId) -> bool {
-        self.person(&format!("kandji-user/{id}")).is_some()
+        self.person(&format!("kandji-user/{id}")).is_some_and(|row| row.forbids())
     }
 
     /// The open claims on a device, person, asset or record (`device/ID`, `asset/ID`, …), oldest first.

@@ -79,6 +79,11 @@ pub const METRICS: &[Metric] = &[
         &["integration"],
         "Start of the last complete run in seconds since 1970, 0 before the first; the same on every worker",
     ),
+    gauge(
+        "amfj_sync_run_interval_seconds",
+        &["integration"],
+        "Time from run to run, as configured; the same on every worker",
+    ),
     counter("amfj_sync_runs_total", &["integration", "result"], "Runs that this fetcher ended, by result"),
     histogram("amfj_sync_run_duration_seconds", &[], "How long the runs of this fetcher took"),
     gauge("amfj_sync_held", &["integration"], "1 while a run is held; the same on every worker"),
@@ -108,6 +113,11 @@ pub const METRICS: &[Metric] = &[
         &["integration", "api"],
         "1 while a service counts as out of order: AMFJ for the writer, Kandji for the leading fetcher",
     ),
+    counter(
+        "amfj_sync_messages_done_total",
+        &["integration", "stage"],
+        "Messages that this worker finished: snapshots decided, changes ended",
+    ),
     counter("amfj_sync_redeliveries_total", &["stage"], "Messages that came to this worker a second time"),
     counter("amfj_sync_repeats_total", &["stage"], "Messages that turned out to be answered already"),
     counter(
@@ -116,6 +126,8 @@ pub const METRICS: &[Metric] = &[
         "Records that were found after the answer to their creation was lost",
     ),
     gauge("amfj_sync_workers", &["role"], "Live workers; the same on every worker"),
+    gauge("amfj_sync_ready", &[], "1 while this worker can work, 0 while /readyz says what is missing"),
+    gauge("amfj_sync_start_timestamp_seconds", &[], "When this worker was started, in seconds since 1970"),
     counter(
         "amfj_sync_unreadable_facts_total",
         &["integration"],

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::catalogue;
@@ -22,6 +23,8 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, std::io::Error> {
     }
     let handle = install().map_err(std::io::Error::other)?;
     catalogue::describe();
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+    metrics::gauge!("amfj_sync_start_timestamp_seconds").set(Timestamp::now().as_second() as f64);
     Ok(RECORDER.get_or_init(|| handle).clone())
 }
 

@@ -14,11 +14,15 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::recorder;
+use crate::status::WorkerReport;
 
 /// What a worker tells about itself.
 pub trait Health: Send + Sync + 'static {
     /// Everything that keeps it from working, one sentence each; empty when it is ready.
     fn not_ready(&self) -> Vec<String>;
+
+    /// What it does at the moment, in short, for whoever asks all workers.
+    fn report(&self) -> WorkerReport;
 
     /// Its state in detail.
     fn status(&self) -> Value;
@@ -93,6 +97,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let is_ready = shared.health.not_ready().is_empty();
+    metrics::gauge!("amfj_sync_ready").set(f64::from(u8::from(is_ready)));
     let format = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
     (format, shared.metrics.render())
 }

@@ -2,5 +2,9 @@
 #![expect(clippy::float_cmp, reason = "gauges that are set to whole numbers")]
 
 mod ages;
+mod alerts;
+mod dashboard;
 mod metrics;
+mod monitored;
+mod readiness;
 mod serving;

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::serving::{SHOWN_WITHIN, serving_fetcher, shows};
 
-/// What INTERFACES promises, with the worker that shows it: `f`, `r`, `w`.
-const PROMISED: [(&str, &str, &[&str], &str); 16] = [
+/// What is promised to those who write alerts, with the worker that shows it: `f`, `r`, `w`.
+const PROMISED: [(&str, &str, &[&str], &str); 20] = [
     ("amfj_sync_queue_messages", "gauge", &["integration", "stage"], "frw"),
     ("amfj_sync_in_flight", "gauge", &["integration", "stage"], "rw"),
     ("amfj_sync_dead_letters", "gauge", &["integration"], "frw"),
@@ -30,6 +30,10 @@ const PROMISED: [(&str, &str, &[&str], &str); 16] = [
     ("amfj_sync_redeliveries_total", "counter", &["stage"], "rw"),
     ("amfj_sync_held", "gauge", &["integration"], "frw"),
     ("amfj_sync_workers", "gauge", &["role"], "frw"),
+    ("amfj_sync_run_interval_seconds", "gauge", &["integration"], "frw"),
+    ("amfj_sync_ready", "gauge", &[], "frw"),
+    ("amfj_sync_start_timestamp_seconds", "gauge", &[], "frw"),
+    ("amfj_sync_messages_done_total", "counter", &["integration", "stage"], "rw"),
 ];
 
 /// More than a pipeline of one integration ever shows on one worker.

@@ -8,7 +8,7 @@ use amfj_sync_shared::command;
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
 use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::screen::{Ink, Screen, legible, say_json, say_paged, value};
+use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say_json, value};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ pub async fn history(common: &CommonArgs, asked: &Asked) -> Result<(), Exit> {
     if asked.json {
         say_json(&applied);
     } else {
-        say_paged(&show(&Screen::stdout(), &applied));
+        Pager::OnTerminal.say(&show(&Screen::stdout(), &applied));
     }
     Ok(())
 }

@@ -6,8 +6,9 @@ use amfj_sync_shared::messages::State;
 use amfj_sync_shared::screen::{Ink, Screen, legible, value};
 use serde_json::Value;
 
-use super::{Applied, Explained, Linked, User};
+use super::{Applied, Decided, Explained, Linked, User};
 use crate::commands::plan;
+use crate::commands::status::ink_of;
 use crate::commands::words::{self, quoted};
 use crate::rules::{Finding, MappedValue};
 
@@ -18,18 +19,24 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     let mut out = String::new();
     let name = if explained.device.name.trim().is_empty() { "no name" } else { &explained.device.name };
     let _ = writeln!(out, "{} in {}", screen.ink(Ink::Bold, &quoted(name)), explained.integration);
-    let mut row = |name: &str, text: &str| {
-        let _ = writeln!(out, "{name:<INDENT$}{}", screen.sentence(INDENT, &legible(text)));
+    let (ink, state) = match explained.state {
+        Some(state) => (ink_of(state), state.as_str()),
+        None => (Ink::Plain, "not decided yet"),
     };
-    let state = explained.state.map_or("not decided yet", State::as_str);
-    row("state", &format!("{state}. {}", explained.reason));
+    let label = |name: &str| screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
+    let _ = writeln!(out, "{}{}", label("state"), screen.ink(ink, state));
+    let mut row = |name: &str, text: &str| {
+        let _ = writeln!(out, "{}{}", label(name), screen.sentence(INDENT, &legible(text)));
+    };
+    if !explained.reason.is_empty() {
+        row("why", &explained.reason);
+    }
     row("to do", &explained.what_to_do);
     explained.warnings.iter().for_each(|warning| row("note", warning));
     row("Kandji", &device(explained));
     row("asset", &asset(explained));
-    if let Some(person) = &explained.unlinked_by {
-        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
-    }
+    by_hand("linked", explained.linked_by.as_ref(), &mut row);
+    by_hand("unlinked", explained.unlinked_by.as_ref(), &mut row);
     user(explained.user.as_ref(), &mut row);
     if !explained.candidates.is_empty() {
         let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Considered and not chosen"));
@@ -94,7 +101,11 @@ fn user(user: Option<&User>, row: &mut impl FnMut(&str, &str)) {
     let archived = if user.archived { ", archived in Kandji" } else { "" };
     let email = user.email.as_ref().map(|email| format!(" <{email}>")).unwrap_or_default();
     let name = if user.name.trim().is_empty() { key } else { &user.name };
-    row("user", &format!("{}{email}{archived}, Kandji user {}", quoted(name), user.kandji_ids.join(", ")));
+    let ids = match user.kandji_ids.as_slice() {
+        [] => String::new(),
+        ids => format!(", Kandji user {}", ids.join(", ")),
+    };
+    row("user", &format!("{}{email}{archived}{ids}", quoted(name)));
     match &user.record {
         Some(record) => {
             let name = record.name.as_ref().map_or("deleted in AMFJ".to_owned(), |name| quoted(name));
@@ -108,12 +119,17 @@ fn user(user: Option<&User>, row: &mut impl FnMut(&str, &str)) {
         }
         None => row("record", "none"),
     }
-    if !matches!(user.state, Some(State::InSync)) {
+    if !matches!(user.state, None | Some(State::InSync)) {
         row("", &user.reason);
     }
     user.warnings.iter().for_each(|warning| row("note", warning));
-    if let Some(person) = &user.unlinked_by {
-        row("", &format!("unlinked by {} at {}", person.by, words::time(person.at)));
+    by_hand("linked", user.linked_by.as_ref(), row);
+    by_hand("unlinked", user.unlinked_by.as_ref(), row);
+}
+
+fn by_hand(what: &str, person: Option<&Decided>, row: &mut impl FnMut(&str, &str)) {
+    if let Some(person) = person {
+        row("", &format!("{what} by hand: {}, {}", person.by, words::time(person.at)));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use amfj_sync_shared::messages::{Candidate, State as DeviceState};
-use amfj_sync_shared::screen::{Ink, Screen, legible, value};
+use amfj_sync_shared::screen::{Ink, Piece, Screen, legible, value};
 
 use super::{NotDone, PlannedChange, SitePlan, Target};
 use crate::commands::words::{self, Serials, quoted};
@@ -29,18 +29,31 @@ const KINDS: [(&str, &str, &str, char, Ink); 11] = [
     ("update-user", "User records to be updated", "user records updated", '~', Ink::Yellow),
 ];
 
-/// States in the order in which the plan says what is not done. What is held is shown as changes.
-const NOT_DONE: [(DeviceState, &str); 10] = [
-    (DeviceState::Failed, "Failed, and not tried again"),
-    (DeviceState::Ambiguous, "Ambiguous: a person must choose"),
-    (DeviceState::Unmatched, "Unmatched"),
-    (DeviceState::FieldProblem, "Values that cannot be written"),
-    (DeviceState::UserProblem, "Users that stand in the way"),
-    (DeviceState::Gone, "Gone from Kandji"),
-    (DeviceState::OutOfScope, "Out of scope, left alone"),
-    (DeviceState::InSync, "To be known"),
-    (DeviceState::Pending, "To be known of what is on its way"),
-    (DeviceState::PlanOnly, "To be known of what is planned"),
+/// States in the order in which the plan says what is not done: of devices, of people. What is held is
+/// shown as changes.
+const NOT_DONE: [(DeviceState, &str, &str); 10] = [
+    (
+        DeviceState::Failed,
+        "Devices whose change failed and is not tried again",
+        "People whose change failed and is not tried again",
+    ),
+    (
+        DeviceState::Ambiguous,
+        "Ambiguous devices: a person must choose",
+        "Ambiguous people: a person must choose",
+    ),
+    (DeviceState::Unmatched, "Devices without asset", "People without user record"),
+    (
+        DeviceState::FieldProblem,
+        "Values of devices that cannot be written",
+        "Values of people that cannot be written",
+    ),
+    (DeviceState::UserProblem, "Devices whose user stands in the way", "People who stand in the way"),
+    (DeviceState::Gone, "Gone from Kandji", "People gone from Kandji"),
+    (DeviceState::OutOfScope, "Out of scope, left alone", "People out of scope, left alone"),
+    (DeviceState::InSync, "To be known of devices", "To be known of people"),
+    (DeviceState::Pending, "To be known of what is on its way", "To be known of people"),
+    (DeviceState::PlanOnly, "To be known of what is planned", "To be known of people"),
 ];
 
 /// All plans, one after the other.
@@ -108,7 +121,9 @@ fn section(
     let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), changes.len());
     for change in changes {
         let mark = screen.ink(ink, &mark.to_string());
-        let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &line(change)));
+        // The one thing that nobody must overlook.
+        let ink = if change.serials == Some(Serials::Differ) { Ink::Red } else { Ink::Plain };
+        let _ = writeln!(out, "  {mark} {}", screen.inked(ink, 4, &line(change)));
         out.push_str(&values(screen, 6, change));
     }
 }
@@ -174,18 +189,17 @@ fn target(target: Option<&Target>, what: &str) -> String {
 /// Field by field, old and new.
 pub(in crate::commands) fn values(screen: &Screen, indent: usize, change: &PlannedChange) -> String {
     let is_new = change.kind.starts_with("create");
-    let rows: Vec<Vec<String>> = change
-        .edits
-        .iter()
-        .map(|edit| {
-            if is_new {
-                return vec![edit.field.clone(), value(&edit.new)];
-            }
-            let note = if edit.overwrites { "(overwritten)" } else { "" };
-            vec![edit.field.clone(), value(&edit.old), format!("→ {}", value(&edit.new)), note.to_owned()]
-        })
-        .collect();
-    screen.columns(indent, &rows)
+    let rows = change.edits.iter().map(|edit| {
+        let field = Piece::new(Ink::Faint, edit.field.clone());
+        let new = value(&edit.new);
+        if is_new {
+            return vec![field, Piece::new(Ink::Plain, new)];
+        }
+        let (ink, note) = if edit.overwrites { (Ink::Yellow, "(overwritten)") } else { (Ink::Faint, "") };
+        let old = Piece::new(ink, value(&edit.old));
+        vec![field, old, Piece::new(Ink::Plain, format!("→ {new}")), Piece::new(ink, note.to_owned())]
+    });
+    screen.table(indent, &rows.collect::<Vec<_>>())
 }
 
 fn kept_back(screen: &Screen, plan: &SitePlan, out: &mut String) {
@@ -197,19 +211,23 @@ fn kept_back(screen: &Screen, plan: &SitePlan, out: &mut String) {
 }
 
 fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
-    for (state, heading) in NOT_DONE {
-        let mut of_state: Vec<&NotDone> = plan.not_done.iter().filter(|one| one.state == state).collect();
-        if of_state.is_empty() {
-            continue;
-        }
-        let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), of_state.len());
-        // One line is enough for what nobody asked to be synced.
-        if state == DeviceState::OutOfScope {
-            of_state.clear();
-            let _ = writeln!(out, "  see [integration.scope]");
-        }
-        for one in of_state {
-            explain(screen, one, out);
+    for is_person in [false, true] {
+        for (state, of_devices, of_people) in NOT_DONE {
+            let heading = if is_person { of_people } else { of_devices };
+            let fits = |one: &&NotDone| one.state == state && one.is_person() == is_person;
+            let of_state: Vec<&NotDone> = plan.not_done.iter().filter(fits).collect();
+            if of_state.is_empty() {
+                continue;
+            }
+            let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), of_state.len());
+            // One line is enough for what nobody asked to be synced.
+            if state == DeviceState::OutOfScope {
+                let _ = writeln!(out, "  see [integration.scope]");
+                continue;
+            }
+            for one in of_state {
+                explain(screen, one, out);
+            }
         }
     }
 }
@@ -223,6 +241,9 @@ fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
     if one.field_problems.len() > 1 {
         lines.extend(one.field_problems.iter().map(|(field, why)| format!("\"{field}\": {why}")));
     }
+    if let Some(first) = lines.first_mut().filter(|first| !first.contains(one.name())) {
+        *first = format!("{}: {first}", one.label);
+    }
     for (at, text) in lines.iter().enumerate() {
         let mark = if at == 0 { screen.ink(Ink::Yellow, "!") } else { " ".to_owned() };
         let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &legible(text)));
@@ -232,8 +253,12 @@ fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
 
 /// Who was considered and refused.
 pub(in crate::commands) fn candidates(screen: &Screen, indent: usize, candidates: &[Candidate]) -> String {
-    let row = |one: &Candidate| vec![one.id.clone(), quoted(&one.name), one.note.clone()];
-    screen.columns(indent, &candidates.iter().map(row).collect::<Vec<_>>())
+    let mut out = String::new();
+    for Candidate { id, name, note } in candidates {
+        let text = legible(&format!("{id}  {}: {note}", quoted(name)));
+        let _ = writeln!(out, "{}{}", " ".repeat(indent), screen.sentence(indent + 2, &text));
+    }
+    out
 }
 
 /// What is done, in one line.

@@ -1,16 +1,24 @@
 //! The status as people read it.
 
+mod people;
+
 use std::fmt::Write as _;
 
+use amfj_sync_shared::backlog::Waiting;
+use amfj_sync_shared::broker::Stage;
 use amfj_sync_shared::messages::State as DeviceState;
-use amfj_sync_shared::screen::{Ink, Screen, legible};
+use amfj_sync_shared::screen::{Ink, Piece, Screen, legible};
+use amfj_sync_shared::status::RunStatus;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ROLES, Run, SiteStatus, Status};
-use crate::commands::words;
+use super::{IntegrationStatus, Status};
+use crate::commands::words::{self, span};
 
 /// Where the second column begins.
-const INDENT: usize = 15;
+const INDENT: usize = 16;
+
+/// Below this share of the hour's requests, details will have to wait.
+const FEW_REQUESTS: u32 = 50;
 
 pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp) -> String {
     let mut out = String::new();
@@ -18,24 +26,25 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp) -> String {
         show_site(screen, site, status, now, &mut out);
         out.push('\n');
     }
+    people::show(screen, status, now, &mut out);
     let mut lines = Lines { screen, out: &mut out };
-    lines.add(Ink::Plain, "workers", &workers(status));
-    for role in ROLES.iter().filter(|role| status.workers.get(*role).is_none_or(|count| *count == 0)) {
-        lines.add(Ink::Red, "", &absent(role));
-    }
-    match status.dead_letters {
-        0 => lines.add(Ink::Plain, "dead letters", "none"),
-        count => {
-            lines.add(Ink::Red, "dead letters", &format!("{count}; `writer dead list` says which and why"));
-        }
-    }
     if status.triggers > 0 {
         let text = format!("{} wait for a fetcher", status.triggers);
         lines.add(Ink::Yellow, "run requests", &text);
     }
+    let of_known: u32 = status.integrations.iter().filter_map(|site| site.dead_letters).sum();
+    if status.dead_letters > of_known {
+        let others = status.dead_letters - of_known;
+        lines.add(
+            Ink::Red,
+            "dead letters",
+            &format!("{others} of others on this broker; `writer dead list`"),
+        );
+    }
     out
 }
 
+/// Rows of two columns, the second folded.
 struct Lines<'a> {
     screen: &'a Screen,
     out: &'a mut String,
@@ -43,18 +52,26 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn add(&mut self, ink: Ink, name: &str, text: &str) {
-        let text = self.screen.ink(ink, &self.screen.sentence(INDENT, &legible(text)));
-        let _ = writeln!(self.out, "{name:<INDENT$}{text}");
+        let name = self.screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
+        let text = self.screen.inked(ink, INDENT, &legible(text));
+        let _ = writeln!(self.out, "{name}{text}");
+    }
+
+    fn add_pieces(&mut self, name: &str, pieces: &[Piece]) {
+        let name = self.screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
+        let _ = writeln!(self.out, "{name}{}", self.screen.flow(INDENT, pieces));
     }
 }
 
-fn show_site(screen: &Screen, site: &SiteStatus, status: &Status, now: Timestamp, out: &mut String) {
-    let sync = if site.first_sync_over { "first sync over" } else { "first sync not over" };
-    let every = span(SignedDuration::from_secs(i64::try_from(site.interval_seconds).unwrap_or(i64::MAX)));
-    let title = screen.ink(Ink::Bold, &site.integration);
-    let _ = writeln!(out, "{title}: mode \"{}\", a run every {every}, {sync}", site.mode);
+fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Timestamp, out: &mut String) {
+    let facts = &site.site;
+    let sync = if facts.first_sync_over { "first sync over" } else { "first sync not over" };
+    let seconds = i64::try_from(facts.interval_seconds).unwrap_or(i64::MAX);
+    let every = span(SignedDuration::from_secs(seconds));
+    let title = screen.ink(Ink::Bold, site.id());
+    let _ = writeln!(out, "{title}: mode \"{}\", a run every {every}, {sync}", facts.mode);
     let mut lines = Lines { screen, out };
-    match &site.last_run {
+    match &facts.last_run {
         None => {
             lines.add(
                 Ink::Yellow,
@@ -62,33 +79,48 @@ fn show_site(screen: &Screen, site: &SiteStatus, status: &Status, now: Timestamp
                 "none yet; `fetcher run` or `fetcher run --once` starts one",
             );
         }
-        Some(run) => show_run(run, &site.integration, now, &mut lines),
+        Some(run) => show_run(run, site.id(), now, &mut lines),
     }
-    let fetchers = status.workers.get("fetcher").copied().unwrap_or(0);
-    lines.add(Ink::Plain, "  next run", &next_run(site, fetchers, now));
-    lines.add(Ink::Plain, "  devices", &devices(site));
-    let queue = |stage: &str| site.queues.get(stage).copied().unwrap_or(0);
-    let queues = format!("{} to reconcile, {} to apply", queue("reconcile"), queue("apply"));
-    lines.add(Ink::Plain, "  queues", &queues);
-    let kandji =
-        format!("{} of {} requests in the last hour", site.kandji_requests, site.kandji_requests_per_hour);
-    lines.add(Ink::Plain, "  Kandji", &kandji);
+    let (ink, next) = next_run(site, status, now);
+    lines.add(ink, "  next run", &next);
+    lines.add_pieces("  devices", &devices(site));
+    for (name, stage) in [("  to decide", Stage::Reconcile), ("  to apply", Stage::Apply)] {
+        let (ink, text) = waiting(facts.queues.get(stage.as_str()), now);
+        lines.add(ink, name, &text);
+    }
+    let (ink, text) = circuit(site, status);
+    lines.add(ink, "  AMFJ", &text);
+    let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
+    let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };
+    lines.add(ink, "  Kandji", &format!("{left} of {share} requests left in this hour"));
+    match site.dead_letters {
+        Some(0) => lines.add(Ink::Plain, "  dead letters", "none"),
+        Some(count) => {
+            let text = format!("{count}; `writer dead list` says which and why");
+            lines.add(Ink::Red, "  dead letters", &text);
+        }
+        None => lines.add(Ink::Yellow, "  dead letters", "somebody else is looking at them; try again"),
+    }
 }
 
-fn show_run(run: &Run, integration: &str, now: Timestamp, lines: &mut Lines<'_>) {
+fn show_run(run: &RunStatus, integration: &str, now: Timestamp, lines: &mut Lines<'_>) {
     let ago = span(now.duration_since(run.started));
-    let first = if run.first_sync { ", first sync" } else { "" };
-    let took = match (run.took_ms, &run.failed, &run.held) {
-        (Some(took), ..) => format!(", read in {}.{} s", took / 1000, took % 1000 / 100),
-        (None, Some(_), _) => ", failed".to_owned(),
-        (None, None, Some(_)) => ", held".to_owned(),
-        (None, None, None) => ", going on".to_owned(),
+    let first = if run.first_sync { ", a first sync" } else { "" };
+    let (ink, how) = match (run.took_ms, &run.failed, &run.held) {
+        (_, Some(_), _) => (Ink::Red, ", failed".to_owned()),
+        (_, None, Some(_)) => (Ink::Red, ", held".to_owned()),
+        (Some(took), ..) => (Ink::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
+        (None, None, None) => (Ink::Yellow, ", going on".to_owned()),
     };
-    lines.add(Ink::Plain, "  last run", &format!("{} ({ago} ago{took}{first})", words::time(run.started)));
+    lines.add(ink, "  last run", &format!("{ago} ago ({}){how}{first}", words::time(run.started)));
     if let Some(counts) = run.counts {
+        let scope = match counts.in_scope {
+            all if all == counts.devices => String::new(),
+            some => format!(" ({some} in scope)"),
+        };
         let text = format!(
-            "{} devices ({} in scope), {} people, {} assets, {} user records",
-            counts.devices, counts.in_scope, counts.users, counts.assets, counts.records
+            "{} devices{scope}, {} people, {} assets, {} user records",
+            counts.devices, counts.users, counts.assets, counts.records
         );
         lines.add(Ink::Plain, "", &text);
         let (decided, partitions) = (run.partitions_decided, usize::from(run.partitions));
@@ -97,79 +129,93 @@ fn show_run(run: &Run, integration: &str, now: Timestamp, lines: &mut Lines<'_>)
         }
     }
     if let Some(reason) = &run.failed {
-        lines.add(Ink::Red, "", &format!("failed: {reason}"));
+        let command = format!("fetcher check {integration}");
+        lines.add(Ink::Red, "", &words::with_command(reason, &command, "names the cure"));
     }
     if let Some(reason) = &run.held {
-        lines.add(Ink::Red, "", &format!("held: {reason} `reconciler release {integration}` lets it go on."));
+        let command = format!("reconciler release {integration}");
+        lines.add(Ink::Red, "", &words::with_command(reason, &command, "lets it go on"));
     }
 }
 
-fn next_run(site: &SiteStatus, fetchers: u32, now: Timestamp) -> String {
-    let wait = site.next_run.duration_since(now);
+fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+    let duties = || status.reports.iter().filter_map(|report| report.integrations.get(site.id()));
+    let fetchers = status.workers.get("fetcher").copied().unwrap_or(0);
+    let wait = site.site.next_run.duration_since(now);
     if fetchers == 0 {
-        "as soon as a fetcher runs".to_owned()
-    } else if wait.as_secs() <= 0 {
-        "now".to_owned()
+        (Ink::Yellow, "as soon as a fetcher runs".to_owned())
+    } else if duties().any(|duty| duty.running) {
+        (Ink::Plain, "one is going on".to_owned())
+    } else if site.site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
+        (Ink::Yellow, "it is tried again by itself, with growing pauses".to_owned())
+    } else if wait.as_secs() > 0 {
+        (Ink::Plain, format!("in {} ({})", span(wait), words::time(site.site.next_run)))
     } else {
-        format!("{} (in {})", words::time(site.next_run), span(wait))
+        (Ink::Plain, "now".to_owned())
     }
 }
 
-fn devices(site: &SiteStatus) -> String {
-    let counted = DeviceState::ALL.iter().filter_map(|state| {
-        let count = site.devices.get(state.as_str()).filter(|count| **count > 0)?;
-        Some(format!("{count} {}", state.as_str()))
+/// The ink of a state: well, on its way, or for a person to look at.
+pub(in crate::commands) fn ink_of(state: DeviceState) -> Ink {
+    match state {
+        DeviceState::InSync => Ink::Green,
+        DeviceState::Pending | DeviceState::PlanOnly => Ink::Blue,
+        DeviceState::Gone | DeviceState::OutOfScope => Ink::Faint,
+        DeviceState::Unmatched
+        | DeviceState::Ambiguous
+        | DeviceState::FieldProblem
+        | DeviceState::UserProblem => Ink::Yellow,
+        DeviceState::Failed | DeviceState::Held => Ink::Red,
+    }
+}
+
+fn devices(site: &IntegrationStatus) -> Vec<Piece> {
+    let counted = DeviceState::ALL.into_iter().filter_map(|state| {
+        let count = site.site.devices.get(state.as_str()).filter(|count| **count > 0)?;
+        Some(Piece::new(ink_of(state), format!("{count} {}", state.as_str())))
     });
-    let counted: Vec<String> = counted.collect();
-    if counted.is_empty() { "none decided yet".to_owned() } else { counted.join(", ") }
+    let mut counted: Vec<Piece> = counted.collect();
+    if counted.is_empty() {
+        counted.push(Piece::new(Ink::Plain, "none decided yet".to_owned()));
+    }
+    counted
 }
 
-fn workers(status: &Status) -> String {
-    let counted =
-        ROLES.iter().map(|role| format!("{role} {}", status.workers.get(role).copied().unwrap_or(0)));
-    counted.collect::<Vec<_>>().join(", ")
-}
-
-fn absent(role: &str) -> String {
-    let effect = match role {
-        "fetcher" => "nothing is read",
-        "reconciler" => "nothing is decided",
-        _ => "nothing is written to AMFJ",
-    };
-    format!("no {role} runs, so {effect}; start `{role} run`")
-}
-
-/// A duration in its two largest units.
-fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let two = |large: i64, unit: &str, small: i64, small_unit: &str| {
-        if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {small_unit}") }
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => two(minutes, "min", seconds % 60, "s"),
-        (0, hours, minutes) => two(hours, "h", minutes, "min"),
-        (days, hours, _) => two(days, "d", hours, "h"),
+fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Ink, String) {
+    let Some(waiting) = waiting else { return (Ink::Plain, "nothing".to_owned()) };
+    let since = waiting.oldest.map(|oldest| span(now.duration_since(oldest)));
+    let (messages, them) =
+        if waiting.messages == 1 { ("message waits", "it") } else { ("messages wait", "them") };
+    let unserved = if waiting.served == 0 { format!("; nobody takes {them}") } else { String::new() };
+    match (waiting.messages, since) {
+        (0, None) => (Ink::Plain, "nothing".to_owned()),
+        (0, Some(since)) => (Ink::Blue, format!("in hand, the oldest for {since}")),
+        (count, None) => (Ink::Yellow, format!("{count} {messages}{unserved}")),
+        (count, Some(since)) => {
+            (Ink::Yellow, format!("{count} {messages}, the oldest for {since}{unserved}"))
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_told_in_its_two_largest_units() {
-        let table = [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3_600, "1 h"),
-            (3_661, "1 h 1 min"),
-            (90_000, "1 d 1 h"),
-        ];
-        for (seconds, text) in table {
-            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+fn circuit(site: &IntegrationStatus, status: &Status) -> (Ink, String) {
+    let paused = site.circuits.iter().find(|circuit| circuit.position != "closed");
+    match paused {
+        Some(circuit) => {
+            let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
+            let how = if circuit.position == "open" {
+                "PAUSED, nothing is sent and nothing is lost"
+            } else {
+                "answers again; one change at a time until one succeeds"
+            };
+            (Ink::Red, format!("{how}: {reason}"))
         }
+        None if !site.circuits.is_empty() && site.site.mode == "plan" => {
+            (Ink::Plain, "nothing is sent with mode \"plan\"".to_owned())
+        }
+        None if !site.circuits.is_empty() => (Ink::Plain, "takes changes".to_owned()),
+        None if status.workers.get("writer").is_none_or(|count| *count == 0) => {
+            (Ink::Yellow, "not known: no writer runs".to_owned())
+        }
+        None => (Ink::Yellow, "not known: no writer says that it serves this integration".to_owned()),
     }
 }

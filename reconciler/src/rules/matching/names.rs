@@ -20,6 +20,8 @@ struct FreeAsset {
     asset: Asset,
     /// What the mapped field holds, comparable; none without mapping, or where it is blank.
     serial: Option<String>,
+    /// The same as people wrote it.
+    written: Option<String>,
 }
 
 impl FreeAssets {
@@ -28,7 +30,11 @@ impl FreeAssets {
         let free = site.view.assets_named(name).into_iter().filter(|id| !is_taken(site, id));
         Self(
             free.filter_map(|id| site.view.asset(&id))
-                .map(|row| FreeAsset { serial: serial_in(&row.asset, field), asset: row.asset })
+                .map(|row| FreeAsset {
+                    serial: serial_in(&row.asset, field),
+                    written: field.and_then(|field| written(row.asset.fields.get(field)?)),
+                    asset: row.asset,
+                })
                 .collect(),
         )
     }
@@ -53,11 +59,19 @@ impl FreeAssets {
         let serial = serial_key(&device.serial);
         self.candidates(serial.as_deref()).take(SHOWN).map(FreeAsset::shown).collect()
     }
+
+    /// Those that another serial speaks against (P6).
+    pub(super) fn refused_shown(&self, device: &DeviceEntry) -> Vec<Candidate> {
+        let own = serial_key(&device.serial);
+        let others = self.0.iter().filter(|free| free.serial.is_some() && free.serial != own);
+        others.take(SHOWN).map(FreeAsset::shown).collect()
+    }
 }
 
 impl FreeAsset {
     fn shown(&self) -> Candidate {
-        let serial = self.serial.as_ref().map_or("no serial".to_owned(), |serial| format!("serial {serial}"));
+        let serial =
+            self.written.as_ref().map_or("no serial".to_owned(), |serial| format!("serial {serial}"));
         let note = format!("a free asset of that name, {}, {serial}", self.asset.asset_type.name);
         Candidate { id: self.asset.id.to_string(), name: self.asset.name.clone(), note }
     }
@@ -76,6 +90,14 @@ fn serial_in(asset: &Asset, field: Option<&str>) -> Option<String> {
 pub(super) fn may_be(site: &Site<'_>, device: &DeviceEntry, asset: &Asset) -> bool {
     let held = serial_in(asset, site.view.meta().serial_field.as_deref());
     held.is_none() || held == serial_key(&device.serial)
+}
+
+fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Chooses among the free assets of the device's name; at least one of them is a candidate.

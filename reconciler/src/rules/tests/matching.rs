@@ -210,6 +210,18 @@ fn p6_an_asset_with_another_serial_is_no_candidate() {
 }
 
 #[test]
+fn p6_what_another_serial_speaks_against_is_shown_as_refused() {
+    let mut world = World::new("", SERIALS);
+    world.device("d1", "Mac", "S1");
+    world.asset_with_serial("a1", "Mac", "S2");
+    world.run();
+    let decision = world.decide("d1").decision;
+    assert!(decision.reason.contains("holds another serial number"), "{}", decision.reason);
+    assert_eq!(decision.candidates[0].id, "a1");
+    assert!(decision.candidates[0].note.contains("S2"), "{:?}", decision.candidates);
+}
+
+#[test]
 fn p6_without_a_mapped_serial_the_field_says_nothing() {
     let mut world = world();
     world.device("d1", "Mac", "S1");

@@ -10,11 +10,11 @@ use crate::messages::{Order, PersonDecision, Rule};
 impl Folding<'_, '_> {
     pub(super) fn person_decided(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
         match &decision.order {
-            Order::Link { device, asset } => self.link_by_person(device, asset),
+            Order::Link { device, asset } => self.link_by_person(device, asset, decision),
             Order::Unlink { device } => {
                 self.delete_link(device)?;
                 self.forget(device);
-                self.forbid(&format!("device/{device}"), decision);
+                self.keep(&format!("device/{device}"), decision);
                 Ok(Verdict::Accepted)
             }
             Order::LinkUser { ids, record } => {
@@ -24,14 +24,14 @@ impl Folding<'_, '_> {
                 let row = UserLinkRow { record: record.clone(), rule: Rule::Person, since: self.event.time };
                 for id in ids {
                     self.put_user_link(id, &row)?;
-                    self.batch.delete(table::PERSON, &format!("kandji-user/{id}"));
+                    self.keep(&format!("kandji-user/{id}"), decision);
                 }
                 Ok(Verdict::Accepted)
             }
             Order::UnlinkUser { ids } => {
                 for id in ids {
                     self.delete_user_link(id)?;
-                    self.forbid(&format!("kandji-user/{id}"), decision);
+                    self.keep(&format!("kandji-user/{id}"), decision);
                 }
                 Ok(Verdict::Accepted)
             }
@@ -53,7 +53,12 @@ impl Folding<'_, '_> {
         }
     }
 
-    fn link_by_person(&mut self, device: &DeviceId, asset: &AssetId) -> Result<Verdict, StoreError> {
+    fn link_by_person(
+        &mut self,
+        device: &DeviceId,
+        asset: &AssetId,
+        decision: &PersonDecision,
+    ) -> Result<Verdict, StoreError> {
         if self.asset(asset)?.is_none() {
             return Ok(Verdict::Rejected(format!("AMFJ has no asset {asset}")));
         }
@@ -68,7 +73,7 @@ impl Folding<'_, '_> {
         }
         let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time };
         self.put_link(device, &row)?;
-        self.batch.delete(table::PERSON, &format!("device/{device}"));
+        self.keep(&format!("device/{device}"), decision);
         Ok(Verdict::Accepted)
     }
 
@@ -77,7 +82,8 @@ impl Folding<'_, '_> {
         self.batch.delete(table::MEMORY, &Key::Device(device.clone()).to_string());
     }
 
-    fn forbid(&mut self, subject: &str, decision: &PersonDecision) {
+    /// The last decision about a device or Kandji user: whose it was, and what stands against the rules.
+    fn keep(&mut self, subject: &str, decision: &PersonDecision) {
         let row = PersonRow { decision: decision.clone(), at: self.event.time };
         self.batch.put(table::PERSON, subject, &row);
     }

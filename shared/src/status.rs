@@ -1,0 +1,41 @@
+//! How everything stands: one structure for `reconciler status` and for `/status` of every worker.
+//!
+//! What the state stream tells is the same for everybody who has read it, worker or not ([`SiteStatus`]).
+//! The rest only a worker knows about itself: [`WorkerReport`], which it gives to whoever asks.
+
+mod report;
+mod site;
+
+use serde_json::{Map, Value, json};
+
+use crate::ids::IntegrationId;
+use crate::state::State;
+use crate::worker::Worker;
+
+pub use report::{Circuit, Duty, Serving, WorkerReport, ask_workers, keep_answering};
+pub use site::{RunStatus, SiteStatus, devices_by_state};
+
+/// `/status` of a worker: its report, and of each integration how it stands, what the worker does for it,
+/// and what `own` adds.
+#[must_use]
+pub fn to_json(
+    worker: &Worker,
+    report: &WorkerReport,
+    own: &dyn Fn(&IntegrationId, &State) -> Map<String, Value>,
+) -> Value {
+    let now = jiff::Timestamp::now();
+    let backlog = worker.backlog.lock().clone();
+    let integrations = worker.config.integrations.iter().filter_map(|config| {
+        let state = worker.states.get(&config.id)?;
+        let mut standing = state.read(|view| SiteStatus::of(config, view, now));
+        standing.queues = backlog.get(&config.id).cloned().unwrap_or_default();
+        let mut shown = own(&config.id, state);
+        shown.insert("standing".to_owned(), json!(standing));
+        shown.insert("duty".to_owned(), json!(report.integrations.get(config.id.as_str())));
+        Some((config.id.to_string(), Value::Object(shown)))
+    });
+    let integrations: Map<String, Value> = integrations.collect();
+    let mut shown = json!(report);
+    shown["integrations"] = Value::Object(integrations);
+    shown
+}

@@ -1,0 +1,153 @@
+//! What a worker says about itself, and asking all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backlog::STAGES;
+use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll};
+use crate::ids::IntegrationId;
+use crate::telemetry::Health;
+use crate::worker::{Worker, host};
+
+/// For the answers of all workers; they take milliseconds each, unless a worker hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Before a worker that could not listen tries again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What a worker says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// `fetcher`, `reconciler` or `writer`.
+    pub role: String,
+    /// `role/UUID`, as in the messages it publishes.
+    pub worker: String,
+    /// The machine it runs on, as that calls itself.
+    #[serde(default)]
+    pub host: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// What keeps it from working, one sentence each; empty when it is ready.
+    #[serde(default)]
+    pub not_ready: Vec<String>,
+    /// What it does for each integration of its configuration.
+    #[serde(default)]
+    pub integrations: BTreeMap<String, Duty>,
+}
+
+/// What a worker does for one integration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duty {
+    /// The partitions it serves, with what it has in hand.
+    #[serde(default)]
+    pub partitions: Vec<Serving>,
+    /// Whether it leads the runs (a fetcher).
+    #[serde(default)]
+    pub leads: bool,
+    /// Whether a run is going on in it (a fetcher).
+    #[serde(default)]
+    pub running: bool,
+    /// Requests to Kandji that it may still make in this hour (the leading fetcher).
+    #[serde(default)]
+    pub kandji_requests_left: Option<u32>,
+    /// Whether changes are sent to AMFJ (a writer).
+    #[serde(default)]
+    pub circuit: Option<Circuit>,
+}
+
+/// A partition that is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Which.
+    pub partition: u16,
+    /// When the oldest message that is being worked on was published.
+    #[serde(default)]
+    pub oldest: Option<Timestamp>,
+}
+
+/// Whether changes of an integration are sent to AMFJ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circuit {
+    /// `closed` (all is well), `open` (paused) or `half-open` (one change at a time).
+    pub position: String,
+    /// Why it is not closed.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl Worker {
+    /// What every worker can say about itself; each role adds its own.
+    #[must_use]
+    pub fn report(&self) -> WorkerReport {
+        let duty = |id: &IntegrationId| {
+            let served = STAGES.into_iter().flat_map(|stage| self.in_hand.of(id, stage));
+            let partitions = served.map(|(partition, oldest)| Serving { partition, oldest });
+            Duty { partitions: partitions.collect(), ..Duty::default() }
+        };
+        WorkerReport {
+            role: self.role.clone(),
+            worker: self.id.clone(),
+            host: host(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: self.since,
+            not_ready: self.not_ready(),
+            integrations: self.states.keys().map(|id| (id.to_string(), duty(id))).collect(),
+        }
+    }
+}
+
+/// Answers whoever asks what this worker does, until it stops.
+pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
+    let stop = worker.shutdown.soft.clone();
+    // A report is made of texts and numbers: it always serialises.
+    let answer = move || serde_json::to_vec(&health.report()).unwrap_or_default();
+    while let Some(Ok(session)) = stop.run_until_cancelled(worker.broker.session()).await {
+        if let Err(error) = answer_roll_calls(&session, worker.broker.names(), &stop, &answer).await {
+            tracing::debug!(%error, "questions of `reconciler status` cannot be answered at the moment");
+            stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
+        }
+    }
+}
+
+/// Asks all workers what they do. `expected` says how many of each role there are.
+pub async fn ask_workers(
+    session: &Arc<Session>,
+    names: &Names,
+    expected: &BTreeMap<&'static str, u32>,
+) -> Result<Vec<WorkerReport>, BrokerError> {
+    let are_all_there = |answers: &[Vec<u8>]| {
+        let reports = read(answers);
+        expected.iter().all(|(role, count)| {
+            let there = reports.iter().filter(|report| report.role == *role).count();
+            u32::try_from(there).is_ok_and(|there| there >= *count)
+        })
+    };
+    let mut reports = read(&call_roll(session, names, PATIENCE, &are_all_there).await?);
+    reports.sort_by(|one, other| (one.since, &one.worker).cmp(&(other.since, &other.worker)));
+    Ok(reports)
+}
+
+/// What is no report is passed over: another version may say things differently.
+fn read(answers: &[Vec<u8>]) -> Vec<WorkerReport> {
+    answers.iter().filter_map(|answer| serde_json::from_slice(answer).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_another_version_is_read_as_far_as_it_goes() {
+        let older = br#"{"role":"writer","worker":"writer/1","since":"2026-06-01T00:00:00Z","mood":"good"}"#;
+        let reports = read(&[older.to_vec(), b"{}".to_vec()]);
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!((reports[0].role.as_str(), reports[0].integrations.len()), ("writer", 0));
+    }
+}
