@@ -83,7 +83,8 @@ impl Node {
         let server = server()?;
         write_settings(folder, ports).with_context(|| format!("cannot write to {}", folder.display()))?;
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "keeper"]).arg(folder).arg(server).arg("epmd").args(life.arguments());
+        let epmd = port_mapper(&server);
+        command.args(["-c", KEEPER, "keeper"]).arg(folder).arg(server).arg(epmd).args(life.arguments());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("RABBITMQ_") || text.starts_with("ERL_") || text == "NOTIFY_SOCKET" {
@@ -230,6 +231,13 @@ fn server() -> Result<PathBuf> {
         );
     }
     Ok(path)
+}
+
+/// The port mapper that came with a server of its own, as `tests/lib/rabbitmq-4` lays it out; else the
+/// machine's.
+fn port_mapper(server: &Path) -> PathBuf {
+    let beside = server.with_file_name("epmd");
+    if beside.is_file() { beside } else { PathBuf::from("epmd") }
 }
 
 fn write_settings(folder: &Path, ports: &Ports) -> std::io::Result<()> {
