@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::backlog::{Held, InHand};
+use amfj_sync_shared::broker::letters::{Death, dead_letter};
 use amfj_sync_shared::broker::{
-    Acknowledged, BrokerError, Headers, Intake, Lease, Names, Outgoing, Publisher, Received, Stage, WINDOW,
+    Acknowledged, BrokerError, Intake, Lease, Names, Outgoing, Publisher, Received, Stage, WINDOW,
 };
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
@@ -18,7 +19,6 @@ use amfj_sync_shared::state::{Folded, State, Verdict, View};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use uuid::Uuid;
 
 use crate::deciding::{Before, Conclusion, MassChanges, conclude, says_the_same};
 use crate::events;
@@ -242,19 +242,15 @@ impl Partition<'_> {
 
     async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {
         events::dead_letter(&self.desk.integration.id, reason);
-        let letter = Outgoing {
-            exchange: self.desk.names.dead(),
-            routing_key: String::new(),
-            id: received.id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_else(Uuid::new_v4),
-            body: received.body.clone(),
-            headers: Headers::default(),
-        }
-        .with_header("x-reason", reason)
-        .with_header("x-stage", "reconcile")
-        .with_header("x-integration", self.desk.integration.id.as_str())
-        .with_header("x-key", "")
-        .with_header("x-attempts", "0")
-        .with_header("x-time", &Timestamp::now().to_string());
+        let death = Death {
+            integration: &self.desk.integration.id,
+            stage: Stage::Reconcile,
+            queue: &self.lease.queue,
+            key: "",
+            reason,
+            attempts: 0,
+        };
+        let letter = dead_letter(&self.desk.names, received, &death);
         Ok(self.desk.publisher.publish(vec![letter]).await?)
     }
 

@@ -104,6 +104,8 @@ failpoints! {
     WriterOutcomeReadBack = "writer.outcome-read-back",
     /// The change is acknowledged.
     WriterAcknowledged = "writer.acknowledged",
+    /// Dead letters are in their queues again, and still among the dead letters.
+    DeadLettersReplayed = "command.dead-letters-replayed",
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -109,6 +109,8 @@ fn linked(number: u32) -> Result<Outcome> {
         ending: Ending::Applied,
         action: None,
         attempts: 0,
+        replay: None,
+        uncertain: false,
         asset: Some(record),
         asset_deleted: None,
         record: None,

@@ -1,6 +1,7 @@
 //! The way of one change through the writer.
 
-use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing};
+use amfj_sync_shared::broker::letters::Replay;
+use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
@@ -9,12 +10,13 @@ use amfj_sync_shared::messages::{
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::IntentRow;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::claims::{Claim, Turn};
 use crate::creating::create;
-use crate::dead_letters::{Death, bury};
+use crate::dead_letters::bury;
 use crate::events;
 use crate::holders::{Assignment, Held};
 use crate::outcomes::{With, ended, stale};
@@ -44,12 +46,19 @@ impl From<BrokerError> for NotYet {
     }
 }
 
-/// Applies one change.
-pub async fn apply(site: &Site, lease: &Lease, event: &Event, change: &Change, body: &[u8]) -> Applied {
-    let Some(requests) = Requests::new(site, lease, &change.key, event) else {
+/// Applies one change, as it was received.
+pub async fn apply(
+    site: &Site,
+    lease: &Lease,
+    event: &Event,
+    change: &Change,
+    received: &Received,
+) -> Applied {
+    let replay = Replay::of(received);
+    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
         return Applied::HandBack;
     };
-    let mut applying = Applying { site, event, change, body, requests };
+    let mut applying = Applying { site, lease, event, change, received, replay, requests };
     match applying.run().await {
         Ok(()) => Applied::Done,
         Err(NotYet::HandBack) => Applied::HandBack,
@@ -58,16 +67,18 @@ pub async fn apply(site: &Site, lease: &Lease, event: &Event, change: &Change, b
 
 struct Applying<'a> {
     site: &'a Site,
+    lease: &'a Lease,
     event: &'a Event,
     change: &'a Change,
-    body: &'a [u8],
+    received: &'a Received,
+    replay: Option<Replay>,
     requests: Requests<'a>,
 }
 
 impl Applying<'_> {
     async fn run(&mut self) -> Result<(), NotYet> {
         reach(Failpoint::WriterTaken).await;
-        if self.is_answered() {
+        if self.requests.is_answered() {
             events::repeat_met();
             return Ok(());
         }
@@ -97,8 +108,12 @@ impl Applying<'_> {
             }
             Err(_) => return Err(NotYet::HandBack),
         };
+        // Read after the claim: the failure that a replay is about is in the view by now.
+        let uncertain = self.requests.failure_to_retry().and_then(|failed| failed.first_attempt);
+        let tried_before = tried_before || uncertain.is_some();
+        self.requests.uncertain = tried_before;
         self.catch_up_with_siblings().await?;
-        if self.is_answered() {
+        if self.requests.is_answered() {
             events::repeat_met();
             return Ok(());
         }
@@ -106,22 +121,28 @@ impl Applying<'_> {
         // Things may have changed while the turn was waited for.
         let outcome = match self.step() {
             Step::Done(outcome) => *outcome,
-            Step::Request(request) => self.request(request, &claim, tried_before).await?,
+            Step::Request(request) => {
+                // The claim was read back, so it is there.
+                let first = uncertain.or_else(|| claim.first_attempt(self.site)).ok_or(NotYet::HandBack)?;
+                self.request(request, &first, tried_before).await?
+            }
         };
         reach(Failpoint::WriterAnswered).await;
         self.conclude(outcome).await
     }
 
-    fn is_answered(&self) -> bool {
-        let sequence = self.event.sequence.unwrap_or_default();
-        self.site.state.read(|view| view.answered(&self.change.key).covers(sequence, self.event.id))
-    }
-
     /// Why this change is no longer wanted: a newer decision about its key does not include it, or what
     /// it is about has left Kandji. Not if an attempt has begun: what that may have done must be found
     /// out.
+    ///
+    /// A decision does not ask for what failed, but says that it would. A link that failed is asked for
+    /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
+    /// made is looked at anyway.
     fn overtaken(&self) -> Option<&'static str> {
         let sequence = self.event.sequence.unwrap_or_default();
+        let kind = self.change.action.kind();
+        let retry = self.requests.failure_to_retry().is_some();
+        let makes_a_link = self.change.action.makes_a_link();
         self.site.state.read(|view| {
             let claims = view.claims(&self.change.key.to_string());
             if claims.iter().any(|row| row.intent.change == self.event.id) {
@@ -130,6 +151,7 @@ impl Applying<'_> {
             let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
                 decision.snapshot > sequence
                     && !decision.changes.iter().any(|decided| decided.id == self.event.id)
+                    && !(retry && (makes_a_link || decision.failed.iter().any(|failed| failed == kind)))
             });
             if decided_otherwise {
                 return Some("a newer run decided otherwise");
@@ -178,12 +200,12 @@ impl Applying<'_> {
     async fn request(
         &mut self,
         request: Request,
-        claim: &Claim,
+        first: &IntentRow,
         tried_before: bool,
     ) -> Result<Outcome, NotYet> {
         let answer = match request {
-            Request::CreateAsset(asset) => self.create_asset(asset, claim, tried_before).await,
-            Request::CreateUser(user) => self.create_user(user, claim, tried_before).await,
+            Request::CreateAsset(asset) => self.create_asset(asset, first, tried_before).await,
+            Request::CreateUser(user) => self.create_user(user, first, tried_before).await,
             Request::PatchAsset { asset, patch, edits, link } => {
                 self.patch_asset(asset, patch, edits, link).await
             }
@@ -218,14 +240,12 @@ impl Applying<'_> {
     async fn create_asset(
         &mut self,
         mut asset: amfj_sync_shared::amfj::client::NewAsset,
-        claim: &Claim,
+        first: &IntentRow,
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
         let mut refused = Refused::default();
-        // The claim was read back, so it is there.
-        let Some(first) = claim.first_attempt(self.site) else { return Err(Trouble::HandBack) };
         loop {
-            match create(self.site, &mut self.requests, &asset, &first, tried_before).await {
+            match create(self.site, &mut self.requests, &asset, first, tried_before).await {
                 Ok(created) => {
                     let link = LinkOutcome::Linked {
                         asset: created.id.clone(),
@@ -253,16 +273,15 @@ impl Applying<'_> {
     async fn create_user(
         &mut self,
         mut user: amfj_sync_shared::amfj::client::NewUser,
-        claim: &Claim,
+        first: &IntentRow,
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
         let Action::CreateUser { ids, .. } = &self.change.action else {
             return Err(Trouble::HandBack);
         };
         let mut refused = Refused::default();
-        let Some(first) = claim.first_attempt(self.site) else { return Err(Trouble::HandBack) };
         loop {
-            match create(self.site, &mut self.requests, &user, &first, tried_before).await {
+            match create(self.site, &mut self.requests, &user, first, tried_before).await {
                 Ok(created) => {
                     let link =
                         UserLinkOutcome { record: created.id.clone(), rule: Rule::Created, ids: ids.clone() };
@@ -381,10 +400,13 @@ impl Applying<'_> {
     /// between and a repeat of any step is harmless.
     async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
         outcome.attempts = self.requests.attempts;
+        outcome.replay = self.replay.as_ref().map(|replay| replay.token);
         if let Ending::Failed { reason } = &outcome.ending {
+            let creates =
+                matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });
+            outcome.uncertain = creates && self.requests.uncertain;
             let key = self.change.key.to_string();
-            let death = Death { key: &key, reason, attempts: outcome.attempts };
-            bury(self.site, Some(self.event.id), self.body.to_vec(), death).await?;
+            bury(self.site, &self.lease.queue, self.received, &key, reason, outcome.attempts).await?;
             reach(Failpoint::WriterBuried).await;
         }
         let mut origin = self.site.state.origin();

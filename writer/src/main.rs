@@ -45,6 +45,19 @@ enum Dead {
         #[arg(long)]
         json: bool,
     },
+    /// Put them back into the queues that they came from, to be tried again
+    Replay {
+        #[command(flatten)]
+        chosen: commands::Chosen,
+    },
+    /// Take them away for good
+    Drop {
+        #[command(flatten)]
+        chosen: commands::Chosen,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,6 +81,8 @@ async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::Run => worker::run(common.load()?).await,
         Command::Dead(Dead::List { filter, json }) => commands::list(common, filter, *json).await,
         Command::Dead(Dead::Show { id, json }) => commands::show(common, id, *json).await,
+        Command::Dead(Dead::Replay { chosen }) => commands::replay(common, chosen).await,
+        Command::Dead(Dead::Drop { chosen, yes }) => commands::drop_letters(common, chosen, *yes).await,
         Command::History(asked) => commands::history(common, asked).await,
     }
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use amfj_sync_shared::broker::Lease;
+use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Sequence};
+use amfj_sync_shared::messages::{Change, Event, Sequence};
 use amfj_sync_shared::retry::{Backoff, Failure};
+use amfj_sync_shared::state::rows::FailedAction;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -56,28 +58,40 @@ pub(crate) struct Requests<'a> {
     key: &'a Key,
     change: Uuid,
     sequence: Sequence,
+    /// Of a replay: the kind of its action, and its token.
+    replay: Option<(&'static str, Uuid)>,
     started: Instant,
     backoff: Backoff,
     classify: fn(&CallError) -> Failure,
     /// Requests that were sent and not mere reads.
     pub(crate) attempts: u32,
+    /// Whether the last attempt at a creation may have been carried out, although no answer said so.
+    pub(crate) uncertain: bool,
 }
 
 impl<'a> Requests<'a> {
-    pub(crate) fn new(site: &'a Site, lease: &'a Lease, key: &'a Key, event: &Event) -> Option<Self> {
+    pub(crate) fn new(
+        site: &'a Site,
+        lease: &'a Lease,
+        event: &Event,
+        change: &'a Change,
+        replay: Option<&Replay>,
+    ) -> Option<Self> {
         // Never none: the configuration checked the pauses.
         let backoff = Backoff::try_new(site.retry.initial, site.retry.max.max(site.retry.initial)).ok()?;
         let started = Instant::now();
         Some(Self {
             site,
             lease,
-            key,
+            key: &change.key,
             change: event.id,
             sequence: event.sequence.unwrap_or_default(),
+            replay: replay.map(|replay| (change.action.kind(), replay.token)),
             started,
             backoff,
             classify: Failure::of_call,
             attempts: 0,
+            uncertain: false,
         })
     }
 
@@ -93,6 +107,9 @@ impl<'a> Requests<'a> {
     {
         loop {
             let answer = self.attempt(kind, &mut call).await?;
+            if kind == Kind::Creation {
+                self.uncertain = answer.as_ref().is_err_and(CallError::may_have_happened);
+            }
             let error = match answer {
                 Ok(answer) => {
                     self.site.circuit.answered(kind != Kind::Read);
@@ -176,8 +193,17 @@ impl<'a> Requests<'a> {
     }
 
     /// Whether another worker has ended this change meanwhile.
-    fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.site.state.read(|view| view.answered(self.key).covers(self.sequence, self.change))
+            && self.failure_to_retry().is_none()
+    }
+
+    /// The failure that this change replays: as long as it is the last word about the key and the kind of
+    /// action, the failed change is not answered, however much came after it.
+    pub(crate) fn failure_to_retry(&self) -> Option<FailedAction> {
+        let (kind, token) = self.replay?;
+        let failed = self.site.state.read(|view| view.memory(self.key)).failed.remove(kind)?;
+        failed.may_be_retried(self.change, token).then_some(failed)
     }
 
     async fn opened(&self) {

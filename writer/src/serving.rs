@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::applying::{Applied, apply, read_change};
 use crate::circuit::Position;
-use crate::dead_letters::{Death, bury};
+use crate::dead_letters::bury;
 use crate::events;
 use crate::site::Site;
 
@@ -110,9 +110,7 @@ impl<'a> Partition<'a> {
                 true
             }
             Err(reason) => {
-                let id = received.id.as_deref().and_then(|id| id.parse().ok());
-                let death = Death { key: "", reason: &reason, attempts: 0 };
-                let buried = bury(self.site, id, received.body.clone(), death).await;
+                let buried = bury(self.site, &self.lease.queue, &received, "", &reason, 0).await;
                 buried.is_ok() && received.acknowledge().await == Acknowledged::Yes
             }
         }
@@ -136,7 +134,7 @@ impl<'a> Partition<'a> {
             if !has_read_enough(&site, &lease, &job.received).await {
                 return (key, Applied::HandBack);
             }
-            let applied = apply(&site, &lease, &job.event, &job.change, &job.received.body).await;
+            let applied = apply(&site, &lease, &job.event, &job.change, &job.received).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
                 events::done(&site.integration.id);
                 reach(Failpoint::WriterAcknowledged).await;

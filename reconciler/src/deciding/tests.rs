@@ -65,6 +65,7 @@ fn draft(changes: Vec<Change>) -> Draft {
         candidates: Vec::new(),
         field_problems: BTreeMap::new(),
         warnings: Vec::new(),
+        failed: Vec::new(),
         awaits: None,
         changes: Vec::new(),
     };

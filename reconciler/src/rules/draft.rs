@@ -42,6 +42,7 @@ pub(super) struct Findings {
     reason: String,
     warnings: Vec<String>,
     actions: Vec<Action>,
+    failed: Vec<String>,
     pub(super) asset: Option<AssetId>,
     pub(super) record: Option<RecordId>,
     pub(super) rule: Option<Rule>,
@@ -70,6 +71,7 @@ impl Findings {
             reason,
             warnings: Vec::new(),
             actions: Vec::new(),
+            failed: Vec::new(),
             asset: None,
             record: None,
             rule: None,
@@ -110,6 +112,7 @@ impl Findings {
                 sentence(&failed.reason),
                 action.kind()
             );
+            self.failed.push(action.kind().to_owned());
             self.find(State::Failed, reason);
         } else {
             self.find(State::Pending, why.to_owned());
@@ -152,6 +155,7 @@ impl Findings {
             candidates: self.candidates,
             field_problems: self.field_problems,
             warnings: self.warnings,
+            failed: self.failed,
             awaits: self.awaits,
             changes: Vec::new(),
         };

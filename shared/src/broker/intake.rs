@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::StreamExt;
+use jiff::Timestamp;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -14,6 +15,17 @@ use super::error::{BrokerError, within};
 use super::supervisor::Session;
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// What the broker itself wrote on a message that it gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerDeath {
+    /// The queue where it died.
+    pub queue: String,
+    /// The broker's word for why, such as `delivery_limit`.
+    pub reason: String,
+    /// When, to the second.
+    pub time: Option<Timestamp>,
+}
 
 /// A message that was delivered and waits for its acknowledgement.
 #[derive(Debug)]
@@ -63,6 +75,26 @@ impl Received {
     #[must_use]
     pub fn reply_to(&self) -> Option<String> {
         self.delivery.properties.reply_to().as_ref().map(ToString::to_string)
+    }
+
+    /// What the broker wrote on it when it gave it up last; none where a worker did.
+    #[must_use]
+    pub fn broker_death(&self) -> Option<BrokerDeath> {
+        let AMQPValue::FieldArray(deaths) = self.headers.inner().get("x-death")? else { return None };
+        // The latest comes first.
+        let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
+        let text = |name: &str| match death.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            AMQPValue::ShortString(text) => Some(text.to_string()),
+            _ => None,
+        };
+        let time = match death.inner().get("time") {
+            Some(AMQPValue::Timestamp(seconds)) => {
+                i64::try_from(*seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
+            }
+            _ => None,
+        };
+        Some(BrokerDeath { queue: text("queue")?, reason: text("reason").unwrap_or_default(), time })
     }
 
     /// Acknowledges this delivery.

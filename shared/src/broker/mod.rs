@@ -10,10 +10,12 @@
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
 
+mod dead_reader;
 mod dead_watch;
 mod depth;
 mod error;
 mod intake;
+pub mod letters;
 mod names;
 mod ownership;
 mod past;
@@ -22,14 +24,15 @@ mod roll_call;
 mod supervisor;
 mod topology;
 
+pub use dead_reader::DeadLetters;
 pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
 pub use error::BrokerError;
-pub use intake::{Acknowledged, Intake, Received};
+pub use intake::{Acknowledged, BrokerDeath, Intake, Received};
 pub use lapin::types::FieldTable as Headers;
 pub use names::{Names, Stage};
 pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use past::read_stream;
-pub use publisher::{Outgoing, Publisher};
+pub use publisher::{MAX_BYTES, Outgoing, Publisher};
 pub use roll_call::{answer_roll_calls, call_roll};
 pub use supervisor::{Broker, Session};
 pub use topology::{Depth, Topology};

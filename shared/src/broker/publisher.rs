@@ -15,8 +15,8 @@ use super::error::{BrokerError, within};
 use super::supervisor::{Broker, Session};
 use crate::messages::Event;
 
-/// Below the 16 MiB that RabbitMQ 4 takes.
-const MAX_BYTES: usize = 15 << 20;
+/// The largest body that is published: below the 16 MiB that RabbitMQ 4 takes.
+pub const MAX_BYTES: usize = 15 << 20;
 
 /// Of one header. All of a message must fit into one frame of 128 KiB: a larger one ends the connection,
 /// and so does every attempt to publish it again.

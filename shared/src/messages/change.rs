@@ -195,6 +195,18 @@ impl Action {
         }
     }
 
+    /// Whether it gives the device or person a link that they do not have.
+    #[must_use]
+    pub fn makes_a_link(&self) -> bool {
+        matches!(
+            self,
+            Self::LinkAsset { .. }
+                | Self::CreateAsset { .. }
+                | Self::LinkUser { .. }
+                | Self::CreateUser { .. }
+        )
+    }
+
     /// The asset that it touches, if that exists already.
     #[must_use]
     pub fn asset(&self) -> Option<&AssetId> {
@@ -332,6 +344,13 @@ pub struct Outcome {
     pub action: Option<Action>,
     /// Requests that changed something or tried to.
     pub attempts: u32,
+    /// The replay that this answers, where the change had failed for good before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Uuid>,
+    /// Whether a creation that failed for good may have been carried out all the same: a replay has to
+    /// look for it first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertain: bool,
     /// The asset afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset: Option<Asset>,
@@ -382,6 +401,8 @@ impl Outcome {
             ending,
             action,
             attempts: 0,
+            replay: None,
+            uncertain: false,
             asset: None,
             asset_deleted: None,
             record: None,

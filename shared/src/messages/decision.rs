@@ -130,6 +130,10 @@ pub struct Decision {
     /// What an operator should know although nothing is wrong (P10: emails that differ).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Kinds of actions that are wanted and not asked for, because the very same one failed for good:
+    /// a replay may try them again (P15).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// The person whose record the device waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<UserKey>,

@@ -122,6 +122,23 @@ pub struct FailedAction {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// Id of the change that asked for it.
+    #[serde(default)]
+    pub change: Option<Uuid>,
+    /// The replay of that change that failed last.
+    #[serde(default)]
+    pub replay: Option<Uuid>,
+    /// For a creation that may have been carried out all the same: its first attempt.
+    #[serde(default)]
+    pub first_attempt: Option<IntentRow>,
+}
+
+impl FailedAction {
+    /// Whether this is the failure of that change, and this replay has not been tried.
+    #[must_use]
+    pub fn may_be_retried(&self, change: Uuid, replay: Uuid) -> bool {
+        self.change == Some(change) && self.replay != Some(replay)
+    }
 }
 
 /// The primary user that the last successful assignment settled (P21).

@@ -14,6 +14,8 @@ use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId};
 use crate::messages::*;
 use crate::names::NameKey;
 
+mod retries;
+
 const LIST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Facts with offsets and a clock that the test moves.
@@ -131,6 +133,8 @@ fn outcome(device: &str, step: u32) -> Outcome {
         ending: Ending::Applied,
         action: None,
         attempts: 1,
+        replay: None,
+        uncertain: false,
         asset: None,
         asset_deleted: None,
         record: None,

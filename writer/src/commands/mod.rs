@@ -5,5 +5,5 @@ mod dead;
 mod history;
 mod moments;
 
-pub use dead::{Filter, list, show};
+pub use dead::{Chosen, Filter, drop_letters, list, replay, show};
 pub use history::{Asked, history};

@@ -204,6 +204,8 @@ fn outcome() -> Outcome {
         ending: Ending::Applied,
         action: None,
         attempts: 2,
+        replay: Some(uuid(3)),
+        uncertain: true,
         asset: Some(asset()),
         asset_deleted: None,
         record: Some(record()),
@@ -247,6 +249,7 @@ fn decision() -> Decision {
         candidates: vec![Candidate { id: "AST-17".into(), name: "Sam".into(), note: "no serial".into() }],
         field_problems: BTreeMap::from([("Cores".into(), "not a number".into())]),
         warnings: vec!["the emails differ".into()],
+        failed: vec!["update-asset".into()],
         awaits: Some(user_key()),
         changes: vec![Decided {
             id: uuid(2),

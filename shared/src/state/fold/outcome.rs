@@ -33,7 +33,9 @@ impl Folding<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
-    fn close_intents(&mut self, outcome: &Outcome) -> Result<(), StoreError> {
+    /// Closes the claims of the change that ended. Answers the first of them.
+    fn close_intents(&mut self, outcome: &Outcome) -> Result<Option<IntentRow>, StoreError> {
+        let mut first: Option<IntentRow> = None;
         let prefix = format!("{}/{}/", table::INTENT, outcome.change);
         for worker in self.batch.keys(prefix.as_bytes())? {
             let id = format!("{}/{worker}", outcome.change);
@@ -41,23 +43,38 @@ impl Folding<'_, '_> {
                 for subject in claimed_subjects(&row.intent) {
                     self.batch.unindex(index::CLAIM, &subject, &id);
                 }
+                if first.as_ref().is_none_or(|known| row.offset < known.offset) {
+                    first = Some(row);
+                }
             }
             self.batch.delete(table::INTENT, &id);
         }
-        Ok(())
+        Ok(first)
+    }
+
+    /// Whether the outcome is that of a replay of a change that had failed for good: then, and only then,
+    /// a change is answered a second time.
+    fn is_retry(&self, key: &str, outcome: &Outcome) -> Result<bool, StoreError> {
+        let Some(replay) = outcome.replay else { return Ok(false) };
+        let failed = self.memory(key)?.failed.remove(&outcome.kind);
+        Ok(failed.is_some_and(|failed| failed.may_be_retried(outcome.change, replay)))
     }
 
     pub(super) fn ended(&mut self, outcome: &Outcome) -> Result<Verdict, StoreError> {
-        self.close_intents(outcome)?;
+        let first_attempt = self.close_intents(outcome)?;
         let key = outcome.key.to_string();
         let mut answered: Answered = self.batch.row(table::ANSWERED, &key)?.unwrap_or_default();
         if answered.covers(outcome.sequence, outcome.change) {
-            return Ok(Verdict::Rejected("the change has been answered already".into()));
+            // A retry may be older than what was answered since: the order of the others stays as it is.
+            if !self.is_retry(&key, outcome)? {
+                return Ok(Verdict::Rejected("the change has been answered already".into()));
+            }
+        } else {
+            if outcome.sequence > answered.sequence {
+                answered = Answered { sequence: outcome.sequence, ..Answered::default() };
+            }
+            answered.changes.push(outcome.change);
         }
-        if outcome.sequence > answered.sequence {
-            answered = Answered { sequence: outcome.sequence, ..Answered::default() };
-        }
-        answered.changes.push(outcome.change);
         answered.at = Some(self.event.time);
         self.batch.put(table::ANSWERED, &key, &answered);
         self.learn_records(outcome)?;
@@ -68,7 +85,7 @@ impl Folding<'_, '_> {
         if let Some(link) = &outcome.user_link {
             self.learn_user_link(link)?;
         }
-        self.remember(&key, outcome)?;
+        self.remember(&key, outcome, first_attempt)?;
         Ok(Verdict::Accepted)
     }
 
@@ -145,8 +162,15 @@ impl Folding<'_, '_> {
         Ok(self.batch.row(table::MEMORY, key)?.unwrap_or_default())
     }
 
-    fn remember(&mut self, key: &str, outcome: &Outcome) -> Result<(), StoreError> {
+    fn remember(
+        &mut self,
+        key: &str,
+        outcome: &Outcome,
+        first_attempt: Option<IntentRow>,
+    ) -> Result<(), StoreError> {
         let mut memory = self.memory(key)?;
+        let before = memory.failed.get(&outcome.kind).filter(|failed| failed.change == Some(outcome.change));
+        let first_attempt = before.and_then(|failed| failed.first_attempt.clone()).or(first_attempt);
         if matches!(outcome.link, Some(LinkOutcome::Linked { takes_over: None, .. })) {
             // Another asset: what the old one refused or who had it says nothing about this one.
             memory = Memory::default();
@@ -167,8 +191,14 @@ impl Folding<'_, '_> {
         memory.refused.extend(outcome.refused.clone());
         match (&outcome.ending, &outcome.action) {
             (Ending::Failed { reason }, Some(action)) => {
-                let failed =
-                    FailedAction { action: action.clone(), reason: reason.clone(), at: self.event.time };
+                let failed = FailedAction {
+                    action: action.clone(),
+                    reason: reason.clone(),
+                    at: self.event.time,
+                    change: Some(outcome.change),
+                    replay: outcome.replay,
+                    first_attempt: first_attempt.filter(|_| outcome.uncertain),
+                };
                 memory.failed.insert(outcome.kind.clone(), failed);
             }
             (Ending::Failed { .. }, None) => {}

@@ -38,6 +38,8 @@ impl World {
             ending,
             action: None,
             attempts: 1,
+            replay: None,
+            uncertain: false,
             asset: None,
             asset_deleted: None,
             record: None,

@@ -1,0 +1,87 @@
+//! Changes that failed for good and were replayed: answered a second time, and only then.
+
+use super::*;
+
+fn failed(step: u32, replay: Option<Uuid>, uncertain: bool) -> Outcome {
+    let action = Action::BreakLink { asset: asset_id() };
+    Outcome {
+        ending: Ending::Failed { reason: "AMFJ answered 500".into() },
+        action: Some(action),
+        replay,
+        uncertain,
+        ..outcome("d", step)
+    }
+}
+
+fn ended(outcome: Outcome) -> Fact {
+    Fact::Ended(Box::new(outcome))
+}
+
+fn intended(step: u32, stream: &Stream) -> Fact {
+    let of = outcome("d", step);
+    Fact::Intended(Intent {
+        change: of.change,
+        key: of.key,
+        asset: None,
+        record: None,
+        worker: format!("writer/{}", stream.facts.len()),
+        at: stream.now,
+    })
+}
+
+fn key() -> Key {
+    Key::Device(device_id("d"))
+}
+
+#[test]
+fn a_failed_change_is_answered_again_only_by_a_replay_of_it() {
+    let mut stream = Stream::new();
+    let (one, two) = (Uuid::from_u128(100), Uuid::from_u128(200));
+    stream.say(ended(failed(1, None, false)));
+    let again = Outcome { attempts: 2, ..outcome("d", 1) };
+    assert!(matches!(stream.say(ended(again.clone())), Verdict::Rejected(_)), "a redelivery");
+    stream.say(ended(Outcome { kind: "assign".into(), ..outcome("d", 5) }));
+
+    // Older than what was answered since, and tried again all the same.
+    assert_eq!(stream.say(ended(failed(1, Some(one), false))), Verdict::Accepted);
+    assert!(
+        matches!(stream.say(ended(failed(1, Some(one), false))), Verdict::Rejected(_)),
+        "the same replay"
+    );
+    assert_eq!(stream.view.answered(&key()).sequence, Sequence { run: 1, step: 5 }, "the order stays");
+    assert_eq!(stream.say(ended(Outcome { replay: Some(two), ..again.clone() })), Verdict::Accepted);
+    assert!(stream.view.memory(&key()).failed.is_empty());
+    let late = Outcome { replay: Some(Uuid::from_u128(300)), ..again };
+    assert!(matches!(stream.say(ended(late)), Verdict::Rejected(_)), "it succeeded");
+}
+
+#[test]
+fn what_came_later_closes_the_way_for_a_replay() {
+    let mut stream = Stream::new();
+    stream.say(ended(failed(1, None, false)));
+    stream.say(ended(outcome("d", 2)));
+    let replayed = Outcome { replay: Some(Uuid::from_u128(100)), ..outcome("d", 1) };
+    assert!(matches!(stream.say(ended(replayed)), Verdict::Rejected(_)));
+}
+
+#[test]
+fn the_first_attempt_is_remembered_where_it_may_have_succeeded() {
+    let mut stream = Stream::new();
+    let first = intended(1, &stream);
+    stream.say(first.clone());
+    let second = intended(1, &stream);
+    stream.say(second);
+    stream.say(ended(failed(1, None, true)));
+    let remembered = |stream: &Stream| {
+        let failed = stream.view.memory(&key()).failed.remove("update-asset");
+        failed.and_then(|failed| failed.first_attempt).map(|row| Fact::Intended(row.intent))
+    };
+    assert_eq!(remembered(&stream), Some(first.clone()));
+    assert!(stream.view.claims("device/d").is_empty(), "the claims are closed");
+
+    stream.say(intended(1, &stream));
+    stream.say(ended(failed(1, Some(Uuid::from_u128(100)), true)));
+    assert_eq!(remembered(&stream), Some(first), "it stays the first over all replays");
+    stream.say(ended(failed(1, Some(Uuid::from_u128(200)), false)));
+    assert_eq!(remembered(&stream), None, "refused: nothing can have happened");
+}

@@ -1,0 +1,321 @@
+//! Dead letters: replayed ones are really tried again, nothing that happened happens twice, and nothing is
+//! lost on the way.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use amfj_sync_tests::harness::workers::Finished;
+use amfj_sync_tests::harness::{Role, eventually};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::sim::faults::{Action, Rule};
+use amfj_sync_tests::sim::fleet::Fleet;
+use anyhow::{Context as _, Result, ensure};
+use futures::StreamExt as _;
+use lapin::options::{
+    BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+async fn writer(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
+    pipeline.call(Role::Writer).args(arguments).finish(LIMIT).await
+}
+
+/// What a command that must succeed prints.
+async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
+    let done = writer(pipeline, arguments).await?;
+    ensure!(
+        done.status.success(),
+        "{arguments:?} ended with {}:\n{}{}",
+        done.status,
+        done.stdout,
+        done.stderr
+    );
+    Ok(done.stdout)
+}
+
+async fn listed(pipeline: &Pipeline) -> Result<Vec<Value>> {
+    let text = said(pipeline, &["dead", "list", "--json"]).await?;
+    serde_json::from_str(&text).with_context(|| format!("no JSON:\n{text}"))
+}
+
+fn requests(services: &Services, method: &str) -> usize {
+    services.amfj.requests().iter().filter(|request| request.method == method).count()
+}
+
+async fn channel(pipeline: &Pipeline) -> Result<(Connection, Channel)> {
+    let connection = Connection::connect(pipeline.broker().url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok((connection, channel))
+}
+
+/// A fleet of which one device's asset cannot be written, and the pipeline that found out.
+async fn with_a_dead_letter(seed: u64) -> Result<(Services, Pipeline, String, String)> {
+    let services = Services::plain(6, seed).await?;
+    let device = services.kandji.devices()[0].clone();
+    let asset = services.amfj.assets_named(&device.device_name).pop().unwrap().id;
+    let settings = services.integration("acme").field("Notes", "model");
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+        config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
+    })
+    .await?;
+    let broken = Action::Status { code: 500, body: None };
+    services.amfj.fault(Rule::new(broken).on("PATCH", &format!("/assets/{asset}")));
+    pipeline.run().await?;
+    ensure!(pipeline.dead_letters().await? == 1);
+    Ok((services, pipeline, device.device_id, asset))
+}
+
+/// A replay is tried again although the change had its outcome: as often as somebody replays it, until it
+/// succeeds; then a replay of it does nothing.
+#[tokio::test]
+async fn a_replayed_change_that_failed_is_tried_again_until_it_succeeds() -> Result<()> {
+    let (services, pipeline, _, asset) = with_a_dead_letter(21).await?;
+    let first = listed(&pipeline).await?.remove(0);
+    ensure!(first["attempts"].as_u64().is_some_and(|attempts| attempts > 0), "{first}");
+    ensure!(first["since"] == first["time"] && first["by_broker"] == false, "{first}");
+    let id = first["id"].as_str().unwrap();
+
+    // The next run decides nothing new about it, and neither that nor a second replay is in its way.
+    pipeline.run().await?;
+    let said_so = said(&pipeline, &["dead", "replay", &id[..8]]).await?;
+    ensure!(said_so.contains("1 dead letter was replayed"), "{said_so}");
+    eventually(RUN_LIMIT, "the letter to come back", async || {
+        ensure!(pipeline.dead_letters().await? == 1);
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    let second = listed(&pipeline).await?.remove(0);
+    ensure!(second["id"] == first["id"] && second["since"] == first["since"], "{second}");
+    ensure!(second["time"].as_str() > first["time"].as_str(), "{second}");
+    ensure!(second["attempts"].as_u64() > first["attempts"].as_u64(), "tries add up: {second}");
+
+    services.amfj.faults().clear();
+    said(&pipeline, &["dead", "replay", "--kind", "link-asset", "--reason", "500"]).await?;
+    pipeline.settle().await?;
+    ensure!(pipeline.dead_letters().await? == 0, "{:?}", listed(&pipeline).await?);
+    ensure!(services.amfj.asset(&asset).unwrap().fields.contains_key("Notes"), "the change was not made");
+    services.amfj.clear_requests();
+    pipeline.run().await?;
+    ensure!(requests(&services, "PATCH") == 0, "an idle run writes nothing");
+    let status = pipeline.call(Role::Reconciler).args(["status"]).finish(LIMIT).await?;
+    ensure!(!status.stdout.contains("failed"), "{}", status.stdout);
+    Ok(())
+}
+
+/// `kill -9` after the messages are in their queues and before the letters are taken away: both are there,
+/// and the change is made once.
+#[tokio::test]
+async fn a_replay_that_is_killed_loses_nothing_and_does_nothing_twice() -> Result<()> {
+    let (services, pipeline, _, asset) = with_a_dead_letter(22).await?;
+    services.amfj.faults().clear();
+    services.amfj.clear_requests();
+    let kill = "command.dead-letters-replayed=kill";
+    let call =
+        pipeline.call(Role::Writer).env("AMFJ_SYNC_FAILPOINTS", kill).args(["dead", "replay", "--all"]);
+    let killed = call.finish(LIMIT).await?;
+    ensure!(!killed.status.success(), "the command was not killed");
+    eventually(RUN_LIMIT, "the change to be made", async || {
+        ensure!(services.amfj.asset(&asset).is_some_and(|asset| asset.fields.contains_key("Notes")));
+        Ok(())
+    })
+    .await?;
+    eventually(RUN_LIMIT, "the letter to be back", async || {
+        ensure!(pipeline.dead_letters().await? == 1);
+        Ok(())
+    })
+    .await?;
+    said(&pipeline, &["dead", "replay", "--all"]).await?;
+    pipeline.settle().await?;
+    ensure!(pipeline.dead_letters().await? == 0);
+    ensure!(requests(&services, "PATCH") == 1, "{} PATCH requests", requests(&services, "PATCH"));
+    Ok(())
+}
+
+/// What came later stays: a dead letter that is out of date changes nothing.
+#[tokio::test]
+async fn a_replay_does_not_undo_what_came_later() -> Result<()> {
+    let (services, pipeline, device, asset) = with_a_dead_letter(23).await?;
+    services.amfj.faults().clear();
+    services.kandji.set(&device, "model", json!("A later model"))?;
+    pipeline.run().await?;
+    ensure!(services.amfj.asset(&asset).unwrap().fields["Notes"] == json!("A later model"));
+    services.amfj.clear_requests();
+    said(&pipeline, &["dead", "replay", "--all"]).await?;
+    pipeline.settle().await?;
+    ensure!(requests(&services, "PATCH") == 0, "the older value was written");
+    ensure!(services.amfj.asset(&asset).unwrap().fields["Notes"] == json!("A later model"));
+    ensure!(pipeline.dead_letters().await? == 0);
+    Ok(())
+}
+
+/// What failed and is no longer wanted is not written by a replay, although nothing newer was written.
+#[tokio::test]
+async fn a_replay_makes_only_what_is_still_wanted() -> Result<()> {
+    let services = Services::plain(4, 24).await?;
+    let settings = services.integration("acme").field("Notes", "model");
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+        config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
+    })
+    .await?;
+    pipeline.run().await?;
+    let device = services.kandji.devices()[0].clone();
+    let asset = services.amfj.assets_named(&device.device_name).pop().unwrap();
+    let broken = Action::Status { code: 500, body: None };
+    services.amfj.fault(Rule::new(broken).on("PATCH", &format!("/assets/{}", asset.id)));
+    services.kandji.set(&device.device_id, "model", json!("For a moment"))?;
+    pipeline.run().await?;
+    ensure!(listed(&pipeline).await?[0]["kind"] == "update-asset");
+    services.amfj.faults().clear();
+    // As it was again, before anybody looked.
+    services.kandji.set(&device.device_id, "model", asset.fields["Notes"].clone())?;
+    pipeline.run().await?;
+    services.amfj.clear_requests();
+    said(&pipeline, &["dead", "replay", "--all"]).await?;
+    pipeline.settle().await?;
+    ensure!(requests(&services, "PATCH") == 0, "a value that nobody wants any more was written");
+    ensure!(pipeline.dead_letters().await? == 0);
+    Ok(())
+}
+
+/// A creation that was given up although AMFJ had carried it out: its replay finds the asset instead of
+/// making another.
+#[tokio::test]
+async fn a_replayed_creation_is_looked_for_first() -> Result<()> {
+    let mut fleet = Fleet::generate(spec(1, 25));
+    fleet.site.assets.clear();
+    let services = Services::start(&fleet).await?;
+    let settings = services.integration("acme").set("sync.create_devices", "always");
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+        config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
+    })
+    .await?;
+    services.amfj.fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets"));
+    let broken = Action::Status { code: 500, body: None };
+    services.amfj.fault(Rule::new(broken).on("GET", "/assets").with_query("name="));
+    pipeline.run().await?;
+    ensure!(pipeline.dead_letters().await? == 1 && services.amfj.assets().len() == 1);
+    services.amfj.faults().clear();
+    said(&pipeline, &["dead", "replay", "--kind", "create-asset"]).await?;
+    pipeline.settle().await?;
+    ensure!(services.amfj.assets().len() == 1, "the replay made a second asset");
+    ensure!(pipeline.dead_letters().await? == 0, "{:?}", listed(&pipeline).await?);
+    let device = &services.kandji.devices()[0].serial_number;
+    let told = pipeline.call(Role::Reconciler).args(["explain", device]).finish(LIMIT).await?;
+    ensure!(told.stdout.contains("in sync"), "{}", told.stdout);
+    Ok(())
+}
+
+/// A message that RabbitMQ itself gave up is listed as such, and goes back to where it came from.
+#[tokio::test]
+async fn what_the_broker_gave_up_goes_back_to_its_queue() -> Result<()> {
+    let services = Services::plain(3, 26).await?;
+    let mut pipeline = Pipeline::idle(vec![("acme", services.integration("acme"))], |config| config).await?;
+    let fetched = pipeline.fetch(&[]).await?;
+    ensure!(fetched.status.success(), "{}", fetched.stderr);
+    let before = pipeline.waiting("acme", "reconcile").await?;
+    let (_connection, channel) = channel(&pipeline).await?;
+    let mut queue = String::new();
+    for partition in 0..2 {
+        let name = format!("{}.acme.reconcile.{partition:02}", pipeline.broker().prefix());
+        let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+        let depth = channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await?;
+        if depth.message_count() > 1 {
+            queue = name;
+        }
+    }
+    // More than its delivery limit, as a worker does that dies of it again and again.
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let consume = channel.basic_consume(
+        queue.as_str().into(),
+        "".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let mut consumer = consume.await?;
+    for _ in 0..1_001 {
+        let delivery = consumer.next().await.context("the consumer ended")??;
+        delivery.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await?;
+    }
+    channel.close(200, "done".into()).await?;
+    eventually(RUN_LIMIT, "the broker to give it up", async || {
+        ensure!(pipeline.dead_letters().await? == 1);
+        Ok(())
+    })
+    .await?;
+    let letter = listed(&pipeline).await?.remove(0);
+    ensure!(letter["by_broker"] == true && letter["queue"] == json!(queue), "{letter}");
+    ensure!(letter["integration"] == "acme" && letter["stage"] == "reconcile", "{letter}");
+    ensure!(letter["time"].is_string() && letter["reason"].as_str().unwrap().contains("broker"), "{letter}");
+    said(&pipeline, &["dead", "replay", "--all"]).await?;
+    eventually(RUN_LIMIT, "all messages in the queues again", async || {
+        ensure!(pipeline.waiting("acme", "reconcile").await? == before);
+        Ok(())
+    })
+    .await?;
+    pipeline.hire(Crew::default()).await?;
+    pipeline.settle().await?;
+    ensure!(pipeline.dead_letters().await? == 0);
+    Ok(())
+}
+
+/// More dead letters than one consumer may hold: all are listed, in order, and only the chosen are dropped.
+#[tokio::test]
+async fn any_number_of_dead_letters_is_listed_and_only_the_chosen_are_dropped() -> Result<()> {
+    const MANY: usize = 2_600;
+    let services = Services::plain(1, 27).await?;
+    let pipeline = Pipeline::idle(vec![("acme", services.integration("acme"))], |config| config).await?;
+    // Declares the queues.
+    said(&pipeline, &["dead", "list"]).await?;
+    let (_connection, channel) = channel(&pipeline).await?;
+    let exchange = format!("{}.dead", pipeline.broker().prefix());
+    let mut confirms = Vec::new();
+    for number in 0..MANY {
+        let mut headers = FieldTable::default();
+        let reason = if number % 2 == 0 { "even" } else { "odd" };
+        headers.insert("x-reason".into(), lapin::types::AMQPValue::LongString(reason.into()));
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_headers(headers)
+            .with_message_id(format!("{number:08}").as_str().into());
+        let options = BasicPublishOptions::default();
+        let publish =
+            channel.basic_publish(exchange.as_str().into(), "".into(), options, b"poison", properties);
+        confirms.push(publish.await?);
+    }
+    for confirm in confirms {
+        confirm.await?;
+    }
+    let ids = |letters: &[Value]| -> Vec<String> {
+        letters.iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids(&listed(&pipeline).await?);
+    ensure!(all.len() == MANY, "{} of {MANY} are listed", all.len());
+    ensure!(all.is_sorted(), "they are not in order");
+
+    let unclear = writer(&pipeline, &["dead", "drop"]).await?;
+    ensure!(unclear.status.code() == Some(2) && unclear.stderr.contains("--all"), "{}", unclear.stderr);
+    let unasked = writer(&pipeline, &["dead", "drop", "--all"]).await?;
+    ensure!(unasked.status.code() == Some(2) && unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    let nowhere = writer(&pipeline, &["dead", "replay", "00000004"]).await?;
+    ensure!(nowhere.status.code() == Some(1), "{}", nowhere.stdout);
+    ensure!(
+        nowhere.stdout.contains("stays: it") || nowhere.stdout.contains("stays: its"),
+        "{}",
+        nowhere.stdout
+    );
+    ensure!(pipeline.dead_letters().await? as usize == MANY, "nothing was dropped so far");
+
+    let dropped = said(&pipeline, &["dead", "drop", "--reason", "odd", "--yes", "--json"]).await?;
+    let dropped: Value = serde_json::from_str(&dropped)?;
+    ensure!(dropped["dropped"] == json!(MANY / 2), "{dropped}");
+    let left = listed(&pipeline).await?;
+    ensure!(left.len() == MANY / 2 && left.iter().all(|letter| letter["reason"] == "even"));
+    ensure!(ids(&left).is_sorted(), "what stayed is not in order");
+    Ok(())
+}
