@@ -118,6 +118,7 @@ fn linked(number: u32) -> Result<Outcome> {
         user_link: None,
         settled: None,
         edits: BTreeMap::new(),
+        found_holder: None,
         refused: BTreeMap::new(),
     })
 }

@@ -1,11 +1,12 @@
 //! The way of one change through the writer.
 
+use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::ids::{AssetId, Key, RecordId};
 use amfj_sync_shared::messages::{
-    Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Rule, UserLinkOutcome,
+    Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Restored, Rule, UserLinkOutcome,
 };
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
@@ -24,6 +25,8 @@ use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
 use crate::updating::Refused;
+
+mod again;
 
 /// Whether the message may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +88,9 @@ impl Applying<'_> {
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
-        if let Some(why) = self.overtaken() {
+        if !self.is_of_the_past()
+            && let Some(why) = self.overtaken()
+        {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
         if let Step::Done(outcome) = self.step()
@@ -160,8 +165,13 @@ impl Applying<'_> {
         })
     }
 
+    /// A past change that a person wants again: compared with what AMFJ holds, not with what is decided now.
+    fn is_of_the_past(&self) -> bool {
+        matches!(self.change.action, Action::Restore { .. })
+    }
+
     fn step(&self) -> Step {
-        let linked_elsewhere = |asset: &amfj_sync_shared::ids::AssetId| {
+        let linked_elsewhere = |asset: &AssetId| {
             self.site.siblings.iter().any(|sibling| {
                 sibling.read(|view| {
                     // An open claim of a sibling with the smaller id goes first: both see each other.
@@ -211,14 +221,14 @@ impl Applying<'_> {
             }
             Request::PatchUser { record, patch, edits } => self.patch_user(record, patch, edits).await,
             Request::Assign { asset, expected, to, primary } => {
-                let assignment = Assignment {
-                    site: self.site,
-                    asset: &asset,
-                    expected: expected.as_ref(),
-                    to: to.as_ref(),
-                };
-                let held = assignment.make(&mut self.requests, tried_before).await;
-                held.map(|held| self.assigned(held, &asset, expected.as_ref(), to.as_ref(), primary))
+                self.assign(&asset, expected.as_ref(), to.as_ref(), primary, tried_before).await
+            }
+            Request::Restore(Restored::Asset { asset, fields }) => self.restore_asset(asset, &fields).await,
+            Request::Restore(Restored::Record { record, fields }) => {
+                self.restore_record(record, &fields).await
+            }
+            Request::Restore(Restored::Holder { asset, found, holder, primary }) => {
+                self.restore_holder(&asset, found.as_ref(), holder.as_ref(), primary, tried_before).await
             }
         };
         match answer {
@@ -302,7 +312,7 @@ impl Applying<'_> {
 
     async fn patch_asset(
         &mut self,
-        asset: amfj_sync_shared::ids::AssetId,
+        asset: AssetId,
         mut patch: amfj_sync_shared::amfj::client::AssetPatch,
         edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
         link: Option<LinkOutcome>,
@@ -336,7 +346,7 @@ impl Applying<'_> {
 
     async fn patch_user(
         &mut self,
-        record: amfj_sync_shared::ids::RecordId,
+        record: RecordId,
         mut patch: amfj_sync_shared::amfj::client::UserPatch,
         edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
     ) -> Result<Outcome, Trouble> {
@@ -365,23 +375,36 @@ impl Applying<'_> {
         }
     }
 
+    async fn assign(
+        &mut self,
+        asset: &AssetId,
+        expected: Option<&Holder>,
+        to: Option<&Holder>,
+        primary: Option<RecordId>,
+        tried_before: bool,
+    ) -> Result<Outcome, Trouble> {
+        let assignment = Assignment { site: self.site, asset, expected, to };
+        let held = assignment.make(&mut self.requests, tried_before).await?;
+        Ok(self.assigned(held, asset, expected, to, primary))
+    }
+
     fn assigned(
         &self,
         held: Held,
-        asset: &amfj_sync_shared::ids::AssetId,
-        expected: Option<&amfj_sync_shared::amfj::Holder>,
-        to: Option<&amfj_sync_shared::amfj::Holder>,
-        primary: Option<amfj_sync_shared::ids::RecordId>,
+        asset: &AssetId,
+        expected: Option<&Holder>,
+        to: Option<&Holder>,
+        primary: Option<RecordId>,
     ) -> Outcome {
-        let name = |holder: Option<&amfj_sync_shared::amfj::Holder>| {
-            holder.map_or(Value::Null, |holder| Value::from(holder.name.clone()))
-        };
+        let name =
+            |holder: Option<&Holder>| holder.map_or(Value::Null, |holder| Value::from(holder.name.clone()));
         match held {
-            Held::AsWanted { asset, wrote: true } => self
-                .applied()
-                .with_settled(primary)
-                .with_edit(Outcome::HOLDER, name(expected), name(to))
-                .with_asset(*asset),
+            Held::AsWanted { asset, wrote: true } => {
+                let edited = self.applied().with_edit(Outcome::HOLDER, name(expected), name(to));
+                let mut outcome = edited.with_settled(primary).with_asset(*asset);
+                outcome.found_holder = expected.cloned();
+                outcome
+            }
             Held::AsWanted { asset, wrote: false } => {
                 ended(self.event, self.change, Ending::Unneeded).with_settled(primary).with_asset(*asset)
             }

@@ -14,6 +14,7 @@ mod events;
 mod holders;
 mod outcomes;
 mod requests;
+mod restoring;
 mod serving;
 pub mod site;
 mod steps;

@@ -25,6 +25,8 @@ enum Command {
     Dead(Dead),
     /// What was applied, with old and new values
     History(commands::Asked),
+    /// Put past changes on the queue again, where nothing came later
+    Replay(commands::Wanted),
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,5 +86,6 @@ async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::Dead(Dead::Replay { chosen }) => commands::replay(common, chosen).await,
         Command::Dead(Dead::Drop { chosen, yes }) => commands::drop_letters(common, chosen, *yes).await,
         Command::History(asked) => commands::history(common, asked).await,
+        Command::Replay(wanted) => commands::replay_history(common, wanted).await,
     }
 }

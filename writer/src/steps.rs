@@ -6,7 +6,7 @@ use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
 use amfj_sync_shared::ids::{AssetId, DeviceId, Key, RecordId};
 use amfj_sync_shared::messages::{
-    Action, AssetWrite, Change, Edit, Event, LinkOutcome, Outcome, Rule, UserLinkOutcome, UserWrite,
+    Action, AssetWrite, Change, Edit, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome, UserWrite,
 };
 use amfj_sync_shared::state::View;
 use serde_json::Value;
@@ -26,10 +26,26 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Request {
     CreateAsset(NewAsset),
-    PatchAsset { asset: AssetId, patch: AssetPatch, edits: BTreeMap<String, Edit>, link: Option<LinkOutcome> },
-    Assign { asset: AssetId, expected: Option<Holder>, to: Option<Holder>, primary: Option<RecordId> },
+    PatchAsset {
+        asset: AssetId,
+        patch: AssetPatch,
+        edits: BTreeMap<String, Edit>,
+        link: Option<LinkOutcome>,
+    },
+    Assign {
+        asset: AssetId,
+        expected: Option<Holder>,
+        to: Option<Holder>,
+        primary: Option<RecordId>,
+    },
     CreateUser(NewUser),
-    PatchUser { record: RecordId, patch: UserPatch, edits: BTreeMap<String, Edit> },
+    PatchUser {
+        record: RecordId,
+        patch: UserPatch,
+        edits: BTreeMap<String, Edit>,
+    },
+    /// What of it is left to write depends on what is read then.
+    Restore(Restored),
 }
 
 /// A change with everything that is known about it.
@@ -104,8 +120,28 @@ impl Known<'_> {
                 Step::Request(Request::CreateUser(user))
             }
             (Key::User(_), Action::UpdateUser { record, write }) => self.write_user(record, write),
+            (_, Action::Restore { again }) => self.restore(again),
             _ => self.stale("the action does not fit what it is about"),
         }
+    }
+
+    fn restore(&self, again: &Restored) -> Step {
+        match (&self.change.key, again) {
+            (Key::Device(device), Restored::Asset { asset, .. } | Restored::Holder { asset, .. }) => {
+                if self.effective_link(device).as_ref() != Some(asset) {
+                    return self.stale("the device is no longer linked to this asset");
+                }
+            }
+            (Key::User(_), Restored::Record { record, .. }) => match self.view.record(record) {
+                None => return self.stale("the user record no longer exists"),
+                Some(row) if !row.ours => {
+                    return self.stale("this product changes only user records that it created");
+                }
+                Some(_) => {}
+            },
+            _ => return self.stale("the action does not fit what it is about"),
+        }
+        Step::Request(Request::Restore(again.clone()))
     }
 
     fn effective_link(&self, device: &DeviceId) -> Option<AssetId> {

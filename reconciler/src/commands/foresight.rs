@@ -155,7 +155,11 @@ impl<'a> Trial<'a> {
                 outcome.asset = known(asset).map(|asset| held_by(asset, to.as_ref()));
                 outcome.settled = Some(Settled { primary: primary.clone() });
             }
-            Action::LinkUser { .. } | Action::CreateUser { .. } | Action::UpdateUser { .. } => {}
+            Action::LinkUser { .. }
+            | Action::CreateUser { .. }
+            | Action::UpdateUser { .. }
+            // Never decided: a person asks the writer for it (P29).
+            | Action::Restore { .. } => {}
         }
     }
 

@@ -292,7 +292,10 @@ impl PlannedChange {
                 self.rule = Some(Rule::Created);
                 self.record = Some(Target { id: None, name: name.clone() });
             }
-            Action::UpdateAsset { .. } | Action::BreakLink { .. } | Action::UpdateUser { .. } => {}
+            Action::UpdateAsset { .. }
+            | Action::BreakLink { .. }
+            | Action::UpdateUser { .. }
+            | Action::Restore { .. } => {}
         }
     }
 }

@@ -90,6 +90,10 @@ impl DeadLetters {
 
     /// Puts back what was not taken, in its order, and lets others read.
     pub async fn close(self) {
+        // Those that still have room would take what the others put back.
+        for intake in &self.open {
+            intake.stop().await;
+        }
         for intake in self.open {
             intake.close().await;
         }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 
@@ -190,6 +190,14 @@ impl Intake {
             }
         }
         batch
+    }
+
+    /// Takes no more, and keeps what it has: only for queues without single active consumer, whose
+    /// order it would break.
+    pub(super) async fn stop(&self) {
+        let cancel = self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
+        // A channel that is dead takes no more either.
+        drop(within("basic.cancel", LIMIT, cancel).await);
     }
 
     /// Stops consuming. What was not acknowledged is delivered again, first and in order.

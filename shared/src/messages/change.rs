@@ -165,11 +165,59 @@ pub enum Action {
         /// What differs; never empty.
         write: UserWrite,
     },
+    /// Make a past change again, where AMFJ still holds what that one found or wrote (P29).
+    Restore {
+        /// What.
+        again: Restored,
+    },
+}
+
+/// One value of the past.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Past {
+    /// What AMFJ held before the change.
+    pub found: Value,
+    /// What the change wrote.
+    pub written: Value,
+    /// What AMFJ made of that, where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Value>,
+}
+
+/// A part of the past that is to be made again (P29).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Restored {
+    /// Values of an asset, its name and location among them.
+    Asset {
+        /// The asset.
+        asset: AssetId,
+        /// By field name.
+        fields: BTreeMap<String, Past>,
+    },
+    /// The holder of an asset.
+    Holder {
+        /// The asset.
+        asset: AssetId,
+        /// Who had it before the change.
+        found: Option<Holder>,
+        /// Who had it afterwards.
+        holder: Option<Holder>,
+        /// The record of Kandji's primary user that this settled; none for *no user*.
+        primary: Option<RecordId>,
+    },
+    /// Values of a user record that this product created, its name and email among them.
+    Record {
+        /// The record.
+        record: RecordId,
+        /// By field name.
+        fields: BTreeMap<String, Past>,
+    },
 }
 
 impl Action {
     /// Every name that [`Action::kind`] gives.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 11] = [
         "link-asset",
         "create-asset",
         "update-asset",
@@ -178,6 +226,9 @@ impl Action {
         "link-user",
         "create-user",
         "update-user",
+        "restore-asset",
+        "restore-holder",
+        "restore-user",
     ];
 
     /// The name of the action in metrics, logs and commands.
@@ -192,6 +243,9 @@ impl Action {
             Self::LinkUser { .. } => "link-user",
             Self::CreateUser { .. } => "create-user",
             Self::UpdateUser { .. } => "update-user",
+            Self::Restore { again: Restored::Asset { .. } } => "restore-asset",
+            Self::Restore { again: Restored::Holder { .. } } => "restore-holder",
+            Self::Restore { again: Restored::Record { .. } } => "restore-user",
         }
     }
 
@@ -214,7 +268,10 @@ impl Action {
             Self::LinkAsset { asset, .. }
             | Self::UpdateAsset { asset, .. }
             | Self::BreakLink { asset }
-            | Self::Assign { asset, .. } => Some(asset),
+            | Self::Assign { asset, .. }
+            | Self::Restore { again: Restored::Asset { asset, .. } | Restored::Holder { asset, .. } } => {
+                Some(asset)
+            }
             _ => None,
         }
     }
@@ -232,7 +289,9 @@ impl Action {
     #[must_use]
     pub fn record(&self) -> Option<&RecordId> {
         match self {
-            Self::LinkUser { record, .. } | Self::UpdateUser { record, .. } => Some(record),
+            Self::LinkUser { record, .. }
+            | Self::UpdateUser { record, .. }
+            | Self::Restore { again: Restored::Record { record, .. } } => Some(record),
             _ => None,
         }
     }
@@ -372,6 +431,9 @@ pub struct Outcome {
     /// Old and new values, by field name; `Name`, `Location` and `Checked out to` included.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub edits: BTreeMap<String, Edit>,
+    /// Who had the asset before an assignment that was made; `edits` has only the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_holder: Option<Holder>,
     /// Values that AMFJ refused, by field name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, Refusal>,
@@ -410,6 +472,7 @@ impl Outcome {
             user_link: None,
             settled: None,
             edits: BTreeMap::new(),
+            found_holder: None,
             refused: BTreeMap::new(),
         }
     }

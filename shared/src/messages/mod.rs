@@ -13,8 +13,8 @@ mod sequence;
 mod snapshot;
 
 pub use change::{
-    Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Refusal, Rule, Settled,
-    UserLinkOutcome, UserWrite,
+    Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
+    Settled, UserLinkOutcome, UserWrite,
 };
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State};
 pub use event::{DecodeError, Event, Origin};

@@ -142,6 +142,7 @@ fn outcome(device: &str, step: u32) -> Outcome {
         user_link: None,
         settled: None,
         edits: BTreeMap::new(),
+        found_holder: None,
         refused: BTreeMap::new(),
     }
 }

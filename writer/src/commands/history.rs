@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::broker::read_stream;
 use amfj_sync_shared::command;
+use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
 use amfj_sync_shared::names::NameKey;
 use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say_json, value};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -65,15 +66,25 @@ pub async fn history(common: &CommonArgs, asked: &Asked) -> Result<(), Exit> {
     Ok(())
 }
 
+/// The past that an integration keeps (`sync.history_keep`). RabbitMQ removes older entries only in whole
+/// segments of the stream, so some may still be there.
+pub(super) fn kept_since(integration: &Integration) -> Timestamp {
+    let now = Timestamp::now();
+    let kept = SignedDuration::try_from(integration.sync.history_keep).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(kept).unwrap_or(Timestamp::MIN)
+}
+
 async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Result<Vec<Applied>, Exit> {
     let mut all = Vec::new();
     let session = worker.broker.session().await?;
-    for id in worker.states.keys() {
+    for integration in &worker.config.integrations {
+        let id = &integration.id;
         let stream = worker.broker.names().history(id);
+        let since = since.unwrap_or(Timestamp::MIN).max(kept_since(integration));
         // A change that was published twice was applied once.
         let mut seen = BTreeSet::new();
         let mut visit = |event: Event| {
-            let applied = Applied::of(event).filter(|one| since.is_none_or(|since| one.time >= since));
+            let applied = Applied::of(event).filter(|one| one.time >= since);
             let applied = applied.filter(|one| is_of_run(one, asked.run.as_deref()));
             all.extend(applied.filter(|one| seen.insert(one.change)));
         };

@@ -1,9 +1,12 @@
-//! The commands for people: what could not be done, and what was done. They read the broker, never a
+//! The commands for people: what could not be done, what was done, and doing it again. They read the broker, never a
 //! worker's directory, and work whether or not a writer runs.
 
 mod dead;
 mod history;
 mod moments;
+mod past;
+mod replay;
 
 pub use dead::{Chosen, Filter, drop_letters, list, replay, show};
 pub use history::{Asked, history};
+pub use replay::{Wanted, replay as replay_history};

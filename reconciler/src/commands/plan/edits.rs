@@ -42,7 +42,10 @@ pub(super) fn edits_of(action: &Action) -> Vec<PlannedEdit> {
             email.chain(filled(fields)).collect()
         }
         Action::UpdateUser { write, .. } => of_record(write),
-        Action::BreakLink { .. } | Action::Assign { .. } | Action::LinkUser { .. } => Vec::new(),
+        Action::BreakLink { .. }
+        | Action::Assign { .. }
+        | Action::LinkUser { .. }
+        | Action::Restore { .. } => Vec::new(),
     }
 }
 

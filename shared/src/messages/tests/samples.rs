@@ -109,9 +109,10 @@ fn edit(old: Value, new: Value) -> Edit {
 
 fn change(action: Action) -> Payload {
     let key = match action {
-        Action::LinkUser { .. } | Action::CreateUser { .. } | Action::UpdateUser { .. } => {
-            Key::User(user_key())
-        }
+        Action::LinkUser { .. }
+        | Action::CreateUser { .. }
+        | Action::UpdateUser { .. }
+        | Action::Restore { again: Restored::Record { .. } } => Key::User(user_key()),
         _ => Key::Device(device_id()),
     };
     let serials = if matches!(key, Key::User(_)) { vec!["FVHTEST00002".into()] } else { Vec::new() };
@@ -190,6 +191,45 @@ pub(super) fn every_payload() -> Vec<(&'static str, Payload)> {
                 },
             }),
         ),
+        (
+            "change-restore-asset",
+            change(Action::Restore {
+                again: Restored::Asset {
+                    asset: asset_id(),
+                    fields: BTreeMap::from([(
+                        "OS Version".into(),
+                        Past {
+                            found: json!("14.4"),
+                            written: json!(" 14.4.1"),
+                            stored: Some(json!("14.4.1")),
+                        },
+                    )]),
+                },
+            }),
+        ),
+        (
+            "change-restore-holder",
+            change(Action::Restore {
+                again: Restored::Holder {
+                    asset: asset_id(),
+                    found: None,
+                    holder: Some(holder()),
+                    primary: Some(record_id()),
+                },
+            }),
+        ),
+        (
+            "change-restore-user",
+            change(Action::Restore {
+                again: Restored::Record {
+                    record: record_id(),
+                    fields: BTreeMap::from([(
+                        "Name".into(),
+                        Past { found: json!("Sam"), written: json!("Sam Okafor"), stored: None },
+                    )]),
+                },
+            }),
+        ),
         ("run-request", Payload::RunRequest),
     ]
 }
@@ -213,6 +253,7 @@ fn outcome() -> Outcome {
         user_link: Some(UserLinkOutcome { record: record_id(), rule: Rule::Email, ids: vec![kandji_user()] }),
         settled: Some(Settled { primary: Some(record_id()) }),
         edits: BTreeMap::from([("OS Version".into(), edit(json!("14.4"), json!("14.4.1")))]),
+        found_holder: Some(holder()),
         refused: BTreeMap::from([(
             "Warranty".into(),
             Refusal { value: json!("soon"), reason: "not a date".into() },

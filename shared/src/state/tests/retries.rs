@@ -24,6 +24,7 @@ fn intended(step: u32, stream: &Stream) -> Fact {
         key: of.key,
         asset: None,
         record: None,
+        users: Vec::new(),
         worker: format!("writer/{}", stream.facts.len()),
         at: stream.now,
     })

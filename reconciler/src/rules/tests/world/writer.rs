@@ -47,6 +47,7 @@ impl World {
             user_link: None,
             settled: None,
             edits: BTreeMap::new(),
+            found_holder: None,
             refused: BTreeMap::new(),
         }
     }
