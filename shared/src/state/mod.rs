@@ -10,7 +10,7 @@ mod view;
 
 pub use fold::Verdict;
 pub use follower::{Folded, Following, State, StateError};
-pub use store::{DataDir, MemoryStore, SledStore, Store, StoreError};
+pub use store::{DataDir, MemoryStore, STATE_FORMAT, SledStore, Store, StoreError};
 pub use view::View;
 
 #[cfg(test)]

@@ -134,40 +134,72 @@ pub struct DataDir {
 /// How many directories beside the configured one are tried before giving up.
 const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 
+/// The format of the rows. Raise it whenever rows are written differently, an index is added, or a new
+/// kind of fact alters the view: a release that did not know the fact passed it over, so what it left
+/// in its directory lacks it. Other formats are moved aside.
+pub const STATE_FORMAT: u32 = 2;
+
+/// The tree that says what the others are.
+const ABOUT: &str = "about";
+const FORMAT_KEY: &str = "format";
+
 /// Bytes of pages that sled keeps in memory.
 const CACHE: u64 = 4 << 20;
 
 impl DataDir {
     /// Opens `path`, or `path.2`, `path.3`, … where it is in use by another worker. A directory that
-    /// cannot be read is moved aside (`….broken-<time>`) and started anew: its content is rebuilt from
-    /// the stream. Blocks.
+    /// cannot be read, or that another release wrote in another format, is moved aside
+    /// (`….broken-<time>`, `….format-1-<time>`) and started anew: its content is rebuilt from the stream.
+    /// Blocks.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         for number in 1..=MOST_WORKERS_A_DIRECTORY {
             let candidate = numbered(path, number);
             match open_db(&candidate) {
-                Ok(db) => return Ok(Self { db, path: candidate }),
+                Ok(db) => match format_of(&db) {
+                    Ok(STATE_FORMAT) => return Ok(Self { db, path: candidate }),
+                    Ok(format) => {
+                        drop(db);
+                        tracing::warn!(
+                            directory = %candidate.display(), format, expected = STATE_FORMAT,
+                            "the local state was written by another release"
+                        );
+                        return Self::open_anew(&candidate, &format!("format-{format}"));
+                    }
+                    Err(error) => {
+                        drop(db);
+                        return Self::open_anew_because(&candidate, &error);
+                    }
+                },
                 Err(error) if in_use(&error) => {}
                 Err(sled::Error::Io(error)) if !is_corruption(&error) => {
                     return Err(StoreError(format!("{}: {error}", candidate.display())));
                 }
-                Err(error) => return Self::open_anew(&candidate, &error),
+                Err(error) => return Self::open_anew_because(&candidate, &error),
             }
         }
         Err(StoreError(format!("{} and {MOST_WORKERS_A_DIRECTORY} beside it are in use", path.display())))
     }
 
-    fn open_anew(path: &Path, broken: &sled::Error) -> Result<Self, StoreError> {
-        let stamp = jiff::Timestamp::now().as_second();
+    fn open_anew_because(path: &Path, broken: &sled::Error) -> Result<Self, StoreError> {
+        tracing::warn!(directory = %path.display(), error = %broken, "the local state is broken");
+        Self::open_anew(path, "broken")
+    }
+
+    fn open_anew(path: &Path, mark: &str) -> Result<Self, StoreError> {
+        let stamp = jiff::Timestamp::now().as_millisecond();
         let aside = path.with_file_name(format!(
-            "{}.broken-{stamp}",
+            "{}.{mark}-{stamp}",
             path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
         ));
         tracing::warn!(
-            directory = %path.display(), moved_to = %aside.display(), error = %broken,
-            "the local state is broken; it is moved aside and rebuilt from the broker"
+            directory = %path.display(), moved_to = %aside.display(),
+            "the local state is moved aside and rebuilt from the broker, which has all of it; the directory moved \
+             aside can be deleted"
         );
         std::fs::rename(path, &aside).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
-        Ok(Self { db: open_db(path)?, path: path.to_owned() })
+        let db = open_db(path)?;
+        format_of(&db)?;
+        Ok(Self { db, path: path.to_owned() })
     }
 
     /// The directory that was opened.
@@ -185,6 +217,22 @@ impl DataDir {
     pub fn scratch(&self, name: &str) -> Result<SledStore, StoreError> {
         SledStore::open(&self.db, &format!("scratch/{name}"))
     }
+}
+
+/// The format of what is in there; an empty database gets this release's.
+fn format_of(db: &sled::Db) -> Result<u32, sled::Error> {
+    let about = db.open_tree(ABOUT)?;
+    if let Some(format) = about.get(FORMAT_KEY)? {
+        let format = format.as_ref().try_into().map(u32::from_be_bytes);
+        // Not four bytes: whoever wrote that is not known here.
+        return Ok(format.unwrap_or(0));
+    }
+    let before_formats = db.tree_names().iter().any(|name| name.starts_with(b"view/"));
+    if before_formats {
+        return Ok(1);
+    }
+    about.insert(FORMAT_KEY, &STATE_FORMAT.to_be_bytes())?;
+    Ok(STATE_FORMAT)
 }
 
 fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
