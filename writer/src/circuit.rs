@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
@@ -21,6 +22,9 @@ const FAILURES: u32 = 8;
 
 /// Failures in a row of that many different keys open the circuit without a probe.
 const KEYS: usize = 3;
+
+/// How often the pause before a probe is doubled at most: from 15 seconds to eight minutes.
+const MOST_DOUBLINGS: u32 = 5;
 
 /// Whether changes may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct Circuit {
     reason: Mutex<Option<String>>,
     suspicious: Notify,
     one_at_a_time: Semaphore,
+    /// Times in a row that it was opened again by the first change after a good probe.
+    relapses: AtomicU32,
 }
 
 impl Circuit {
@@ -74,6 +80,7 @@ impl Circuit {
             reason: Mutex::default(),
             suspicious: Notify::new(),
             one_at_a_time: Semaphore::new(1),
+            relapses: AtomicU32::new(0),
         })
     }
 
@@ -124,6 +131,7 @@ impl Circuit {
         *self.failures.lock() = Failures::default();
         if wrote && self.position() == Position::HalfOpen {
             tracing::info!(integration = %self.integration, "AMFJ takes changes again");
+            self.relapses.store(0, Ordering::Relaxed);
             self.move_to(Position::Closed, None);
         }
     }
@@ -149,6 +157,9 @@ impl Circuit {
 
     /// Nothing is sent any more until a probe succeeds.
     pub fn open(&self, reason: &str) {
+        if self.position() == Position::HalfOpen {
+            self.relapses.fetch_add(1, Ordering::Relaxed);
+        }
         if self.position() != Position::Open {
             tracing::error!(integration = %self.integration, reason,
                 "AMFJ is paused for this integration; its changes stay in the queue until it answers again");
@@ -161,6 +172,12 @@ impl Circuit {
         *self.failures.lock() = Failures::default();
         *self.reason.lock() = reason;
         self.position.send_replace(position);
+    }
+
+    /// Before the next probe. Where reads go well and writes do not, each try charges the changes at the
+    /// head of the queues one delivery of the thousand they have: so the pauses grow.
+    pub(crate) fn pause(&self, every: Duration) -> Duration {
+        every * 2_u32.pow(self.relapses.load(Ordering::Relaxed).min(MOST_DOUBLINGS))
     }
 
     fn probed(&self, position: Position, answer: Result<(), CallError>) {
@@ -187,7 +204,7 @@ impl Circuit {
             }
             if self.position() != Position::Closed {
                 tokio::select! {
-                    () = tokio::time::sleep(every) => {}
+                    () = tokio::time::sleep(self.pause(every)) => {}
                     () = stop.cancelled() => return,
                 }
             }

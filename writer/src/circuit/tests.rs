@@ -57,3 +57,18 @@ fn half_open_closes_with_a_write_and_opens_with_a_failure() {
     circuit.answered(true);
     assert_eq!(circuit.position(), Position::Closed);
 }
+
+#[test]
+fn the_pauses_grow_while_reads_go_well_and_writes_do_not() {
+    let (circuit, every) = (circuit(), Duration::from_secs(15));
+    circuit.open("503");
+    assert_eq!(circuit.pause(every), every, "an outage alone is probed at the same pace");
+    for relapse in 1..=10_u32 {
+        circuit.move_to(Position::HalfOpen, circuit.reason());
+        circuit.failed(&key(1), "503");
+        assert_eq!(circuit.pause(every), every * 2_u32.pow(relapse.min(5)), "relapse {relapse}");
+    }
+    circuit.move_to(Position::HalfOpen, circuit.reason());
+    circuit.answered(true);
+    assert_eq!(circuit.pause(every), every);
+}
