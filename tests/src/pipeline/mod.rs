@@ -4,6 +4,7 @@
 //! broker. A run is `fetcher run --once`, and [`Pipeline::settle`] waits until nothing moves.
 
 mod crew;
+pub mod outage;
 mod services;
 
 pub use crew::{Crew, Pipeline, RUN_LIMIT};
