@@ -111,7 +111,7 @@ fn settled(text: &str) -> String {
         (" for # min: ", " for 2 min: "),
         (" for # s: ", " for 2 min: "),
         ("# of 6000 requests left", "5990 of 6000 requests left"),
-        ("# requests left in this hour", "5990 requests left in this hour"),
+        ("Kandji: # requests left", "Kandji: 5990 requests left"),
         ("http://127.0.0.1:#/v1", "https://api.assetmanagementforjira.com/v1"),
         ("http://127.0.0.1:#", "https://acme.api.kandji.io"),
         ("127.0.0.1:#/%2f", "broker:5672/%2f"),
