@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::ids::{IntegrationId, RunId};
 
 /// A run ended.
 #[derive(Debug)]
@@ -44,22 +44,23 @@ impl RunEnded<'_> {
     /// Logs and counts.
     pub(crate) fn emit(&self) {
         let Self { integration, number, took, ref result } = *self;
+        let run = RunId::of(integration, number);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match result {
             RunResult::Published { devices, users, assets } => {
-                tracing::info!(%integration, run = number, devices, users, assets, took_ms, "run published");
+                tracing::info!(%integration, %run, devices, users, assets, took_ms, "run published");
             }
             RunResult::Failed { reason } => {
-                tracing::error!(%integration, run = number, reason, took_ms, "run failed; nothing was decided");
+                tracing::error!(%integration, %run, reason, took_ms, "run failed; nothing was decided");
             }
             RunResult::Held { reason } => {
-                tracing::warn!(%integration, run = number, reason, took_ms, "run held; nothing was published");
+                tracing::warn!(%integration, %run, reason, took_ms, "run held; nothing was published");
             }
             RunResult::Superseded => {
-                tracing::info!(%integration, run = number, "a newer run has taken its place; stopped quietly");
+                tracing::info!(%integration, %run, "a newer run has taken its place; stopped quietly");
             }
             RunResult::Stopped => {
-                tracing::info!(%integration, run = number, "run stopped with the worker; the next one reads anew");
+                tracing::info!(%integration, %run, "run stopped with the worker; the next one reads anew");
             }
         }
         let integration = integration.to_string();

@@ -37,12 +37,14 @@ mod missing;
 pub(crate) mod properties;
 mod publishing;
 mod walk;
+mod ways;
 
 pub(crate) use details::Rest;
 pub(crate) use halt::Halt;
 
 use fleet::Mapped;
 use ledger::Ledger;
+use ways::Ways;
 
 /// A read is given up after this, so that a failed run is reported soon; the run is tried again (P2).
 const GIVE_UP_READS: Duration = Duration::from_mins(2);
@@ -69,6 +71,7 @@ pub(crate) struct Leader {
     scratch: Mutex<Box<dyn Store>>,
     progress: Progress,
     checkpoint_every: Duration,
+    ways: Ways,
     stop: CancellationToken,
 }
 
@@ -150,6 +153,7 @@ impl Leader {
             scratch: Mutex::new(scratch),
             progress,
             checkpoint_every: worker.config.timing.checkpoint_every,
+            ways: Ways::of(&config.id),
             stop,
         })
     }
@@ -167,12 +171,14 @@ impl Leader {
     /// Leads one run to its end, and says how it ended: to everybody, as a fact, and to the caller.
     pub(crate) async fn run(&self) -> RunEnd {
         let began = Instant::now();
-        let run = match self.start().await {
+        let span = self.ways.begin();
+        let run = match span.around(Box::pin(self.start())).await {
             Ok(run) => run,
             Err(halt) => return self.end(0, began, Err(halt)),
         };
-        let ended = run.to_the_end(began).await;
+        let ended = span.around(Box::pin(run.to_the_end(began))).await;
         if let Err(halt) = &ended {
+            span.fail(halt.reason());
             run.say_why(halt).await;
         }
         self.keep_account().await;
@@ -198,8 +204,10 @@ impl Leader {
             auto_checkout: self.config.sync.auto_checkout,
             list_delay_ms: u64::try_from(self.config.amfj.list_delay.as_millis()).unwrap_or(u64::MAX),
         };
-        let run = Some(RunId::of(&self.config.id, number));
-        let origin = Origin { run, ..self.state.origin() };
+        let run = RunId::of(&self.config.id, number);
+        self.ways.name_run(&run);
+        let traceparent = self.ways.run_traceparent();
+        let origin = Origin { run: Some(run.clone()), traceparent, ..self.state.origin() };
         let event = Event::fact(&origin, at, Fact::RunStarted(started.clone()));
         if self.state.publish_and_read_back(event).await? != Verdict::Accepted {
             return Err(Halt::Superseded);
@@ -208,7 +216,7 @@ impl Leader {
             view.meta().latest.as_ref().filter(|run| run.started.number == number).map(|run| run.offset)
         });
         let offset = offset.ok_or(Halt::Superseded)?;
-        tracing::debug!(integration = %self.config.id, run = number, first_sync, "run started");
+        tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
         Ok(Run { leader: self, origin, started, offset })
     }
 
@@ -231,6 +239,9 @@ impl Leader {
             RunEnd::Stopped => RunResult::Stopped,
         };
         RunEnded { integration: &self.config.id, number, took: began.elapsed(), result }.emit();
+        if !matches!(end, RunEnd::Published(_)) {
+            self.ways.end();
+        }
         end
     }
 
@@ -313,6 +324,11 @@ impl Run<'_> {
         if latest == Some(self.started.number) { Ok(()) } else { Err(Halt::Superseded) }
     }
 
+    /// For log lines.
+    fn run_id(&self) -> Option<tracing::field::DisplayValue<&RunId>> {
+        self.origin.run.as_ref().map(tracing::field::display)
+    }
+
     fn fact(&self, fact: Fact) -> Event {
         Event::fact(&self.origin, Timestamp::now(), fact)
     }
@@ -328,7 +344,8 @@ impl Run<'_> {
             Halt::Superseded | Halt::Stopping => return,
         };
         if let Err(error) = self.leader.state.publish_and_read_back(self.fact(fact)).await {
-            tracing::warn!(integration = %self.leader.config.id, %error, "the end of the run could not be told");
+            tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), %error,
+                "the end of the run could not be told");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the reconciler counts and logs.
 
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::ids::{IntegrationId, RunId};
+use amfj_sync_shared::messages::Decision;
 
 /// Counters that an alert compares exist before the first message.
 pub(crate) fn begin(integration: &IntegrationId) {
@@ -30,10 +31,23 @@ pub(crate) fn repeat_met() {
     metrics::counter!("amfj_sync_repeats_total", "stage" => "reconcile").increment(1);
 }
 
+/// A device or person was decided about.
+pub(crate) fn decided(integration: &IntegrationId, run: Option<&RunId>, decision: &Decision) {
+    let run = run.map(tracing::field::display);
+    let (device, user) = decision.key.parts();
+    tracing::debug!(%integration, run, device, user, state = decision.state.as_str(), reason = decision.reason,
+        changes = decision.changes.len(), "decided");
+}
+
+/// Every partition of a run is decided.
+pub(crate) fn run_decided(integration: &IntegrationId, run: &RunId) {
+    tracing::info!(%integration, %run, "run decided");
+}
+
 /// A message became a dead letter.
 pub(crate) fn dead_letter(integration: &IntegrationId, reason: &str) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);
-    tracing::warn!(%integration, reason, "a message became a dead letter");
+    tracing::warn!(%integration, reason, "a message that cannot be read became a dead letter");
 }
 
 /// Devices of an integration in one state.

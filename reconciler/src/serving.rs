@@ -1,6 +1,6 @@
 //! Serving one partition: snapshots in, decisions and changes out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use amfj_sync_shared::broker::{
 };
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::{DeviceId, Key};
+use amfj_sync_shared::ids::{DeviceId, Key, RunId};
 use amfj_sync_shared::messages::{
     Decision, DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
 };
 use amfj_sync_shared::state::{Folded, State, Verdict, View};
+use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -67,6 +68,26 @@ enum Subject {
     Missing(DeviceId),
 }
 
+/// Something to decide about.
+#[derive(Debug)]
+struct Task {
+    subject: Subject,
+    /// The snapshot that it stands in.
+    snapshot: Sequence,
+    /// `traceparent` of the message that gave rise to it.
+    cause: Option<String>,
+}
+
+impl Subject {
+    fn key(&self) -> Key {
+        match self {
+            Self::Device(device) => Key::Device(device.device_id.clone()),
+            Self::User(user) => Key::User(user.key.clone()),
+            Self::Missing(device) => Key::Device(device.clone()),
+        }
+    }
+}
+
 /// Serves a partition until its lease is over.
 pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
     // Listening starts before the backlog is looked at, so that nothing falls in between.
@@ -84,6 +105,16 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
         Ok(()) | Err(Stop::Over) => {}
     }
     intake.close().await;
+}
+
+/// Keys that are to be decided again, each with the `traceparent` of what gave rise to it.
+type Causes = BTreeMap<Key, Option<String>>;
+
+/// A decision that is being published.
+struct Step {
+    span: Span,
+    traceparent: Option<String>,
+    conclusion: Conclusion,
 }
 
 struct Partition<'a> {
@@ -123,7 +154,7 @@ impl Partition<'_> {
     /// Messages of a batch are decided in order, published together, and acknowledged together.
     async fn take(&self, batch: Vec<Received>) -> Result<(), Stop> {
         reach(Failpoint::ReconcilerTaken).await;
-        let mut subjects: Vec<(Subject, Sequence)> = Vec::new();
+        let mut subjects: Vec<Task> = Vec::new();
         let mut oldest = None;
         for received in &batch {
             if received.redelivered {
@@ -149,13 +180,8 @@ impl Partition<'_> {
         Ok(())
     }
 
-    async fn accept(
-        &self,
-        event: Event,
-        received: &Received,
-        subjects: &mut Vec<(Subject, Sequence)>,
-    ) -> Result<(), Stop> {
-        let sequence = event.sequence.unwrap_or_default();
+    async fn accept(&self, event: Event, received: &Received, subjects: &mut Vec<Task>) -> Result<(), Stop> {
+        let (sequence, cause) = (event.sequence.unwrap_or_default(), event.traceparent);
         let (key, subject) = match event.payload {
             Payload::DeviceSnapshot(snapshot) => {
                 let device = snapshot.device;
@@ -172,7 +198,7 @@ impl Partition<'_> {
                 if in_force < sequence.run {
                     return Ok(());
                 }
-                return self.end_run(sequence.run).await;
+                return self.end_run(sequence.run, cause).await;
             }
             other => {
                 let reason = format!("`{}` does not belong into a reconcile queue", other.type_name());
@@ -183,7 +209,7 @@ impl Partition<'_> {
         let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
-            subjects.push((subject, sequence));
+            subjects.push(Task { subject, snapshot: sequence, cause });
         } else {
             events::repeat_met();
         }
@@ -203,20 +229,22 @@ impl Partition<'_> {
         }
         let in_force = in_force();
         if in_force < run {
-            tracing::warn!(integration = %self.desk.integration.id, run,
+            let id = &self.desk.integration.id;
+            tracing::warn!(integration = %id, run = %RunId::of(id, run),
                 "a snapshot of a run that the state stream does not know is left undecided; the next run has it again");
         }
         Ok(in_force)
     }
 
-    async fn end_run(&self, run: u64) -> Result<(), Stop> {
+    async fn end_run(&self, run: u64, cause: Option<String>) -> Result<(), Stop> {
         let missing = self.desk.state.read(|view| {
             let mut missing = Vec::new();
             view.each_device(&mut |row| {
                 let key = Key::Device(row.entry.device_id.clone());
                 let linked = view.link(&row.entry.device_id).is_some();
                 if row.missing.is_some() && linked && self.is_ours(&key) {
-                    missing.push((Subject::Missing(row.entry.device_id), Sequence::first(run)));
+                    let subject = Subject::Missing(row.entry.device_id);
+                    missing.push(Task { subject, snapshot: Sequence::first(run), cause: cause.clone() });
                 }
                 true
             });
@@ -256,7 +284,7 @@ impl Partition<'_> {
 
     /// Decides what an outcome or a person completed: nobody waits for it while holding a message.
     async fn follow_up(&mut self, first: Result<Folded, RecvError>) -> Result<(), Stop> {
-        let mut keys = BTreeSet::new();
+        let mut keys = Causes::new();
         let mut next = first.map_err(|error| match error {
             RecvError::Lagged(_) => TryRecvError::Lagged(1),
             RecvError::Closed => TryRecvError::Closed,
@@ -268,6 +296,7 @@ impl Partition<'_> {
                     self.collect(&folded, &mut keys);
                     if let Payload::Fact(Fact::PartitionDecided { .. }) = &folded.event.payload {
                         self.judge_mass_changes().await?;
+                        self.tell_if_decided(&folded);
                     }
                 }
                 Err(TryRecvError::Lagged(_)) => {
@@ -285,7 +314,7 @@ impl Partition<'_> {
         self.decide_again(keys).await
     }
 
-    fn collect(&self, folded: &Folded, keys: &mut BTreeSet<Key>) {
+    fn collect(&self, folded: &Folded, keys: &mut Causes) {
         if folded.verdict != Verdict::Accepted {
             return;
         }
@@ -308,7 +337,8 @@ impl Partition<'_> {
             Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.staged()),
             _ => {}
         }
-        keys.extend(touched.into_iter().filter(|key| self.is_ours(key)));
+        let cause = &folded.event.traceparent;
+        keys.extend(touched.into_iter().filter(|key| self.is_ours(key)).map(|key| (key, cause.clone())));
     }
 
     fn touched_by_person(&self, order: &Order, touched: &mut Vec<Key>) {
@@ -337,7 +367,22 @@ impl Partition<'_> {
     async fn decide_open_ones(&self) -> Result<(), Stop> {
         self.judge_mass_changes().await?;
         let open = self.open_decisions(|decision| decision.awaits.is_some() || !decision.changes.is_empty());
-        self.decide_again(open).await
+        self.decide_again(open.into_iter().map(|key| (key, None)).collect()).await
+    }
+
+    /// The owner of the first partition says once that a run is decided.
+    fn tell_if_decided(&self, folded: &Folded) {
+        let id = &self.desk.integration.id;
+        if self.lease.id.partition == 0
+            && folded.verdict == Verdict::Accepted
+            && let Payload::Fact(Fact::PartitionDecided { number, .. }) = &folded.event.payload
+            && self.desk.state.read(|view| {
+                let run = view.meta().in_force.as_ref().filter(|run| run.started.number == *number);
+                run.is_some_and(|run| run.decided.len() == usize::from(self.desk.partitions))
+            })
+        {
+            events::run_decided(id, &RunId::of(id, *number));
+        }
     }
 
     /// Keys of this partition whose decision is of a kind.
@@ -354,26 +399,25 @@ impl Partition<'_> {
         })
     }
 
-    async fn decide_again(&self, keys: BTreeSet<Key>) -> Result<(), Stop> {
-        let subjects = self
-            .desk
-            .state
-            .read(|view| keys.iter().filter_map(|key| known_subject(view, key)).collect::<Vec<_>>());
+    async fn decide_again(&self, keys: Causes) -> Result<(), Stop> {
+        let subjects = self.desk.state.read(|view| {
+            keys.into_iter().filter_map(|(key, cause)| known_subject(view, &key, cause)).collect::<Vec<_>>()
+        });
         self.decide(subjects).await
     }
 
     /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
-    async fn decide(&self, subjects: Vec<(Subject, Sequence)>) -> Result<(), Stop> {
+    async fn decide(&self, subjects: Vec<Task>) -> Result<(), Stop> {
         for chunk in subjects.chunks(usize::from(WINDOW)) {
-            let conclusions: Vec<Conclusion> =
-                chunk.iter().filter_map(|(subject, snapshot)| self.conclude(subject, *snapshot)).collect();
-            let changes = conclusions.iter().flat_map(|conclusion| &conclusion.publish);
+            let steps: Vec<Step> = chunk.iter().filter_map(|task| self.step(task)).collect();
+            let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
             let changes = changes.map(|event| self.outgoing(event)).collect();
             self.desk.publisher.publish(changes).await?;
             reach(Failpoint::ReconcilerChangesPublished).await;
-            let facts: Vec<Event> =
-                conclusions.into_iter().map(|conclusion| self.decided(conclusion)).collect();
+            let (spans, facts): (Vec<Span>, Vec<Event>) =
+                steps.into_iter().map(|step| self.decided(step)).unzip();
             self.read_back(facts).await?;
+            drop(spans);
         }
         Ok(())
     }
@@ -397,17 +441,35 @@ impl Partition<'_> {
         Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
     }
 
-    fn decided(&self, conclusion: Conclusion) -> Event {
-        let mut origin = self.desk.state.origin();
-        origin.sequence = Some(conclusion.decision.snapshot);
-        Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision)))
+    /// None where nothing new was found out.
+    fn step(&self, task: &Task) -> Option<Step> {
+        let id = &self.desk.integration.id;
+        let run = self.desk.state.read(|view| view.meta().in_force.as_ref().map(|run| run.run_id(id)));
+        let span = Span::on(task.cause.as_deref(), SpanKind::Consumer, "decide");
+        let span = span.about(id, run.as_ref(), Some(&task.subject.key()));
+        let traceparent = span.traceparent().or_else(|| task.cause.clone());
+        let conclusion = self.conclude(&task.subject, task.snapshot, traceparent.as_ref())?;
+        span.set("amfj_sync.state", conclusion.decision.state.as_str());
+        events::decided(id, run.as_ref(), &conclusion.decision);
+        Some(Step { span, traceparent, conclusion })
     }
 
-    /// None where nothing new was found out.
-    fn conclude(&self, subject: &Subject, snapshot: Sequence) -> Option<Conclusion> {
+    fn decided(&self, step: Step) -> (Span, Event) {
+        let Step { span, traceparent, conclusion } = step;
+        let mut origin = Origin { traceparent, ..self.desk.state.origin() };
+        origin.sequence = Some(conclusion.decision.snapshot);
+        (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))
+    }
+
+    fn conclude(
+        &self,
+        subject: &Subject,
+        snapshot: Sequence,
+        traceparent: Option<&String>,
+    ) -> Option<Conclusion> {
         let siblings: Vec<_> = self.desk.siblings.iter().collect();
         with_views(&siblings, &mut Vec::new(), &mut |siblings| {
-            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot))
+            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot, traceparent))
         })
     }
 
@@ -417,6 +479,7 @@ impl Partition<'_> {
         siblings: &[&View],
         subject: &Subject,
         snapshot: Sequence,
+        traceparent: Option<&String>,
     ) -> Option<Conclusion> {
         let now = Timestamp::now();
         let site = Site { view, siblings, config: &self.desk.integration, now };
@@ -442,7 +505,11 @@ impl Partition<'_> {
             },
             change_lost_after: self.desk.change_lost_after,
         };
-        let origin = Origin { run: Some(run.run_id(&self.desk.integration.id)), ..self.desk.state.origin() };
+        let origin = Origin {
+            run: Some(run.run_id(&self.desk.integration.id)),
+            traceparent: traceparent.cloned(),
+            ..self.desk.state.origin()
+        };
         let conclusion = conclude(&self.desk.integration, &origin, draft, &before);
         let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
         (!known || !conclusion.publish.is_empty()).then_some(conclusion)
@@ -450,7 +517,7 @@ impl Partition<'_> {
 }
 
 /// How a key stands in the view, to be decided again as of its last snapshot.
-fn known_subject(view: &View, key: &Key) -> Option<(Subject, Sequence)> {
+fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> {
     let snapshot = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
     match key {
         Key::Device(id) => {
@@ -460,11 +527,11 @@ fn known_subject(view: &View, key: &Key) -> Option<(Subject, Sequence)> {
             } else {
                 Subject::Missing(id.clone())
             };
-            Some((subject, snapshot))
+            Some(Task { subject, snapshot, cause })
         }
         Key::User(key) => {
             let row = view.user(key).filter(|row| !row.missing)?;
-            Some((Subject::User(Box::new(row.entry)), snapshot))
+            Some(Task { subject: Subject::User(Box::new(row.entry)), snapshot, cause })
         }
     }
 }

@@ -131,6 +131,17 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The id of the device, or the key of the person: the fields `device` and `user` of a log line.
+    #[must_use]
+    pub fn parts(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Device(id) => (Some(id.as_str()), None),
+            Self::User(key) => (None, Some(key.as_str())),
+        }
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -19,7 +19,7 @@ use crate::config::{self, Config, Integration};
 use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::state::{DataDir, Following, State, StateError, StoreError, View};
-use crate::telemetry::{LogFormat, Verbosity, recorder, start_logs};
+use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
@@ -236,6 +236,7 @@ impl Worker {
             Some(path) => {
                 // Before anything is counted.
                 recorder().map_err(|error| Exit::Failed(error.to_string()))?;
+                start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
                 Some(open_data_dir(path).await?)
             }
             None => None,
@@ -331,7 +332,7 @@ impl Worker {
             tracing::warn!("some work did not end in time; the broker will deliver it again");
         }
         self.shutdown.hard.cancel();
-        self.broker.close().await;
+        tokio::join!(self.broker.close(), flush_traces());
     }
 }
 

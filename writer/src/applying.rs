@@ -12,6 +12,7 @@ use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -435,7 +436,9 @@ impl Applying<'_> {
         let mut origin = self.site.state.origin();
         origin.run.clone_from(&self.event.run);
         origin.sequence = self.event.sequence;
-        origin.traceparent.clone_from(&self.event.traceparent);
+        let part = Span::part(SpanKind::Producer, "publish outcome");
+        part.set("amfj_sync.result", events::result(&outcome.ending));
+        origin.traceparent = part.traceparent().or_else(|| self.event.traceparent.clone());
         let fact = Event::fact(&origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
         // Before the outcome: once that is in the stream, a redelivery ends early and could not make good
         // a missing entry. An entry that comes twice bears the id of the same change.
@@ -448,7 +451,7 @@ impl Applying<'_> {
         reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
         self.site.failing.lock().remove(&self.event.id);
-        events::ended(&self.site.integration.id, &outcome);
+        events::ended(&self.site.integration.id, self.event.run.as_ref(), &outcome);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
 use amfj_sync_shared::messages::{Event, Fact, Intent};
 use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -70,7 +71,8 @@ impl Claim {
         let mut origin = site.state.origin();
         origin.run.clone_from(&cause.run);
         origin.sequence = cause.sequence;
-        origin.traceparent.clone_from(&cause.traceparent);
+        let part = Span::part(SpanKind::Producer, "publish intent");
+        origin.traceparent = part.traceparent().or_else(|| cause.traceparent.clone());
         let fact = Event::fact(&origin, Timestamp::now(), Fact::Intended(intent));
         site.state.publish_and_read_back(fact).await.map(drop)
     }

@@ -16,7 +16,7 @@ pub(crate) async fn bury(
     attempts: u32,
 ) -> Result<(), BrokerError> {
     let integration = &site.integration.id;
-    events::dead_letter(integration.as_str(), reason);
+    events::dead_letter(integration.as_str(), key, reason);
     let death = Death { integration, stage: Stage::Apply, queue, key, reason, attempts };
     site.publisher.publish(vec![dead_letter(&site.names, received, &death)]).await
 }

@@ -1,6 +1,6 @@
 //! What the writer counts and logs: one function for each thing worth it.
 
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::ids::{IntegrationId, RunId};
 use amfj_sync_shared::messages::{Action, Ending, Outcome};
 
 /// The circuit of an integration moved.
@@ -42,22 +42,29 @@ pub(crate) fn done(integration: &IntegrationId) {
 const RESULTS: [&str; 4] = ["applied", "unneeded", "stale", "failed"];
 
 /// A change ended.
-pub(crate) fn ended(integration: &IntegrationId, outcome: &Outcome) {
-    let result = match &outcome.ending {
+pub(crate) fn ended(integration: &IntegrationId, run: Option<&RunId>, outcome: &Outcome) {
+    let result = result(&outcome.ending);
+    metrics::counter!("amfj_sync_changes_total", "integration" => integration.to_string(),
+        "kind" => outcome.kind.clone(), "result" => result)
+    .increment(1);
+    let run = run.map(tracing::field::display);
+    let (device, user) = outcome.key.parts();
+    if let Ending::Failed { reason } = &outcome.ending {
+        tracing::warn!(%integration, run, device, user, label = outcome.label, kind = outcome.kind, reason,
+            "a change failed for good; it is a dead letter now");
+    } else {
+        tracing::debug!(%integration, run, device, user, label = outcome.label, kind = outcome.kind, result,
+            "a change ended");
+    }
+}
+
+/// The word for how a change ended.
+pub(crate) fn result(ending: &Ending) -> &'static str {
+    match ending {
         Ending::Applied => "applied",
         Ending::Unneeded => "unneeded",
         Ending::Stale { .. } => "stale",
         Ending::Failed { .. } => "failed",
-    };
-    metrics::counter!("amfj_sync_changes_total", "integration" => integration.to_string(),
-        "kind" => outcome.kind.clone(), "result" => result)
-    .increment(1);
-    if let Ending::Failed { reason } = &outcome.ending {
-        tracing::warn!(%integration, key = %outcome.key, label = outcome.label, kind = outcome.kind, reason,
-            "a change failed for good; it is a dead letter now");
-    } else {
-        tracing::debug!(%integration, key = %outcome.key, label = outcome.label, kind = outcome.kind, result,
-            "a change ended");
     }
 }
 
@@ -84,8 +91,11 @@ pub(crate) fn in_flight(integration: &IntegrationId, difference: f64) {
         .increment(difference);
 }
 
-/// A message became a dead letter.
-pub(crate) fn dead_letter(integration: &str, reason: &str) {
+/// A message became a dead letter. What failed says so by itself; nobody has heard of what was never
+/// understood.
+pub(crate) fn dead_letter(integration: &str, key: &str, reason: &str) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_owned()).increment(1);
-    tracing::warn!(integration, reason, "a message became a dead letter");
+    if key.is_empty() {
+        tracing::warn!(integration, reason, "a message that cannot be read became a dead letter");
+    }
 }

@@ -117,7 +117,8 @@ impl<'a> Requests<'a> {
                 }
                 Err(error) => error,
             };
-            tracing::debug!(integration = %self.site.integration.id, key = %self.key, %error, "a request failed");
+            let (device, user) = self.key.parts();
+            tracing::debug!(integration = %self.site.integration.id, device, user, %error, "a request failed");
             if error.is_not_found() {
                 self.site.circuit.answered(false);
                 return Err(Trouble::NotFound);

@@ -8,6 +8,7 @@ use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, 
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
+use amfj_sync_shared::telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
 
 use crate::applying::{Applied, apply, read_change};
@@ -131,10 +132,14 @@ impl<'a> Partition<'a> {
         self.running.spawn(async move {
             let _counted = Counted(site.clone());
             let key = job.change.key.clone();
+            let span =
+                Span::on(job.event.traceparent.as_deref(), SpanKind::Consumer, job.change.action.kind());
+            let span = span.about(&site.integration.id, job.event.run.as_ref(), Some(&key));
             if !has_read_enough(&site, &lease, &job.received).await {
                 return (key, Applied::HandBack);
             }
-            let applied = apply(&site, &lease, &job.event, &job.change, &job.received).await;
+            let applying = Box::pin(apply(&site, &lease, &job.event, &job.change, &job.received));
+            let applied = span.around(applying).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
                 events::done(&site.integration.id);
                 reach(Failpoint::WriterAcknowledged).await;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::ids::{DeviceId, RunId};
 use amfj_sync_shared::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
 use amfj_sync_shared::retry::retry;
 use futures::StreamExt;
@@ -83,7 +83,7 @@ impl Run<'_> {
         if !readings.gave_up {
             rest.due = readings.left;
         }
-        tracing::debug!(integration = %leader.config.id, read = readings.read.len(), left = rest.due.len(),
+        tracing::debug!(integration = %leader.config.id, run = self.run_id(), read = readings.read.len(), left = rest.due.len(),
             "details read before the inventory");
         Ok(rest)
     }
@@ -127,7 +127,7 @@ impl Run<'_> {
                 Ok(None) => {}
                 Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
                 Err(error) => {
-                    tracing::warn!(integration = %self.leader.config.id, device = %id, %error,
+                    tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), device = %id, %error,
                         "the details cannot be read, so mapped details cannot be checked");
                     break;
                 }
@@ -173,7 +173,8 @@ impl Leader {
     /// The details of one device, tried again for a short while.
     pub(super) async fn details_of(&self, id: &DeviceId) -> Result<Option<Value>, KandjiError> {
         let reading = retry(&self.details, &self.stop, || self.kandji.details(id));
-        match self.stop.run_until_cancelled(reading).await {
+        let way = self.ways.device(id);
+        match way.around(self.stop.run_until_cancelled(reading)).await {
             Some(read) => Ok(read?),
             None => Err(KandjiError::Cancelled),
         }
@@ -229,11 +230,12 @@ impl Leader {
     }
 
     fn report(&self, id: &DeviceId, error: &KandjiError, gave_up: bool) {
+        let run = self.latest_run();
         if gave_up {
-            tracing::warn!(integration = %self.config.id, device = %id, %error,
+            tracing::warn!(integration = %self.config.id, run, device = %id, %error,
                 "details cannot be read; mapped details stay as they are until the next run");
         } else {
-            tracing::debug!(integration = %self.config.id, device = %id, %error, "the details of a device could not be read");
+            tracing::debug!(integration = %self.config.id, run, device = %id, %error, "the details of a device could not be read");
         }
     }
 
@@ -242,8 +244,10 @@ impl Leader {
     pub(crate) async fn read_rest(&self, rest: Rest, over: &(dyn Fn() -> bool + Send + Sync), wait: bool) {
         let number = rest.number;
         if let Err(Halt::Failed { reason, .. }) = self.read_batches(rest, over, wait).await {
-            tracing::warn!(integration = %self.config.id, run = number, reason, "reading details ended early");
+            let run = RunId::of(&self.config.id, number);
+            tracing::warn!(integration = %self.config.id, %run, reason, "reading details ended early");
         }
+        self.ways.end();
         self.keep_account().await;
     }
 
@@ -258,7 +262,7 @@ impl Leader {
         while !rest.due.is_empty() && !ended() {
             if self.requests_left() <= rest.reserve {
                 if !wait {
-                    tracing::info!(integration = %self.config.id, left = rest.due.len(),
+                    tracing::info!(integration = %self.config.id, run = self.latest_run(), left = rest.due.len(),
                         "this hour's share of Kandji requests is used up; the next run reads the other details");
                     return Ok(());
                 }
@@ -294,7 +298,15 @@ impl Leader {
             self.to_reconcilers(&origin, Payload::DeviceSnapshot(DeviceSnapshot { device: listed.entry }))
         });
         let snapshots = snapshots.flatten().collect();
-        Ok(self.publisher.publish(snapshots).await?)
+        self.publisher.publish(snapshots).await?;
+        self.ways.arrived();
+        Ok(())
+    }
+
+    /// For log lines: the id of the latest run.
+    pub(super) fn latest_run(&self) -> Option<String> {
+        let run = self.state.read(|view| view.meta().latest.as_ref().map(|run| run.run_id(&self.config.id)));
+        run.map(|run| run.to_string())
     }
 
     fn is_latest(&self, number: u64) -> bool {

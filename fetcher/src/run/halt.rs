@@ -33,6 +33,15 @@ impl Halt {
 }
 
 impl Halt {
+    /// One sentence.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Failed { reason, .. } | Self::Held { reason } => reason,
+            Self::Superseded => "a newer run has started",
+            Self::Stopping => "the worker is stopping",
+        }
+    }
+
     /// Whether something outside is out of order, rather than the configuration.
     pub(crate) fn is_trouble(&self) -> bool {
         matches!(self, Self::Failed { configuration: false, .. })

@@ -110,7 +110,7 @@ impl Leader {
             Ok(Some(_)) => Some(Absence::Found),
             Err(KandjiError::Cancelled) => None,
             Err(error) => {
-                tracing::debug!(integration = %self.config.id, %device, %error,
+                tracing::debug!(integration = %self.config.id, run = self.latest_run(), %device, %error,
                     "whether a missing device is gone could not be found out");
                 Some(Absence::Unknown)
             }

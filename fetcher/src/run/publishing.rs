@@ -96,6 +96,7 @@ impl Run<'_> {
     async fn hand_over(&self, messages: Vec<Outgoing>) -> Result<(), Halt> {
         self.is_current()?;
         self.leader.publisher.publish(messages).await?;
+        self.leader.ways.arrived();
         reach(Failpoint::FetcherHandingOver).await;
         Ok(())
     }
@@ -110,7 +111,8 @@ impl Leader {
             _ => return None,
         };
         let queue = self.names.work(&self.config.id, Stage::Reconcile, key.partition(self.partitions));
-        let event = Event::new(origin, key.to_string(), Timestamp::now(), snapshot);
+        let origin = Origin { traceparent: self.ways.publish(&key), ..origin.clone() };
+        let event = Event::new(&origin, key.to_string(), Timestamp::now(), snapshot);
         Some(Outgoing::to_queue(queue, &event))
     }
 }

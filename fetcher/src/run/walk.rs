@@ -60,7 +60,7 @@ impl Run<'_> {
         fleet.ids.sort_unstable();
         fleet.pages = summary.pages;
         if summary.malformed_rows > 0 {
-            tracing::warn!(integration = %leader.config.id, rows = summary.malformed_rows,
+            tracing::warn!(integration = %leader.config.id, run = self.run_id(), rows = summary.malformed_rows,
                 first = summary.malformed.first().map(String::as_str), "rows of Kandji's device list cannot be used");
         }
         self.check(&fleet)?;
@@ -116,6 +116,7 @@ impl Leader {
             fleet.unproven.see_row(&row.raw);
             let entry = &row.listed.entry;
             fleet.ids.push(entry.device_id.clone());
+            self.ways.met(&entry.device_id);
             fleet.in_scope += u64::from(entry.in_scope);
             if entry.removed {
                 fleet.removed.insert(entry.device_id.clone());

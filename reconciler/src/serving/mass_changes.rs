@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::ids::{Key, RunId};
 use amfj_sync_shared::messages::Fact;
 
 use super::{Partition, Stop};
@@ -63,7 +63,8 @@ impl Partition<'_> {
             "{staged} of {linked} linked devices would be checked in, handed over or lose their link at once, more \
              than change_limit ({limit}) allows: look at them, and if they are right, run `reconciler release {id}`"
         );
-        tracing::warn!(integration = %id, run = number, reason, "the run is held");
+        let run = RunId::of(id, number);
+        tracing::warn!(integration = %id, %run, reason, "the run is held");
         self.say(Fact::RunHeld { number, reason }).await
     }
 }

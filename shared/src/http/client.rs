@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::body;
 use super::error::CallError;
 use super::retry_after::parse_retry_after;
+use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -147,6 +148,9 @@ impl Api {
     pub async fn execute(&self, call: Call) -> Result<Answer, CallError> {
         let operation = call.operation;
         let request = self.build(call)?;
+        let span = Span::part(SpanKind::Client, operation);
+        span.set("http.request.method", request.method().as_str().to_owned());
+        span.set("server.address", self.0.host.clone());
         let started = Instant::now();
         let result = self.exchange(operation, request).await;
         let status = match &result {
@@ -155,6 +159,11 @@ impl Api {
             Err(_) => "no_answer".to_owned(),
         };
         let took = started.elapsed();
+        match &result {
+            Ok(answer) => span.set("http.response.status_code", i64::from(answer.status.as_u16())),
+            Err(_) => span.fail(status.clone()),
+        }
+        drop(span);
         tracing::debug!(api = self.0.label, operation, status, took_ms = took.as_secs_f64() * 1e3, "called");
         metrics::histogram!("amfj_sync_api_request_duration_seconds", "api" => self.0.label.clone(), "operation" => operation)
             .record(took.as_secs_f64());

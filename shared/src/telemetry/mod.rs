@@ -1,12 +1,16 @@
-//! Logs, metrics and the HTTP endpoints that show them.
+//! Logs, metrics, traces and the HTTP endpoints that show them.
 
 mod catalogue;
+mod collector;
 mod logs;
 mod recorder;
 mod server;
+mod traces;
 
 pub use catalogue::{METRICS, Metric, MetricKind};
 pub use logs::{LogFormat, Verbosity, start_logs};
 pub use server::{Health, Server};
+pub use traces::{Span, SpanKind, TracesError};
 
 pub(crate) use recorder::recorder;
+pub(crate) use traces::{flush_traces, start_traces};

@@ -138,6 +138,7 @@ impl Worker {
             .log_lines()
             .iter()
             .find_map(listen_field)
+            .or_else(|| self.log().lines().find_map(listen_word))
             .ok_or_else(|| anyhow!("the {} has logged no field \"listen\" yet", self.role.name()))?;
         Ok(*self.listen.get_or_init(|| address))
     }
@@ -277,6 +278,11 @@ impl Drop for Worker {
 fn listen_field(line: &Value) -> Option<SocketAddr> {
     let field = line.pointer("/fields/listen").or_else(|| line.get("listen"))?;
     field.as_str()?.parse().ok()
+}
+
+/// The same in a line that is text.
+fn listen_word(line: &str) -> Option<SocketAddr> {
+    line.split_whitespace().find_map(|word| word.strip_prefix("listen=")).and_then(|word| word.parse().ok())
 }
 
 pub(crate) fn tail(text: &str) -> String {

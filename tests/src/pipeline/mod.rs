@@ -5,6 +5,7 @@
 
 mod crew;
 pub mod outage;
+mod reading;
 mod services;
 
 pub use crew::{Crew, Pipeline, RUN_LIMIT};

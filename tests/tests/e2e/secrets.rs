@@ -1,17 +1,15 @@
-//! P27: no secret in a log, an error, a metric, a queue or a state file.
+//! P27: no secret in a log, an error, a metric, a status, a command's answer, a queue or a state file.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use amfj_sync_tests::harness::Role;
+use amfj_sync_tests::harness::{ConfigBuilder, Role};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
-use anyhow::{Result, ensure};
-use futures::StreamExt as _;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Connection, ConnectionProperties};
+use anyhow::{Context as _, Result, ensure};
+
+/// Everything that was said, with the place where.
+type Said = Vec<(String, String)>;
 
 #[tokio::test]
 async fn p27_no_secret_leaves_the_environment() -> Result<()> {
@@ -25,87 +23,133 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
             .field("Model", "model")
             .field("Memory", "details.hardware_overview.memory");
     let integration = settings.configure(services.integration("acme"));
-    let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
+    let mut pipeline = Pipeline::idle(vec![("acme", integration)], patient).await?;
     pipeline.extra_argument("-vv");
-    pipeline.hire(Crew::default()).await?;
 
-    let mut said = Vec::new();
+    let mut said = Said::new();
     let done = pipeline.fetch(&[]).await?;
     ensure!(done.status.success(), "{}", done.stderr);
-    ensure!(done.stderr.contains("DEBUG") || done.stderr.contains("TRACE"), "-vv says no more than usual");
-    said.push(("the fetcher", format!("{}{}", done.stdout, done.stderr)));
+    ensure!(done.stderr.contains("TRACE"), "-vv says no more than usual");
+    said.push(("the fetcher".into(), format!("{}{}", done.stdout, done.stderr)));
+    // Each stage's queues while their messages are in them: nobody takes any before the crew is hired.
+    look_into(&pipeline, "reconcile", &mut said).await?;
+    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    amfj_sync_tests::harness::eventually(RUN_LIMIT, "changes in the queue", async || {
+        let waiting = pipeline.waiting("acme", "apply").await?;
+        ensure!(waiting > 0 && pipeline.waiting("acme", "reconcile").await? == 0, "{waiting}");
+        Ok(())
+    })
+    .await?;
+    look_into(&pipeline, "apply", &mut said).await?;
+    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
+
     let refuse = Action::Status { code: 400, body: echo(services.kandji.token()) };
     services.kandji.fault(Rule::new(refuse).on("GET", "/devices"));
-    let failed = pipeline.fetch(&[]).await?;
-    ensure!(failed.status.code() == Some(1));
-    said.push(("a failed run", format!("{}{}", failed.stdout, failed.stderr)));
-    let checked =
-        pipeline.call(Role::Fetcher).arg("check").finish(amfj_sync_tests::pipeline::RUN_LIMIT).await?;
-    said.push(("fetcher check", format!("{}{}", checked.stdout, checked.stderr)));
+    for format in ["json", "text"] {
+        let failed = pipeline.call(Role::Fetcher).log_format(format).args(["run", "--once"]);
+        let failed = failed.finish(RUN_LIMIT).await?;
+        ensure!(failed.status.code() == Some(1) && failed.stderr.contains("run failed"), "{}", failed.stderr);
+        ensure!(failed.stderr.starts_with('{') == (format == "json"), "{}", failed.stderr);
+        said.push((format!("a failed run in {format}"), format!("{}{}", failed.stdout, failed.stderr)));
+    }
+    let mut text = pipeline.call(Role::Fetcher).log_format("text").arg("run").spawn()?;
+    text.wait_ready().await?;
+    said.push(("/status of the fetcher".into(), text.get("/status").await?.1));
+    said.push(("/metrics of the fetcher".into(), text.get("/metrics").await?.1));
+    said.push(("the log of the fetcher as text".into(), text.log()));
+    text.terminate().await?;
+    commands(&pipeline, &services, &mut said).await?;
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
-        said.push(("a log", worker.log() + &worker.stdout()));
-        for endpoint in ["/metrics", "/status", "/readyz"] {
-            said.push((endpoint, worker.get(endpoint).await?.1));
+        let name = worker.role().name();
+        said.push((format!("the log of the {name}"), worker.log() + &worker.stdout()));
+        for endpoint in ["/metrics", "/status", "/readyz", "/healthz"] {
+            said.push((format!("{endpoint} of the {name}"), worker.get(endpoint).await?.1));
         }
     }
-    let broker = pipeline.broker();
-    let (_, rest) = broker.url().split_once("//").unwrap();
-    let credentials = format!("{}@", rest.split_once('@').unwrap().0);
-    let queues = ["acme.state", "acme.history"].map(|name| format!("{}.{name}", broker.prefix()));
-    for queue in &queues {
-        said.push(("a stream", everything_in(broker.url(), queue, true).await?));
+    for place in ["acme.state", "acme.history", "dead"] {
+        let name = format!("{}.{place}", pipeline.broker().prefix());
+        let text = pipeline.everything_in(&name).await?;
+        ensure!(!text.is_empty(), "nothing is in {name} to look into");
+        said.push((name, text));
     }
-    let dead = everything_in(broker.url(), &format!("{}.dead", broker.prefix()), false).await?;
-    ensure!(!dead.is_empty(), "the refused writes left no dead letters to look into");
-    said.push(("dead letters", dead));
+    // A worker whose log is text, to its end.
+    let again = pipeline.call(Role::Writer).log_format("text").arg("run").spawn()?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    said.push(("the log of a writer as text".into(), again.log()));
+    again.terminate().await?;
     pipeline.dismiss().await?;
     let folder = pipeline.config.path.parent().unwrap_or(Path::new("."));
     let files = files_below(folder)?;
     ensure!(files.len() > 3, "no state files: {}", files.len());
     said.extend(files);
 
-    let secrets = [services.kandji.token(), services.amfj.token(), credentials];
+    let (_, rest) = pipeline.broker().url().split_once("//").context("an address without a scheme")?;
+    let credentials = rest.split_once('@').context("an address without a password")?.0;
+    let password = credentials.split_once(':').context("a user without a password")?.1;
+    ensure!(password.len() > 10, "the broker's password is a word that may stand anywhere: {password}");
+    let secrets = [services.kandji.token(), services.amfj.token(), password.to_owned()];
     for (place, text) in &said {
         for secret in &secrets {
             // The file is where the broker's address has to be.
-            let is_config = secret.contains('@') && text.contains("[broker]");
+            let is_config = secret == password && text.contains("[broker]");
             ensure!(is_config || !text.contains(secret.as_str()), "P27: {place} shows {secret}");
         }
     }
     Ok(())
 }
 
-/// Everything that a queue or stream holds, as text.
-async fn everything_in(url: &str, queue: &str, is_stream: bool) -> Result<String> {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel.basic_qos(500, BasicQosOptions::default()).await?;
-    let mut arguments = FieldTable::default();
-    if is_stream {
-        arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
-    }
-    let options = BasicConsumeOptions::default();
-    let mut consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
-    let mut text = String::new();
-    let pause = std::time::Duration::from_secs(1);
-    while let Ok(Some(delivery)) = tokio::time::timeout(pause, consumer.next()).await {
-        let delivery = delivery?;
-        text.push_str(&String::from_utf8_lossy(&delivery.data));
-        write!(text, "{:?}", delivery.properties)?;
-        delivery.ack(lapin::options::BasicAckOptions::default()).await?;
-    }
-    Ok(text)
+/// Logging everything takes time on a busy machine.
+fn patient(config: ConfigBuilder) -> ConfigBuilder {
+    config.set("timing.connect_timeout", "30s")
 }
 
-fn files_below(folder: &Path) -> Result<Vec<(&'static str, String)>> {
+async fn look_into(pipeline: &Pipeline, stage: &str, said: &mut Said) -> Result<()> {
+    let mut all = String::new();
+    for partition in ["00", "01"] {
+        let name = format!("{}.acme.{stage}.{partition}", pipeline.broker().prefix());
+        all += &pipeline.everything_in(&name).await?;
+    }
+    ensure!(all.contains("specversion"), "the queues of {stage} are empty");
+    said.push((format!("the queues of {stage}"), all));
+    Ok(())
+}
+
+/// What every command answers and logs.
+async fn commands(pipeline: &Pipeline, services: &Services, said: &mut Said) -> Result<()> {
+    let device = services.kandji.devices()[0].device_id.clone();
+    let calls: [(Role, &[&str]); 12] = [
+        (Role::Fetcher, &["check"]),
+        (Role::Fetcher, &["check", "--json"]),
+        (Role::Fetcher, &["trigger"]),
+        (Role::Reconciler, &["plan"]),
+        (Role::Reconciler, &["plan", "--json"]),
+        (Role::Reconciler, &["status"]),
+        (Role::Reconciler, &["status", "--json"]),
+        (Role::Reconciler, &["explain", &device]),
+        (Role::Reconciler, &["explain", "no such device"]),
+        (Role::Writer, &["dead", "list"]),
+        (Role::Writer, &["history"]),
+        (Role::Writer, &["history", "--json"]),
+    ];
+    for (role, arguments) in calls {
+        let answered = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
+        ensure!(!answered.stderr.is_empty() || !answered.stdout.is_empty(), "{arguments:?} says nothing");
+        let place = format!("{} {}", role.name(), arguments.join(" "));
+        said.push((place, format!("{}{}", answered.stdout, answered.stderr)));
+    }
+    Ok(())
+}
+
+fn files_below(folder: &Path) -> Result<Said> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             files.extend(files_below(&path)?);
         } else {
-            files.push(("a file", String::from_utf8_lossy(&std::fs::read(&path)?).into_owned()));
+            let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            files.push((path.display().to_string(), text));
         }
     }
     Ok(files)

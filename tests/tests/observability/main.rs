@@ -3,8 +3,11 @@
 
 mod ages;
 mod alerts;
+mod collector;
 mod dashboard;
+mod logs;
 mod metrics;
 mod monitored;
 mod readiness;
 mod serving;
+mod traces;

@@ -40,9 +40,13 @@ impl Ports {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
+        format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/%2f", self.amqp)
     }
 }
+
+/// Who may do everything on a node; a password that stands nowhere else by chance can be searched for.
+const USER: &str = "amfj-sync";
+const PASSWORD: &str = "broker-password-0d4e";
 
 /// What ends a node by itself.
 #[derive(Debug)]
@@ -247,7 +251,7 @@ fn write_settings(folder: &Path, ports: &Ports) -> std::io::Result<()> {
         folder.join("rabbitmq.conf"),
         // A small write-ahead log keeps the folder small.
         format!(
-            "listeners.tcp.1 = 127.0.0.1:{}\nlog.console = true\nlog.file = false\nraft.wal_max_size_bytes = 67108864\n",
+            "default_user = {USER}\ndefault_pass = {PASSWORD}\nlisteners.tcp.1 = 127.0.0.1:{}\nlog.console = true\nlog.file = false\nraft.wal_max_size_bytes = 67108864\n",
             ports.amqp
         ),
     )

@@ -27,6 +27,7 @@ pub struct Launch {
     config: PathBuf,
     environment: BTreeMap<OsString, OsString>,
     arguments: Vec<OsString>,
+    log_format: String,
 }
 
 /// What a command that ended by itself left behind.
@@ -60,6 +61,7 @@ impl Launch {
             config: config.to_owned(),
             environment: BTreeMap::new(),
             arguments: Vec::new(),
+            log_format: "json".into(),
         }
     }
 
@@ -77,6 +79,13 @@ impl Launch {
     #[must_use]
     pub fn program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_owned());
+        self
+    }
+
+    /// How it logs; JSON unless this says otherwise.
+    #[must_use]
+    pub fn log_format(mut self, format: &str) -> Self {
+        format.clone_into(&mut self.log_format);
         self
     }
 
@@ -120,7 +129,7 @@ impl Launch {
         command
             .arg("--config")
             .arg(&self.config)
-            .args(["--log-format", "json"])
+            .args(["--log-format", &self.log_format])
             .args(if self.arguments.is_empty() { vec!["run".into()] } else { self.arguments })
             .envs(self.environment)
             // Relative paths of the configuration stay in its own folder.

@@ -1,0 +1,46 @@
+//! What is in the queues and streams of a pipeline, for tests that search it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Connection, ConnectionProperties};
+
+use super::Pipeline;
+
+/// Nothing has come for so long: that was all.
+const SILENCE: Duration = Duration::from_secs(1);
+
+impl Pipeline {
+    /// Everything that a queue or stream holds, bodies and headers, as text. It stays there.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub async fn everything_in(&self, queue: &str) -> Result<String> {
+        let connection = Connection::connect(self.broker().url(), ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(5_000, BasicQosOptions::default()).await?;
+        let is_stream = [".state", ".history"].iter().any(|end| queue.ends_with(end));
+        let mut arguments = FieldTable::default();
+        if is_stream {
+            arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+        }
+        let options = BasicConsumeOptions::default();
+        let mut consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
+        let mut text = String::new();
+        while let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, consumer.next()).await {
+            let delivery = delivery?;
+            text.push_str(&String::from_utf8_lossy(&delivery.data));
+            write!(text, "{:?}", delivery.properties)?;
+            if is_stream {
+                delivery.ack(BasicAckOptions::default()).await?;
+            }
+        }
+        // What was not acknowledged goes back when the connection ends.
+        connection.close(200, "read".into()).await?;
+        Ok(text)
+    }
+}
