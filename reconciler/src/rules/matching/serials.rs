@@ -74,10 +74,8 @@ pub(super) fn beside_twins(site: &Site<'_>, device: &DeviceEntry, own: Resolutio
     if matches!(own, Resolution::Ambiguous { .. }) || serial_key(&device.serial).is_none() {
         return own;
     }
-    let twin = others_of_serial(site.view, device)
-        .into_iter()
-        .filter(|row| is_open(site.view, row))
-        .find(|row| strength(&by_name_or_new(site, &row.entry)) >= claim.max(1));
+    let twin =
+        others_of_serial(site.view, device).into_iter().find(|row| twin_claim(site, row) >= claim.max(1));
     let Some(twin) = twin else { return own };
     let id = &device.device_id;
     let reason = format!(
@@ -88,6 +86,17 @@ pub(super) fn beside_twins(site: &Site<'_>, device: &DeviceEntry, own: Resolutio
         device.serial.trim()
     );
     Resolution::Ambiguous { reason, candidates: vec![shown(&twin)] }
+}
+
+/// What a twin has a claim to; a link that is on its way is as good as one that is to be decided.
+fn twin_claim(site: &Site<'_>, row: &DeviceRow) -> u8 {
+    if site.view.promised_asset(&row.entry.device_id).is_some() && row.is_listed() {
+        2
+    } else if is_open(site.view, row) {
+        strength(&by_name_or_new(site, &row.entry))
+    } else {
+        0
+    }
 }
 
 fn strength(resolution: &Resolution) -> u8 {

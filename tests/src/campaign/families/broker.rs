@@ -231,18 +231,19 @@ struct StreamDeleted {
 
 impl Fault for StreamDeleted {
     fn tell(&self) -> String {
-        format!("the stream of facts is deleted {:?} after a run was asked for", self.after)
+        format!("the stream of facts is deleted {:?} before a run is asked for", self.after)
     }
 
-    fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
+    // What a run decides on the old stream is right by what was known then, and no model says which it was.
+    fn before<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            stage.pass(self.after).await;
             let stream = format!("{PREFIX}.{INTEGRATION}.state");
             let channel = stage.channel().await?;
             channel.queue_delete(stream.as_str().into(), QueueDeleteOptions::default()).await?;
             stage.declare_state_stream().await?;
             // What rules made is found again by the rules.
             stage.forget();
+            stage.pass(self.after).await;
             Ok(())
         })
     }
