@@ -1,10 +1,12 @@
 //! P8, P9: links to deleted assets, and devices that were enrolled again.
 
 use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Absence, Action, Rule, State};
+use amfj_sync_shared::messages::{Absence, Action, Decided, Fact, Rule, Sequence, State};
+use uuid::Uuid;
 
 use super::World;
 use super::matching::{by, left, linked_to};
+use crate::rules::Draft;
 
 fn world() -> World {
     World::new("", "")
@@ -170,4 +172,31 @@ fn p9_one_machine_that_is_listed_twice_gets_one_asset() {
         world.settle();
         assert_eq!(world.state("d2"), second, "{assets:?}, afterwards");
     }
+}
+
+/// Whether the link of the first of two devices with one serial is to be decided, is on its way, or is
+/// made: the second gets no asset of its own (P7, P9).
+#[test]
+fn p9_a_twin_whose_link_is_on_its_way_is_still_a_twin() {
+    let mut world = World::new("create_devices = \"always\"", "");
+    world.device("d1", "Mac", "S1");
+    world.device("d2", "Another name", "S1");
+    world.asset("a1", "Mac");
+    world.run();
+    assert_eq!(world.state("d2"), State::Ambiguous, "to be decided");
+    let published = world.site().now;
+    let Draft { mut decision, changes } = world.decide("d1");
+    assert_eq!(changes.len(), 1);
+    for change in changes {
+        let (id, sequence) = (Uuid::from_u128(1), Sequence { step: 1, ..decision.snapshot });
+        decision.changes.push(Decided { id, sequence, published: Some(published), staged: false, change });
+    }
+    world.tell(Fact::Decided(Box::new(decision)));
+    assert_eq!(world.state("d2"), State::Ambiguous, "on its way");
+    world.settle();
+    assert_eq!(
+        (world.view.link(&DeviceId::new("d1").unwrap()).is_some(), world.state("d2")),
+        (true, State::Ambiguous),
+        "made"
+    );
 }
