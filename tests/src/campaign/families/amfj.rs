@@ -35,7 +35,8 @@ fn table() -> Vec<(&'static str, Vec<Rule>)> {
         ("truncated body", all(Action::TruncatedBody, 0.25)),
         ("30 s of silence, written", writes_times(&Action::Silence { ms: 30_000, applied: true }, 2)),
         ("30 s of silence, not written", writes_times(&Action::Silence { ms: 30_000, applied: false }, 2)),
-        ("written 3 s later, after the time-out", writes_times(&Action::Delay { ms: 3_000 }, 2)),
+        // Within time-out and list delay: what comes later still cannot be told from what never comes.
+        ("written after the time-out", writes_times(&Action::Delay { ms: 2_200 }, 2)),
         ("token revoked at a write, restored", revoking(&["POST", "PATCH"])),
         ("token revoked at a read, restored", revoking(&["GET"])),
     ]
