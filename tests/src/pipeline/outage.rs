@@ -117,6 +117,7 @@ impl Outage {
         ensure!(pipeline.dead_letters().await? == 0, "an outage is no reason for a dead letter");
         services.amfj.faults().clear();
         let began = Instant::now();
+        drained(&pipeline).await?;
         pipeline.settle().await?;
         let report = Report {
             queued,
@@ -177,6 +178,20 @@ impl Outage {
         }
         Ok(())
     }
+}
+
+/// Waits as long as there are fewer and fewer: ten thousand changes take a while.
+async fn drained(pipeline: &Pipeline) -> Result<()> {
+    let mut left = pipeline.waiting("acme", "apply").await?;
+    while left > 0 {
+        left = eventually(super::RUN_LIMIT, "fewer changes", async || {
+            let waiting = pipeline.waiting("acme", "apply").await?;
+            ensure!(waiting < left, "{waiting} changes wait");
+            Ok(waiting)
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 fn probes(lasts: Duration, pause: Duration) -> u32 {
