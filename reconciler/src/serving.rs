@@ -13,8 +13,9 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{DeviceId, Key, RunId};
 use amfj_sync_shared::messages::{
-    Decision, DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
+    DeviceEntry, Ending, Event, Fact, Order, Origin, Payload, PrimaryUser, Sequence, UserEntry,
 };
+use amfj_sync_shared::state::rows::Open;
 use amfj_sync_shared::state::{Folded, State, Verdict, View};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
@@ -238,17 +239,14 @@ impl Partition<'_> {
 
     async fn end_run(&self, run: u64, cause: Option<String>) -> Result<(), Stop> {
         let missing = self.desk.state.read(|view| {
-            let mut missing = Vec::new();
-            view.each_device(&mut |row| {
-                let key = Key::Device(row.entry.device_id.clone());
-                let linked = view.link(&row.entry.device_id).is_some();
-                if row.missing.is_some() && linked && self.is_ours(&key) {
-                    let subject = Subject::Missing(row.entry.device_id);
-                    missing.push(Task { subject, snapshot: Sequence::first(run), cause: cause.clone() });
-                }
-                true
-            });
-            missing
+            let missing = view.missing_devices().into_iter();
+            let ours = missing.filter(|id| self.is_ours(&Key::Device(id.clone())) && view.link(id).is_some());
+            let task = |id| Task {
+                subject: Subject::Missing(id),
+                snapshot: Sequence::first(run),
+                cause: cause.clone(),
+            };
+            ours.map(task).collect()
         });
         self.decide(missing).await?;
         let in_force = self.desk.state.read(|view| view.meta().number_in_force());
@@ -366,7 +364,8 @@ impl Partition<'_> {
     /// What a worker that died may have left: decisions that wait for something that has come since.
     async fn decide_open_ones(&self) -> Result<(), Stop> {
         self.judge_mass_changes().await?;
-        let open = self.open_decisions(|decision| decision.awaits.is_some() || !decision.changes.is_empty());
+        let mut open = self.open_decisions(Open::Awaiting);
+        open.extend(self.open_decisions(Open::WithChanges));
         self.decide_again(open.into_iter().map(|key| (key, None)).collect()).await
     }
 
@@ -385,18 +384,10 @@ impl Partition<'_> {
         }
     }
 
-    /// Keys of this partition whose decision is of a kind.
-    fn open_decisions(&self, is_open: impl Fn(&Decision) -> bool) -> BTreeSet<Key> {
-        self.desk.state.read(|view| {
-            let mut open = BTreeSet::new();
-            view.each_decision(&mut |decision| {
-                if is_open(&decision) && self.is_ours(&decision.key) {
-                    open.insert(decision.key);
-                }
-                true
-            });
-            open
-        })
+    /// Keys of this partition whose decision is open in this way.
+    fn open_decisions(&self, open: Open) -> BTreeSet<Key> {
+        let open = self.desk.state.read(|view| view.open_decisions(open));
+        open.into_iter().filter(|key| self.is_ours(key)).collect()
     }
 
     async fn decide_again(&self, keys: Causes) -> Result<(), Stop> {

@@ -122,6 +122,16 @@ pub enum Key {
 }
 
 impl Key {
+    /// The key that prints as this text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once('/')? {
+            ("device", id) => DeviceId::new(id).ok().map(Self::Device),
+            ("user", key) => UserKey::new(key).ok().map(Self::User),
+            _ => None,
+        }
+    }
+
     /// The partition of `partitions` that carries this key: stable across releases and machines.
     #[must_use]
     pub fn partition(&self, partitions: u16) -> u16 {

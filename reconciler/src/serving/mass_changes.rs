@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{Key, RunId};
 use amfj_sync_shared::messages::Fact;
+use amfj_sync_shared::state::rows::Open;
 
 use super::{Partition, Stop};
 use crate::deciding::are_too_many;
@@ -12,7 +13,7 @@ use crate::deciding::are_too_many;
 impl Partition<'_> {
     /// Keys of this partition with changes that wait for the count of all partitions (P23).
     pub(super) fn staged(&self) -> BTreeSet<Key> {
-        self.open_decisions(|decision| decision.changes.iter().any(|decided| decided.staged))
+        self.open_decisions(Open::Staged)
     }
 
     /// Keys of this partition that count towards `change_limit`: what is staged, and every asset that
@@ -20,7 +21,7 @@ impl Partition<'_> {
     pub(super) fn mass_changes(&self) -> BTreeSet<Key> {
         let mut keys = self.staged();
         if self.desk.integration.sync.auto_checkout {
-            let waiting = self.open_decisions(|decision| decision.awaits.is_some());
+            let waiting = self.open_decisions(Open::Awaiting);
             self.desk.state.read(|view| {
                 let has_holder = |key: &Key| {
                     let asset = view.decision(key).and_then(|decision| view.asset(&decision.asset?));
@@ -46,12 +47,7 @@ impl Partition<'_> {
                 return None;
             }
             let staged = run.staged.values().fold(0_u32, |sum, staged| sum.saturating_add(*staged));
-            let mut linked = 0;
-            view.each_link(&mut |_, _| {
-                linked += 1;
-                true
-            });
-            Some((run.started.number, staged, linked))
+            Some((run.started.number, staged, view.count_links()))
         });
         let Some((number, staged, linked)) = counted else { return Ok(()) };
         reach(Failpoint::ReconcilerCounted).await;

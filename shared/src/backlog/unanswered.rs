@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::ids::Key;
 use crate::messages::{Decision, Fact, Payload};
+use crate::state::rows::Open;
 use crate::state::{Folded, State, View};
 
 /// Of each key the time at which its oldest change without an outcome was published.
@@ -29,6 +30,12 @@ impl Unanswered {
 
     /// When the oldest was published.
     pub(super) fn oldest(&mut self) -> Option<Timestamp> {
+        self.follow_up();
+        self.since.values().min().copied()
+    }
+
+    /// Takes up the facts since the last call.
+    pub(super) fn follow_up(&mut self) {
         loop {
             match self.folded.try_recv() {
                 Ok(folded) => self.follow(&folded),
@@ -36,7 +43,6 @@ impl Unanswered {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        self.since.values().min().copied()
     }
 
     fn follow(&mut self, folded: &Folded) {
@@ -58,12 +64,12 @@ impl Unanswered {
         let since = &mut self.since;
         since.clear();
         self.state.read(|view| {
-            view.each_decision(&mut |decision| {
-                if let Some(published) = oldest_of(view, &decision) {
-                    since.insert(decision.key, published);
+            for key in view.open_decisions(Open::WithChanges) {
+                let decision = view.decision(&key);
+                if let Some(published) = decision.and_then(|decision| oldest_of(view, &decision)) {
+                    since.insert(key, published);
                 }
-                true
-            });
+            }
         });
     }
 }
@@ -81,10 +87,6 @@ pub(super) fn oldest_of(view: &View, decision: &Decision) -> Option<Timestamp> {
 /// When the oldest change without an outcome was published; for commands, which look once.
 #[must_use]
 pub fn oldest_unanswered(view: &View) -> Option<Timestamp> {
-    let mut oldest = None;
-    view.each_decision(&mut |decision| {
-        oldest = super::earliest(oldest, oldest_of(view, &decision));
-        true
-    });
-    oldest
+    let open = view.open_decisions(Open::WithChanges).into_iter().filter_map(|key| view.decision(&key));
+    open.filter_map(|decision| oldest_of(view, &decision)).min()
 }

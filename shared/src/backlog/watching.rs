@@ -16,6 +16,9 @@ use crate::worker::{ROLES, Worker};
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often the facts are taken up between two looks.
+const FOLLOWS_A_LOOK: u32 = 20;
+
 /// The least time between two looks into the dead letters: each is charged to them as a delivery.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
@@ -41,7 +44,7 @@ pub async fn watch(worker: Arc<Worker>) {
         if let Err(error) = looked {
             tracing::debug!(%error, "the queues could not be looked at");
         }
-        if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+        if stop.run_until_cancelled(watch.follow_for(LOOK_EVERY)).await.is_none() {
             break;
         }
     }
@@ -64,6 +67,17 @@ struct Site {
 }
 
 impl Watch {
+    /// Waits, and takes up the facts that come meanwhile: whoever listens without taking them keeps them
+    /// in memory.
+    async fn follow_for(&mut self, pause: Duration) {
+        for _ in 0..FOLLOWS_A_LOOK {
+            tokio::time::sleep(pause / FOLLOWS_A_LOOK).await;
+            for site in &mut self.sites {
+                site.unanswered.follow_up();
+            }
+        }
+    }
+
     async fn look(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
         let names = self.worker.broker.names();
         let roles: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();

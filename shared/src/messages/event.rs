@@ -103,6 +103,31 @@ pub(super) struct Wire<'a, D> {
     pub(super) data: D,
 }
 
+/// A message whose data have not been read: enough to know whether they have to be.
+#[derive(Debug)]
+pub struct Glance<'a> {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is about.
+    pub subject: std::borrow::Cow<'a, str>,
+    /// Its data, unread.
+    pub data: &'a RawValue,
+}
+
+impl<'a> Glance<'a> {
+    /// Reads the envelope.
+    pub fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let wire: Wire<'a, &'a RawValue> = serde_json::from_slice(bytes).map_err(DecodeError::Envelope)?;
+        Ok(Self { id: wire.id, subject: wire.subject, data: wire.data })
+    }
+
+    /// Reads the data as a fact.
+    pub fn fact(&self) -> Result<Fact, DecodeError> {
+        let kind = || "fact".to_owned();
+        serde_json::from_str(self.data.get()).map_err(|error| DecodeError::Data { kind: kind(), error })
+    }
+}
+
 impl Event {
     /// Makes an event with its deterministic id: a UUID of version 5 over integration, subject, sequence, type
     /// and content.

@@ -266,6 +266,9 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The subject of the facts that make up checkpoints.
+    pub const CHECKPOINT: &'static str = "checkpoint";
+
     /// What the fact is about, as the subject of its event.
     #[must_use]
     pub fn subject(&self) -> String {
@@ -296,7 +299,7 @@ impl Fact {
             Self::Ended(outcome) => outcome.key.to_string(),
             Self::PersonDecided { .. } => "person".into(),
             Self::CheckpointBegun { .. } | Self::CheckpointRows { .. } | Self::CheckpointEnded { .. } => {
-                "checkpoint".into()
+                Self::CHECKPOINT.into()
             }
         }
     }

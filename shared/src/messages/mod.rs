@@ -17,7 +17,7 @@ pub use change::{
     Settled, UserLinkOutcome, UserWrite,
 };
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State};
-pub use event::{DecodeError, Event, Origin};
+pub use event::{DecodeError, Event, Glance, Origin};
 pub use fact::{Absence, Catalogue, Fact, InventoryCounts, RunStarted};
 pub use schemas::schemas;
 pub use sequence::Sequence;

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::coding;
 use super::store::{Store, StoreError};
 use super::view::{index_key, parse_row, row_key};
+
+/// A key with its value.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
 
 /// Several facts become one write to the store; what an earlier fact wrote, a later one reads here.
 pub(super) struct Batch<'a> {
@@ -19,25 +23,18 @@ impl<'a> Batch<'a> {
         Self { store, writes: BTreeMap::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.writes.len()
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.writes.get(key) {
-            Some(written) => Ok(written.clone()),
-            None => self.store.get(key),
-        }
-    }
-
     pub(super) fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Result<Option<T>, StoreError> {
-        Ok(self.get(&row_key(table, id))?.and_then(|bytes| parse_row(table, &bytes)))
+        let key = row_key(table, id);
+        if let Some(written) = self.writes.get(&key) {
+            return Ok(written.as_ref().and_then(|bytes| parse_row(table, bytes)));
+        }
+        let mut row = None;
+        self.store.look(&key, &mut |bytes| row = parse_row(table, bytes))?;
+        Ok(row)
     }
 
     pub(super) fn put<T: Serialize>(&mut self, table: &str, id: &str, row: &T) {
-        // Rows are our own types with text keys, so they always serialise.
-        let bytes = serde_json::to_vec(row).unwrap_or_default();
-        self.writes.insert(row_key(table, id), Some(bytes));
+        self.writes.insert(row_key(table, id), Some(coding::encode(row)));
     }
 
     pub(super) fn delete(&mut self, table: &str, id: &str) {
@@ -69,6 +66,33 @@ impl<'a> Batch<'a> {
             };
         }
         Ok(keys.into_iter().filter_map(|key| String::from_utf8(key[prefix.len()..].to_vec()).ok()).collect())
+    }
+
+    /// Whether there are keys below a prefix, or there were before this batch.
+    pub(super) fn has_keys(&self, prefix: &[u8]) -> Result<bool, StoreError> {
+        let mut found =
+            self.writes.range(prefix.to_vec()..).next().is_some_and(|(key, _)| key.starts_with(prefix));
+        self.store.scan(prefix, &mut |_, _| {
+            found = true;
+            false
+        })?;
+        Ok(found)
+    }
+
+    /// The first rows below a prefix, keys included: a long table is gone through in steps. Only what has
+    /// been handed to the store is seen.
+    pub(super) fn first_rows(&self, prefix: &[u8], most: usize) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        self.store.scan(prefix, &mut |key, value| {
+            rows.push((key.to_vec(), value.to_vec()));
+            rows.len() < most
+        })?;
+        Ok(rows)
+    }
+
+    /// Deletes a row by its whole key.
+    pub(super) fn delete_row(&mut self, key: Vec<u8>) {
+        self.writes.insert(key, None);
     }
 
     /// Hands everything to the store in one step.

@@ -1,93 +1,157 @@
 //! Checkpoints: a copy of all rows in the stream, so that its beginning may be trimmed.
 //!
 //! A reader takes the latest complete one and then every fact after the offset that it copies, so a
-//! checkpoint of a worker that lags is as good as any other.
+//! checkpoint of a worker that lags is as good as any other. Writing and reading go in steps: what is in
+//! memory for it does not grow with the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::coding;
 use super::rows::Meta;
 use super::store::StoreError;
-use super::view::{View, table};
+use super::view::{View, row_key, table};
 use crate::messages::{Catalogue, FORMAT, Fact};
 
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 200;
 
-/// A complete checkpoint.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// The copied view had everything up to and including this offset.
-    pub(super) as_of: u64,
-    rows: BTreeMap<String, Value>,
-}
-
-/// The facts that copy a view.
-pub(super) fn facts_of(view: &View) -> Vec<Fact> {
-    let Some(as_of) = view.meta.offset else { return Vec::new() };
-    let checkpoint = Uuid::new_v4();
-    let mut facts = vec![Fact::CheckpointBegun { checkpoint, as_of, format: FORMAT }];
-    let mut rows = BTreeMap::new();
-    let mut part = 0;
-    let mut push = |rows: &mut BTreeMap<String, Value>| {
-        facts.push(Fact::CheckpointRows { checkpoint, part, rows: std::mem::take(rows) });
-        part += 1;
-    };
-    let index = format!("{}/", table::INDEX);
-    // A store that cannot be read gives no checkpoint; the next day's attempt will.
-    let scanned = view.store.scan(b"", &mut |key, value| {
-        if let (Ok(key), Ok(value)) = (std::str::from_utf8(key), serde_json::from_slice(value))
-            && !key.starts_with(&index)
-        {
-            rows.insert(key.to_owned(), value);
-            if rows.len() == ROWS_A_PART {
-                push(&mut rows);
-            }
-        }
-        true
-    });
-    if scanned.is_err() {
-        return Vec::new();
-    }
-    if !rows.is_empty() {
-        push(&mut rows);
-    }
-    facts.push(Fact::CheckpointEnded { checkpoint, parts: part });
-    facts
-}
+/// Records that are read from the view and published together.
+const PARTS_A_STEP: u32 = 4;
 
 /// The rows of one part.
 type Rows = BTreeMap<String, Value>;
 
-/// Looks for the latest complete checkpoint among facts in order.
+/// A view that is being copied. It must not change meanwhile: the rows are those of one offset.
+#[derive(Debug)]
+pub(super) struct Copying {
+    checkpoint: Uuid,
+    as_of: u64,
+    parts: u32,
+    /// The last key that was copied.
+    after: Vec<u8>,
+}
+
+impl Copying {
+    /// None for a view that has read nothing yet.
+    pub(super) fn of(view: &View) -> Option<Self> {
+        let as_of = view.meta.offset?;
+        Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new() })
+    }
+
+    /// What comes before all other rows.
+    pub(super) fn begin(&mut self, view: &View) -> Vec<Fact> {
+        let begun = Fact::CheckpointBegun { checkpoint: self.checkpoint, as_of: self.as_of, format: FORMAT };
+        // From memory: its keys that are numbers are texts in JSON and in nothing else.
+        let meta = serde_json::to_value(&view.meta).unwrap_or_default();
+        vec![begun, self.part(Rows::from([(format!("{}/", table::META), meta)]))]
+    }
+
+    /// The next rows; none when all are copied.
+    pub(super) fn step(&mut self, view: &View) -> Result<Vec<Fact>, StoreError> {
+        let mut facts = Vec::new();
+        for _ in 0..PARTS_A_STEP {
+            let rows = self.rows(view)?;
+            if rows.is_empty() {
+                break;
+            }
+            facts.push(self.part(rows));
+        }
+        Ok(facts)
+    }
+
+    /// What comes after all rows.
+    pub(super) fn end(&self) -> Fact {
+        Fact::CheckpointEnded { checkpoint: self.checkpoint, parts: self.parts }
+    }
+
+    fn part(&mut self, rows: Rows) -> Fact {
+        let part = self.parts;
+        self.parts += 1;
+        Fact::CheckpointRows { checkpoint: self.checkpoint, part, rows }
+    }
+
+    fn rows(&mut self, view: &View) -> Result<Rows, StoreError> {
+        let (meta, index) = (row_key(table::META, ""), row_key(table::INDEX, ""));
+        let mut rows = Rows::new();
+        loop {
+            let mut at_index = false;
+            let mut after = Vec::new();
+            view.store.scan_after(b"", &self.after, &mut |key, value| {
+                at_index = key.starts_with(&index);
+                if at_index {
+                    return false;
+                }
+                after = key.to_vec();
+                if let (Ok(name), Ok(value)) = (std::str::from_utf8(key), coding::decode(value))
+                    && *key != *meta
+                {
+                    rows.insert(name.to_owned(), value);
+                }
+                rows.len() < ROWS_A_PART
+            })?;
+            if !after.is_empty() {
+                self.after = after;
+            }
+            if !at_index {
+                return Ok(rows);
+            }
+            // Behind all of its keys, which are texts. What it says is derived from the other rows.
+            self.after = [index.as_slice(), &[0xff]].concat();
+        }
+    }
+}
+
+/// A complete checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Which one.
+    pub(super) checkpoint: Uuid,
+    /// The copied view had everything up to and including this offset.
+    pub(super) as_of: u64,
+    parts: u32,
+}
+
+/// A fact of a checkpoint with its rows unread.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+enum Sign {
+    CheckpointBegun { checkpoint: Uuid, as_of: u64, format: u32 },
+    CheckpointRows { checkpoint: Uuid, part: u32 },
+    CheckpointEnded { checkpoint: Uuid, parts: u32 },
+}
+
+/// Looks for the latest complete checkpoint among the facts of checkpoints, in order.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    open: BTreeMap<Uuid, (u64, BTreeMap<u32, Rows>)>,
+    open: BTreeMap<Uuid, (u64, BTreeSet<u32>)>,
     found: Option<Found>,
 }
 
 impl Search {
-    pub(super) fn look_at(&mut self, fact: Fact) {
-        match fact {
-            Fact::CheckpointBegun { checkpoint, as_of, format } if format == FORMAT => {
-                self.open.insert(checkpoint, (as_of, BTreeMap::new()));
+    /// Looks at the data of a fact.
+    pub(super) fn look_at(&mut self, fact: &RawValue) {
+        match serde_json::from_str(fact.get()) {
+            Ok(Sign::CheckpointBegun { checkpoint, as_of, format }) if format == FORMAT => {
+                self.open.insert(checkpoint, (as_of, BTreeSet::new()));
             }
-            Fact::CheckpointRows { checkpoint, part, rows } => {
+            Ok(Sign::CheckpointRows { checkpoint, part }) => {
                 if let Some((_, parts)) = self.open.get_mut(&checkpoint) {
-                    parts.insert(part, rows);
+                    parts.insert(part);
                 }
             }
-            Fact::CheckpointEnded { checkpoint, parts } => {
-                if let Some((as_of, rows)) = self.open.remove(&checkpoint)
-                    && rows.len() == parts as usize
+            Ok(Sign::CheckpointEnded { checkpoint, parts }) => {
+                if let Some((as_of, seen)) = self.open.remove(&checkpoint)
+                    && seen.len() == parts as usize
                 {
-                    let rows = rows.into_values().flatten().collect();
-                    self.found = Some(Found { as_of, rows });
+                    self.found = Some(Found { checkpoint, as_of, parts });
                 }
             }
-            _ => {}
+            Ok(Sign::CheckpointBegun { .. }) | Err(_) => {}
         }
     }
 
@@ -96,25 +160,53 @@ impl Search {
     }
 }
 
-impl View {
-    /// Replaces everything by a checkpoint.
-    pub(super) fn load(&mut self, found: Found) -> Result<(), StoreError> {
-        let serial_field = self.meta.serial_field.clone();
-        self.store.clear()?;
-        let mut writes = Vec::with_capacity(found.rows.len());
-        for (key, value) in found.rows {
+/// Takes the rows of one checkpoint into an empty view, part by part.
+#[derive(Debug)]
+pub(super) struct Loading {
+    found: Found,
+    meta: Meta,
+    seen: BTreeSet<u32>,
+}
+
+impl Loading {
+    /// Empties the view.
+    pub(super) fn begin(view: &mut View, found: Found) -> Result<Self, StoreError> {
+        view.reset()?;
+        Ok(Self { found, meta: Meta::default(), seen: BTreeSet::new() })
+    }
+
+    /// Takes a part, if it is one of this checkpoint. Answers whether that was the last.
+    pub(super) fn take(&mut self, view: &mut View, fact: Fact) -> Result<bool, StoreError> {
+        match fact {
+            Fact::CheckpointRows { checkpoint, part, rows } if checkpoint == self.found.checkpoint => {
+                if self.seen.insert(part) {
+                    self.store(view, rows)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(self.seen.len() == self.found.parts as usize)
+    }
+
+    fn store(&mut self, view: &mut View, rows: Rows) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
             if key == format!("{}/", table::META) {
-                self.meta = serde_json::from_value::<Meta>(value).unwrap_or_default();
+                self.meta = serde_json::from_value(value).unwrap_or_default();
                 continue;
             }
             if key == format!("{}/", table::CATALOGUE) {
-                self.catalogue = serde_json::from_value::<Catalogue>(value.clone()).unwrap_or_default();
+                view.catalogue = serde_json::from_value::<Catalogue>(value.clone()).unwrap_or_default();
             }
-            writes.push((key.into_bytes(), Some(serde_json::to_vec(&value).unwrap_or_default())));
+            writes.push((key.into_bytes(), Some(coding::encode(&value))));
         }
-        self.store.apply(writes)?;
-        self.meta.serial_field = serial_field;
-        self.meta.offset = Some(found.as_of);
-        self.rebuild_indexes()
+        view.store.apply(writes)
+    }
+
+    /// Puts the copied offset in force: only now does the view hold anything.
+    pub(super) fn end(self, view: &mut View) -> Result<(), StoreError> {
+        let serial_field = view.meta.serial_field.take();
+        view.meta = Meta { serial_field, offset: Some(self.found.as_of), ..self.meta };
+        view.rebuild_indexes()
     }
 }

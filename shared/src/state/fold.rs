@@ -11,6 +11,8 @@ mod person;
 mod rows;
 mod runs;
 
+use std::borrow::Borrow;
+
 use super::batch::Batch;
 use super::rows::Meta;
 use super::store::StoreError;
@@ -46,11 +48,12 @@ impl View {
     /// last offset, or none. Facts at offsets that the view already has are passed over.
     ///
     /// Fails when the store does; the view must be rebuilt then.
-    pub fn apply(&mut self, facts: &[(u64, Event)]) -> Result<Vec<Verdict>, StoreError> {
+    pub fn apply<E: Borrow<Event>>(&mut self, facts: &[(u64, E)]) -> Result<Vec<Verdict>, StoreError> {
         let mut meta = self.meta.clone();
         let mut batch = Batch::new(self.store.as_mut());
         let mut verdicts = Vec::with_capacity(facts.len());
         for (offset, event) in facts {
+            let event: &Event = event.borrow();
             if meta.offset.is_some_and(|seen| *offset <= seen) {
                 verdicts.push(Verdict::Rejected("seen before".into()));
                 continue;
@@ -110,7 +113,7 @@ impl Folding<'_, '_> {
             Fact::MassChangesAllowed { number } => Ok(self.mass_changes_allowed(*number)),
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
             Fact::Decided(decision) => {
-                self.batch.put(table::DECISION, &decision.key.to_string(), decision);
+                self.put_decision(decision)?;
                 self.promise(decision);
                 Ok(Verdict::Accepted)
             }
@@ -124,6 +127,12 @@ impl Folding<'_, '_> {
             // A copy of what this view has already, and markers that say nothing.
             _ => Ok(Verdict::Accepted),
         }
+    }
+
+    /// Hands what was folded so far to the store, with its offset: what follows takes several steps.
+    fn commit_so_far(&mut self) -> Result<(), StoreError> {
+        self.batch.put(table::META, "", self.meta);
+        self.batch.commit()
     }
 
     fn stream_opened(&mut self, stream: uuid::Uuid, partitions: u16) -> Verdict {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::checkpoint;
+use super::checkpoint::{self, Found, Loading};
 use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
@@ -23,7 +23,7 @@ use crate::broker::{
 };
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
-use crate::messages::{Event, FORMAT, Fact, Origin, Payload};
+use crate::messages::{Event, FORMAT, Fact, Glance, Origin};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;
@@ -31,8 +31,8 @@ const LISTENER_BACKLOG: usize = 8_192;
 /// How long the record at the stored offset may take to arrive before the stream counts as another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks at how far the view has read.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
+const MOST_OWN: usize = 1_024;
 
 /// Why a state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,13 @@ struct Shared {
     following: Following,
     stream: String,
     view: RwLock<View>,
+    /// Held while facts go into the view, and while the view is copied and must stand still.
+    folding: tokio::sync::Mutex<()>,
+    /// Facts of this worker that the stream has not brought back yet.
+    own: Mutex<HashMap<Uuid, (Vec<u8>, Arc<Event>)>>,
     waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
+    /// How far the view has read.
+    read: watch::Sender<Option<u64>>,
     folded: broadcast::Sender<Folded>,
     caught_up: watch::Sender<bool>,
     /// When the latest fact was published that this worker has read back.
@@ -123,7 +129,10 @@ impl State {
             following,
             stream,
             view: RwLock::new(view),
+            folding: tokio::sync::Mutex::default(),
+            own: Mutex::default(),
             waiting: Mutex::default(),
+            read: watch::channel(None).0,
             folded: broadcast::channel(LISTENER_BACKLOG).0,
             caught_up: watch::channel(false).0,
             read_back: Mutex::default(),
@@ -184,9 +193,14 @@ impl State {
 
     /// Publishes facts; `Ok` means that they are in the stream.
     pub async fn publish(&self, facts: Vec<Event>) -> Result<(), BrokerError> {
-        let stream = &self.shared.stream;
-        let messages = facts.iter().map(|fact| Outgoing::to_queue(stream.clone(), fact)).collect();
-        self.shared.publisher.publish(messages).await
+        let ids: Vec<Uuid> = facts.iter().map(|fact| fact.id).collect();
+        let messages = facts.into_iter().map(|fact| self.shared.outgoing(fact)).collect();
+        let published = self.shared.publisher.publish(messages).await;
+        if published.is_err() {
+            let mut own = self.shared.own.lock();
+            ids.iter().for_each(|id| drop(own.remove(id)));
+        }
+        published
     }
 
     /// Publishes a fact and waits until this worker has read it back: the verdict is that of the order
@@ -211,27 +225,35 @@ impl State {
 
     /// Waits until the view has read as far as `offset`, at most `patience`. Answers whether it has.
     pub async fn has_read(&self, offset: u64, patience: Duration) -> bool {
-        let read = || self.read(|view| view.meta().offset.is_some_and(|seen| seen >= offset));
-        let waiting = async {
-            while !read() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        tokio::time::timeout(patience, waiting).await.is_ok()
+        if self.read(|view| view.meta().offset.is_some_and(|read| read >= offset)) {
+            return true;
+        }
+        let mut read = self.shared.read.subscribe();
+        let waiting = read.wait_for(|read| read.is_some_and(|read| read >= offset));
+        tokio::time::timeout(patience, waiting).await.is_ok_and(|read| read.is_ok())
     }
 
     /// Writes a copy of the whole view to the stream, from which new workers start once the beginning
-    /// has been trimmed.
-    pub async fn write_checkpoint(&self) -> Result<(), BrokerError> {
-        let facts = self.read(checkpoint::facts_of);
-        let origin = self.origin();
-        let mut events: Vec<Event> =
-            facts.into_iter().map(|fact| Event::fact(&origin, Timestamp::now(), fact)).collect();
-        // In two parts, so that a test can end the process with half a copy written.
-        let rest = events.split_off(events.len() / 2);
-        self.publish(events).await?;
-        reach(Failpoint::FetcherCheckpointing).await;
-        self.publish(rest).await
+    /// has been trimmed. This worker's view stands still meanwhile: the copy is of one offset, and what
+    /// is in memory for it is a few hundred rows.
+    pub async fn write_checkpoint(&self) -> Result<(), StateError> {
+        let _still = self.shared.folding.lock().await;
+        let Some(mut copying) = self.read(checkpoint::Copying::of) else { return Ok(()) };
+        self.publish(self.events(self.read(|view| copying.begin(view)))).await?;
+        loop {
+            let rows = self.read(|view| copying.step(view))?;
+            if rows.is_empty() {
+                break;
+            }
+            self.publish(self.events(rows)).await?;
+            // So that a test can end the process with part of a copy written.
+            reach(Failpoint::FetcherCheckpointing).await;
+        }
+        Ok(self.publish(self.events(vec![copying.end()])).await?)
+    }
+
+    fn events(&self, facts: Vec<Fact>) -> Vec<Event> {
+        facts.into_iter().map(|fact| self.shared.fact(fact)).collect()
     }
 }
 
@@ -249,10 +271,12 @@ impl Shared {
     async fn publish_and_read_back(&self, fact: Event) -> Result<Verdict, BrokerError> {
         let begun = Instant::now();
         let (sender, verdict) = oneshot::channel();
-        self.waiting.lock().entry(fact.id).or_default().push(sender);
-        let message = Outgoing::to_queue(self.stream.clone(), &fact);
+        let id = fact.id;
+        self.waiting.lock().entry(id).or_default().push(sender);
+        let message = self.outgoing(fact);
         if let Err(error) = self.publisher.publish(vec![message]).await {
-            self.waiting.lock().remove(&fact.id);
+            self.waiting.lock().remove(&id);
+            self.own.lock().remove(&id);
             return Err(error);
         }
         reach(Failpoint::StatePublished).await;
@@ -263,6 +287,16 @@ impl Shared {
         let mut latest = self.read_back.lock();
         *latest = latest.max(Some(begun));
         Ok(verdict)
+    }
+
+    /// A fact on its way to the stream. It is kept until it comes back, so that it need not be read again.
+    fn outgoing(&self, fact: Event) -> Outgoing {
+        let message = Outgoing::to_queue(self.stream.clone(), &fact);
+        let mut own = self.own.lock();
+        if own.len() < MOST_OWN {
+            own.insert(fact.id, (message.body.clone(), Arc::new(fact)));
+        }
+        message
     }
 
     fn fact(&self, fact: Fact) -> Event {
@@ -294,6 +328,8 @@ async fn run(shared: Arc<Shared>) {
             Err(StateError::Broker(error)) => session.give_up(&error),
             Err(error) => {
                 tracing::error!(integration = %shared.following.integration, %error, "the local state is rebuilt");
+                let _still = shared.folding.lock().await;
+                shared.own.lock().clear();
                 let emptied = shared.view.write().reset();
                 if let Err(error) = emptied {
                     tracing::error!(%error, "the local state cannot be emptied");
@@ -362,8 +398,11 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
         tracing::warn!(integration = %shared.following.integration,
             "the state stream is not the one that was followed before; the view is built anew");
         shared.caught_up.send_replace(false);
-        shared.view.write().reset()?;
     }
+    let _still = shared.folding.lock().await;
+    // Also what an earlier attempt may have left.
+    shared.own.lock().clear();
+    shared.view.write().reset()?;
     attach_anew(shared, session).await
 }
 
@@ -381,33 +420,77 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
     }
     tracing::info!(integration = %shared.following.integration, "reading the latest checkpoint");
-    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, None).await?;
+    let Some(found) = find_checkpoint(shared, session, marker_id).await? else {
+        tracing::error!(integration = %shared.following.integration,
+            "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
+             again by the rules; links that a person made must be made again");
+        return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
+    };
+    load_checkpoint(shared, session, found, marker_id).await?;
+    Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(found.as_of)).await?)
+}
+
+/// Reads the stream to the marker, to know which checkpoint is the latest that is complete.
+async fn find_checkpoint(
+    shared: &Shared,
+    session: &Arc<Session>,
+    marker: Uuid,
+) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
+    read_checkpoints(shared, session, marker, &mut |glance| {
+        search.look_at(glance.data);
+        Ok(false)
+    })
+    .await?;
+    Ok(search.found())
+}
+
+/// Reads the stream once more, now for the rows of that checkpoint.
+async fn load_checkpoint(
+    shared: &Shared,
+    session: &Arc<Session>,
+    found: Found,
+    marker: Uuid,
+) -> Result<(), StateError> {
+    let mut loading = Loading::begin(&mut shared.view.write(), found)?;
+    let mut complete = false;
+    read_checkpoints(shared, session, marker, &mut |glance| {
+        if let Ok(fact) = glance.fact() {
+            complete = loading.take(&mut shared.view.write(), fact)?;
+        }
+        Ok(complete)
+    })
+    .await?;
+    if !complete {
+        // Trimmed between the two readings: look again.
+        return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
+    }
+    Ok(loading.end(&mut shared.view.write())?)
+}
+
+/// Shows every fact of a checkpoint, from the first record to the marker or until `look` says `true`.
+async fn read_checkpoints(
+    shared: &Shared,
+    session: &Arc<Session>,
+    marker: Uuid,
+    look: &mut (dyn FnMut(&Glance<'_>) -> Result<bool, StateError> + Send),
+) -> Result<(), StateError> {
+    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, None).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(WINDOW)).await;
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the connection is over".into()).into());
         };
         for received in &batch {
-            if let Ok(Event { payload: Payload::Fact(fact), id, .. }) = Event::decode(&received.body) {
-                if id == marker_id {
-                    break 'reading;
-                }
-                search.look_at(fact);
+            let Ok(glance) = Glance::of(&received.body) else { continue };
+            if glance.id == marker || (glance.subject == Fact::CHECKPOINT && look(&glance)?) {
+                break 'reading;
             }
         }
         acknowledged(last.acknowledge_up_to_here().await)?;
     }
     intake.close().await;
-    let Some(found) = search.found() else {
-        tracing::error!(integration = %shared.following.integration,
-            "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
-             again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
-    };
-    let from = found.as_of;
-    shared.view.write().load(found)?;
-    Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(from)).await?)
+    Ok(())
 }
 
 fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
@@ -425,10 +508,13 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the state stream ended".into()).into());
         };
-        let facts: Vec<(u64, Event)> = batch.iter().filter_map(|received| decode(shared, received)).collect();
+        let facts: Vec<(u64, Arc<Event>)> =
+            batch.iter().filter_map(|received| decode(shared, received)).collect();
         reach(Failpoint::StateReceived).await;
+        let still = shared.folding.lock().await;
         // Short: a few hundred rows into sled's memory; the disk follows in the background.
         let verdicts = shared.view.write().apply(&facts)?;
+        drop(still);
         reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
         announce(shared, facts, verdicts);
@@ -436,10 +522,21 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
 }
 
 /// A record that is no fact of ours is passed over: nothing of the view depends on it.
-fn decode(shared: &Shared, received: &Received) -> Option<(u64, Event)> {
+fn decode(shared: &Shared, received: &Received) -> Option<(u64, Arc<Event>)> {
     let offset = received.offset?;
+    let own = received
+        .id
+        .as_deref()
+        .and_then(|id| id.parse().ok())
+        .and_then(|id: Uuid| shared.own.lock().remove(&id));
+    // The same content at another time has the same id, so the bytes decide.
+    if let Some((body, event)) = own
+        && body == received.body
+    {
+        return Some((offset, event));
+    }
     match Event::decode(&received.body) {
-        Ok(event) => Some((offset, event)),
+        Ok(event) => Some((offset, Arc::new(event))),
         Err(error) => {
             unreadable_facts(&shared.following.integration).increment(1);
             tracing::warn!(integration = %shared.following.integration, offset, %error,
@@ -453,7 +550,10 @@ fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
     metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
 }
 
-fn announce(shared: &Shared, facts: Vec<(u64, Event)>, verdicts: Vec<Verdict>) {
+fn announce(shared: &Shared, facts: Vec<(u64, Arc<Event>)>, verdicts: Vec<Verdict>) {
+    if let Some((offset, _)) = facts.last() {
+        shared.read.send_replace(Some(*offset));
+    }
     let mut waiting = shared.waiting.lock();
     for ((offset, event), verdict) in facts.into_iter().zip(verdicts) {
         for sender in waiting.remove(&event.id).unwrap_or_default() {
@@ -461,6 +561,6 @@ fn announce(shared: &Shared, facts: Vec<(u64, Event)>, verdicts: Vec<Verdict>) {
             drop(sender.send(verdict.clone()));
         }
         // Nobody may be listening.
-        drop(shared.folded.send(Folded { offset, event: Arc::new(event), verdict }));
+        drop(shared.folded.send(Folded { offset, event, verdict }));
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod checkpoint;
+pub mod coding;
 mod fold;
 mod follower;
 pub mod rows;

@@ -8,10 +8,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::amfj::{Asset, UserRecord};
-use crate::ids::{AssetId, DeviceId, IntegrationId, RecordId, RunId};
+use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule, RunStarted,
-    Sequence, UserEntry,
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule,
+    RunStarted, Sequence, State, UserEntry,
 };
 
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
@@ -282,9 +282,47 @@ pub struct Meta {
     pub last_success: Option<Timestamp>,
     /// The last complete checkpoint: when it was begun, and its offset.
     pub last_checkpoint: Option<(Timestamp, u64)>,
+    /// Devices by what was found out about them last (P24).
+    #[serde(default)]
+    pub devices: BTreeMap<State, u32>,
+}
+
+/// What a decision may be looked at again for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// It waits for a user record.
+    Awaiting,
+    /// It asks for changes.
+    WithChanges,
+    /// Changes of it wait until all partitions have counted theirs (P23).
+    Staged,
+}
+
+impl Open {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Awaiting => "awaiting",
+            Self::WithChanges => "changes",
+            Self::Staged => "staged",
+        }
+    }
 }
 
 impl Meta {
+    /// A device is in the state of its latest decision and in no other.
+    pub(super) fn count_decision(&mut self, old: Option<&Decision>, new: Option<&Decision>) {
+        let of_device = |decision: &&Decision| matches!(decision.key, Key::Device(_));
+        if let Some(old) = old.filter(of_device)
+            && let Some(count) = self.devices.get_mut(&old.state)
+        {
+            *count = count.saturating_sub(1);
+            self.devices.retain(|_, count| *count > 0);
+        }
+        if let Some(new) = new.filter(of_device) {
+            *self.devices.entry(new.state).or_default() += 1;
+        }
+    }
+
     /// The number of the run whose inventory is in force.
     #[must_use]
     pub fn number_in_force(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 //! The only module that touches sled. Nothing here is the only copy of anything: the stream is.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::Path;
 
 /// Why the local store failed. The view is rebuilt from the stream after that.
@@ -21,11 +22,29 @@ pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 
 /// An ordered map of bytes that takes several writes in one step.
 pub trait Store: Send + Sync {
-    /// The value of a key.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Looks at the value of a key where it is; not called where there is none.
+    fn look(&self, key: &[u8], look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError>;
+
+    /// Calls `visit` for every row whose key has the prefix and comes after `after`, in order, until it
+    /// says `false`. So a long scan can be done in steps.
+    fn scan_after(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// A copy of the value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut found = None;
+        self.look(key, &mut |value| found = Some(value.to_vec()))?;
+        Ok(found)
+    }
 
     /// Calls `visit` for every row whose key has the prefix, in order, until it says `false`.
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError>;
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        self.scan_after(prefix, b"", visit)
+    }
 
     /// Writes all rows or none.
     fn apply(&mut self, writes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), StoreError>;
@@ -42,12 +61,18 @@ pub trait Store: Send + Sync {
 pub struct MemoryStore(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Store for MemoryStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.get(key).cloned())
+    fn look(&self, key: &[u8], look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.0.get(key).into_iter().for_each(|value| look(value));
+        Ok(())
     }
 
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
-        for (key, value) in self.0.range(prefix.to_vec()..) {
+    fn scan_after(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        for (key, value) in self.0.range::<[u8], _>(first_key(prefix, after)) {
             if !key.starts_with(prefix) || !visit(key, value) {
                 break;
             }
@@ -75,6 +100,12 @@ impl Store for MemoryStore {
     }
 }
 
+/// Where a scan begins: at the prefix, or behind the last row that was seen.
+fn first_key<'a>(prefix: &'a [u8], after: &'a [u8]) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+    let first = if after.is_empty() { Bound::Included(prefix) } else { Bound::Excluded(after) };
+    (first, Bound::Unbounded)
+}
+
 /// Rows on disk.
 #[derive(Debug)]
 pub struct SledStore {
@@ -89,14 +120,22 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.tree.get(key)?.map(|value| value.to_vec()))
+    fn look(&self, key: &[u8], look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        if let Some(value) = self.tree.get(key)? {
+            look(&value);
+        }
+        Ok(())
     }
 
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
-        for row in self.tree.scan_prefix(prefix) {
+    fn scan_after(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        for row in self.tree.range::<&[u8], _>(first_key(prefix, after)) {
             let (key, value) = row?;
-            if !visit(&key, &value) {
+            if !key.starts_with(prefix) || !visit(&key, &value) {
                 break;
             }
         }
@@ -137,7 +176,7 @@ const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 /// The format of the rows. Raise it whenever rows are written differently, an index is added, or a new
 /// kind of fact alters the view: a release that did not know the fact passed it over, so what it left
 /// in its directory lacks it. Other formats are moved aside.
-pub const STATE_FORMAT: u32 = 2;
+pub const STATE_FORMAT: u32 = 3;
 
 /// The tree that says what the others are.
 const ABOUT: &str = "about";

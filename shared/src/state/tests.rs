@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::checkpoint::{self, Search};
+use super::checkpoint::{Copying, Found, Loading, Search};
+use super::rows::Open;
 use super::*;
 use crate::amfj::{Asset, Named, Source, UserRecord};
-use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId};
+use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::*;
 use crate::names::NameKey;
 
@@ -407,6 +408,75 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     rows
 }
 
+/// The facts of a checkpoint.
+fn copy_of(view: &View) -> Vec<Fact> {
+    let mut copying = Copying::of(view).expect("something was read");
+    let mut facts = copying.begin(view);
+    loop {
+        let step = copying.step(view).expect("memory does not fail");
+        if step.is_empty() {
+            break;
+        }
+        facts.extend(step);
+    }
+    facts.push(copying.end());
+    facts
+}
+
+fn find(facts: &[Fact]) -> Option<Found> {
+    let mut search = Search::default();
+    for fact in facts {
+        search.look_at(&serde_json::value::to_raw_value(fact).expect("facts are JSON"));
+    }
+    search.found()
+}
+
+/// A view that a checkpoint was loaded into; none while parts are missing.
+fn load(found: Found, facts: Vec<Fact>) -> Option<View> {
+    let mut view = View::in_memory(Some("Serial Number"));
+    let mut loading = Loading::begin(&mut view, found).expect("memory does not fail");
+    for fact in facts {
+        if loading.take(&mut view, fact).expect("memory does not fail") {
+            loading.end(&mut view).expect("memory does not fail");
+            return Some(view);
+        }
+    }
+    None
+}
+
+/// A decision that waits for a user, asks for a change, keeps it staged, as the bits of `waits` say.
+fn decision(device: &str, run: u64, waits: u8) -> Decision {
+    let key = Key::Device(device_id(device));
+    let change = Change {
+        key: key.clone(),
+        label: device.into(),
+        serial: String::new(),
+        serials: Vec::new(),
+        action: Action::BreakLink { asset: asset_id() },
+    };
+    let decided = Decided {
+        id: Uuid::nil(),
+        sequence: Sequence::first(run),
+        published: None,
+        staged: waits & 4 != 0,
+        change,
+    };
+    Decision {
+        key,
+        snapshot: Sequence::first(run),
+        state: if waits == 0 { crate::messages::State::InSync } else { crate::messages::State::Pending },
+        reason: "Because.".into(),
+        asset: None,
+        record: None,
+        rule: None,
+        candidates: Vec::new(),
+        field_problems: BTreeMap::new(),
+        warnings: Vec::new(),
+        awaits: (waits & 1 != 0).then(|| UserKey::new("sam@example.com").expect("not blank")),
+        changes: if waits & 6 == 0 { Vec::new() } else { vec![decided] },
+    }
+}
+
 /// One step of a random history of one asset and a few devices.
 #[derive(Debug, Clone)]
 enum Step {
@@ -418,6 +488,10 @@ enum Step {
     Write(u8),
     Link(u8),
     Person(u8),
+    /// A device is listed, or missing.
+    Device(u8, bool),
+    /// What a decision waits for.
+    Decide(u8, u8),
     Checkpoint,
 }
 
@@ -431,6 +505,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<u8>().prop_map(Step::Write),
         1 => (0_u8..3).prop_map(Step::Link),
         1 => (0_u8..3).prop_map(Step::Person),
+        2 => (0_u8..3, any::<bool>()).prop_map(|(device, listed)| Step::Device(device, listed)),
+        2 => (0_u8..3, 0_u8..8).prop_map(|(device, waits)| Step::Decide(device, waits)),
         1 => Just(Step::Checkpoint),
     ];
     prop::collection::vec(step, 0..40)
@@ -504,8 +580,20 @@ fn play(steps: &[Step]) -> (Stream, Oracle, Vec<Fact>) {
                 let decision = PersonDecision { by: "sam".into(), order };
                 stream.say(Fact::PersonDecided { token: Uuid::from_u128(place as u128), decision });
             }
+            Step::Device(id, true) => {
+                let device = device(&format!("device-{id}"), &format!("Mac {id}"));
+                stream.say(Fact::DeviceListed { number, device });
+            }
+            Step::Device(id, false) => {
+                let device = device_id(&format!("device-{id}"));
+                stream.say(Fact::DeviceMissing { number, device, absence: Absence::Unknown });
+            }
+            Step::Decide(id, waits) => {
+                let decision = decision(&format!("device-{id}"), number, *waits);
+                stream.say(Fact::Decided(Box::new(decision)));
+            }
             Step::Checkpoint => {
-                checkpoints = checkpoint::facts_of(&stream.view);
+                checkpoints = copy_of(&stream.view);
                 for fact in checkpoints.clone() {
                     stream.say(fact);
                 }
@@ -527,18 +615,41 @@ proptest! {
     #[test]
     fn a_checkpoint_and_the_rest_give_the_same_view(steps in steps()) {
         let (stream, _, checkpoints) = play(&steps);
-        let mut search = Search::default();
-        for fact in checkpoints {
-            search.look_at(fact);
-        }
-        if let Some(found) = search.found() {
+        if let Some(found) = find(&checkpoints) {
             let from = found.as_of;
-            let mut late = View::in_memory(Some("Serial Number"));
-            late.load(found).expect("memory does not fail");
+            let mut late = load(found, checkpoints).expect("the checkpoint is complete");
             let rest: Vec<_> = stream.facts.iter().filter(|(offset, _)| *offset > from).cloned().collect();
             late.apply(&rest).expect("memory does not fail");
             prop_assert_eq!(rows(&late), rows(&stream.view));
         }
+    }
+
+    /// What is looked up is what going through everything finds.
+    #[test]
+    fn indexes_and_counts_are_those_of_the_rows(steps in steps()) {
+        let (stream, _, _) = play(&steps);
+        let view = &stream.view;
+        let (mut missing, mut devices) = (Vec::new(), BTreeMap::new());
+        view.each_device(&mut |row| {
+            missing.extend((!row.is_listed()).then(|| row.entry.device_id.clone()));
+            true
+        });
+        prop_assert_eq!(view.missing_devices(), missing);
+        let mut open: BTreeMap<&str, Vec<Key>> = BTreeMap::new();
+        let mut note = |of: Open, is: bool, key: &Key| {
+            open.entry(of.as_str()).or_default().extend(is.then(|| key.clone()));
+        };
+        view.each_decision(&mut |decision| {
+            *devices.entry(decision.state).or_insert(0) += 1;
+            note(Open::Awaiting, decision.awaits.is_some(), &decision.key);
+            note(Open::WithChanges, !decision.changes.is_empty(), &decision.key);
+            note(Open::Staged, decision.changes.iter().any(|change| change.staged), &decision.key);
+            true
+        });
+        for of in [Open::Awaiting, Open::WithChanges, Open::Staged] {
+            prop_assert_eq!(view.open_decisions(of), open.get(of.as_str()).cloned().unwrap_or_default());
+        }
+        prop_assert_eq!(&view.meta().devices, &devices);
     }
 
     /// However many facts are applied at once, and in whichever store, the view is the same.
@@ -597,6 +708,46 @@ fn a_directory_in_use_is_left_alone_and_a_broken_one_moved_aside() {
     assert_eq!(rebuilt.path(), path);
     let aside = std::fs::read_dir(folder.path()).expect("a folder").flatten();
     assert!(aside.into_iter().any(|entry| entry.file_name().to_string_lossy().contains(".broken-")));
+}
+
+/// A large inventory and a large copy go in steps; every one of them counts.
+#[test]
+fn an_inventory_of_many_steps_takes_effect_whole() {
+    const DEVICES: usize = 1_500;
+    let mut stream = Stream::new();
+    stream.start(1);
+    for number in 0..DEVICES {
+        let device = device(&format!("device-{number:04}"), &format!("Mac {number}"));
+        stream.say(Fact::DeviceListed { number: 1, device });
+    }
+    let count = |view: &View| {
+        let mut devices = 0;
+        view.each_device_id(&mut |_| {
+            devices += 1;
+            true
+        });
+        devices
+    };
+    assert_eq!(count(&stream.view), 0, "staged");
+    stream.complete(1);
+    assert_eq!(count(&stream.view), DEVICES);
+    let copy = copy_of(&stream.view);
+    assert!(copy.len() > DEVICES / 200, "in {} facts", copy.len());
+    let found = find(&copy).expect("a complete checkpoint");
+    let mut short = copy.clone();
+    short.remove(3);
+    assert!(find(&short).is_none(), "without one part it is none");
+    assert!(load(found, short).is_none());
+    assert_eq!(rows(&load(found, copy).expect("all parts")), rows(&stream.view));
+    // What a run that nobody completed had staged is forgotten, however much it is.
+    stream.start(2);
+    for number in 0..DEVICES {
+        let device = device_id(&format!("device-{number:04}"));
+        stream.say(Fact::DeviceMissing { number: 2, device, absence: Absence::Unknown });
+    }
+    stream.start(3);
+    stream.complete(3);
+    assert!(stream.view.missing_devices().is_empty());
 }
 
 #[test]

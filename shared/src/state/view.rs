@@ -2,8 +2,9 @@
 
 use serde::de::DeserializeOwned;
 
+use super::coding;
 use super::rows::{
-    Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, PersonRow, RecordRow, UserLinkRow,
+    Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, Open, PersonRow, RecordRow, UserLinkRow,
     UserRow,
 };
 use super::store::{Store, StoreError};
@@ -43,6 +44,8 @@ pub(super) mod index {
     pub(in crate::state) const DEVICE_NAME: &str = "device-name";
     pub(in crate::state) const DEVICE_SERIAL: &str = "device-serial";
     pub(in crate::state) const DEVICE_USER: &str = "device-user";
+    pub(in crate::state) const DEVICE_MISSING: &str = "device-missing";
+    pub(in crate::state) const DECISION_OPEN: &str = "decision-open";
     pub(in crate::state) const USER_NAME: &str = "user-name";
     pub(in crate::state) const USER_ID: &str = "user-id";
     pub(in crate::state) const CLAIM: &str = "claim";
@@ -192,6 +195,12 @@ impl View {
         self.indexed(index::DEVICE_USER, user.as_str(), |id| DeviceId::new(id).ok())
     }
 
+    /// All devices that the inventory in force does not list.
+    #[must_use]
+    pub fn missing_devices(&self) -> Vec<DeviceId> {
+        self.indexed(index::DEVICE_MISSING, "", |id| DeviceId::new(id).ok())
+    }
+
     /// A person.
     #[must_use]
     pub fn user(&self, key: &UserKey) -> Option<UserRow> {
@@ -290,6 +299,23 @@ impl View {
         changes
     }
 
+    /// Whose decisions may have to be looked at again for this.
+    #[must_use]
+    pub fn open_decisions(&self, open: Open) -> Vec<Key> {
+        self.indexed(index::DECISION_OPEN, open.as_str(), Key::parse)
+    }
+
+    /// How many devices have a link.
+    #[must_use]
+    pub fn count_links(&self) -> usize {
+        let mut links = 0;
+        lenient(self.store.scan(&row_key(table::LINK, ""), &mut |_, _| {
+            links += 1;
+            true
+        }));
+        links
+    }
+
     /// The last decision of a person about a device or Kandji user (`device/ID`, `kandji-user/ID`).
     #[must_use]
     pub fn person(&self, subject: &str) -> Option<PersonRow> {
@@ -331,6 +357,27 @@ impl View {
             true
         });
         minutes
+    }
+
+    /// Calls `visit` with the id of every asset, without reading it, until it says `false`.
+    pub fn each_asset_id(&self, visit: &mut dyn FnMut(&str) -> bool) {
+        self.each_id(table::ASSET, visit);
+    }
+
+    /// Calls `visit` with the id of every user record, without reading it, until it says `false`.
+    pub fn each_record_id(&self, visit: &mut dyn FnMut(&str) -> bool) {
+        self.each_id(table::RECORD, visit);
+    }
+
+    /// Calls `visit` with the id of every device, listed or missing, without reading it, until it says
+    /// `false`.
+    pub fn each_device_id(&self, visit: &mut dyn FnMut(&str) -> bool) {
+        self.each_id(table::DEVICE, visit);
+    }
+
+    /// Calls `visit` with the key of every person, without reading them, until it says `false`.
+    pub fn each_user_key(&self, visit: &mut dyn FnMut(&str) -> bool) {
+        self.each_id(table::USER, visit);
     }
 
     /// Calls `visit` for every asset until it says `false`.
@@ -379,8 +426,9 @@ impl View {
     }
 
     fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Option<T> {
-        let bytes = lenient(self.store.get(&row_key(table, id)))?;
-        parse_row(table, &bytes)
+        let mut row = None;
+        lenient(self.store.look(&row_key(table, id), &mut |bytes| row = parse_row(table, bytes)));
+        row
     }
 
     fn indexed<T>(&self, index: &str, value: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
@@ -391,6 +439,13 @@ impl View {
             true
         }));
         found
+    }
+
+    fn each_id(&self, table: &str, visit: &mut dyn FnMut(&str) -> bool) {
+        let prefix = row_key(table, "");
+        lenient(self.store.scan(&prefix, &mut |key, _| {
+            visit(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default())
+        }));
     }
 
     fn each<T: DeserializeOwned>(&self, table: &str, visit: &mut dyn FnMut(&str, T) -> bool) {
@@ -415,7 +470,5 @@ pub(super) fn promise_in(decided: &Decided) -> Option<(AssetId, Rule)> {
 }
 
 pub(super) fn parse_row<T: DeserializeOwned>(table: &str, bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes)
-        .inspect_err(|error| tracing::error!(table, %error, "a row of the local state is malformed"))
-        .ok()
+    coding::decode(bytes).inspect_err(|error| tracing::error!(table, %error, "a row is passed over")).ok()
 }

@@ -2,13 +2,14 @@
 
 use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
 use super::super::store::StoreError;
-use super::super::view::table;
+use super::super::view::{parse_row, table};
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
 
-/// Rows that are handed to the store at once while a large inventory takes effect.
-const PROMOTE_CHUNK: usize = 512;
+/// Staged facts that take effect at once while a large inventory does: what is in memory for it does not
+/// grow with the fleet.
+const STEP: usize = 256;
 
 impl Folding<'_, '_> {
     pub(super) fn stage(&mut self, number: u64, fact: &Fact) -> Verdict {
@@ -19,8 +20,8 @@ impl Folding<'_, '_> {
         Verdict::Accepted
     }
 
-    /// Everything staged for the run takes effect. Large inventories reach the store in several steps,
-    /// all before the offset of the marker does: after a crash in between, the marker is read again.
+    /// Everything staged for the run takes effect. A large inventory reaches the store in several steps,
+    /// all before the offset of the marker does.
     pub(super) fn inventory_complete(
         &mut self,
         number: u64,
@@ -29,16 +30,22 @@ impl Folding<'_, '_> {
         let Some(mut run) = self.meta.latest.clone().filter(|run| run.started.number == number) else {
             return Ok(Verdict::Rejected("a newer run has started".into()));
         };
+        // After a crash in between, the marker is read again and finds what is left.
+        self.commit_so_far()?;
         let staged = format!("{}/{number:016}/", table::STAGED);
-        for offset in self.batch.keys(staged.as_bytes())? {
-            let id = format!("{number:016}/{offset}");
-            if let Some(fact) = self.batch.row::<Fact>(table::STAGED, &id)? {
-                self.promote(&run, fact)?;
+        loop {
+            let rows = self.batch.first_rows(staged.as_bytes(), STEP)?;
+            if rows.is_empty() {
+                break;
             }
-            self.batch.delete(table::STAGED, &id);
-            if self.batch.len() > PROMOTE_CHUNK {
-                self.batch.commit()?;
+            for (key, fact) in rows {
+                if let Some(fact) = parse_row::<Fact>(table::STAGED, &fact) {
+                    self.promote(&run, fact)?;
+                }
+                self.batch.delete_row(key);
             }
+            // With the counts that changed, still at the offset before the marker.
+            self.commit_so_far()?;
         }
         run.counts = Some(counts);
         run.inventory_at = Some(self.event.time);
@@ -118,7 +125,7 @@ impl Folding<'_, '_> {
         let runs = row.missing.map_or(0, |missing| missing.runs);
         // What left and was linked to nothing is in no state any more (P24).
         if self.link(id)?.is_none() {
-            self.batch.delete(table::DECISION, &Key::Device(id.clone()).to_string());
+            self.delete_decision(&Key::Device(id.clone()))?;
         }
         row.missing = Some(Missing { runs: runs.saturating_add(1), latest: run.started.number, absence });
         self.put_device(&row)

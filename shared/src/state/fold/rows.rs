@@ -1,11 +1,15 @@
 //! Rows with the indexes that belong to them: the only places where either is written.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::batch::Batch;
-use super::super::rows::{AssetRow, DeviceRow, LinkRow, RecordRow, UserLinkRow, UserRow};
+use super::super::coding;
+use super::super::rows::{
+    AssetRow, DeviceRow, IntentRow, LinkRow, Meta, Open, RecordRow, UserLinkRow, UserRow,
+};
 use super::super::store::StoreError;
-use super::super::view::{View, index, promise_in, table};
+use super::super::view::{View, index, index_key, parse_row, promise_in, row_key, table};
 use super::Folding;
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};
@@ -48,7 +52,9 @@ fn record_entries(row: &RecordRow) -> Entries {
 fn device_entries(row: &DeviceRow) -> Entries {
     let mut entries = Entries::new();
     push(&mut entries, index::DEVICE_SERIAL, serial_key(&row.entry.serial));
-    if row.is_listed() {
+    if !row.is_listed() {
+        entries.push((index::DEVICE_MISSING, String::new()));
+    } else {
         push(&mut entries, index::DEVICE_NAME, name_entry(&row.entry.name));
         if let (PrimaryUser::Person { key }, true) = (&row.entry.user, row.entry.in_scope) {
             push(&mut entries, index::DEVICE_USER, Some(key.as_str().to_owned()));
@@ -66,13 +72,23 @@ fn user_entries(row: &UserRow) -> Entries {
     entries
 }
 
-fn reindex(batch: &mut Batch<'_>, id: &str, old: Entries, new: &Entries) {
-    for (index, value) in old {
-        if !new.iter().any(|(i, v)| *i == index && *v == value) {
-            batch.unindex(index, &value, id);
-        }
+/// Decisions that may have to be looked at again, by what they wait for.
+fn decision_entries(decision: &Decision) -> Entries {
+    let mut entries = Entries::new();
+    let mut add = |applies: bool, open: Open| {
+        entries.extend(applies.then(|| (index::DECISION_OPEN, open.as_str().to_owned())));
+    };
+    add(decision.awaits.is_some(), Open::Awaiting);
+    add(!decision.changes.is_empty(), Open::WithChanges);
+    add(decision.changes.iter().any(|change| change.staged), Open::Staged);
+    entries
+}
+
+fn reindex(batch: &mut Batch<'_>, id: &str, old: &Entries, new: &Entries) {
+    for (index, value) in old.iter().filter(|entry| !new.contains(entry)) {
+        batch.unindex(index, value, id);
     }
-    for (index, value) in new {
+    for (index, value) in new.iter().filter(|entry| !old.contains(entry)) {
         batch.index(index, value, id);
     }
 }
@@ -93,7 +109,7 @@ macro_rules! table_with_indexes {
                 let $value = new;
                 $entries
             };
-            reindex(self.batch, &id, old, &entries);
+            reindex(self.batch, &id, &old, &entries);
             self.batch.put($table, &id, new);
             Ok(())
         }
@@ -141,14 +157,14 @@ impl Folding<'_, '_> {
     pub(super) fn delete_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
         let serial_field = self.meta.serial_field.clone();
         let old = self.asset(id)?.map(|row| asset_entries(&row, serial_field.as_deref()));
-        reindex(self.batch, id.as_str(), old.unwrap_or_default(), &Entries::new());
+        reindex(self.batch, id.as_str(), &old.unwrap_or_default(), &Entries::new());
         self.batch.delete(table::ASSET, id.as_str());
         Ok(())
     }
 
     pub(super) fn delete_record(&mut self, id: &RecordId) -> Result<(), StoreError> {
         let old = self.record(id)?.map(|row| record_entries(&row));
-        reindex(self.batch, id.as_str(), old.unwrap_or_default(), &Entries::new());
+        reindex(self.batch, id.as_str(), &old.unwrap_or_default(), &Entries::new());
         self.batch.delete(table::RECORD, id.as_str());
         Ok(())
     }
@@ -189,7 +205,7 @@ impl Folding<'_, '_> {
 
     /// The devices that are linked to an asset: one at most, by construction.
     pub(super) fn devices_linked_to(&self, asset: &AssetId) -> Result<Vec<String>, StoreError> {
-        self.batch.keys(&super::super::view::index_key(index::ASSET_LINK, asset.as_str(), ""))
+        self.batch.keys(&index_key(index::ASSET_LINK, asset.as_str(), ""))
     }
 
     pub(super) fn put_user_link(&mut self, id: &KandjiUserId, row: &UserLinkRow) -> Result<(), StoreError> {
@@ -208,68 +224,113 @@ impl Folding<'_, '_> {
     }
 }
 
-/// Rows of the index that are put into the store at once while all indexes are made anew.
-const REBUILD_CHUNK: usize = 4_096;
+impl Folding<'_, '_> {
+    pub(super) fn put_decision(&mut self, decision: &Decision) -> Result<(), StoreError> {
+        let key = decision.key.to_string();
+        let old = self.batch.row::<Decision>(table::DECISION, &key)?;
+        let before = old.as_ref().map(decision_entries).unwrap_or_default();
+        reindex(self.batch, &key, &before, &decision_entries(decision));
+        self.meta.count_decision(old.as_ref(), Some(decision));
+        self.batch.put(table::DECISION, &key, decision);
+        Ok(())
+    }
+
+    pub(super) fn delete_decision(&mut self, key: &Key) -> Result<(), StoreError> {
+        let id = key.to_string();
+        if let Some(old) = self.batch.row::<Decision>(table::DECISION, &id)? {
+            reindex(self.batch, &id, &decision_entries(&old), &Entries::new());
+            self.meta.count_decision(Some(&old), None);
+            self.batch.delete(table::DECISION, &id);
+        }
+        Ok(())
+    }
+}
+
+/// Rows that are gone through at once while all indexes are made anew.
+const STEP: usize = 1_024;
 
 impl View {
-    /// Makes all indexes anew from the tables.
+    /// Makes all indexes and counts anew from the tables.
     pub(in crate::state) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
-        let mut entries: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
-        self.store.scan(format!("{}/", table::INDEX).as_bytes(), &mut |key, _| {
-            entries.push((key.to_vec(), None));
-            true
-        })?;
-        self.store.apply(std::mem::take(&mut entries))?;
-        let mut add = |index: &str, value: &str, id: &str| {
-            entries.push((super::super::view::index_key(index, value, id), Some(Vec::new())));
-        };
+        self.clear_indexes()?;
         let serial_field = self.meta.serial_field.clone();
-        let mut add_all = |id: &str, found: Entries| {
-            for (index, value) in &found {
-                add(index, value, id);
+        self.meta.devices.clear();
+        self.index_table(table::ASSET, |_, row: &AssetRow| asset_entries(row, serial_field.as_deref()))?;
+        self.index_table(table::RECORD, |_, row: &RecordRow| record_entries(row))?;
+        self.index_table(table::DEVICE, |_, row: &DeviceRow| device_entries(row))?;
+        self.index_table(table::USER, |_, row: &UserRow| user_entries(row))?;
+        self.index_table(table::LINK, |_, row: &LinkRow| {
+            vec![(index::ASSET_LINK, row.asset.as_str().to_owned())]
+        })?;
+        self.index_table(table::USER_LINK, |_, row: &UserLinkRow| {
+            vec![(index::RECORD_LINK, row.record.as_str().to_owned())]
+        })?;
+        self.index_table(table::INTENT, |_, row: &IntentRow| {
+            let subjects = super::outcome::claimed_subjects(&row.intent).into_iter();
+            subjects.map(|subject| (index::CLAIM, subject)).collect()
+        })?;
+        self.index_table(table::DECISION, |meta, row: &Decision| {
+            meta.count_decision(None, Some(row));
+            decision_entries(row)
+        })?;
+        // By the device itself, not by the key of its decision.
+        let device = |key: &str| key.strip_prefix("device/").map(str::to_owned);
+        self.index_table_as(table::DECISION, device, |_, row: &Decision| {
+            let promised = row.changes.iter().filter_map(promise_in);
+            promised.map(|(asset, _)| (index::PROMISE, asset.as_str().to_owned())).collect()
+        })?;
+        self.store.apply(vec![(row_key(table::META, ""), Some(coding::encode(&self.meta)))])
+    }
+
+    fn clear_indexes(&mut self) -> Result<(), StoreError> {
+        let prefix = row_key(table::INDEX, "");
+        loop {
+            let mut writes = Vec::new();
+            self.store.scan(&prefix, &mut |key, _| {
+                writes.push((key.to_vec(), None));
+                writes.len() < STEP
+            })?;
+            if writes.is_empty() {
+                return Ok(());
             }
-        };
-        self.each_asset(&mut |row| {
-            add_all(row.asset.id.as_str(), asset_entries(&row, serial_field.as_deref()));
-            true
-        });
-        self.each_record(&mut |row| {
-            add_all(row.record.id.as_str(), record_entries(&row));
-            true
-        });
-        self.each_device(&mut |row| {
-            add_all(row.entry.device_id.as_str(), device_entries(&row));
-            true
-        });
-        self.each_user(&mut |row| {
-            add_all(row.entry.key.as_str(), user_entries(&row));
-            true
-        });
-        self.each_link(&mut |device, row| {
-            add_all(device.as_str(), vec![(index::ASSET_LINK, row.asset.as_str().to_owned())]);
-            true
-        });
-        self.each_user_link(&mut |id, row| {
-            add_all(id.as_str(), vec![(index::RECORD_LINK, row.record.as_str().to_owned())]);
-            true
-        });
-        self.each_decision(&mut |decision| {
-            if let Key::Device(device) = &decision.key {
-                let promised = decision.changes.iter().filter_map(promise_in);
-                let entries = promised.map(|(asset, _)| (index::PROMISE, asset.as_str().to_owned()));
-                add_all(device.as_str(), entries.collect());
-            }
-            true
-        });
-        self.each_intent(&mut |id, row| {
-            let claims = super::outcome::claimed_subjects(&row.intent);
-            add_all(id, claims.into_iter().map(|subject| (index::CLAIM, subject)).collect());
-            true
-        });
-        for chunk in entries.chunks(REBUILD_CHUNK) {
-            self.store.apply(chunk.to_vec())?;
+            self.store.apply(writes)?;
         }
-        let meta = serde_json::to_vec(&self.meta).unwrap_or_default();
-        self.store.apply(vec![(super::super::view::row_key(table::META, ""), Some(meta))])
+    }
+
+    fn index_table<T: DeserializeOwned>(
+        &mut self,
+        table: &str,
+        entries_of: impl Fn(&mut Meta, &T) -> Entries,
+    ) -> Result<(), StoreError> {
+        self.index_table_as(table, |id| Some(id.to_owned()), entries_of)
+    }
+
+    fn index_table_as<T: DeserializeOwned>(
+        &mut self,
+        table: &str,
+        id_of: impl Fn(&str) -> Option<String>,
+        entries_of: impl Fn(&mut Meta, &T) -> Entries,
+    ) -> Result<(), StoreError> {
+        let prefix = row_key(table, "");
+        let mut after = Vec::new();
+        loop {
+            let (mut rows, mut writes) = (0, Vec::new());
+            let (store, meta) = (&self.store, &mut self.meta);
+            store.scan_after(&prefix, &after.clone(), &mut |key, value| {
+                rows += 1;
+                after = key.to_vec();
+                let id = id_of(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
+                if let (Some(id), Some(row)) = (id, parse_row::<T>(table, value)) {
+                    for (index, value) in entries_of(meta, &row) {
+                        writes.push((index_key(index, &value, &id), Some(Vec::new())));
+                    }
+                }
+                rows < STEP
+            })?;
+            if rows == 0 {
+                return Ok(());
+            }
+            self.store.apply(writes)?;
+        }
     }
 }

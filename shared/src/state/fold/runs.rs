@@ -16,6 +16,9 @@ const LEDGER_MINUTES: u64 = 120;
 const LARGEST_NUMBER: u64 = 100_000_000_000_000;
 const MILLISECONDS_A_MINUTE: u64 = 60_000;
 
+/// Staged facts that are forgotten at once.
+const STEP: usize = 4_096;
+
 impl Folding<'_, '_> {
     /// The first announcement of a number wins, and numbers only grow.
     pub(super) fn run_started(&mut self, started: &RunStarted) -> Result<Verdict, StoreError> {
@@ -25,6 +28,8 @@ impl Folding<'_, '_> {
         if self.meta.latest.as_ref().is_some_and(|latest| latest.started.number >= started.number) {
             return Ok(Verdict::Rejected("another run has started".into()));
         }
+        // What an abandoned run staged never takes effect (P2).
+        self.forget_staged()?;
         self.meta.latest = Some(RunRow {
             started: started.clone(),
             offset: self.offset,
@@ -43,11 +48,24 @@ impl Folding<'_, '_> {
         if !started.auto_checkout {
             self.meta.forgotten_until = self.offset;
         }
-        // What an abandoned run staged never takes effect (P2).
-        for id in self.batch.keys(format!("{}/", table::STAGED).as_bytes())? {
-            self.batch.delete(table::STAGED, &id);
-        }
         Ok(Verdict::Accepted)
+    }
+
+    /// In steps, since an abandoned run may have staged a whole fleet.
+    fn forget_staged(&mut self) -> Result<(), StoreError> {
+        let staged = format!("{}/", table::STAGED);
+        if !self.batch.has_keys(staged.as_bytes())? {
+            return Ok(());
+        }
+        self.commit_so_far()?;
+        loop {
+            let rows = self.batch.first_rows(staged.as_bytes(), STEP)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            rows.into_iter().for_each(|(key, _)| self.batch.delete_row(key));
+            self.batch.commit()?;
+        }
     }
 
     fn change_run(&mut self, number: u64, mut change: impl FnMut(&mut RunRow)) -> Verdict {
