@@ -1,6 +1,7 @@
 //! Publishing: persistent, mandatory, confirmed, in windows; again on a new connection if need be.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -21,6 +22,10 @@ pub const MAX_BYTES: usize = 15 << 20;
 /// Of one header. All of a message must fit into one frame of 128 KiB: a larger one ends the connection,
 /// and so does every attempt to publish it again.
 const MAX_HEADER_BYTES: usize = 4 << 10;
+
+/// Channels that publish side by side. Each waits for all answers to a window before it begins the next,
+/// since returns can only be told apart then; with two, the broker has work meanwhile.
+const CHANNELS: usize = 2;
 
 /// For one publish or one confirm, while the broker does not block publishing.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -79,22 +84,26 @@ struct Job {
     done: oneshot::Sender<Result<(), BrokerError>>,
 }
 
-/// A handle to the one task that publishes. Clones share it; concurrent calls share its windows.
+/// A handle to the tasks that publish. Clones share them; concurrent calls share their windows.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Publisher {
-    /// Starts the task. It goes on, across connections, until `stop`.
+    /// Starts the tasks. They go on, across connections, until `stop`.
     #[must_use]
     pub fn start(broker: Broker, stop: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::channel(usize::from(WINDOW) * 4);
-        tokio::spawn(Publishing { broker, stop, jobs: receiver, channel: None }.run());
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        for _ in 0..CHANNELS {
+            let (broker, stop, jobs) = (broker.clone(), stop.clone(), receiver.clone());
+            tokio::spawn(Publishing { broker, stop, jobs, channel: None }.run());
+        }
         Self { jobs }
     }
 
-    /// Publishes messages in order. `Ok` means that the broker has all of them on disk. Waits across
+    /// Publishes messages in the order given; those of two calls at the same time in any. `Ok` means that the broker has all of them on disk. Waits across
     /// broker outages; fails only when the worker stops or a message is too large. After a failure any
     /// of them may have been published: ids are deterministic, so publishing again is harmless.
     pub async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), BrokerError> {
@@ -110,11 +119,16 @@ impl Publisher {
     }
 }
 
+/// Whoever holds the lock waits for the next jobs; nothing is lost if that is cancelled.
+async fn take(waiting: &tokio::sync::Mutex<mpsc::Receiver<Job>>, jobs: &mut Vec<Job>) -> usize {
+    waiting.lock().await.recv_many(jobs, usize::from(WINDOW)).await
+}
+
 struct Publishing {
     broker: Broker,
     stop: CancellationToken,
-    jobs: mpsc::Receiver<Job>,
-    channel: Option<(std::sync::Arc<Session>, Channel)>,
+    jobs: Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>,
+    channel: Option<(Arc<Session>, Channel)>,
 }
 
 impl Publishing {
@@ -122,7 +136,7 @@ impl Publishing {
         let mut jobs = Vec::new();
         loop {
             let taken = tokio::select! {
-                taken = self.jobs.recv_many(&mut jobs, usize::from(WINDOW)) => taken,
+                taken = take(&self.jobs, &mut jobs) => taken,
                 () = self.stop.cancelled() => 0,
             };
             if taken == 0 {
@@ -206,7 +220,7 @@ impl Publishing {
         Ok(again)
     }
 
-    async fn channel(&mut self) -> Result<(std::sync::Arc<Session>, Channel), BrokerError> {
+    async fn channel(&mut self) -> Result<(Arc<Session>, Channel), BrokerError> {
         if let Some((session, channel)) = &self.channel
             && !session.broken().is_cancelled()
             && channel.status().connected()
