@@ -4,6 +4,7 @@
 //! The order of facts in the state stream decides who leads: a leader acts only on its own *started*
 //! fact after reading it back, and looks before every later step whether a newer run has started.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::amfj::client::AmfjClient;
@@ -73,6 +74,8 @@ pub(crate) struct Leader {
     checkpoint_every: Duration,
     ways: Ways,
     stop: CancellationToken,
+    /// Devices whose details are still to be read.
+    details_due: AtomicUsize,
 }
 
 /// How a run ended.
@@ -155,7 +158,13 @@ impl Leader {
             checkpoint_every: worker.config.timing.checkpoint_every,
             ways: Ways::of(&config.id),
             stop,
+            details_due: AtomicUsize::new(0),
         })
+    }
+
+    /// How many devices wait for their details to be read.
+    pub(crate) fn details_due(&self) -> usize {
+        self.details_due.load(Ordering::Relaxed)
     }
 
     /// Requests to Kandji that may still be made in this hour.

@@ -156,10 +156,16 @@ impl Turns {
     }
 
     fn show(&self, leader: &Leader, due: Due, running: bool) {
-        let requests_left = Some(leader.requests_left());
+        let (requests_left, details_due) = (Some(leader.requests_left()), Some(leader.details_due()));
         leader.show_requests_left();
         self.board.update(&self.integration.id, |standing| {
-            *standing = crate::status::Standing { leader: true, running, next_run: Some(due), requests_left };
+            *standing = crate::status::Standing {
+                leader: true,
+                running,
+                next_run: Some(due),
+                requests_left,
+                details_due,
+            };
         });
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Standing {
     pub(crate) next_run: Option<Due>,
     /// Requests to Kandji that may be made in this hour; known to the leader only.
     pub(crate) requests_left: Option<u32>,
+    /// Devices whose details are still to be read; known to the leader only.
+    pub(crate) details_due: Option<usize>,
 }
 
 /// How this fetcher stands with all integrations.
@@ -83,6 +85,7 @@ impl Health for Status {
                 ("running", json!(standing.running)),
                 ("next_run", json!(standing.next_run.map(show_due))),
                 ("kandji_requests_left", json!(standing.requests_left)),
+                ("details_due", json!(standing.details_due)),
             ];
             shown.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
         })

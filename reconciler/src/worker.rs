@@ -29,6 +29,11 @@ type Desks = BTreeMap<IntegrationId, Arc<Desk>>;
 pub async fn run(config: Config) -> Result<(), Exit> {
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    serve_with(config, shutdown).await
+}
+
+/// The same with a shutdown of the caller's.
+pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.reconciler.data_dir.clone();
     let listen = config.reconciler.listen;
     let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);

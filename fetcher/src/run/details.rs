@@ -2,6 +2,7 @@
 //! only within the hour's share. What cannot be had now is unknown, and unknown overwrites nothing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::ids::{DeviceId, RunId};
@@ -29,6 +30,8 @@ const SAMPLE_FROM: usize = 300;
 const FAILURES: u32 = 5;
 /// Devices that are published together after the run.
 const BATCH: usize = 256;
+/// Requests after which they are told, so that whoever takes over does not make them again in the same hour.
+const TELL_EVERY: usize = 64;
 /// Between two looks at the budget.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -80,6 +83,7 @@ impl Run<'_> {
             leader.keep_again(listed)?;
         }
         leader.keep_account().await;
+        leader.details_due.store(readings.left.len(), Ordering::Relaxed);
         if !readings.gave_up {
             rest.due = readings.left;
         }
@@ -191,7 +195,7 @@ impl Leader {
     ) -> Result<Readings, Halt> {
         let mut readings = Readings::default();
         let mut running = FuturesUnordered::new();
-        let mut failures = 0;
+        let (mut failures, mut answers) = (0, 0_usize);
         loop {
             while running.len() < AT_ONCE
                 && !readings.gave_up
@@ -206,6 +210,10 @@ impl Leader {
             }
             let Some((id, answer)) = running.next().await else { break };
             tick();
+            answers += 1;
+            if answers % TELL_EVERY == 0 {
+                self.keep_account().await;
+            }
             match answer {
                 Ok(Some(details)) => {
                     failures = 0;
@@ -274,6 +282,7 @@ impl Leader {
             for id in readings.left.into_iter().rev() {
                 rest.due.push_front(id);
             }
+            self.details_due.store(rest.due.len(), Ordering::Relaxed);
             self.publish_details(&rest, readings.read).await?;
             self.keep_account().await;
             self.progress.say(format!("reading details: {} of {all} left", rest.due.len()));

@@ -1,6 +1,6 @@
 //! What one row of Kandji's device list says about a device and its person: pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::{Integration, Scope};
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
@@ -170,9 +170,14 @@ impl People {
         self.0.len()
     }
 
+    /// Whether a device names the person with this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// The keys, in order.
-    pub(crate) fn keys(&self) -> BTreeSet<UserKey> {
-        self.0.keys().cloned().collect()
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &UserKey> {
+        self.0.keys()
     }
 
     /// Everybody, in order of their keys.

@@ -28,20 +28,20 @@ impl Run<'_> {
     pub(super) async fn read_amfj(&self) -> Result<Site, Halt> {
         self.leader.progress.say("reading AMFJ".into());
         self.read_catalogue().await?;
-        let assets = self.read_assets().await?;
-        self.is_current()?;
-        let records = self.read_records().await?;
+        // Side by side: the cursors are opaque, so the pages of one list can only be read one after the other.
+        let (assets, records) = tokio::try_join!(self.read_assets(), self.read_records())?;
         Ok(Site { assets, records })
     }
 
     /// The configuration is checked against the site before anything is written (P18).
     async fn read_catalogue(&self) -> Result<(), Halt> {
         let amfj = &self.leader.amfj;
-        let catalogue = Catalogue {
-            asset_types: self.read(|| amfj.asset_types()).await?,
-            locations: self.read(|| amfj.locations()).await?,
-            user_fields: self.read(|| amfj.user_fields()).await?,
-        };
+        let (asset_types, locations, user_fields) = tokio::try_join!(
+            self.read(|| amfj.asset_types()),
+            self.read(|| amfj.locations()),
+            self.read(|| amfj.user_fields())
+        )?;
+        let catalogue = Catalogue { asset_types, locations, user_fields };
         let problems = problems(&self.leader.config, &catalogue);
         if !problems.is_empty() {
             return Err(Halt::configuration(&problems));
@@ -78,15 +78,14 @@ impl Run<'_> {
     async fn say_which_assets_are_absent(&self, listed: &HashSet<AssetId>) -> Result<(), Halt> {
         let mut missing = Vec::new();
         self.leader.state.read(|view| {
-            view.each_asset(&mut |row| {
-                if !listed.contains(&row.asset.id)
-                    && !is_younger_than_list(&row.age, self.offset, &self.started)
-                {
-                    missing.push(row.asset.id);
-                }
+            view.each_asset_id(&mut |id| {
+                let unlisted = (!listed.contains(id)).then(|| AssetId::new(id).ok()).flatten();
+                missing.extend(unlisted.and_then(|id| view.asset(&id)));
                 true
             });
         });
+        missing.retain(|row| !is_younger_than_list(&row.age, self.offset, &self.started));
+        let missing = missing.into_iter().map(|row| row.asset.id);
         let mut facts = Vec::new();
         let mut answers = stream::iter(missing).map(|id| self.look_for(id).boxed()).buffer_unordered(AT_ONCE);
         while let Some(answer) = answers.next().await {
@@ -134,8 +133,9 @@ impl Run<'_> {
         let number = self.started.number;
         let mut facts = Vec::new();
         self.leader.state.read(|view| {
-            view.each_record(&mut |row| {
-                if !listed.contains(&row.record.id)
+            view.each_record_id(&mut |id| {
+                let unlisted = (!listed.contains(id)).then(|| RecordId::new(id).ok()).flatten();
+                if let Some(row) = unlisted.and_then(|id| view.record(&id))
                     && !is_younger_than_list(&row.age, self.offset, &self.started)
                 {
                     facts.push(Fact::RecordAbsent { number, record: row.record.id });

@@ -1,6 +1,6 @@
 //! Devices that the walk did not show: asked for by id, then said to be missing (P22).
 
-use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::ids::{DeviceId, UserKey};
 use amfj_sync_shared::messages::{Absence, Fact};
 use futures::{FutureExt, StreamExt, stream};
 
@@ -40,12 +40,13 @@ impl Run<'_> {
     fn questions(&self, fleet: &Fleet) -> Vec<Question> {
         let mut questions = Vec::new();
         self.leader.state.read(|view| {
-            view.each_device(&mut |row| {
-                let device = &row.entry.device_id;
-                if !fleet.shows(device) {
-                    let inquiry = not_shown(&row, view.link(device).is_some());
+            view.each_device_id(&mut |id| {
+                let unseen = (!fleet.shows(id)).then(|| DeviceId::new(id).ok()).flatten();
+                if let Some(row) = unseen.and_then(|id| view.device(&id)) {
+                    let device = row.entry.device_id.clone();
+                    let inquiry = not_shown(&row, view.link(&device).is_some());
                     if inquiry != Inquiry::Nothing {
-                        questions.push(Question { device: device.clone(), inquiry, removed: false });
+                        questions.push(Question { device, inquiry, removed: false });
                     }
                 }
                 true
@@ -80,11 +81,12 @@ impl Run<'_> {
     }
 
     fn people_named_no_more(&self, fleet: &Fleet) -> Vec<Fact> {
-        let (number, named) = (self.started.number, fleet.people.keys());
+        let number = self.started.number;
         let mut facts = Vec::new();
         self.leader.state.read(|view| {
-            view.each_user(&mut |row| {
-                if !row.missing && !named.contains(&row.entry.key) {
+            view.each_user_key(&mut |key| {
+                let unnamed = (!fleet.people.has(key)).then(|| UserKey::new(key).ok()).flatten();
+                if let Some(row) = unnamed.and_then(|key| view.user(&key)).filter(|row| !row.missing) {
                     facts.push(Fact::UserMissing { number, user: row.entry.key });
                 }
                 true

@@ -62,7 +62,7 @@ impl Run<'_> {
         let origin = Origin { sequence: Some(Sequence::first(self.started.number)), ..self.origin.clone() };
         let all = fleet.people.len() + fleet.ids.len();
         let mut published = 0;
-        let keys: Vec<_> = fleet.people.keys().into_iter().collect();
+        let keys: Vec<_> = fleet.people.keys().collect();
         for keys in keys.chunks(AT_ONCE) {
             let users = leader.state.read(|view| {
                 let rows = keys.iter().filter_map(|key| view.user(key));

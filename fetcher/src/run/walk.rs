@@ -30,8 +30,8 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Whether the walk showed the device.
-    pub(crate) fn shows(&self, id: &DeviceId) -> bool {
-        self.ids.binary_search(id).is_ok()
+    pub(crate) fn shows(&self, id: &str) -> bool {
+        self.ids.binary_search_by(|listed| listed.as_str().cmp(id)).is_ok()
     }
 }
 
@@ -91,7 +91,7 @@ impl Run<'_> {
         let mut sight = Sight::default();
         let released = self.leader.state.read(|view| {
             view.each_link(&mut |id, _| {
-                let shown = fleet.shows(&id).then(|| fleet.removed.contains(&id));
+                let shown = fleet.shows(id.as_str()).then(|| fleet.removed.contains(&id));
                 sight.add(view.device(&id).as_ref(), shown);
                 true
             });

@@ -120,12 +120,6 @@ impl RunStatus {
 /// How many devices are in which state; every state is in there. Looks at every decision.
 #[must_use]
 pub fn devices_by_state(view: &View) -> BTreeMap<&'static str, u32> {
-    let mut counts: BTreeMap<_, _> = DeviceState::ALL.iter().map(|state| (state.as_str(), 0)).collect();
-    view.each_decision(&mut |decision| {
-        if matches!(decision.key, Key::Device(_)) {
-            *counts.entry(decision.state.as_str()).or_default() += 1;
-        }
-        true
-    });
-    counts
+    let counted = &view.meta().devices;
+    DeviceState::ALL.iter().map(|state| (state.as_str(), counted.get(state).copied().unwrap_or(0))).collect()
 }

@@ -151,3 +151,48 @@ fn an_empty_second_pauses_for_its_rest_only() {
     learn(&limits, 200, None, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "1")]);
     assert!(limits.paused_for().unwrap() <= Duration::from_secs(1));
 }
+
+/// One fetcher after the other works through the details of a fleet on a simulated clock, as
+/// `run::details` does: a walk every hour, the rest of the share for details, a reserve for the next walk.
+/// Whoever takes over knows what the facts say, and begins in the middle of a minute.
+#[test]
+fn p17_details_of_10000_devices_fit_into_6000_requests_an_hour() {
+    const SHARE: u32 = 6_000;
+    const PAGES: u32 = 35;
+    const PER_SECOND_LIMIT: u32 = 45;
+    let mut budget = Budget::new(SHARE);
+    let mut made: Vec<i64> = Vec::new();
+    let mut due = 10_000_u32;
+    let mut done_at = None;
+    for second in 0..3 * 3_600_i64 {
+        let now = at(second);
+        // A fail-over now and then, also while the share is used up.
+        if second % 1_117 == 0 {
+            budget = Budget::restore(SHARE, budget.minutes());
+        }
+        if second % 3_600 == 0 {
+            for _ in 0..PAGES {
+                assert!(budget.available(now) > 0, "the list waits for details in second {second}");
+                budget.record(now);
+                made.push(second);
+            }
+        }
+        for _ in 0..PER_SECOND_LIMIT {
+            if due > 0 && budget.available(now) > PAGES {
+                budget.record(now);
+                made.push(second);
+                due -= 1;
+            }
+        }
+        if due == 0 {
+            done_at.get_or_insert(second);
+        }
+    }
+    // Every window of an hour, wherever it begins.
+    for (first, begin) in made.iter().enumerate() {
+        let end = made.partition_point(|moment| *moment < begin + 3_600);
+        assert!(end - first <= SHARE as usize, "{} requests from second {begin} on", end - first);
+    }
+    let done_at = done_at.expect("every device's details are read");
+    assert!(done_at < 2 * 3_600, "only after {done_at} seconds");
+}
