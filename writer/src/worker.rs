@@ -8,8 +8,8 @@ use std::time::Duration;
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::http::Limiter;
+use amfj_sync_shared::config::{AmfjConfig, Config};
+use amfj_sync_shared::http::{Limiter, SetupError};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::status::{self, WorkerReport, keep_answering};
 use amfj_sync_shared::telemetry::{Health, Server};
@@ -26,14 +26,22 @@ const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
 
 type Sites = BTreeMap<IntegrationId, Arc<Site>>;
 
+/// Makes the client of an integration's site.
+pub type Connect = dyn Fn(&AmfjConfig, Limiter) -> Result<AmfjClient, SetupError> + Send + Sync;
+
 /// Serves until it is told to stop.
 pub async fn run(config: Config) -> Result<(), Exit> {
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    serve_with(config, shutdown, &AmfjClient::from_config).await
+}
+
+/// The same with a shutdown and clients of the caller's.
+pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
     let data_dir = config.writer.data_dir.clone();
     let listen = config.writer.listen;
     let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);
-    let sites = Arc::new(sites(&worker)?);
+    let sites = Arc::new(sites(&worker, connect)?);
     let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
@@ -92,13 +100,13 @@ async fn share_rate(sites: Arc<Sites>, live: Arc<AtomicUsize>, stop: tokio_util:
     }
 }
 
-fn sites(worker: &Worker) -> Result<Sites, Exit> {
+fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
     let config = &worker.config;
     let requests = Arc::new(Semaphore::new(config.writer.concurrency));
     let mut sites = Sites::new();
     for integration in &config.integrations {
         let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
-        let client = AmfjClient::from_config(&integration.amfj, limiter)
+        let client = connect(&integration.amfj, limiter)
             .map_err(|error| Exit::Configuration(format!("integration `{}`: {error}", integration.id)))?
             // A long pause that AMFJ asks for must not hold up a hand-over.
             .limited_by_caller();

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::types::{Asset, AssetType, Field, Named, UserRecord};
 use crate::config::{AmfjConfig, AmfjPaths};
-use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, SetupError};
+use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, Responder, SetupError};
 use crate::ids::{AssetId, RecordId};
 use crate::retry::{Policy, Stopped, retry};
 
@@ -113,6 +113,20 @@ impl AmfjClient {
         };
         let token = config.token.to_secret_string();
         Self::with_contract(config.api_url.clone(), token, config.request_timeout, limiter, contract)
+    }
+
+    /// A client of a site in this process, as the configuration describes it otherwise: so that the work
+    /// around the requests can be measured without them.
+    pub fn in_process(
+        config: &AmfjConfig,
+        limiter: Limiter,
+        responder: Box<Responder>,
+    ) -> Result<Self, SetupError> {
+        let credentials = Credentials::bearer(config.token.to_secret_string());
+        let (base, timeout) = (config.api_url.clone(), config.request_timeout);
+        let api = Api::answered_by("AMFJ", base, &credentials, timeout, Some(responder))?;
+        let contract = Contract { paths: config.paths.clone(), ..Contract::default() };
+        Ok(Self { api, contract, limiter, limited_by_caller: false })
     }
 
     /// The same under another contract.

@@ -95,11 +95,12 @@ impl Publisher {
     #[must_use]
     pub fn start(broker: Broker, stop: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::channel(usize::from(WINDOW) * 4);
-        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-        for _ in 0..CHANNELS {
-            let (broker, stop, jobs) = (broker.clone(), stop.clone(), receiver.clone());
-            tokio::spawn(Publishing { broker, stop, jobs, channel: None }.run());
+        let jobs_taken = Arc::new(tokio::sync::Mutex::new(receiver));
+        let publishing = Publishing { broker, stop, jobs: jobs_taken, channel: None };
+        for _ in 1..CHANNELS {
+            tokio::spawn(publishing.beside().run());
         }
+        tokio::spawn(publishing.run());
         Self { jobs }
     }
 
@@ -132,6 +133,12 @@ struct Publishing {
 }
 
 impl Publishing {
+    /// Another one for the same jobs, with a channel of its own.
+    fn beside(&self) -> Self {
+        let Self { broker, stop, jobs, .. } = self;
+        Self { broker: broker.clone(), stop: stop.clone(), jobs: jobs.clone(), channel: None }
+    }
+
     async fn run(mut self) {
         let mut jobs = Vec::new();
         loop {

@@ -18,7 +18,7 @@ mod retry_after;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Answer, Api, Call, Credentials, SetupError};
+pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
 pub use error::CallError;
 pub use limit::Limiter;
 pub use reqwest::{Method, StatusCode};

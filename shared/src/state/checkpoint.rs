@@ -118,11 +118,14 @@ pub(super) struct Found {
 
 /// A fact of a checkpoint with its rows unread.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "fact", rename_all = "snake_case")]
+#[serde(tag = "fact")]
 enum Sign {
-    CheckpointBegun { checkpoint: Uuid, as_of: u64, format: u32 },
-    CheckpointRows { checkpoint: Uuid, part: u32 },
-    CheckpointEnded { checkpoint: Uuid, parts: u32 },
+    #[serde(rename = "checkpoint_begun")]
+    Begun { checkpoint: Uuid, as_of: u64, format: u32 },
+    #[serde(rename = "checkpoint_rows")]
+    Rows { checkpoint: Uuid, part: u32 },
+    #[serde(rename = "checkpoint_ended")]
+    Ended { checkpoint: Uuid, parts: u32 },
 }
 
 /// Looks for the latest complete checkpoint among the facts of checkpoints, in order.
@@ -136,22 +139,22 @@ impl Search {
     /// Looks at the data of a fact.
     pub(super) fn look_at(&mut self, fact: &RawValue) {
         match serde_json::from_str(fact.get()) {
-            Ok(Sign::CheckpointBegun { checkpoint, as_of, format }) if format == FORMAT => {
+            Ok(Sign::Begun { checkpoint, as_of, format }) if format == FORMAT => {
                 self.open.insert(checkpoint, (as_of, BTreeSet::new()));
             }
-            Ok(Sign::CheckpointRows { checkpoint, part }) => {
+            Ok(Sign::Rows { checkpoint, part }) => {
                 if let Some((_, parts)) = self.open.get_mut(&checkpoint) {
                     parts.insert(part);
                 }
             }
-            Ok(Sign::CheckpointEnded { checkpoint, parts }) => {
+            Ok(Sign::Ended { checkpoint, parts }) => {
                 if let Some((as_of, seen)) = self.open.remove(&checkpoint)
                     && seen.len() == parts as usize
                 {
                     self.found = Some(Found { checkpoint, as_of, parts });
                 }
             }
-            Ok(Sign::CheckpointBegun { .. }) | Err(_) => {}
+            Ok(Sign::Begun { .. }) | Err(_) => {}
         }
     }
 
@@ -177,13 +180,11 @@ impl Loading {
 
     /// Takes a part, if it is one of this checkpoint. Answers whether that was the last.
     pub(super) fn take(&mut self, view: &mut View, fact: Fact) -> Result<bool, StoreError> {
-        match fact {
-            Fact::CheckpointRows { checkpoint, part, rows } if checkpoint == self.found.checkpoint => {
-                if self.seen.insert(part) {
-                    self.store(view, rows)?;
-                }
-            }
-            _ => {}
+        if let Fact::CheckpointRows { checkpoint, part, rows } = fact
+            && checkpoint == self.found.checkpoint
+            && self.seen.insert(part)
+        {
+            self.store(view, rows)?;
         }
         Ok(self.seen.len() == self.found.parts as usize)
     }

@@ -1,4 +1,4 @@
-//! Rows as bytes: MessagePack with the names of the members.
+//! Rows as bytes: `MessagePack` with the names of the members.
 //!
 //! The names cost a few bytes and buy what JSON has: a member may be added without rebuilding anything,
 //! and a row can be turned into JSON for a checkpoint without knowing its type. Reading takes about half

@@ -80,6 +80,9 @@ pub struct Following {
     pub partitions: u16,
 }
 
+/// Of each fact its bytes in the stream, and what they say.
+type OwnFacts = HashMap<Uuid, (Vec<u8>, Arc<Event>)>;
+
 struct Shared {
     following: Following,
     stream: String,
@@ -87,7 +90,7 @@ struct Shared {
     /// Held while facts go into the view, and while the view is copied and must stand still.
     folding: tokio::sync::Mutex<()>,
     /// Facts of this worker that the stream has not brought back yet.
-    own: Mutex<HashMap<Uuid, (Vec<u8>, Arc<Event>)>>,
+    own: Mutex<OwnFacts>,
     waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
     /// How far the view has read.
     read: watch::Sender<Option<u64>>,
@@ -198,7 +201,7 @@ impl State {
         let published = self.shared.publisher.publish(messages).await;
         if published.is_err() {
             let mut own = self.shared.own.lock();
-            ids.iter().for_each(|id| drop(own.remove(id)));
+            own.retain(|id, _| !ids.contains(id));
         }
         published
     }

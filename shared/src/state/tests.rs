@@ -472,6 +472,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         candidates: Vec::new(),
         field_problems: BTreeMap::new(),
         warnings: Vec::new(),
+        failed: Vec::new(),
         awaits: (waits & 1 != 0).then(|| UserKey::new("sam@example.com").expect("not blank")),
         changes: if waits & 6 == 0 { Vec::new() } else { vec![decided] },
     }

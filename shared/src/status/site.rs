@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::backlog::Waiting;
 use crate::config::Integration;
-use crate::ids::Key;
 use crate::messages::{InventoryCounts, State as DeviceState};
 use crate::state::View;
 use crate::state::rows::RunRow;

@@ -148,6 +148,14 @@ impl Worker {
     /// # Errors
     /// If it ends first, or after a minute, with the end of its log.
     pub async fn wait_ready(&mut self) -> Result<()> {
+        self.wait_ready_within(READY_LIMIT).await
+    }
+
+    /// The same with a limit of one's own, where a large state has to be read first.
+    ///
+    /// # Errors
+    /// If it ends first, or after the limit, with the end of its log.
+    pub async fn wait_ready_within(&mut self, limit: Duration) -> Result<()> {
         let begin = Instant::now();
         loop {
             let reason = match self.get("/readyz").await {
@@ -162,9 +170,9 @@ impl Worker {
                     self.log_tail()
                 );
             }
-            if begin.elapsed() > READY_LIMIT {
+            if begin.elapsed() > limit {
                 bail!(
-                    "the {name} is not ready after {READY_LIMIT:?}: {reason}; its log ends:\n{}",
+                    "the {name} is not ready after {limit:?}: {reason}; its log ends:\n{}",
                     self.log_tail()
                 );
             }

@@ -52,13 +52,13 @@ fn record_entries(row: &RecordRow) -> Entries {
 fn device_entries(row: &DeviceRow) -> Entries {
     let mut entries = Entries::new();
     push(&mut entries, index::DEVICE_SERIAL, serial_key(&row.entry.serial));
-    if !row.is_listed() {
-        entries.push((index::DEVICE_MISSING, String::new()));
-    } else {
+    if row.is_listed() {
         push(&mut entries, index::DEVICE_NAME, name_entry(&row.entry.name));
         if let (PrimaryUser::Person { key }, true) = (&row.entry.user, row.entry.in_scope) {
             push(&mut entries, index::DEVICE_USER, Some(key.as_str().to_owned()));
         }
+    } else {
+        entries.push((index::DEVICE_MISSING, String::new()));
     }
     entries
 }

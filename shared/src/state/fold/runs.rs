@@ -63,7 +63,9 @@ impl Folding<'_, '_> {
             if rows.is_empty() {
                 return Ok(());
             }
-            rows.into_iter().for_each(|(key, _)| self.batch.delete_row(key));
+            for (key, _) in rows {
+                self.batch.delete_row(key);
+            }
             self.batch.commit()?;
         }
     }

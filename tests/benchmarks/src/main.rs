@@ -1,0 +1,54 @@
+//! Benchmarks of the pipeline. Each prints a table with its baseline, measured in the same run.
+//!
+//! `tests/bench NAME` builds everything as it is shipped and runs one; docs/performance.md has the
+//! figures of a run and what limits them.
+
+mod baseline;
+mod crowd;
+mod fleets;
+mod hops;
+mod stage;
+mod writers;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the pipeline on this machine, on a private broker, on loopback only
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// One message through a bare client, the reconciler and the writer
+    Hops(hops::Options),
+    /// First sync and idle run for fleets of several sizes: time, memory, start-up
+    Fleets(fleets::Options),
+    /// One request after the other, as scripts do it, against the pipeline
+    Baseline(baseline::Options),
+    /// Several writers against an AMFJ that takes its time
+    Writers(writers::Options),
+    /// Many small integrations on two workers of each kind
+    Crowd(crowd::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().what {
+        What::Hops(options) => hops::run(&options).await,
+        What::Fleets(options) => fleets::run(&options).await,
+        What::Baseline(options) => baseline::run(&options).await,
+        What::Writers(options) => writers::run(&options).await,
+        What::Crowd(options) => crowd::run(&options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
