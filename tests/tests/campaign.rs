@@ -14,6 +14,7 @@ async fn a_short_campaign_ends_without_a_violation() -> Result<()> {
         episodes: None,
         families: Vec::new(),
         faults: Vec::new(),
+        cluster: false,
         verbose: true,
     };
     let report = run(&options).await?;

@@ -24,6 +24,9 @@ struct Arguments {
     /// Only faults whose name contains this; may be given several times
     #[arg(long = "fault", value_name = "PART")]
     faults: Vec<String>,
+    /// The broker is a cluster of three nodes, which fail one at a time as well
+    #[arg(long)]
+    cluster: bool,
     /// Print the table alone
     #[arg(short, long)]
     quiet: bool,
@@ -41,6 +44,7 @@ async fn main() -> ExitCode {
         episodes: arguments.episodes,
         families: arguments.families,
         faults: arguments.faults,
+        cluster: arguments.cluster,
         verbose: !arguments.quiet,
     };
     let report = match run(&options).await {

@@ -45,6 +45,8 @@ pub struct Options {
     pub families: Vec<String>,
     /// Only faults whose name contains one of these; all if empty.
     pub faults: Vec<String>,
+    /// The broker is a cluster of three nodes, and the families that need one take part.
+    pub cluster: bool,
     /// Print a line for each episode to standard error.
     pub verbose: bool,
 }
@@ -56,7 +58,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<Report> {
     let begin = Instant::now();
     let mut plan = Plan::new(options)?;
-    let mut stage = Stage::open(options.seed).await?;
+    let mut stage = Stage::open(options.seed, options.cluster).await?;
     let mut number = 0;
     let first = episode::first_sync(&mut stage, options).await;
     first.with_context(|| repeat_with(options, 1))?;
@@ -77,7 +79,8 @@ pub async fn run(options: &Options) -> Result<Report> {
 fn repeat_with(options: &Options, episode: u32) -> String {
     let families = options.families.iter().map(|family| format!(" --family '{family}'"));
     let faults = options.faults.iter().map(|fault| format!(" --fault '{fault}'"));
-    let only: String = families.chain(faults).collect();
+    let cluster = options.cluster.then(|| " --cluster".to_owned());
+    let only: String = families.chain(faults).chain(cluster).collect();
     let call = format!("./tests/campaign --seed {} --episodes {episode}{only}", options.seed);
     format!("VIOLATION with seed {} in episode {episode}; this repeats it: {call}", options.seed)
 }

@@ -35,8 +35,9 @@ impl Plan {
         let named = |name: &str, wanted: &[String]| {
             wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()))
         };
+        let playable = |family: &&&dyn Family| options.cluster || !family.needs_a_cluster();
         let mut decks = Vec::new();
-        for family in ALL.iter().filter(|family| named(family.name(), &options.families)) {
+        for family in ALL.iter().filter(|family| named(family.name(), &options.families)).filter(playable) {
             let mut order: Vec<String> =
                 family.faults().into_iter().filter(|fault| named(fault, &options.faults)).collect();
             order.shuffle(&mut shuffling);

@@ -31,6 +31,9 @@ pub(super) const PREFIX: &str = "campaign";
 /// Partitions of the integration.
 pub(super) const PARTITIONS: u16 = 4;
 
+/// Nodes of a cluster.
+pub(super) const NODES: usize = 3;
+
 const DEVICES: usize = 30;
 /// So that the walk has several pages.
 const PAGE: usize = 11;
@@ -69,12 +72,13 @@ impl Stage {
     /// After that a change without outcome counts as lost.
     pub const CHANGE_LOST_AFTER: Duration = Duration::from_secs(15);
 
-    pub(super) async fn open(seed: u64) -> Result<Self> {
+    pub(super) async fn open(seed: u64, cluster: bool) -> Result<Self> {
         let fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::Realistic });
         let services = services(&fleet, seed).await?;
         services.kandji.apply(Mutation::SetPageLimit { limit: PAGE })?;
         let settings = settings();
-        let broker = PrivateBroker::start().await?;
+        let broker =
+            if cluster { PrivateBroker::start_cluster(NODES).await? } else { PrivateBroker::start().await? };
         let mut cables = BTreeMap::new();
         for role in Role::ALL {
             cables.insert(role.name(), Proxy::before(&broker.url()).await?);
@@ -255,6 +259,7 @@ impl Stage {
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
         self.crew.keep_logs(&folder)?;
+        std::fs::write(folder.join("broker.log"), self.broker.log_tail())?;
         let requests: Vec<String> = self
             .services
             .amfj

@@ -57,13 +57,28 @@ impl Proxy {
     /// # Errors
     /// If the address cannot be read, or there is no free port.
     pub async fn before(url: &str) -> Result<Self> {
+        Self::before_any_of(&[url.to_owned()]).await
+    }
+
+    /// Starts a proxy that leads to one of these nodes of a cluster that takes connections, to each in
+    /// turn, as a load balancer does. User and path are those of the first.
+    ///
+    /// # Errors
+    /// As for [`Self::before`], and if there is no address.
+    pub async fn before_any_of(urls: &[String]) -> Result<Self> {
+        let mut targets = Vec::new();
+        for url in urls {
+            let (_, rest) = url.rsplit_once('@').with_context(|| format!("no `@` in {url}"))?;
+            targets.push(rest.split_once('/').map_or(rest, |(target, _)| target).to_owned());
+        }
+        let url = urls.first().context("a proxy needs an address to lead to")?;
         let (user, rest) = url.rsplit_once('@').with_context(|| format!("no `@` in {url}"))?;
-        let (target, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the proxy")?;
         let address: SocketAddr = listener.local_addr()?;
         let connections = Arc::new(Mutex::new(Vec::new()));
         let refusing = Arc::new(AtomicBool::new(false));
-        let accepting = accept(listener, target.to_owned(), connections.clone(), refusing.clone());
+        let accepting = accept(listener, targets, connections.clone(), refusing.clone());
         Ok(Self {
             url: format!("{user}@{address}/{path}"),
             connections,
@@ -126,7 +141,7 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: String,
+    mut targets: Vec<String>,
     connections: Arc<Mutex<Vec<Connection>>>,
     refusing: Arc<AtomicBool>,
 ) {
@@ -135,11 +150,22 @@ async fn accept(
             continue;
         }
         // A broker that is away looks to the client as it would without the proxy.
-        let Ok(server) = TcpStream::connect(&target).await else { continue };
+        let Some(server) = connect_to_any(&targets).await else { continue };
+        targets.rotate_left(1);
         let connection = Connection::new();
         connections.lock().push(connection.clone());
         tokio::spawn(carry(client, server, connection));
     }
+}
+
+/// The first that takes a connection.
+async fn connect_to_any(targets: &[String]) -> Option<TcpStream> {
+    for target in targets {
+        if let Ok(server) = TcpStream::connect(target).await {
+            return Some(server);
+        }
+    }
+    None
 }
 
 /// Carries bytes both ways until either side closes or the connection is cut.

@@ -2,6 +2,7 @@
 
 mod amfj;
 mod broker;
+mod cluster;
 mod kandji;
 mod kills;
 mod machine;
@@ -23,6 +24,7 @@ pub const ALL: &[&dyn Family] = &[
     &amfj::Amfj,
     &kandji::Kandji,
     &broker::Broker,
+    &cluster::Cluster,
     &machine::Machine,
     &poison::Poison,
     &scaling::Scaling,
@@ -39,6 +41,11 @@ pub trait Family: Sync {
     /// How many of its faults strike in one episode.
     fn at_once(&self) -> usize {
         1
+    }
+
+    /// Whether it takes part only where the broker is a cluster.
+    fn needs_a_cluster(&self) -> bool {
+        false
     }
 
     /// Whether a fault tolerates others beside it.

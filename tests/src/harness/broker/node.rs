@@ -39,6 +39,22 @@ impl Ports {
         }
     }
 
+    /// Ports of nodes that find each other: they share a port mapper.
+    pub(crate) fn find_several(count: usize) -> Result<Vec<Self>> {
+        let free = free_ports(2 * count + 1)?;
+        let Some((&epmd, own)) = free.split_first() else { bail!("there are no free ports") };
+        Ok(own.chunks_exact(2).map(|pair| Self { amqp: pair[0], distribution: pair[1], epmd }).collect())
+    }
+
+    /// What the node is called in its cluster.
+    pub(crate) fn node_name(&self) -> String {
+        format!("amfj-sync-{}@localhost", self.amqp)
+    }
+
+    pub(crate) fn port_mapper(&self) -> u16 {
+        self.epmd
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/%2f", self.amqp)
     }
@@ -189,6 +205,8 @@ pub(crate) async fn ctl(folder: &Path, ports: &Ports, arguments: &[&str]) -> Res
     let output = tokio::process::Command::new(&program)
         .args(arguments)
         .envs(environment(folder, ports))
+        // Where Erlang leaves a dump if it is killed.
+        .current_dir(folder)
         .kill_on_drop(true)
         .output()
         .await
@@ -219,7 +237,7 @@ pub(crate) fn log_tail(folder: &Path) -> String {
     tail
 }
 
-fn server() -> Result<PathBuf> {
+pub(super) fn server() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(SERVER_VARIABLE) {
         let path = PathBuf::from(path);
         if !path.is_file() {
@@ -239,7 +257,7 @@ fn server() -> Result<PathBuf> {
 
 /// The port mapper that came with a server of its own, as `tests/lib/rabbitmq-4` lays it out; else the
 /// machine's.
-fn port_mapper(server: &Path) -> PathBuf {
+pub(super) fn port_mapper(server: &Path) -> PathBuf {
     let beside = server.with_file_name("epmd");
     if beside.is_file() { beside } else { PathBuf::from("epmd") }
 }
@@ -264,11 +282,11 @@ fn environment(folder: &Path, ports: &Ports) -> Vec<(&'static str, OsString)> {
         ("HOME", folder.into()),
         ("ERL_EPMD_PORT", ports.epmd.to_string().into()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-        // The keeper runs the port mapper; see keeper.sh.
+        // The keeper runs the port mapper, or uses that of the cluster; see keeper.sh.
         ("ERL_AFLAGS", "-start_epmd false".into()),
         // Makes the script become the node instead of staying in between, so signals reach it.
         ("RUNNING_UNDER_SYSTEMD", "true".into()),
-        ("RABBITMQ_NODENAME", format!("amfj-sync-{}@localhost", ports.amqp).into()),
+        ("RABBITMQ_NODENAME", ports.node_name().into()),
         ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
         ("RABBITMQ_NODE_PORT", ports.amqp.to_string().into()),
         ("RABBITMQ_DIST_PORT", ports.distribution.to_string().into()),
