@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::{self, Config, ConfigErrors, Mode, process_environment};
+use amfj_sync_shared::config::{self, Config, ConfigErrors, Mode, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, PrivateBroker, http_client};
@@ -102,7 +102,7 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
 }
 
 fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
-    let loaded = config::load(Some(path), variables)?;
+    let loaded = config::load(Some(path), variables, Tokens::Both)?;
     Ok(loaded.config)
 }
 

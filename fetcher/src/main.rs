@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use amfj_sync_fetcher::{check, once, serve, trigger};
+use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, finish};
 use clap::{Parser, Subcommand};
 
@@ -65,7 +66,8 @@ async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
     if !matches!(command, Command::Run { .. }) {
         common.answer_only();
     }
-    let config = common.load()?;
+    let tokens = if matches!(command, Command::Trigger { .. }) { Tokens::None } else { Tokens::Both };
+    let config = common.load(tokens)?;
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
     match command {

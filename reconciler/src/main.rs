@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amfj_sync_reconciler::{commands, worker};
+use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::screen::Pager;
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use clap::{Parser, Subcommand};
@@ -120,7 +121,7 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
 
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
     match command {
-        Command::Run => worker::run(common.load()?).await,
+        Command::Run => worker::run(common.load(Tokens::None)?).await,
         Command::Plan { json, out, no_pager, .. } => {
             let pager = if *no_pager { Pager::Off } else { Pager::OnTerminal };
             commands::plan(common, *json, out.as_deref(), pager).await

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::backlog::{InHand, Waiting};
 use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
-use crate::config::{self, Config, Integration};
+use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::state::{DataDir, Following, State, StateError, StoreError, View};
@@ -105,14 +105,15 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
 
 impl CommonArgs {
     /// Starts logging, then reads the configuration: nothing is connected to before it is valid.
-    pub fn load(&self) -> Result<Config, Exit> {
-        let mut config = self.load_all()?;
+    /// The `tokens` that it uses have to be there.
+    pub fn load(&self, tokens: Tokens) -> Result<Config, Exit> {
+        let mut config = self.load_all(tokens)?;
         self.restrict(&mut config)?;
         Ok(config)
     }
 
     /// The same with all integrations, whichever was named.
-    pub fn load_all(&self) -> Result<Config, Exit> {
+    pub fn load_all(&self, tokens: Tokens) -> Result<Config, Exit> {
         start_logs(self.log_format, Verbosity { quiet: self.quiet, verbose: self.verbose });
         if let Some(armed) =
             failpoint::arm_from_environment().map_err(|error| Exit::Configuration(error.to_string()))?
@@ -122,7 +123,7 @@ impl CommonArgs {
                 "failpoints are armed: this process is meant to die or to wait, for a test"
             );
         }
-        let loaded = config::load(self.config.as_deref(), &config::process_environment())
+        let loaded = config::load(self.config.as_deref(), &config::process_environment(), tokens)
             .map_err(|errors| Exit::Configuration(errors.to_string()))?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");

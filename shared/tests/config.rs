@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amfj_sync_shared::config::{
     self, AmfjPaths, Assignment, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
-    NameMatching, OnEmpty, Place, WhenGone,
+    NameMatching, OnEmpty, Place, Secret, Tokens, WhenGone,
 };
 use amfj_sync_shared::ids::IntegrationId;
 
@@ -21,8 +21,12 @@ fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
+fn shown(token: Option<&Secret>) -> &str {
+    token.map_or("", Secret::expose)
+}
+
 fn load(text: impl Into<String>, more: &[(&str, &str)]) -> Loaded {
-    config::parse(Path::new("amfj-sync.toml"), text, &environment(more))
+    config::parse(Path::new("amfj-sync.toml"), text, &environment(more), Tokens::Both)
         .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -65,10 +69,10 @@ fn the_example_loads_to_the_documented_defaults() {
     assert!(acme.apply_only.is_empty() && acme.asset_types.is_empty());
     assert_eq!(acme.scope, config::Scope::default());
     assert_eq!(acme.kandji.api_url.as_str(), "https://acme.api.kandji.io/");
-    assert_eq!((acme.kandji.token.expose(), acme.kandji.requests_per_hour), ("kandji-hunter2", 6_000));
+    assert_eq!((shown(acme.kandji.token.as_ref()), acme.kandji.requests_per_hour), ("kandji-hunter2", 6_000));
     assert_eq!(acme.kandji.request_timeout, seconds(30));
     assert_eq!(acme.amfj.api_url.as_str(), "https://api.assetmanagementforjira.com/v1");
-    assert_eq!((acme.amfj.token.expose(), acme.amfj.requests_per_second), ("amfj-hunter2", 20));
+    assert_eq!((shown(acme.amfj.token.as_ref()), acme.amfj.requests_per_second), ("amfj-hunter2", 20));
     assert_eq!((acme.amfj.list_delay, acme.amfj.request_timeout), (seconds(60), seconds(30)));
     assert_eq!((acme.amfj.auth_header.as_str(), acme.amfj.auth_scheme.as_str()), ("Authorization", "Bearer"));
     assert_eq!(acme.amfj.paths, AmfjPaths::default());
@@ -273,13 +277,30 @@ fn tokens_come_from_a_file_or_from_an_override_too() {
         ],
     );
     let [acme, two] = loaded.config.integrations.as_slice() else { panic!("two integrations") };
-    assert_eq!(acme.amfj.token.expose(), "from-file-hunter2");
-    assert_eq!(acme.kandji.token.expose(), "direct-hunter2");
-    assert_eq!(two.kandji.token.expose(), "other-hunter2");
-    assert_eq!(two.amfj.token.expose(), "amfj-hunter2");
+    assert_eq!(shown(acme.amfj.token.as_ref()), "from-file-hunter2");
+    assert_eq!(shown(acme.kandji.token.as_ref()), "direct-hunter2");
+    assert_eq!(shown(two.kandji.token.as_ref()), "other-hunter2");
+    assert_eq!(shown(two.amfj.token.as_ref()), "amfj-hunter2");
 }
 
 #[cfg(unix)]
+#[test]
+fn a_token_may_be_missing_where_nobody_sends_it() {
+    let mut variables = environment(&[]);
+    variables.remove("KANDJI_TOKEN");
+    let path = Path::new("amfj-sync.toml");
+    let asked = |tokens| config::parse(path, EXAMPLE, &variables, tokens);
+    let error = asked(Tokens::Both).unwrap_err().to_string();
+    assert!(error.contains("KANDJI_TOKEN is not set"), "{error}");
+    let writers = asked(Tokens::Amfj).unwrap().config;
+    assert_eq!(shown(writers.integrations[0].amfj.token.as_ref()), "amfj-hunter2");
+    assert!(writers.integrations[0].kandji.token.is_none());
+    variables.clear();
+    let asked = |tokens| config::parse(path, EXAMPLE, &variables, tokens);
+    assert!(asked(Tokens::Amfj).unwrap_err().to_string().contains("AMFJ_TOKEN is not set"));
+    assert!(asked(Tokens::None).is_ok(), "the reconciler has no credentials");
+}
+
 #[test]
 fn a_token_file_that_others_can_read_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
@@ -337,11 +358,13 @@ fn the_file_is_the_argument_else_the_variable_else_the_one_here() {
     let (argument, variable) =
         (write("argument.toml", "from-argument"), write("variable.toml", "from-variable"));
     let variables = environment(&[(config::CONFIG_VARIABLE, variable.to_str().unwrap())]);
-    let loaded = config::load(Some(&argument), &variables).unwrap();
+    let loaded = config::load(Some(&argument), &variables, Tokens::Both).unwrap();
     assert_eq!((loaded.config.broker.prefix.as_str(), &loaded.path), ("from-argument", &argument));
-    let loaded = config::load(None, &variables).unwrap();
+    let loaded = config::load(None, &variables, Tokens::Both).unwrap();
     assert_eq!((loaded.config.broker.prefix.as_str(), &loaded.path), ("from-variable", &variable));
-    let error = config::load(None, &environment(&[(config::CONFIG_VARIABLE, "")])).unwrap_err().to_string();
+    let error = config::load(None, &environment(&[(config::CONFIG_VARIABLE, "")]), Tokens::Both)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("./amfj-sync.toml"), "{error}");
 }
 
@@ -349,13 +372,13 @@ fn the_file_is_the_argument_else_the_variable_else_the_one_here() {
 fn nothing_that_can_be_written_makes_loading_panic() {
     // Every prefix of the file, as an editor may leave it, and every line removed or doubled.
     for (end, _) in EVERYTHING.char_indices().step_by(3) {
-        let _ = config::parse(Path::new("x"), &EVERYTHING[..end], &environment(&[]));
+        let _ = config::parse(Path::new("x"), &EVERYTHING[..end], &environment(&[]), Tokens::Both);
     }
     let lines: Vec<&str> = EVERYTHING.lines().collect();
     for removed in 0..lines.len() {
         let kept: Vec<&str> =
             lines.iter().enumerate().filter(|(at, _)| *at != removed).map(|(_, line)| *line).collect();
-        if let Err(errors) = config::parse(Path::new("x"), kept.join("\n"), &environment(&[])) {
+        if let Err(errors) = config::parse(Path::new("x"), kept.join("\n"), &environment(&[]), Tokens::Both) {
             assert!(!errors.problems().is_empty() && !errors.to_string().contains("hunter2"), "{errors}");
         }
     }

@@ -33,8 +33,8 @@ fn every_bad_file_is_refused_with_its_golden_text() {
     for path in fixtures() {
         let text = std::fs::read_to_string(&path).unwrap();
         let variables = environment(&text);
-        let errors =
-            config::parse(Path::new("amfj-sync.toml"), text, &variables).expect_err("must be refused");
+        let errors = config::parse(Path::new("amfj-sync.toml"), text, &variables, config::Tokens::Both)
+            .expect_err("must be refused");
         let name = path.file_stem().unwrap().to_str().unwrap();
         let shown = errors.to_string();
         assert!(!shown.contains("hunter2"), "{name} shows a secret (P27):\n{shown}");
@@ -48,7 +48,7 @@ fn every_bad_file_is_refused_with_its_golden_text() {
 #[test]
 fn a_file_that_is_not_there_says_how_to_name_one() {
     let missing = Path::new("/nonexistent/amfj-sync.toml");
-    let error = config::load(Some(missing), &BTreeMap::new()).unwrap_err().to_string();
+    let error = config::load(Some(missing), &BTreeMap::new(), config::Tokens::Both).unwrap_err().to_string();
     for word in
         ["/nonexistent/amfj-sync.toml", "--config", "AMFJ_SYNC_CONFIG", "amfj-sync.example.toml", "1 error"]
     {

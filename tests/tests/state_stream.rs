@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::config::{Config, parse};
+use amfj_sync_shared::config::{Config, Tokens, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Ending, Event, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
@@ -45,8 +45,8 @@ fn config(broker: &SharedBroker) -> Result<Config> {
         broker.prefix()
     );
     let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
-    let loaded =
-        parse(Path::new("test.toml"), &text, &variables).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    let loaded = parse(Path::new("test.toml"), &text, &variables, Tokens::Both)
+        .map_err(|errors| anyhow::anyhow!("{errors}"))?;
     Ok(loaded.config)
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use amfj_sync_writer::{commands, worker};
 use clap::{Parser, Subcommand};
@@ -80,7 +81,7 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
 
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
     match command {
-        Command::Run => worker::run(common.load()?).await,
+        Command::Run => worker::run(common.load(Tokens::Amfj)?).await,
         Command::Dead(Dead::List { filter, json }) => commands::list(common, filter, *json).await,
         Command::Dead(Dead::Show { id, json }) => commands::show(common, id, *json).await,
         Command::Dead(Dead::Replay { chosen }) => commands::replay(common, chosen).await,

@@ -30,7 +30,7 @@ pub(super) fn write(folder: &Path, broker: &str, simulation: &Simulation) -> Res
         .set("writer.listen", listen(writer))
         .integration(integration(simulation))
         .write_to(&folder.join("amfj-sync.toml"))?;
-    let loaded = config::load(Some(&written.path), &written.environment)
+    let loaded = config::load(Some(&written.path), &written.environment, config::Tokens::Both)
         .context("the configuration that was written is wrong")?;
     Ok((written, loaded.config))
 }

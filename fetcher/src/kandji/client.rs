@@ -59,7 +59,8 @@ impl KandjiClient {
 
     /// A client as the configuration describes it.
     pub fn from_config(config: &KandjiConfig, limits: Limits) -> Result<Self, SetupError> {
-        Self::new(&config.api_url, config.token.to_secret_string(), config.request_timeout, limits)
+        let token = config.token.as_ref().ok_or_else(|| SetupError::without_token("Kandji"))?;
+        Self::new(&config.api_url, token.to_secret_string(), config.request_timeout, limits)
     }
 
     /// The limits that all calls draw on.

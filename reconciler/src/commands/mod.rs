@@ -12,7 +12,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use amfj_sync_shared::command;
-use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::config::{Config, Integration, Tokens};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
@@ -33,7 +33,7 @@ struct Known {
 impl Known {
     /// Reads everything that the command needs, as of now.
     async fn read(name: &str, common: &CommonArgs) -> Result<Self, Exit> {
-        let mut config = common.load_all()?;
+        let mut config = common.load_all(Tokens::None)?;
         let mut asked = config.clone();
         common.restrict(&mut asked)?;
         let asked: BTreeSet<IntegrationId> = asked.integrations.into_iter().map(|one| one.id).collect();

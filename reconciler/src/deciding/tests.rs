@@ -30,7 +30,9 @@ fn config(mode: &str) -> Config {
         "#
     );
     let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
-    parse(std::path::Path::new("test.toml"), &text, &variables).expect("a valid configuration").config
+    parse(std::path::Path::new("test.toml"), &text, &variables, amfj_sync_shared::config::Tokens::Both)
+        .expect("a valid configuration")
+        .config
 }
 
 fn origin() -> Origin {

@@ -111,7 +111,8 @@ impl AmfjClient {
             scheme: config.auth_scheme.clone(),
             paths: config.paths.clone(),
         };
-        let token = config.token.to_secret_string();
+        let token =
+            config.token.as_ref().ok_or_else(|| SetupError::without_token("AMFJ"))?.to_secret_string();
         Self::with_contract(config.api_url.clone(), token, config.request_timeout, limiter, contract)
     }
 

@@ -22,7 +22,7 @@ token = {{ env = "TOKEN" }}
 {tables}"#
     );
     let variables = BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]);
-    let loaded = config::parse(Path::new("amfj-sync.toml"), text, &variables);
+    let loaded = config::parse(Path::new("amfj-sync.toml"), text, &variables, config::Tokens::Both);
     loaded.unwrap_or_else(|errors| panic!("{errors}")).config.integrations.remove(0)
 }
 

@@ -10,6 +10,7 @@ use super::problem::{At, ConfigErrors, Problem, Warning};
 use super::reader::Reading;
 use super::sections;
 use super::source::SourceFile;
+use super::tokens::Tokens;
 use super::tree::Node;
 use super::types::Config;
 
@@ -40,9 +41,14 @@ pub fn process_environment() -> BTreeMap<String, String> {
 
 /// Reads the configuration: the file at `path`, else the one that `AMFJ_SYNC_CONFIG` names, else
 /// `./amfj-sync.toml`, with the overrides and tokens that `variables` hold.
+/// Only the `tokens` that the caller uses have to be there.
 ///
 /// Paths in the file are relative to the current directory. On errors the process ends with status 2.
-pub fn load(path: Option<&Path>, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigErrors> {
+pub fn load(
+    path: Option<&Path>,
+    variables: &BTreeMap<String, String>,
+    tokens: Tokens,
+) -> Result<Loaded, ConfigErrors> {
     let path = find(path, variables);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let message = format!(
@@ -52,7 +58,7 @@ pub fn load(path: Option<&Path>, variables: &BTreeMap<String, String>) -> Result
         );
         ConfigErrors::new(&path, vec![Problem::whole(message)])
     })?;
-    parse(&path, text, variables)
+    parse(&path, text, variables, tokens)
 }
 
 fn find(path: Option<&Path>, variables: &BTreeMap<String, String>) -> PathBuf {
@@ -65,6 +71,7 @@ pub fn parse(
     path: &Path,
     text: impl Into<String>,
     variables: &BTreeMap<String, String>,
+    tokens: Tokens,
 ) -> Result<Loaded, ConfigErrors> {
     let source = SourceFile { path: path.to_owned(), text: text.into() };
     let (document, syntax) = DeTable::parse_recoverable(&source.text);
@@ -79,7 +86,7 @@ pub fn parse(
     let mut problems = Vec::new();
     overrides::apply(&mut tree, variables, &source, &mut problems);
     let (warnings, places) = (Vec::new(), BTreeMap::new());
-    let mut reading = Reading { source: &source, variables, problems, warnings, places };
+    let mut reading = Reading { source: &source, variables, tokens, problems, warnings, places };
     let config = sections::read(&tree, &mut reading);
     match config {
         Some(config) if reading.problems.is_empty() => {

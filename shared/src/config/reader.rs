@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::overrides::{PREFIX, in_environment};
 use super::problem::{At, Problem, Warning, nearest};
 use super::source::{SourceFile, looks_like_token};
+use super::tokens::Tokens;
 use super::tree::{Entries, Kind, Node, NodeValue};
 use super::values::Place;
 
@@ -14,6 +15,8 @@ pub(super) struct Reading<'c> {
     pub(super) source: &'c SourceFile,
     /// The environment, for tokens.
     pub(super) variables: &'c BTreeMap<String, String>,
+    /// Which tokens have to be there.
+    pub(super) tokens: Tokens,
     /// Mistakes.
     pub(super) problems: Vec<Problem>,
     /// What works but should not stay so.

@@ -9,8 +9,33 @@ use super::settings;
 use super::source::looks_like_token;
 use super::tree::{Kind, Node, NodeValue};
 
+/// Which tokens a program sends, and so must have. The others may be missing where it runs: whoever asks
+/// the reconciler for a plan, or looks at dead letters, needs no access to either service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// The fetcher: Kandji's and AMFJ's.
+    Both,
+    /// The writer: AMFJ's.
+    Amfj,
+    /// Whatever speaks to the broker alone.
+    None,
+}
+
+impl Tokens {
+    fn include(self, section: &Section) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Amfj => section.name.ends_with("amfj"),
+            Self::None => false,
+        }
+    }
+}
+
+/// A token that is there, or one that is missing and not needed; nothing if that is a mistake.
+type Read = Option<Option<Secret>>;
+
 /// Reads `token = { env = "NAME" }` or `token = { file = "PATH" }` of a section.
-pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>, example: &str) -> Option<Secret> {
+pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>, example: &str) -> Read {
     let name = format!("{}.token", section.name);
     let Some(node) = section.take("token") else {
         let write =
@@ -38,7 +63,7 @@ pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>, example: &s
     read_table(section, reading, table)
 }
 
-fn read_table(section: &Section, reading: &mut Reading<'_>, mut table: Section) -> Option<Secret> {
+fn read_table(section: &Section, reading: &mut Reading<'_>, mut table: Section) -> Read {
     let (env, file) = (table.take("env"), table.take("file"));
     let home = table.at.clone();
     let unknown = table.has_more();
@@ -68,7 +93,7 @@ fn is_override(node: &Node) -> bool {
     matches!(node.at, At::Variable(_))
 }
 
-fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Option<Secret> {
+fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read {
     let name = match settings::name(node) {
         Ok(name) => name,
         Err(message) => {
@@ -80,6 +105,9 @@ fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !looks_like_token(&name);
     let Some(token) = reading.variables.get(&name).cloned() else {
+        if plausible && !reading.tokens.include(section) {
+            return Some(None);
+        }
         if plausible {
             let message =
                 format!("\"token\": the environment variable {name} is not set; set it to the token");
@@ -93,7 +121,7 @@ fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -
     checked(reading, section, &node.at, &format!("the environment variable {name}"), &token)
 }
 
-fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Option<Secret> {
+fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read {
     let path = match settings::name(node) {
         Ok(path) => path,
         Err(message) => {
@@ -108,6 +136,7 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Optio
             section.complain_hidden(reading, &node.at, message);
             return None;
         }
+        Err(_) if !reading.tokens.include(section) => return Some(None),
         Err(error) => {
             section.complain(
                 reading,
@@ -127,20 +156,14 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Optio
 }
 
 /// A token that can stand in a header, trimmed.
-fn checked(
-    reading: &mut Reading<'_>,
-    section: &Section,
-    at: &At,
-    source: &str,
-    token: &str,
-) -> Option<Secret> {
+fn checked(reading: &mut Reading<'_>, section: &Section, at: &At, source: &str, token: &str) -> Read {
     let token = token.trim();
     let fault = if token.is_empty() {
         "is empty; it must hold the token"
     } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         "holds something that is no token: it has spaces, line breaks or special letters"
     } else {
-        return Some(Secret::new(token));
+        return Some(Some(Secret::new(token)));
     };
     section.complain(reading, at, &format!("\"token\": {source} {fault}"));
     None

@@ -173,8 +173,8 @@ impl Integration {
 pub struct KandjiConfig {
     /// Base address without `/api/v1` and without a trailing slash in its path (a bare host shows as `https://host/`).
     pub api_url: Url,
-    /// Bearer token.
-    pub token: Secret,
+    /// Bearer token; none where it was not asked for ([`Tokens`](super::Tokens)) and is not there.
+    pub token: Option<Secret>,
     /// This product's share of the tenant's requests.
     pub requests_per_hour: u32,
     /// Of one whole request.
@@ -186,8 +186,9 @@ pub struct KandjiConfig {
 pub struct AmfjConfig {
     /// Base address, for example `https://api.assetmanagementforjira.com/v1`, without a trailing slash in its path.
     pub api_url: Url,
-    /// The token, sent as [`AmfjConfig::auth_header`] says.
-    pub token: Secret,
+    /// The token, sent as [`AmfjConfig::auth_header`] says; none where it was not asked for
+    /// ([`Tokens`](super::Tokens)) and is not there.
+    pub token: Option<Secret>,
     /// Shared by all writers.
     pub requests_per_second: u32,
     /// How late a write may show in a list.

@@ -27,6 +27,14 @@ pub struct SetupError {
     reason: String,
 }
 
+impl SetupError {
+    /// No token was read for this service.
+    #[must_use]
+    pub fn without_token(api: &'static str) -> Self {
+        Self { api, reason: "there is no token in the configuration to send".to_owned() }
+    }
+}
+
 /// How a call proves who sends it.
 #[derive(Clone, Debug)]
 pub struct Credentials {

@@ -2,6 +2,7 @@
 
 mod calling;
 mod checking;
+mod credentials;
 mod status;
 mod terminal;
 mod walks;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::broker::read_stream;
 use amfj_sync_shared::command;
-use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::config::{Integration, Tokens};
 use amfj_sync_shared::ids::{DeviceId, Key};
 use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
 use amfj_sync_shared::names::NameKey;
@@ -51,7 +51,7 @@ struct Applied {
 
 /// Shows applied changes, oldest first.
 pub async fn history(common: &CommonArgs, asked: &Asked) -> Result<(), Exit> {
-    let config = common.load()?;
+    let config = common.load(Tokens::None)?;
     let now = Timestamp::now();
     let since = asked.since.as_deref().map(|text| moments::since(text, now)).transpose()?;
     let worker = command::follow("writer-history", config).await?;

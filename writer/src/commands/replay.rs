@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW, read_stream};
 use amfj_sync_shared::command;
+use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::ids::{IntegrationId, Key};
 use amfj_sync_shared::messages::{Change, Event, Fact, Origin, Outcome, Payload};
 use amfj_sync_shared::mode::withheld;
@@ -69,7 +70,7 @@ struct Plan {
 
 /// Shows or publishes.
 pub async fn replay(common: &CommonArgs, wanted: &Wanted) -> Result<(), Exit> {
-    let config = common.load()?;
+    let config = common.load(Tokens::None)?;
     let now = Timestamp::now();
     let since = wanted.since.as_deref().map(|text| moments::since(text, now)).transpose()?;
     let run = wanted.run.as_deref().map(|run| run.trim().to_lowercase());

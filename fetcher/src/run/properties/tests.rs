@@ -1,3 +1,4 @@
+use amfj_sync_shared::config::{self, Tokens};
 use amfj_sync_shared::messages::Details;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ fn config(fields: &str, user_fields: &str) -> Integration {
          [integration.fields]\n{fields}\n[integration.user_fields]\n{user_fields}\n"
     );
     let variables = BTreeMap::from([("K".to_owned(), "k".to_owned()), ("A".to_owned(), "a".to_owned())]);
-    let loaded = amfj_sync_shared::config::parse("amfj-sync.toml".as_ref(), text, &variables).unwrap();
+    let loaded = config::parse("amfj-sync.toml".as_ref(), text, &variables, Tokens::Both).unwrap();
     loaded.config.integrations.into_iter().next().unwrap()
 }
 

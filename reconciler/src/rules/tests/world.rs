@@ -96,8 +96,9 @@ impl World {
     pub(crate) fn new(sync: &str, tables: &str) -> Self {
         let text = format!("{BASE}{sync}\n{tables}\n");
         let tokens = ["KANDJI_TOKEN", "AMFJ_TOKEN"].map(|name| (name.to_owned(), "secret".to_owned()));
-        let loaded = config::parse(Path::new("amfj-sync.toml"), text, &BTreeMap::from(tokens))
-            .unwrap_or_else(|errors| panic!("{errors}"));
+        let loaded =
+            config::parse(Path::new("amfj-sync.toml"), text, &BTreeMap::from(tokens), config::Tokens::Both)
+                .unwrap_or_else(|errors| panic!("{errors}"));
         let config = loaded.config.integrations.into_iter().next().unwrap();
         let view = View::in_memory(config.fields.field_of("serial_number"));
         Self {

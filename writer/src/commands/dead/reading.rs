@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amfj_sync_shared::broker::{Broker, BrokerError, DeadLetters, Received};
 use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::Config;
+use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
@@ -24,7 +24,7 @@ const ALIKE: usize = 20;
 
 /// Shows all that the filter admits, oldest first.
 pub async fn list(common: &CommonArgs, filter: &Filter, json: bool) -> Result<(), Exit> {
-    let config = common.load_all()?;
+    let config = common.load_all(Tokens::None)?;
     common.restrict(&mut config.clone())?;
     let admits = Admits::of(common, filter)?;
     let screen = Screen::stdout();
@@ -68,7 +68,7 @@ pub async fn show(common: &CommonArgs, id: &str, json: bool) -> Result<(), Exit>
             fitting.push(letter);
         }
     };
-    read(common.load_all()?, &mut keep).await?;
+    read(common.load_all(Tokens::None)?, &mut keep).await?;
     let ids: Vec<String> = fitting.iter().map(|letter| letter.id.clone()).collect();
     admits.unclear_ids(&ids)?;
     // The latest, if it was written twice.

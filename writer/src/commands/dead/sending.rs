@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use amfj_sync_shared::broker::{Broker, BrokerError, DeadLetters, MAX_BYTES, Publisher, Received};
-use amfj_sync_shared::config::Config;
+use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::screen::{say, say_json};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
@@ -105,7 +105,7 @@ pub async fn drop_letters(common: &CommonArgs, chosen: &Chosen, yes: bool) -> Re
 
 fn prepared(common: &CommonArgs, chosen: &Chosen) -> Result<(Config, Admits), Exit> {
     // All integrations: a letter of another one must be told from one of nobody.
-    let config = common.load_all()?;
+    let config = common.load_all(Tokens::None)?;
     common.restrict(&mut config.clone())?;
     Ok((config, chosen.admits(common)?))
 }

@@ -1,0 +1,47 @@
+//! Who needs which token: whoever looks at the state needs none, and says so by just working.
+
+use std::time::Duration;
+
+use amfj_sync_tests::harness::Role;
+use amfj_sync_tests::harness::workers::{Finished, Launch};
+use amfj_sync_tests::pipeline::{Pipeline, Services};
+use anyhow::{Result, ensure};
+
+/// A call from a shell in which no token is set.
+async fn from_a_fresh_shell(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<Finished> {
+    let call = Launch::new(role, &pipeline.config.path).args(arguments.iter().copied());
+    call.finish(Duration::from_mins(2)).await
+}
+
+/// Somebody on call has the configuration file and the broker, and no access to either service.
+#[tokio::test]
+async fn commands_that_only_ask_the_broker_need_no_token() -> Result<()> {
+    let services = Services::plain(3, 71).await?;
+    let pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    pipeline.run().await?;
+    let free: [(Role, &[&str]); 7] = [
+        (Role::Fetcher, &["trigger"]),
+        (Role::Reconciler, &["status"]),
+        (Role::Reconciler, &["plan"]),
+        (Role::Reconciler, &["rematch", "acme"]),
+        (Role::Writer, &["dead", "list"]),
+        (Role::Writer, &["history"]),
+        (Role::Writer, &["replay", "--since", "1h", "--dry-run"]),
+    ];
+    for (role, arguments) in free {
+        let done = from_a_fresh_shell(&pipeline, role, arguments).await?;
+        ensure!(done.status.success(), "{} {arguments:?}: {}", role.name(), done.stderr);
+    }
+    let bound: [(Role, &[&str], &str); 3] = [
+        (Role::Fetcher, &["check"], "kandji.token"),
+        (Role::Fetcher, &["run", "--once"], "kandji.token"),
+        (Role::Writer, &["run"], "amfj.token"),
+    ];
+    for (role, arguments, section) in bound {
+        let done = from_a_fresh_shell(&pipeline, role, arguments).await?;
+        ensure!(done.status.code() == Some(2), "{} {arguments:?}: {}", role.name(), done.status);
+        let service = section.split('.').next().unwrap_or_default();
+        ensure!(done.stderr.contains("is not set") && done.stderr.contains(service), "{}", done.stderr);
+    }
+    Ok(())
+}
