@@ -261,7 +261,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Failpoint::ALL.len());
-        let roles = ["state", "fetcher", "reconciler", "writer"];
+        let roles = ["command", "state", "fetcher", "reconciler", "writer"];
         assert!(names.iter().all(|name| name.split_once('.').is_some_and(|(role, _)| roles.contains(&role))));
     }
 }

@@ -111,8 +111,7 @@ impl AmfjClient {
             scheme: config.auth_scheme.clone(),
             paths: config.paths.clone(),
         };
-        let token =
-            config.token.as_ref().ok_or_else(|| SetupError::without_token("AMFJ"))?.to_secret_string();
+        let token = token_of(config)?;
         Self::with_contract(config.api_url.clone(), token, config.request_timeout, limiter, contract)
     }
 
@@ -123,7 +122,7 @@ impl AmfjClient {
         limiter: Limiter,
         responder: Box<Responder>,
     ) -> Result<Self, SetupError> {
-        let credentials = Credentials::bearer(config.token.to_secret_string());
+        let credentials = Credentials::bearer(token_of(config)?);
         let (base, timeout) = (config.api_url.clone(), config.request_timeout);
         let api = Api::answered_by("AMFJ", base, &credentials, timeout, Some(responder))?;
         let contract = Contract { paths: config.paths.clone(), ..Contract::default() };
@@ -391,6 +390,11 @@ impl Cursors {
         self.current = Some(next);
         Ok(true)
     }
+}
+
+fn token_of(config: &AmfjConfig) -> Result<SecretString, SetupError> {
+    let token = config.token.as_ref().ok_or_else(|| SetupError::without_token("AMFJ"))?;
+    Ok(token.to_secret_string())
 }
 
 fn assigned(answer: Answer) -> Result<Assigned, CallError> {

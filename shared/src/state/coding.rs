@@ -1,8 +1,7 @@
 //! Rows as bytes: `MessagePack` with the names of the members.
 //!
 //! The names cost a few bytes and buy what JSON has: a member may be added without rebuilding anything,
-//! and a row can be turned into JSON for a checkpoint without knowing its type. Reading takes about half
-//! as long as reading JSON.
+//! and a row can be turned into JSON for a checkpoint without knowing its type.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use amfj_sync_shared::amfj::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
-use amfj_sync_shared::config::{Config, parse};
+use amfj_sync_shared::config::{Config, Tokens, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
     Action, AssetWrite, Catalogue, Change, DeviceEntry, Ending, Event, Fact, InventoryCounts, LinkOutcome,
@@ -97,7 +97,7 @@ pub fn environment() -> BTreeMap<String, String> {
 /// # Errors
 /// Never, unless this file and the configuration have grown apart.
 pub fn config(place: Place<'_>, data: &Path) -> Result<Config> {
-    let loaded = parse(Path::new("bench.toml"), settings(place, data), &environment());
+    let loaded = parse(Path::new("bench.toml"), settings(place, data), &environment(), Tokens::Both);
     Ok(loaded.map_err(|errors| anyhow!("{errors}"))?.config)
 }
 
