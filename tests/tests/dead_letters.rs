@@ -317,6 +317,10 @@ async fn any_number_of_dead_letters_is_listed_and_only_the_chosen_are_dropped() 
     ensure!(dropped["dropped"] == json!(MANY / 2), "{dropped}");
     let left = listed(&pipeline).await?;
     ensure!(left.len() == MANY / 2 && left.iter().all(|letter| letter["reason"] == "even"));
-    ensure!(ids(&left).is_sorted(), "what stayed is not in order");
+    // RabbitMQ 4 puts back what several consumers held in an order of its own.
+    let mut stayed = ids(&left);
+    stayed.sort();
+    let even: Vec<String> = (0..MANY).step_by(2).map(|number| format!("{number:08}")).collect();
+    ensure!(stayed == even, "others stayed than were not chosen");
     Ok(())
 }

@@ -46,9 +46,14 @@ pub(crate) async fn join(
     Ok(crew.len() - 1)
 }
 
-/// Starts one more writer with armed failpoints.
+/// Starts one more writer with armed failpoints. One that is to die may do so before it says that it is
+/// ready, so only others are waited for.
 pub(crate) async fn armed_writer(pipeline: &mut Pipeline, failpoints: &str) -> Result<usize> {
-    join(pipeline, Role::Writer, |launch| launch.env(FAILPOINTS, failpoints)).await
+    if !failpoints.contains("=kill") {
+        return join(pipeline, Role::Writer, |launch| launch.env(FAILPOINTS, failpoints)).await;
+    }
+    pipeline.writers.push(pipeline.call(Role::Writer).env(FAILPOINTS, failpoints).arg("run").spawn()?);
+    Ok(pipeline.writers.len() - 1)
 }
 
 /// Waits until a writer has killed itself at a failpoint, and takes it out of the crew.

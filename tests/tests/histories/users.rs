@@ -101,8 +101,10 @@ async fn a_second_creation_of_one_user_waits_for_the_first_that_has_begun() -> R
     decided(&pipeline).await?;
     super::support::join(&mut pipeline, Role::Writer, |launch| launch).await?;
     pipeline.settle().await?;
+    // None is right too: the first is not made if the second run says in time that nobody has that email
+    // any more, and the second gave way to it. The next run makes the one.
     let users = services.amfj.users();
-    ensure!(users.len() == 1, "one person has {} records: {users:?}", users.len());
+    ensure!(users.len() <= 1, "one person has {} records: {users:?}", users.len());
     run_to_the_end(&pipeline, &services).await?;
     ensure_one_record(&services, "Robin Roe", "robin.roe@example.com")
 }
