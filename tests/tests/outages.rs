@@ -102,7 +102,7 @@ async fn p2_kandji_is_away_and_then_refuses_the_token_and_then_comes_back() -> R
     eventually(RUN_LIMIT, "a run that fails because of the token", async || {
         let log = fetcher.log();
         ensure!(log.contains("401") && log.contains("token"), "{}", fetcher.log_tail());
-        ensure!(failed(&fetcher) >= 4, "{} failed", failed(&fetcher));
+        ensure!(failed(&fetcher) >= 7, "{} failed", failed(&fetcher));
         Ok(())
     })
     .await?;
