@@ -1,27 +1,26 @@
-//! The broker is a cluster of three nodes, one of which is taken out while the real workers are at work.
+//! The broker is a cluster of three nodes behind one address.
 
 use std::time::Duration;
 
 use amfj_sync_tests::campaign::{Options, run};
 use anyhow::Result;
 
-/// A node is stopped in good order while a run is under way, as for an upgrade of the broker. The next run is
-/// carried out by the two that are left; in the end, AMFJ is as the model says, nothing was made twice, the
-/// queues are empty, an idle run writes nothing and a fresh change arrives (`campaign::checks`). What killed
-/// nodes do is in `docs/guarantees.md`; `./tests/campaign --cluster` kills them.
+/// The first sync, with each worker and each connection at whichever node the address leads to: AMFJ is as the
+/// model says, nothing was made twice, the queues are empty and an idle run writes nothing
+/// (`campaign::checks`). What becomes of the work when a node goes away is in `docs/guarantees.md`;
+/// `./tests/campaign --cluster` takes nodes away.
 #[tokio::test]
-async fn a_node_of_three_can_be_stopped() -> Result<()> {
+async fn a_first_sync_over_three_nodes() -> Result<()> {
     let options = Options {
         seed: 20_261_126,
-        // As long as the episode takes.
         time: Duration::from_hours(1),
-        episodes: Some(1),
+        // The first sync comes before all of them.
+        episodes: Some(0),
         families: vec!["cluster".to_owned()],
-        faults: vec!["stopped".to_owned()],
+        faults: Vec::new(),
         cluster: true,
         verbose: true,
     };
-    let report = run(&options).await?;
-    println!("{report}");
-    report.ensure_all_struck()
+    println!("{}", run(&options).await?);
+    Ok(())
 }

@@ -69,18 +69,6 @@ impl Report {
         ensure!(self.repeats > 0, "no repeat was suppressed");
         Ok(())
     }
-
-    /// Whether every fault that could be drawn has struck.
-    ///
-    /// # Errors
-    /// Names those that have not.
-    pub fn ensure_all_struck(&self) -> Result<()> {
-        let idle = self.rows.iter().filter(|(_, _, row)| row.struck == 0);
-        let idle = idle.map(|(family, fault, _)| format!("{family}: {fault}"));
-        let missing: Vec<String> = self.never.iter().cloned().chain(idle).collect();
-        ensure!(missing.is_empty(), "never struck: {}", missing.join("; "));
-        Ok(())
-    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of messages")]
