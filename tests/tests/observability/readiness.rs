@@ -11,9 +11,12 @@ use anyhow::{Result, ensure};
 use crate::serving::shows;
 use amfj_sync_tests::harness::eventually;
 
-/// RabbitMQ 4 on a busy machine was seen to take more than 40 seconds until it serves a stream again after
-/// it was killed.
-const BACK_WITHIN: Duration = Duration::from_secs(150);
+const BACK_WITHIN: Duration = Duration::from_secs(40);
+
+/// RabbitMQ 3.10 and 4.0 know a new stream for ever, but only if they live for about two seconds after the first
+/// stream of all was declared: until then the register of the logs behind it is not on the disk.
+/// A node killed earlier answers "home node … is down or inaccessible" from then on; `docs/operating.md` has the cure.
+const FIRST_STREAM_IS_KEPT_AFTER: Duration = Duration::from_secs(8);
 
 async fn answers(worker: &Worker, status: u16, piece: &str) -> Result<()> {
     let name = worker.role().name();
@@ -49,6 +52,7 @@ async fn a_worker_is_ready_while_the_broker_is_there() -> Result<()> {
     for worker in &workers {
         answers(worker, 200, "ready").await?;
     }
+    tokio::time::sleep(FIRST_STREAM_IS_KEPT_AFTER).await;
     broker.kill();
     for worker in &workers {
         answers(worker, 503, "broker: ").await?;
