@@ -18,6 +18,7 @@ async fn a_first_sync_over_three_nodes() -> Result<()> {
         episodes: Some(0),
         families: vec!["cluster".to_owned()],
         faults: Vec::new(),
+        opening: Vec::new(),
         cluster: true,
         verbose: true,
     };

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::config::{Config, Tokens, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Ending, Event, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
 use amfj_sync_shared::state::{State, Verdict};
 use amfj_sync_shared::worker::{Shutdown, Worker};
-use amfj_sync_tests::harness::{Scratch, SharedBroker, eventually};
+use amfj_sync_tests::harness::{Proxy, Scratch, SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
@@ -22,34 +21,6 @@ use lapin::{Channel, Connection, ConnectionProperties};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
-fn config(broker: &SharedBroker) -> Result<Config> {
-    let text = format!(
-        r#"
-        [broker]
-        url = "{}"
-        prefix = "{}"
-        partitions = 1
-        [[integration]]
-        id = "acme"
-        mode = "apply"
-        [integration.kandji]
-        api_url = "http://127.0.0.1:1"
-        token = {{ env = "T" }}
-        [integration.amfj]
-        api_url = "http://127.0.0.1:2"
-        token = {{ env = "T" }}
-        [integration.sync]
-        default_asset_type = "Laptop"
-        "#,
-        broker.url(),
-        broker.prefix()
-    );
-    let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
-    let loaded = parse(Path::new("test.toml"), &text, &variables, Tokens::Both)
-        .map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    Ok(loaded.config)
-}
-
 struct Follower {
     worker: Worker,
     state: State,
@@ -57,7 +28,13 @@ struct Follower {
 
 impl Follower {
     async fn start(broker: &SharedBroker, data_dir: Option<&Path>) -> Result<Self> {
-        let worker = Worker::start("test", config(broker)?, data_dir, Shutdown::default()).await?;
+        Self::start_at(broker, broker.url(), data_dir).await
+    }
+
+    /// The same, with an address that leads to the broker in another way.
+    async fn start_at(broker: &SharedBroker, url: &str, data_dir: Option<&Path>) -> Result<Self> {
+        let worker =
+            Worker::start("test", broker_only(url, broker.prefix())?, data_dir, Shutdown::default()).await?;
         let state = worker.states.values().next().context("one integration")?.clone();
         state.caught_up().await?;
         Ok(Self { worker, state })
@@ -226,19 +203,33 @@ async fn another_stream_of_the_same_name_is_noticed() -> Result<()> {
     Ok(())
 }
 
-/// The beginning of a long stream is trimmed; a new worker starts from the latest checkpoint.
-#[tokio::test]
-async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result<()> {
-    let broker = SharedBroker::join().await?;
-    let (_connection, channel) = channel(&broker).await?;
-    let stream = stream_name(&broker)?;
-    // Small segments, of which few are kept: the worker uses the stream that it finds.
+/// A stream that keeps 400 kB, in small segments: workers use the stream that they find. Its name.
+async fn declare_a_short_stream(broker: &SharedBroker) -> Result<String> {
+    let (_connection, channel) = channel(broker).await?;
+    let stream = stream_name(broker)?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
     arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(100_000));
     arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(400_000));
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(stream.as_str().into(), options, arguments).await?;
+    Ok(stream)
+}
+
+/// Facts that change nothing.
+async fn pad(follower: &Follower, count: usize) -> Result<()> {
+    let facts = (0..count).map(|_| {
+        let marker = Fact::ReadMarker { token: uuid::Uuid::new_v4() };
+        Event::fact(&follower.state.origin(), Timestamp::now(), marker)
+    });
+    Ok(follower.state.publish(facts.collect()).await?)
+}
+
+/// The beginning of a long stream is trimmed; a new worker starts from the latest checkpoint.
+#[tokio::test]
+async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stream = declare_a_short_stream(&broker).await?;
     let worker = Follower::start(&broker, None).await?;
     for number in 1..=50 {
         worker.link(number).await?;
@@ -246,11 +237,7 @@ async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result
     worker.state.write_checkpoint().await?;
     // Enough to push the first links out of the stream, with checkpoints as often as a day brings them.
     for round in 0..40_u64 {
-        let facts = (0..40).map(|_| {
-            let marker = Fact::ReadMarker { token: uuid::Uuid::new_v4() };
-            Event::fact(&worker.state.origin(), Timestamp::now(), marker)
-        });
-        worker.state.publish(facts.collect()).await?;
+        pad(&worker, 40).await?;
         if round % 4 == 0 {
             worker.state.read_to_end().await?;
             worker.state.write_checkpoint().await?;
@@ -268,6 +255,44 @@ async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result
     let first = first_offset(&broker, &stream).await?;
     ensure!(first > 60, "the stream begins at {first}: nothing was trimmed, so nothing was proven");
     worker.stop().await;
+    Ok(())
+}
+
+/// A worker that lags writes a checkpoint of what it has read. Whoever starts from it reads on from there, not from
+/// where it stands in the stream: what the others published in between is not in it.
+#[tokio::test]
+async fn a_checkpoint_by_a_worker_that_lags_loses_nothing() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stream = declare_a_short_stream(&broker).await?;
+    let worker = Follower::start(&broker, None).await?;
+    eventually(LIMIT, "the beginning of the stream to be thrown away", async || {
+        pad(&worker, 100).await?;
+        let first = first_offset(&broker, &stream).await?;
+        ensure!(first > 0, "the stream begins at {first}");
+        Ok(())
+    })
+    .await?;
+    for number in 1..=20 {
+        worker.link(number).await?;
+    }
+    let proxy = Proxy::before(broker.url()).await?;
+    let lagging = Follower::start_at(&broker, proxy.url(), None).await?;
+    let knows = lagging.links();
+    ensure!(proxy.silence("consuming") == 1, "the lagging worker has one connection to consume on");
+    for number in 21..=30 {
+        worker.link(number).await?;
+    }
+    lagging.state.write_checkpoint().await?;
+    ensure!(lagging.links() == knows, "the worker does not lag: it knows {} links", lagging.links());
+    for number in 31..=35 {
+        worker.link(number).await?;
+    }
+    let late = Follower::start(&broker, None).await?;
+    ensure!(late.links() == 35, "{} of 35 links", late.links());
+    proxy.speak();
+    for follower in [late, lagging, worker] {
+        follower.stop().await;
+    }
     Ok(())
 }
 

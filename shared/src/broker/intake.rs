@@ -7,14 +7,21 @@ use futures::FutureExt;
 use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
+use tokio::time::Instant;
 
 use super::error::{BrokerError, within};
 use super::supervisor::Session;
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// After how long without a delivery a queue is asked whether it keeps messages back.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// How long a message may take from the queue to its consumer.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// What the broker itself wrote on a message that it gave up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +48,12 @@ pub struct Received {
     /// Headers.
     pub headers: FieldTable,
     delivery: Delivery,
+    /// Held as long as somebody works on it.
+    _in_hand: Arc<()>,
 }
 
 impl Received {
-    fn new(mut delivery: Delivery) -> Self {
+    fn new(mut delivery: Delivery, in_hand: Arc<()>) -> Self {
         let headers = delivery.properties.headers().clone().unwrap_or_default();
         let offset = match headers.inner().get("x-stream-offset") {
             Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).ok(),
@@ -58,6 +67,7 @@ impl Received {
             offset,
             headers,
             delivery,
+            _in_hand: in_hand,
         }
     }
 
@@ -133,12 +143,50 @@ pub struct Intake {
     session: Arc<Session>,
     channel: Channel,
     consumer: Consumer,
+    /// Each delivery that somebody works on has a clone.
+    in_hand: Arc<()>,
+    watch: Option<Watch>,
+}
+
+/// Whether a queue delivers what it has.
+///
+/// When the node that leads a quorum queue dies, deliveries that it had sent can be lost on their way. The queue counts
+/// them as taken, so a consumer whose window they fill gets nothing any more until its channel is closed (seen with
+/// RabbitMQ 3.10.8).
+#[derive(Debug)]
+struct Watch {
+    queue: String,
+    ask_at: Instant,
+    /// It had messages when it was asked, and has not delivered since.
+    suspected: bool,
+}
+
+impl Watch {
+    fn of(queue: &str) -> Self {
+        Self { queue: queue.to_owned(), ask_at: Instant::now() + QUIET, suspected: false }
+    }
+
+    fn delivered(&mut self) {
+        self.ask_at = Instant::now() + QUIET;
+        self.suspected = false;
+    }
 }
 
 impl Intake {
     /// Consumes a queue, with that many deliveries before the first acknowledgement.
     pub async fn open(session: &Arc<Session>, queue: &str, prefetch: u16) -> Result<Self, BrokerError> {
         Self::open_with(session, queue, prefetch, FieldTable::default()).await
+    }
+
+    /// Consumes a work queue as its only consumer: ends where the queue has messages and delivers none for 25 seconds,
+    /// although none is in hand.
+    pub(super) async fn open_watched(
+        session: &Arc<Session>,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Self, BrokerError> {
+        let intake = Self::open(session, queue, prefetch).await?;
+        Ok(Self { watch: Some(Watch::of(queue)), ..intake })
     }
 
     /// Consumes a stream from an offset on; none for its first record.
@@ -167,16 +215,53 @@ impl Intake {
         let consume =
             channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), arguments);
         let consumer = within("basic.consume", LIMIT, consume).await?;
-        Ok(Self { session: session.clone(), channel, consumer })
+        Ok(Self { session: session.clone(), channel, consumer, in_hand: Arc::default(), watch: None })
     }
 
     /// The next delivery; none when the channel or the session is over.
     pub async fn next(&mut self) -> Option<Received> {
-        tokio::select! {
-            biased;
-            () = self.session.broken().cancelled() => None,
-            delivery = self.consumer.next() => delivery?.ok().map(Received::new),
+        loop {
+            let ask_at = self.watch.as_ref().map(|watch| watch.ask_at);
+            tokio::select! {
+                biased;
+                () = self.session.broken().cancelled() => return None,
+                delivery = self.consumer.next() => {
+                    if let Some(watch) = &mut self.watch {
+                        watch.delivered();
+                    }
+                    return delivery?.ok().map(|delivery| Received::new(delivery, self.in_hand.clone()));
+                }
+                () = until(ask_at) => {
+                    if self.is_stalled().await {
+                        return None;
+                    }
+                }
+            }
         }
+    }
+
+    /// Whether the queue had messages twice, none of them came in between, and none is in hand.
+    async fn is_stalled(&mut self) -> bool {
+        let Some(watch) = &mut self.watch else { return false };
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = self.channel.queue_declare(watch.queue.as_str().into(), options, FieldTable::default());
+        let keeps = match within("a queue inspection", LIMIT, asked).await {
+            Ok(queue) => queue.message_count() > 0 && Arc::strong_count(&self.in_hand) == 1,
+            Err(error) => {
+                tracing::warn!(queue = watch.queue, %error, "a queue that is consumed does not answer");
+                return true;
+            }
+        };
+        if keeps && watch.suspected {
+            tracing::warn!(
+                queue = watch.queue,
+                "a queue has messages and delivers none; its consumer is attached anew"
+            );
+            return true;
+        }
+        watch.suspected = keeps;
+        watch.ask_at = Instant::now() + if keeps { ON_ITS_WAY } else { QUIET };
+        false
     }
 
     /// Deliveries that are here already, at most `most`, after waiting for the first. Empty when the
@@ -185,7 +270,7 @@ impl Intake {
         let mut batch: Vec<Received> = self.next().await.into_iter().collect();
         while !batch.is_empty() && batch.len() < most {
             match self.consumer.next().now_or_never() {
-                Some(Some(Ok(delivery))) => batch.push(Received::new(delivery)),
+                Some(Some(Ok(delivery))) => batch.push(Received::new(delivery, self.in_hand.clone())),
                 _ => break,
             }
         }
@@ -205,5 +290,12 @@ impl Intake {
         super::topology::close(&self.channel).await;
         // Dropped after the channel is closed: dropping a live consumer would cancel it.
         drop(self.consumer);
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

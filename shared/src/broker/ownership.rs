@@ -63,7 +63,7 @@ pub struct Lease {
 impl Lease {
     /// Starts consuming the partition.
     pub async fn intake(&self, prefetch: u16) -> Result<Intake, BrokerError> {
-        Intake::open(&self.session, &self.queue, prefetch).await
+        Intake::open_watched(&self.session, &self.queue, prefetch).await
     }
 
     /// Whether nothing may be started any more.

@@ -31,6 +31,9 @@ const LISTENER_BACKLOG: usize = 8_192;
 /// How long the record at the stored offset may take to arrive before the stream counts as another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the stream may bring nothing at all although it has taken a fact of this worker.
+const STALLED: Duration = Duration::from_secs(20);
+
 /// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
 const MOST_OWN: usize = 1_024;
 
@@ -83,6 +86,14 @@ pub struct Following {
 /// Of each fact its bytes in the stream, and what they say.
 type OwnFacts = HashMap<Uuid, (Vec<u8>, Arc<Event>)>;
 
+/// Who waits for a fact of this worker.
+#[derive(Default)]
+struct Awaited {
+    senders: Vec<oneshot::Sender<Verdict>>,
+    /// The broker has confirmed it, so it must come.
+    taken: bool,
+}
+
 struct Shared {
     following: Following,
     stream: String,
@@ -91,7 +102,7 @@ struct Shared {
     folding: tokio::sync::Mutex<()>,
     /// Facts of this worker that the stream has not brought back yet.
     own: Mutex<OwnFacts>,
-    waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
+    waiting: Mutex<HashMap<Uuid, Awaited>>,
     /// How far the view has read.
     read: watch::Sender<Option<u64>>,
     folded: broadcast::Sender<Folded>,
@@ -275,21 +286,31 @@ impl Shared {
         let begun = Instant::now();
         let (sender, verdict) = oneshot::channel();
         let id = fact.id;
-        self.waiting.lock().entry(id).or_default().push(sender);
+        self.waiting.lock().entry(id).or_default().senders.push(sender);
         let message = self.outgoing(fact);
         if let Err(error) = self.publisher.publish(vec![message]).await {
             self.waiting.lock().remove(&id);
             self.own.lock().remove(&id);
             return Err(error);
         }
+        if let Some(awaited) = self.waiting.lock().get_mut(&id) {
+            awaited.taken = true;
+        }
         reach(Failpoint::StatePublished).await;
         let verdict = tokio::select! {
-            verdict = verdict => verdict.map_err(|_| BrokerError::Stopping)?,
+            verdict = verdict => {
+                verdict.map_err(|_| BrokerError::Client("a fact did not come back from the stream".into()))?
+            }
             () = self.stop.cancelled() => return Err(BrokerError::Stopping),
         };
         let mut latest = self.read_back.lock();
         *latest = latest.max(Some(begun));
         Ok(verdict)
+    }
+
+    /// Facts that the stream has taken and not brought back.
+    fn owed(&self) -> Vec<Uuid> {
+        self.waiting.lock().iter().filter(|(_, awaited)| awaited.taken).map(|(id, _)| *id).collect()
     }
 
     /// A fact on its way to the stream. It is kept until it comes back, so that it need not be read again.
@@ -419,7 +440,8 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         return Err(BrokerError::Client("the stream could not be read".into()).into());
     };
     intake.close().await;
-    if first.offset.is_none_or(|offset| offset == 0) {
+    let first = first.offset.unwrap_or_default();
+    if first == 0 {
         return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
     }
     tracing::info!(integration = %shared.following.integration, "reading the latest checkpoint");
@@ -430,6 +452,11 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
     };
     load_checkpoint(shared, session, found, marker_id).await?;
+    if found.as_of + 1 < first {
+        tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
+            "the stream was trimmed beyond what its latest checkpoint copies: what was said in between is lost, and \
+             comes again with the next runs, but for what a person decided");
+    }
     Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(found.as_of)).await?)
 }
 
@@ -507,7 +534,7 @@ fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
 
 async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), StateError> {
     loop {
-        let batch = intake.next_batch(usize::from(WINDOW)).await;
+        let batch = next_facts(shared, intake).await?;
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the state stream ended".into()).into());
         };
@@ -521,6 +548,25 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
         reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
         announce(shared, facts, verdicts);
+    }
+}
+
+/// What the stream has next; an error where it has not brought back for long what this worker published.
+///
+/// When the node that leads the stream dies, RabbitMQ may leave a reader attached that gets nothing any more,
+/// and nobody is told. Those who wait are told instead: their work is begun anew on another connection.
+async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received>, BrokerError> {
+    loop {
+        let owed = shared.owed();
+        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(WINDOW))).await {
+            return Ok(batch);
+        }
+        let mut waiting = shared.waiting.lock();
+        let before = waiting.len();
+        waiting.retain(|id, _| !owed.contains(id));
+        if waiting.len() < before {
+            return Err(BrokerError::TimedOut { what: "with a fact that it had taken", limit: STALLED });
+        }
     }
 }
 
@@ -559,7 +605,7 @@ fn announce(shared: &Shared, facts: Vec<(u64, Arc<Event>)>, verdicts: Vec<Verdic
     }
     let mut waiting = shared.waiting.lock();
     for ((offset, event), verdict) in facts.into_iter().zip(verdicts) {
-        for sender in waiting.remove(&event.id).unwrap_or_default() {
+        for sender in waiting.remove(&event.id).unwrap_or_default().senders {
             // The caller may have been cancelled.
             drop(sender.send(verdict.clone()));
         }

@@ -44,6 +44,7 @@ async fn main() -> ExitCode {
         episodes: arguments.episodes,
         families: arguments.families,
         faults: arguments.faults,
+        opening: Vec::new(),
         cluster: arguments.cluster,
         verbose: !arguments.quiet,
     };

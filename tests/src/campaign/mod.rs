@@ -45,6 +45,8 @@ pub struct Options {
     pub families: Vec<String>,
     /// Only faults whose name contains one of these; all if empty.
     pub faults: Vec<String>,
+    /// Faults that come before all others of their family.
+    pub opening: Vec<String>,
     /// The broker is a cluster of three nodes, and the families that need one take part.
     pub cluster: bool,
     /// Print a line for each episode to standard error.

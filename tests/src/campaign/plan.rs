@@ -41,6 +41,7 @@ impl Plan {
             let mut order: Vec<String> =
                 family.faults().into_iter().filter(|fault| named(fault, &options.faults)).collect();
             order.shuffle(&mut shuffling);
+            order.sort_by_key(|fault| !options.opening.contains(fault));
             if !order.is_empty() {
                 decks.push(Deck { family: *family, size: order.len(), order, next: 0, drawn: 0 });
             }

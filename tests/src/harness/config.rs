@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use amfj_sync_shared::config::{Config, Tokens, parse};
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -217,6 +218,35 @@ fn table_at<'a>(table: &'a mut Table, path: &[&str]) -> &'a mut Table {
         Value::Table(inner) => table_at(inner, rest),
         _ => unreachable!("it was made a table just now"),
     }
+}
+
+/// The configuration of a worker that talks to the broker alone: one integration `acme` with one partition, whose
+/// services are not there.
+///
+/// # Errors
+/// If it is not valid.
+pub fn broker_only(url: &str, prefix: &str) -> Result<Config> {
+    let text = format!(
+        r#"
+        [broker]
+        url = "{url}"
+        prefix = "{prefix}"
+        partitions = 1
+        [[integration]]
+        id = "acme"
+        mode = "apply"
+        [integration.kandji]
+        api_url = "http://127.0.0.1:1"
+        token = {{ env = "T" }}
+        [integration.amfj]
+        api_url = "http://127.0.0.1:2"
+        token = {{ env = "T" }}
+        [integration.sync]
+        default_asset_type = "Laptop"
+        "#
+    );
+    let loaded = parse(Path::new("test.toml"), &text, &BTreeMap::new(), Tokens::None);
+    loaded.map(|loaded| loaded.config).map_err(|errors| anyhow::anyhow!("{errors}"))
 }
 
 #[cfg(test)]

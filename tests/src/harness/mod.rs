@@ -15,7 +15,7 @@ pub mod watchdog;
 pub mod workers;
 
 pub use broker::PrivateBroker;
-pub use config::{ConfigBuilder, IntegrationBuilder, Scratch, WrittenConfig};
+pub use config::{ConfigBuilder, IntegrationBuilder, Scratch, WrittenConfig, broker_only};
 pub use metrics::MetricsPage;
 pub use prometheus::{Prometheus, monitoring_file};
 pub use proxy::Proxy;

@@ -1,0 +1,110 @@
+//! Consumers of the work queues on a real broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Role, Serve, Stage};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
+use anyhow::{Context as _, Result, ensure};
+use futures::StreamExt as _;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// What the owner of the one partition has seen.
+#[derive(Default)]
+struct Seen {
+    attached: AtomicUsize,
+    messages: AtomicUsize,
+}
+
+fn serve(seen: &Arc<Seen>) -> Serve {
+    let seen = seen.clone();
+    Arc::new(move |lease| {
+        let seen = seen.clone();
+        Box::pin(async move {
+            let Ok(mut intake) = lease.intake(16).await else { return };
+            seen.attached.fetch_add(1, Ordering::SeqCst);
+            loop {
+                tokio::select! {
+                    () = lease.over() => break,
+                    received = intake.next() => {
+                        let Some(received) = received else { break };
+                        // As long as a request to AMFJ may take: a queue that waits for it does not stall.
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        seen.messages.fetch_add(1, Ordering::SeqCst);
+                        if received.acknowledge().await != Acknowledged::Yes {
+                            break;
+                        }
+                    }
+                }
+            }
+            intake.close().await;
+        })
+    })
+}
+
+/// A consumer that the broker prefers and that takes one message and does nothing.
+async fn block(broker: &SharedBroker, queue: &str) -> Result<(Connection, Channel, Consumer)> {
+    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    Ok((connection, channel, consumer))
+}
+
+/// A queue that has messages and delivers none is attached to anew, as often as it takes; one that is merely slow, or
+/// empty, is left alone.
+///
+/// That RabbitMQ forgets deliveries when a node dies cannot be brought about at will. What its consumer sees is the
+/// same as here, where another one is served in its place: messages wait, none comes.
+#[tokio::test]
+async fn a_queue_that_keeps_its_messages_back_is_attached_to_anew() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stop = CancellationToken::new();
+    let link = Broker::start(&broker_only(broker.url(), broker.prefix())?, "writer/test", stop.clone());
+    let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
+    link.session().await?;
+    let (blocking, channel, mut blocked) = block(&broker, &queue).await?;
+    let seen = Arc::new(Seen::default());
+    let id = PartitionId { integration: IntegrationId::new("acme")?, partition: 0 };
+    let role = Role { name: "writer", stage: Stage::Apply };
+    let look_every = Duration::from_millis(200);
+    let owner = Ownership::new(link.clone(), role, vec![id], look_every, serve(&seen), stop.clone());
+    let owning = tokio::spawn(owner.run());
+    // For longer than a queue may be quiet: nothing waits, so nothing is wrong.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let attached = seen.attached.load(Ordering::SeqCst);
+    ensure!(attached == 1, "attached {attached} times to an empty queue");
+    for _ in 0..200 {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish("".into(), queue.as_str().into(), options, b"{}", properties).await?.await?;
+    }
+    drop(blocked.next().await.context("nothing came to the one that is preferred")??);
+    eventually(LIMIT, "the consumer that gets nothing attaches anew", async || {
+        let attached = seen.attached.load(Ordering::SeqCst);
+        ensure!(attached >= 2, "attached {attached} times");
+        ensure!(seen.messages.load(Ordering::SeqCst) == 0, "the other one was not served in its place");
+        Ok(())
+    })
+    .await?;
+    blocking.close(200, "done".into()).await?;
+    eventually(LIMIT, "every message", async || {
+        let messages = seen.messages.load(Ordering::SeqCst);
+        ensure!(messages == 200, "{messages} of 200 messages");
+        Ok(())
+    })
+    .await?;
+    let attached = seen.attached.load(Ordering::SeqCst);
+    ensure!(attached <= 3, "attached {attached} times, also while messages came");
+    stop.cancel();
+    owning.await?;
+    link.close().await;
+    Ok(())
+}
