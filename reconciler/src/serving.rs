@@ -101,7 +101,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
         }
     };
     let held = desk.in_hand.serving(&lease.id, Stage::Reconcile);
-    let mut partition = Partition { desk: &desk, lease: &lease, held, folded };
+    let mut partition = Partition { desk: &desk, lease: &lease, held, folded, told: None };
     match partition.run(&mut intake).await {
         Ok(()) | Err(Stop::Over) => {}
     }
@@ -123,6 +123,8 @@ struct Partition<'a> {
     lease: &'a Lease,
     held: Held,
     folded: broadcast::Receiver<Folded>,
+    /// The run that was said to be decided last.
+    told: Option<u64>,
 }
 
 impl Partition<'_> {
@@ -370,17 +372,20 @@ impl Partition<'_> {
     }
 
     /// The owner of the first partition says once that a run is decided.
-    fn tell_if_decided(&self, folded: &Folded) {
+    fn tell_if_decided(&mut self, folded: &Folded) {
         let id = &self.desk.integration.id;
         if self.lease.id.partition == 0
             && folded.verdict == Verdict::Accepted
             && let Payload::Fact(Fact::PartitionDecided { number, .. }) = &folded.event.payload
+            // The view may be further than this fact: then several of them see the run decided.
+            && self.told != Some(*number)
             && self.desk.state.read(|view| {
                 let run = view.meta().in_force.as_ref().filter(|run| run.started.number == *number);
                 run.is_some_and(|run| run.decided.len() == usize::from(self.desk.partitions))
             })
         {
             events::run_decided(id, &RunId::of(id, *number));
+            self.told = Some(*number);
         }
     }
 

@@ -10,8 +10,8 @@ use anyhow::Result;
 async fn a_short_campaign_ends_without_a_violation() -> Result<()> {
     let options = Options {
         seed: 20_261_125,
-        time: Duration::from_mins(1),
-        episodes: None,
+        time: Duration::from_mins(10),
+        episodes: Some(3),
         families: Vec::new(),
         faults: Vec::new(),
         // Who takes over from the first of these suppresses a repeat, and the report has to show one.
