@@ -24,10 +24,14 @@ impl Due {
     }
 }
 
+/// How far the clocks of two fetchers may differ. A latest run that began later than this from now was begun before
+/// a clock was set back.
+const SKEW: Duration = Duration::from_mins(5);
+
 /// When the leader starts the next run. The schedule hangs on the start of the latest run, whoever led
 /// it, so that neither a restart nor a change of leader shifts it (P1). `retry_at` is the end of the
 /// pause after a run that failed here (P2).
-pub(crate) fn next_run(meta: &Meta, interval: Duration, retry_at: Option<Timestamp>) -> Due {
+pub(crate) fn next_run(meta: &Meta, interval: Duration, retry_at: Option<Timestamp>, now: Timestamp) -> Due {
     if meta.requested.is_some() {
         return Due::Now;
     }
@@ -37,6 +41,10 @@ pub(crate) fn next_run(meta: &Meta, interval: Duration, retry_at: Option<Timesta
     }
     // A leader that died half-way: nobody else holds the lock now, so nobody goes on with that run.
     if latest.published_ms.is_none() && !was_held(meta) {
+        return Due::Now;
+    }
+    // Otherwise nothing would be read for as long as the clock was set back.
+    if latest.started.at > after(now, SKEW) {
         return Due::Now;
     }
     Due::At(after(latest.started.at, interval))
@@ -119,15 +127,23 @@ mod tests {
             ("asked for", Meta { requested: Some(9), ..meta(Some(published)) }, Due::Now),
         ];
         for (what, meta, due) in table {
-            assert_eq!(next_run(&meta, HOUR, None), due, "{what}");
+            assert_eq!(next_run(&meta, HOUR, None, at(1)), due, "{what}");
         }
+    }
+
+    #[test]
+    fn p1_a_clock_that_was_set_back_does_not_stop_the_schedule() {
+        let published = meta(Some(RunRow { published_ms: Some(90_000), ..run() }));
+        assert_eq!(next_run(&published, HOUR, None, at(-2)), Due::At(at(60)), "clocks differ a little");
+        assert_eq!(next_run(&published, HOUR, None, at(-30)), Due::Now);
+        assert_eq!(next_run(&published, HOUR, None, at(-2 * 24 * 60)), Due::Now);
     }
 
     #[test]
     fn p2_a_failed_run_is_tried_again_after_its_pause() {
         let failed = meta(Some(RunRow { failed: Some("401".into()), ..run() }));
-        assert_eq!(next_run(&failed, HOUR, Some(at(2))), Due::At(at(2)));
-        assert_eq!(next_run(&failed, HOUR, None), Due::Now, "a restart does not wait");
+        assert_eq!(next_run(&failed, HOUR, Some(at(2)), at(1)), Due::At(at(2)));
+        assert_eq!(next_run(&failed, HOUR, None, at(1)), Due::Now, "a restart does not wait");
         assert!(Due::At(at(2)).is_due(at(2)));
         assert!(!Due::At(at(2)).is_due(at(1)));
     }
@@ -151,13 +167,13 @@ mod tests {
         };
         say(1, Fact::RunStarted(started.clone()));
         let held = say(2, Fact::RunHeld { number: 1, reason: "too many".into() });
-        assert_eq!((next_run(&held, HOUR, None), held.released), (Due::At(at(60)), None));
+        assert_eq!((next_run(&held, HOUR, None, at(1)), held.released), (Due::At(at(60)), None));
         let released = say(3, Fact::PersonDecided { token: Uuid::nil(), decision: release });
-        assert_eq!((next_run(&released, HOUR, None), released.released), (Due::Now, Some(3)));
+        assert_eq!((next_run(&released, HOUR, None, at(1)), released.released), (Due::Now, Some(3)));
         let again = say(4, Fact::RunStarted(RunStarted { number: 2, ..started }));
         assert_eq!(again.released, Some(3), "a run that fails does not use the release up");
         let passed = say(5, Fact::RunPublished { number: 2, took_ms: 1 });
-        assert_eq!((next_run(&passed, HOUR, None), passed.released), (Due::At(at(60)), None));
+        assert_eq!((next_run(&passed, HOUR, None, at(1)), passed.released), (Due::At(at(60)), None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use amfj_sync_shared::status::keep_answering;
 use amfj_sync_shared::telemetry::Server;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::events;
 use crate::leadership::{Lead, Share};
@@ -113,7 +114,7 @@ impl Turns {
         let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
         let mut retry_at = None;
         while !stop.is_cancelled() && !lead.is_lost() {
-            let due = leader.state.read(|view| next_run(view.meta(), self.integration.interval, retry_at));
+            let due = self.due(&leader, retry_at);
             self.show(&leader, due, false);
             if !due.is_due(Timestamp::now()) {
                 if self.share.is_exceeded() {
@@ -134,7 +135,7 @@ impl Turns {
                     pauses.reset();
                     retry_at = None;
                 }
-                RunEnd::Failed { .. } => retry_at = Some(after(Timestamp::now(), pauses.next())),
+                RunEnd::Failed { .. } => retry_at = Some(Instant::now() + pauses.next()),
                 // Somebody else took over meanwhile; whoever holds the lock then goes on.
                 RunEnd::Superseded => {
                     stop.run_until_cancelled(tokio::time::sleep(timing.ownership_interval)).await;
@@ -145,10 +146,17 @@ impl Turns {
         Ok(())
     }
 
+    /// The pause after a failed run is no matter of the clock, which may be set.
+    fn due(&self, leader: &Leader, retry_at: Option<Instant>) -> Due {
+        let now = Timestamp::now();
+        let retry_at = retry_at.map(|at| after(now, at.saturating_duration_since(Instant::now())));
+        leader.state.read(|view| next_run(view.meta(), self.integration.interval, retry_at, now))
+    }
+
     /// Details go on being read until the next run is due.
     async fn read_rest(&self, leader: &Leader, lead: &Lead, rest: Rest) {
         let over = || {
-            let due = leader.state.read(|view| next_run(view.meta(), self.integration.interval, None));
+            let due = self.due(leader, None);
             self.show(leader, due, false);
             lead.is_lost() || due.is_due(Timestamp::now())
         };
