@@ -44,6 +44,19 @@ pub struct Waiting {
     pub oldest: Option<Timestamp>,
 }
 
+/// What a worker saw at the broker when it looked last; nothing before its first look.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Live workers by role.
+    pub workers: BTreeMap<&'static str, u32>,
+    /// Dead letters of all integrations that share the broker.
+    pub dead_letters: Option<u32>,
+    /// Requests for a run that no fetcher has taken.
+    pub triggers: Option<u32>,
+    /// What waits, by integration and stage.
+    pub queues: BTreeMap<IntegrationId, BTreeMap<&'static str, Waiting>>,
+}
+
 /// The depth of every partition of both stages; partitions whose queue does not exist are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Depths(BTreeMap<(Stage, u16), Depth>);

@@ -24,11 +24,11 @@ pub fn to_json(
     own: &dyn Fn(&IntegrationId, &State) -> Map<String, Value>,
 ) -> Value {
     let now = jiff::Timestamp::now();
-    let backlog = worker.backlog.lock().clone();
+    let seen = worker.seen.lock().clone();
     let integrations = worker.config.integrations.iter().filter_map(|config| {
         let state = worker.states.get(&config.id)?;
         let mut standing = state.read(|view| SiteStatus::of(config, view, now));
-        standing.queues = backlog.get(&config.id).cloned().unwrap_or_default();
+        standing.queues = seen.queues.get(&config.id).cloned().unwrap_or_default();
         let mut shown = own(&config.id, state);
         shown.insert("standing".to_owned(), json!(standing));
         shown.insert("duty".to_owned(), json!(report.integrations.get(config.id.as_str())));
@@ -37,5 +37,8 @@ pub fn to_json(
     let integrations: Map<String, Value> = integrations.collect();
     let mut shown = json!(report);
     shown["integrations"] = Value::Object(integrations);
+    shown["workers"] = json!(seen.workers);
+    shown["dead_letters"] = json!(seen.dead_letters);
+    shown["triggers"] = json!(seen.triggers);
     shown
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::backlog::{InHand, Waiting};
+use crate::backlog::{InHand, Seen};
 use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
@@ -216,8 +216,8 @@ pub struct Worker {
     pub shutdown: Shutdown,
     /// The oldest message that is being worked on, by partition.
     pub in_hand: InHand,
-    /// What waits by integration and stage, as it was seen last; empty while nobody looks.
-    pub backlog: Mutex<BTreeMap<IntegrationId, BTreeMap<&'static str, Waiting>>>,
+    /// What was seen at the broker last; empty while nobody looks.
+    pub seen: Mutex<Seen>,
     /// Work that must end before the connections do.
     pub tasks: TaskTracker,
     /// Its data directory, for a worker; commands keep their state in memory.
@@ -261,7 +261,7 @@ impl Worker {
             states.insert(integration.id.clone(), state);
         }
         let config = Arc::new(config);
-        let (in_hand, backlog, tasks) = (InHand::default(), Mutex::default(), TaskTracker::new());
+        let (in_hand, seen, tasks) = (InHand::default(), Mutex::default(), TaskTracker::new());
         let (role, since) = (role.to_owned(), Timestamp::now());
         Ok(Self {
             config,
@@ -273,7 +273,7 @@ impl Worker {
             states,
             shutdown,
             in_hand,
-            backlog,
+            seen,
             tasks,
             data_dir,
         })

@@ -196,7 +196,7 @@ impl Explained {
             device: Identity::of(row),
             state: decision.as_ref().map(|decision| decision.state),
             reason: decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default(),
-            what_to_do: advice::what_to_do(config, device, decision.as_ref(), user.as_ref()),
+            what_to_do: advice::what_to_do(config, view, device, decision.as_ref(), user.as_ref()),
             asset,
             linked_by: link_rule(view, device).and_then(|rule| Decided::linked(person.as_ref()?, rule)),
             unlinked_by: person.as_ref().and_then(Decided::unlinked),

@@ -13,7 +13,7 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::state::State;
-use amfj_sync_shared::status::{Circuit, SiteStatus, WorkerReport, ask_workers, devices_by_state};
+use amfj_sync_shared::status::{Circuit, SiteStatus, WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -108,10 +108,7 @@ impl Looking {
         let dead = self.dead_letters(known, &session, dead_letters).await?;
         let mut integrations = Vec::new();
         for (config, state) in known.integrations() {
-            let mut site = state.read(|view| SiteStatus {
-                devices: devices_by_state(view),
-                ..SiteStatus::of(config, view, Timestamp::now())
-            });
+            let mut site = state.read(|view| SiteStatus::of(config, view, Timestamp::now()));
             site.queues = waiting(known, &session, config, state, &reports).await?;
             let duties = || reports.iter().filter_map(|report| report.integrations.get(config.id.as_str()));
             let left = duties().find_map(|duty| duty.kandji_requests_left);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::unanswered::Unanswered;
-use super::{Depths, KnownTimes, STAGES, Waiting};
+use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
 use crate::broker::{BrokerError, Session, Stage, count_dead_letters};
 use crate::ids::IntegrationId;
 use crate::state::State;
@@ -48,7 +48,7 @@ pub async fn watch(worker: Arc<Worker>) {
             break;
         }
     }
-    worker.backlog.lock().clear();
+    *worker.seen.lock() = Seen::default();
 }
 
 struct Watch {
@@ -80,16 +80,24 @@ impl Watch {
 
     async fn look(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
         let names = self.worker.broker.names();
-        let roles: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
-        for (role, depth) in ROLES.into_iter().zip(session.inspect_all(&roles).await?) {
+        let roles = ROLES.iter().map(|role| names.workers(role));
+        let queues: Vec<String> = roles.chain([names.dead(), names.triggers()]).collect();
+        let depths = session.inspect_all(&queues).await?;
+        for (role, depth) in ROLES.into_iter().zip(&depths) {
             let live = depth.map_or(0, |depth| depth.consumers);
             metrics::gauge!("amfj_sync_workers", "role" => role).set(live);
+            self.worker.seen.lock().workers.insert(role, live);
+        }
+        let waiting = depths.iter().skip(ROLES.len()).map(|depth| depth.map_or(0, |depth| depth.messages));
+        if let [dead, triggers] = waiting.collect::<Vec<_>>()[..] {
+            let mut seen = self.worker.seen.lock();
+            (seen.dead_letters, seen.triggers) = (Some(dead), Some(triggers));
         }
         for site in &mut self.sites {
             site.show_run();
             let depths = Depths::of(session, names, &site.id, self.worker.config.broker.partitions).await?;
             let waiting = site.judge(&depths, &self.worker, Timestamp::now());
-            self.worker.backlog.lock().insert(site.id.clone(), waiting);
+            self.worker.seen.lock().queues.insert(site.id.clone(), waiting);
         }
         self.dead.look(&self.worker, session).await
     }

@@ -69,7 +69,7 @@ pub struct RunStatus {
 }
 
 impl SiteStatus {
-    /// What the view tells; devices and queues are to be filled in.
+    /// What the view tells; queues are to be filled in.
     #[must_use]
     pub fn of(config: &Integration, view: &View, now: Timestamp) -> Self {
         let meta = view.meta();
@@ -90,7 +90,7 @@ impl SiteStatus {
             next_run,
             run_requested: meta.requested.is_some(),
             first_sync_over: meta.first_sync_over,
-            devices: BTreeMap::new(),
+            devices: devices_by_state(view),
             queues: BTreeMap::new(),
             kandji_requests: made,
             kandji_requests_per_hour: share,
@@ -116,7 +116,7 @@ impl RunStatus {
     }
 }
 
-/// How many devices are in which state; every state is in there. Looks at every decision.
+/// How many devices are in which state; every state is in there.
 #[must_use]
 pub fn devices_by_state(view: &View) -> BTreeMap<&'static str, u32> {
     let counted = &view.meta().devices;

@@ -1,19 +1,21 @@
 //! What a person can do about a device's state, in one sentence.
 
 use amfj_sync_shared::config::{Integration, Mode};
+use amfj_sync_shared::ids::AssetId;
 use amfj_sync_shared::messages::{Decision, DeviceEntry, State};
+use amfj_sync_shared::state::View;
 
 use super::User;
-use crate::rules::handle;
 
 /// One sentence. The reason of the state says why; this says what to type or to change.
 pub(super) fn what_to_do(
     config: &Integration,
+    view: &View,
     device: &DeviceEntry,
     decision: Option<&Decision>,
     user: Option<&User>,
 ) -> String {
-    let (id, handle) = (&config.id, handle(device));
+    let id = &config.id;
     let Some(decision) = decision else {
         return format!("Start `reconciler run`, and `fetcher run --once {id}` reads both sides anew.");
     };
@@ -26,13 +28,13 @@ pub(super) fn what_to_do(
             Mode::Plan => format!("Look at `reconciler plan {id}`; mode = \"apply\" has it made."),
             Mode::Apply => "Add its serial number to apply_only, or empty apply_only.".to_owned(),
         },
-        State::Unmatched => unmatched(device, decision, handle),
-        State::Ambiguous => match decision.candidates.first() {
-            Some(candidate) => format!(
-                "Choose: `reconciler link \"{handle}\" {}` (or another asset), or make names and serials differ.",
-                candidate.id
+        State::Unmatched => unmatched(view, device, decision),
+        State::Ambiguous => match asset_among(view, decision) {
+            Some(asset) => format!(
+                "Choose: {} (or another asset), or make names and serials differ.",
+                link(view, device, asset)
             ),
-            None => format!("Choose: `reconciler link \"{handle}\" ASSET`."),
+            None => format!("Delete the outdated device in Kandji, or choose: {}.", link(view, device, "ASSET")),
         },
         State::FieldProblem => {
             "Correct the value in Kandji, or map another property to the field; the other fields are written."
@@ -40,7 +42,7 @@ pub(super) fn what_to_do(
         }
         State::UserProblem => user_problem(user),
         State::Failed => {
-            "Mend the cause, then `writer dead list` and `writer dead replay`; or change the value in Kandji."
+            "Mend the cause, then `writer dead replay ID` (`writer dead list` has the id); or change the value in Kandji."
                 .to_owned()
         }
         State::Gone => {
@@ -52,12 +54,26 @@ pub(super) fn what_to_do(
     }
 }
 
-fn unmatched(device: &DeviceEntry, decision: &Decision, handle: &str) -> String {
-    let asset = decision.candidates.first().map_or("ASSET", |candidate| candidate.id.as_str());
-    let link = format!("`reconciler link \"{handle}\" {asset}`");
+/// The first candidate that a device can be linked to: others may be devices that have the same claim.
+fn asset_among<'a>(view: &View, decision: &'a Decision) -> Option<&'a str> {
+    let mut ids = decision.candidates.iter().map(|candidate| candidate.id.as_str());
+    ids.find(|id| AssetId::new(*id).is_ok_and(|id| view.asset(&id).is_some()))
+}
+
+/// What to type: by serial where no other device has it, else by id.
+fn link(view: &View, device: &DeviceEntry, asset: &str) -> String {
+    let serial = device.serial.trim();
+    let is_one = view.devices_with_serial(serial).len() == 1;
+    let handle = if is_one { serial } else { device.device_id.as_str() };
+    format!("`reconciler link \"{handle}\" {asset}`")
+}
+
+fn unmatched(view: &View, device: &DeviceEntry, decision: &Decision) -> String {
+    let asset = asset_among(view, decision);
+    let link = link(view, device, asset.unwrap_or("ASSET"));
     if device.removed {
         "Nothing, if it was removed from Kandji on purpose.".to_owned()
-    } else if decision.candidates.is_empty() {
+    } else if asset.is_none() {
         format!("Create its asset in AMFJ and type {link}, or let create_devices create it.")
     } else {
         format!("Type {link}, if that is its asset.")
