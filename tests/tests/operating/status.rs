@@ -92,6 +92,32 @@ async fn every_worker_says_what_it_does_and_who_is_missing_is_named() -> Result<
     Ok(())
 }
 
+/// A worker that hangs is still counted by the broker, and does not answer: it is told of all the same.
+#[tokio::test]
+async fn a_worker_that_does_not_answer_is_told_of() -> Result<()> {
+    let services = Services::plain(3, 46).await?;
+    let crew = Crew { reconcilers: 2, writers: 1 };
+    let integration = services.integration("acme").field("Model", "model");
+    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+    pipeline.run().await?;
+    let (writer, reconciler) = (&pipeline.writers[0], &pipeline.reconcilers[0]);
+    writer.freeze();
+    reconciler.freeze();
+    let status = json_of(&pipeline, &["status", "--json"]).await?;
+    ensure!(status["workers"] == json!({"fetcher": 0, "reconciler": 2, "writer": 1}), "{status}");
+    ensure!(reports(&status, "writer").is_empty() && reports(&status, "reconciler").len() == 1, "{status}");
+    let shown = said(&pipeline, &["status"]).await?;
+    ensure_says(&shown, &["writer        1 does not answer", "1 more does not answer", "3 in sync"])?;
+    writer.thaw();
+    reconciler.thaw();
+    eventually(RUN_LIMIT, "all answers", async || {
+        let shown = said(&pipeline, &["status"]).await?;
+        ensure!(!shown.contains("not answer") && shown.contains("partitions 0-1 of acme"), "{shown}");
+        Ok(())
+    })
+    .await
+}
+
 /// A revoked token shows as a pause with its reason, and what waits with its age.
 #[tokio::test]
 async fn a_pause_is_shown_with_its_reason_and_what_waits_with_its_age() -> Result<()> {

@@ -30,11 +30,18 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp, out: &mut S
         }
         if silent > 0 {
             let name = if reports.is_empty() { name.as_str() } else { "" };
-            let text = format!(
-                "{silent} more that does not say what it does; it may be busy or of an older version"
-            );
-            lines.add(Ink::Yellow, name, &text);
+            lines.add(Ink::Yellow, name, &unheard(silent, !reports.is_empty()));
         }
+    }
+}
+
+/// Workers that the broker counts and that did not answer.
+fn unheard(count: usize, beside_others: bool) -> String {
+    let more = if beside_others { " more" } else { "" };
+    if count == 1 {
+        format!("1{more} does not answer; it may hang, be busy, or be of an older version")
+    } else {
+        format!("{count}{more} do not answer; they may hang, be busy, or be of an older version")
     }
 }
 
