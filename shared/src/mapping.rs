@@ -166,6 +166,14 @@ impl Mapping {
         self.iter().find(|(_, mapped)| mapped.source.as_property() == Some(&property)).map(|(field, _)| field)
     }
 
+    /// Whether this field is filled from this property alone: `Name` from `user.name` switches on matching
+    /// people by name (P10).
+    #[must_use]
+    pub fn maps(&self, field: &str, property: &str) -> bool {
+        let source = self.get(field).and_then(|mapped| mapped.source.as_property());
+        source.is_some_and(|source| source.to_string() == property)
+    }
+
     /// Whether nothing is mapped.
     #[must_use]
     pub fn is_empty(&self) -> bool {

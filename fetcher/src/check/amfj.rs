@@ -13,7 +13,7 @@ use amfj_sync_shared::retry::{Policy, Stopped, retry};
 use amfj_sync_shared::worker::Exit;
 use tokio_util::sync::CancellationToken;
 
-use super::report::Report;
+use super::report::{Report, counted};
 
 const CURE: &str = "check amfj.api_url and amfj.token; if AMFJ's addresses differ, set amfj.paths";
 
@@ -37,11 +37,11 @@ pub(super) async fn check(
     match retry(reads, stop, || client.assets_page(None)).await {
         Ok(page) => {
             let more = if page.next.is_some() { " or more" } else { "" };
-            report.ok(format!("AMFJ: {}{more} assets visible", page.results.len()));
+            report.ok(format!("AMFJ: {} visible", counted(page.results.len(), more, "asset", "assets")));
         }
         Err(error) => report.failed(format!("AMFJ: {error}"), CURE),
     }
-    check_records(&client, reads, stop, report).await;
+    check_records(integration, &client, reads, stop, report).await;
     check_names(integration, &catalogue, report);
     Ok(())
 }
@@ -59,7 +59,13 @@ async fn read_catalogue(
 }
 
 /// Emails are what most people are matched by (P10); AMFJ does not show that of every Jira user.
-async fn check_records(client: &AmfjClient, reads: &Policy, stop: &CancellationToken, report: &mut Report) {
+async fn check_records(
+    integration: &Integration,
+    client: &AmfjClient,
+    reads: &Policy,
+    stop: &CancellationToken,
+    report: &mut Report,
+) {
     let (mut all, mut without) = (0_usize, 0_usize);
     let mut count = |page: Vec<UserRecord>| {
         all += page.len();
@@ -71,12 +77,24 @@ async fn check_records(client: &AmfjClient, reads: &Policy, stop: &CancellationT
     } else if all == 0 {
         report.ok("AMFJ: no user records yet");
     } else if without == 0 {
-        report.ok(format!("AMFJ: {all} user records, all of them with email"));
+        report
+            .ok(format!("AMFJ: {}, all of them with email", counted(all, "", "user record", "user records")));
     } else {
+        let show = if without == 1 { "shows" } else { "show" };
+        let by_name = if integration.user_fields.maps(Outcome::NAME, "user.name") {
+            "they are found by name, as user_fields maps Name from user.name"
+        } else {
+            "they are found by name only if user_fields maps Name from user.name"
+        };
         report.warning(
-            format!("AMFJ: {all} user records, {without} of which show no email"),
-            "they are found by name only if user_fields maps Name from user.name, or linked by hand with \
-             `reconciler link-user`; in Jira, people can let apps see their email",
+            format!(
+                "AMFJ: {}, {without} of which {show} no email",
+                counted(all, "", "user record", "user records")
+            ),
+            format!(
+                "{by_name}, or linked by hand with `reconciler link-user`; in Jira, people can let apps see \
+                 their email"
+            ),
         );
     }
 }

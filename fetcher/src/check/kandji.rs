@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::messages::PrimaryUser;
+use amfj_sync_shared::messages::{Outcome, PrimaryUser};
 use amfj_sync_shared::retry::{Policy, retry};
 use amfj_sync_shared::worker::Exit;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::report::Report;
+use super::report::{Report, counted};
 use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use crate::run::fleet::{Mapped, People, read_row};
 
@@ -52,7 +52,9 @@ pub(super) async fn check(
             "check that kandji.api_url and kandji.token are those of the right tenant, or set allow_empty = true",
         );
     } else {
-        report.ok(format!("Kandji: token and permission “Device list”: {}{more} devices visible", page.rows));
+        let rows = usize::try_from(page.rows).unwrap_or(usize::MAX);
+        let visible = counted(rows, more, "device", "devices");
+        report.ok(format!("Kandji: token and permission “Device list”: {visible} visible"));
     }
     for reason in page.malformed.iter().take(3) {
         report.warning(format!("Kandji: {reason}"), "it is left out; ask Kandji's support about it");
@@ -140,16 +142,21 @@ fn report_people(integration: &Integration, devices: &[Device], report: &mut Rep
     let without = people.entries().filter(|person| person.email.is_none()).count();
     let with =
         if without == 0 { "all of them with email".into() } else { format!("{without} without email") };
-    let line = format!("Kandji: {} people on these devices, {with}", people.len());
+    let line = format!("Kandji: {} on these devices, {with}", counted(people.len(), "", "person", "people"));
     if without > 0 {
-        report.warning(line, "they are matched by name only if user_fields maps Name from user.name");
+        let cure = if integration.user_fields.maps(Outcome::NAME, "user.name") {
+            "they are matched by name, as user_fields maps Name from user.name"
+        } else {
+            "they are matched by name only if user_fields maps Name from user.name"
+        };
+        report.warning(line, cure);
     } else {
         report.ok(line);
     }
     if unusable > 0 {
         report.warning(
-            format!("Kandji: {unusable} devices name a user without id"),
-            "these users are ignored; assign the devices to their users anew in Kandji",
+            format!("Kandji: {} no id of the user", counted(unusable, "", "device names", "devices name")),
+            "such users are ignored; assign these devices to their users anew in Kandji",
         );
     }
 }

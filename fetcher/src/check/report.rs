@@ -105,6 +105,11 @@ fn show(screen: &Screen, line: &Line) -> String {
     format!("{margin}{} {check}{}", screen.ink(ink, mark), cure.unwrap_or_default())
 }
 
+/// `1 device`, `300 or more devices`.
+pub(super) fn counted(count: usize, more: &str, one: &str, several: &str) -> String {
+    let word = if count == 1 { one } else { several };
+    format!("{count}{more} {word}")
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,12 +43,12 @@ async fn a_sound_configuration_passes_line_by_line() -> Result<()> {
         &[
             "✓ broker: connected",
             "✓ Kandji: token and permission “Device list”: 2 devices visible",
-            "✓ Kandji: 1 people on these devices, all of them with email",
+            "✓ Kandji: 1 person on these devices, all of them with email",
             "✓ Kandji: permission “Device details”",
             "requests left in this hour, of a share of",
             "✓ AMFJ: token accepted",
-            "✓ AMFJ: 1 assets visible",
-            "✓ AMFJ: 1 user records, all of them with email",
+            "✓ AMFJ: 1 asset visible",
+            "✓ AMFJ: 1 user record, all of them with email",
             "✓ AMFJ: asset type \"Laptop\" for new assets; location \"HQ\"",
             "✓ AMFJ: field \"Memory\" is a text of 1 of 6 asset types",
             "✓ AMFJ: user field \"Name\" is every record's own",
@@ -84,7 +84,7 @@ async fn what_works_but_should_be_known_is_a_warning() -> Result<()> {
     ensure_says(
         &text,
         &[
-            "! AMFJ: 2 user records, 1 of which show no email",
+            "! AMFJ: 2 user records, 1 of which shows no email",
             "link-user",
             "! mapping: fields.\"Notes\" from last_check_in",
             "it changes all the time",

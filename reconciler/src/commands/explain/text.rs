@@ -167,13 +167,11 @@ fn field(mapped: &MappedValue) -> Vec<String> {
         (Some(wanted), Some(kandji)) if wanted == kandji => "=".to_owned(),
         (wanted, _) => shown(wanted.as_ref()),
     };
-    vec![
-        mapped.field.clone(),
-        shown(mapped.kandji.as_ref()),
-        wanted,
-        shown(mapped.amfj.as_ref()),
-        finding.to_owned(),
-    ]
+    let amfj = match (&mapped.finding, &mapped.amfj) {
+        (Finding::Same, Some(amfj)) if Some(amfj) == mapped.wanted.as_ref() => "=".to_owned(),
+        (_, amfj) => shown(amfj.as_ref()),
+    };
+    vec![mapped.field.clone(), shown(mapped.kandji.as_ref()), wanted, amfj, finding.to_owned()]
 }
 
 fn pending(screen: &Screen, explained: &Explained, out: &mut String) {

@@ -56,6 +56,9 @@ const NOT_DONE: [(DeviceState, &str, &str); 10] = [
     (DeviceState::PlanOnly, "To be known of what is planned", "To be known of people"),
 ];
 
+/// Changes of a plan that is so long that its totals are also told before it.
+const MANY: usize = 25;
+
 /// All plans, one after the other.
 pub(super) fn show(screen: &Screen, plans: &[SitePlan]) -> String {
     plans.iter().map(|plan| show_one(screen, plan)).collect::<Vec<_>>().join("\n")
@@ -90,6 +93,9 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
         let _ = writeln!(out, "  {}", screen.ink(Ink::Yellow, &screen.sentence(2, &text)));
     }
     obstacles(screen, plan, &mut out);
+    if plan.changes.len() > MANY {
+        let _ = writeln!(out, "  In total: {}", screen.sentence(12, &totals(plan)));
+    }
     for (kind, heading, _, mark, ink) in KINDS {
         let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
         section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);

@@ -60,7 +60,9 @@ pub fn resolve_user(site: &Site<'_>, user: &UserEntry) -> UserResolution {
         return UserResolution::Closed { reason };
     }
     by_email(view, user)
-        .or_else(|| names_count(site).then(|| by_name(view, user)).flatten())
+        .or_else(|| {
+            site.config.user_fields.maps(Outcome::NAME, "user.name").then(|| by_name(view, user)).flatten()
+        })
         .unwrap_or(UserResolution::Unmatched)
 }
 
@@ -116,13 +118,6 @@ fn by_email(view: &View, user: &UserEntry) -> Option<UserResolution> {
 fn linked_to_another(view: &View, user: &UserEntry, record: &RecordId) -> Option<UserKey> {
     let ids = view.linked_users(record).into_iter();
     ids.filter_map(|id| view.user_of(&id)).find(|key| *key != user.key)
-}
-
-/// Names count only where Kandji's user name is mapped to the AMFJ field `Name`.
-fn names_count(site: &Site<'_>) -> bool {
-    site.config.user_fields.get(Outcome::NAME).is_some_and(|mapped| {
-        mapped.source.as_property().is_some_and(|property| property.to_string() == "user.name")
-    })
 }
 
 /// The third rung.
