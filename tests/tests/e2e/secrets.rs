@@ -60,18 +60,20 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     said.push(("the log of the fetcher as text".into(), text.log()));
     text.terminate().await?;
     commands(&pipeline, &services, &mut said).await?;
+    for place in ["acme.state", "acme.history", "dead"] {
+        let name = format!("{}.{place}", pipeline.broker().prefix());
+        let text = pipeline.everything_in(&name).await?;
+        ensure!(!text.is_empty(), "nothing is in {name} to look into");
+        said.push((name, text));
+    }
+    again(&pipeline, &mut said).await?;
+    a_broker_that_refuses(&pipeline, &mut said).await?;
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
         let name = worker.role().name();
         said.push((format!("the log of the {name}"), worker.log() + &worker.stdout()));
         for endpoint in ["/metrics", "/status", "/readyz", "/healthz"] {
             said.push((format!("{endpoint} of the {name}"), worker.get(endpoint).await?.1));
         }
-    }
-    for place in ["acme.state", "acme.history", "dead"] {
-        let name = format!("{}.{place}", pipeline.broker().prefix());
-        let text = pipeline.everything_in(&name).await?;
-        ensure!(!text.is_empty(), "nothing is in {name} to look into");
-        said.push((name, text));
     }
     // A worker whose log is text, to its end.
     let again = pipeline.call(Role::Writer).log_format("text").arg("run").spawn()?;
@@ -115,10 +117,17 @@ async fn look_into(pipeline: &Pipeline, stage: &str, said: &mut Said) -> Result<
     Ok(())
 }
 
-/// What every command answers and logs.
+/// What the commands that only look answer and log, and those that keep a person's decision.
 async fn commands(pipeline: &Pipeline, services: &Services, said: &mut Said) -> Result<()> {
     let device = services.kandji.devices()[0].device_id.clone();
-    let calls: [(Role, &[&str]); 12] = [
+    let asset = services.amfj.assets_named(&services.kandji.devices()[0].device_name);
+    let asset = asset.into_iter().next().context("an asset for the first device")?.id;
+    let person = services.kandji.people().into_iter().find_map(|person| person.email).context("a person")?;
+    let record = services.amfj.users().into_iter().next().context("a user record")?.id;
+    let letters = call(pipeline, Role::Writer, &["dead", "list", "--json"], said).await?;
+    let letters: serde_json::Value = serde_json::from_str(&letters)?;
+    let letter = letters[0]["id"].as_str().context("a dead letter")?;
+    let calls: [(Role, &[&str]); 24] = [
         (Role::Fetcher, &["check"]),
         (Role::Fetcher, &["check", "--json"]),
         (Role::Fetcher, &["trigger"]),
@@ -127,18 +136,71 @@ async fn commands(pipeline: &Pipeline, services: &Services, said: &mut Said) -> 
         (Role::Reconciler, &["status"]),
         (Role::Reconciler, &["status", "--json"]),
         (Role::Reconciler, &["explain", &device]),
+        (Role::Reconciler, &["explain", &device, "--json"]),
         (Role::Reconciler, &["explain", "no such device"]),
         (Role::Writer, &["dead", "list"]),
+        (Role::Writer, &["dead", "show", letter]),
+        (Role::Writer, &["dead", "show", letter, "--json"]),
         (Role::Writer, &["history"]),
         (Role::Writer, &["history", "--json"]),
+        (Role::Writer, &["replay", "--since", "1h", "--dry-run"]),
+        (Role::Reconciler, &["unlink", &device]),
+        (Role::Reconciler, &["link", &device, &asset]),
+        (Role::Reconciler, &["link", &device, "no such asset"]),
+        (Role::Reconciler, &["link-user", &person, &record]),
+        (Role::Reconciler, &["unlink-user", &person]),
+        (Role::Reconciler, &["release", "acme"]),
+        (Role::Reconciler, &["rematch", "acme"]),
+        // No such command, so that a wrong call is looked at too.
+        (Role::Reconciler, &["linc", &device]),
     ];
     for (role, arguments) in calls {
-        let answered = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
-        ensure!(!answered.stderr.is_empty() || !answered.stdout.is_empty(), "{arguments:?} says nothing");
-        let place = format!("{} {}", role.name(), arguments.join(" "));
-        said.push((place, format!("{}{}", answered.stdout, answered.stderr)));
+        call(pipeline, role, arguments, said).await?;
     }
     Ok(())
+}
+
+/// The commands that put something on the queues again, or take it away.
+async fn again(pipeline: &Pipeline, said: &mut Said) -> Result<()> {
+    let calls: [&[&str]; 4] = [
+        &["dead", "replay", "--all"],
+        &["dead", "drop", "--all", "--yes"],
+        &["replay", "--since", "1h", "--json"],
+        &["dead", "list"],
+    ];
+    for arguments in calls {
+        call(pipeline, Role::Writer, arguments, said).await?;
+    }
+    Ok(())
+}
+
+/// A broker at which the password is wrong is the one whose address is most tempting to print.
+async fn a_broker_that_refuses(pipeline: &Pipeline, said: &mut Said) -> Result<()> {
+    let wrong = pipeline.broker().url().replacen("//", "//stranger-", 1);
+    for (role, arguments) in [
+        (Role::Reconciler, &["status"][..]),
+        (Role::Writer, &["dead", "list"]),
+        (Role::Fetcher, &["check"]),
+        (Role::Fetcher, &["run", "--once"]),
+    ] {
+        let call = pipeline.call(role).env("AMFJ_SYNC__BROKER__URL", &wrong).args(arguments);
+        let refused = call.env("AMFJ_SYNC__TIMING__CONNECT_TIMEOUT", "2s").finish(RUN_LIMIT).await?;
+        ensure!(refused.status.code() == Some(1), "{}{}", refused.stdout, refused.stderr);
+        let place = format!("{} {} at a broker that refuses", role.name(), arguments.join(" "));
+        said.push((place, format!("{}{}", refused.stdout, refused.stderr)));
+    }
+    Ok(())
+}
+
+/// Calls one, however it ends; what it answers and logs is to be searched.
+async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str], said: &mut Said) -> Result<String> {
+    let answered = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
+    let place = format!("{} {}", role.name(), arguments.join(" "));
+    let is_wrong = arguments[0] == "linc";
+    ensure!((answered.status.code() == Some(2)) == is_wrong, "{place}: {}", answered.stderr);
+    ensure!(!answered.stderr.is_empty() || !answered.stdout.is_empty(), "{place} says nothing");
+    said.push((place, format!("{}{}", answered.stdout, answered.stderr)));
+    Ok(answered.stdout)
 }
 
 fn files_below(folder: &Path) -> Result<Said> {
