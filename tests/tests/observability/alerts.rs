@@ -1,10 +1,14 @@
 //! The alerts of `deploy/monitoring` in a real Prometheus: the stop of each kind of worker is noticed, and
-//! so is what AMFJ refuses. Thresholds are seconds here; promtool tries the real ones.
+//! so is what AMFJ refuses, a held run, a record that nobody can read, and a worker without its broker. Thresholds are seconds here; promtool tries the real ones.
 
+use amfj_sync_tests::harness::{Prometheus, Role, Worker, eventually};
+use amfj_sync_tests::pipeline::{Pipeline, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-use crate::monitored::{Monitored, hasty_rules};
+use crate::monitored::{Monitored, NOTICED_WITHIN, fires, hasty_rules, integration};
 
 /// Everything that a stopped worker sets off.
 const STOPS: [&str; 3] = ["AmfjSyncNoWorker", "AmfjSyncNoSuccessfulRun", "AmfjSyncOldestMessageTooOld"];
@@ -80,4 +84,55 @@ async fn what_amfj_refuses_is_noticed() -> Result<()> {
     monitored.fires("AmfjSyncCircuitOpen", ("api", "amfj")).await?;
     monitored.services.amfj.faults().clear();
     monitored.calm(&["AmfjSyncCircuitOpen"]).await
+}
+
+#[tokio::test]
+async fn a_held_run_is_noticed() -> Result<()> {
+    let monitored = Monitored::start(57, "2s", &hasty_rules()?).await?;
+    monitored.pipeline.settle().await?;
+    monitored.calm(&["AmfjSyncRunHeld"]).await?;
+    let devices = monitored.services.kandji.devices();
+    for device in devices.iter().take(8) {
+        monitored.services.kandji.remove_device(&device.device_id)?;
+    }
+    monitored.fires("AmfjSyncRunHeld", ("integration", "acme")).await?;
+    let release = monitored.pipeline.call(Role::Reconciler).args(["release", "acme"]);
+    ensure!(release.finish(NOTICED_WITHIN).await?.status.success());
+    monitored.calm(&["AmfjSyncRunHeld"]).await
+}
+
+#[tokio::test]
+async fn a_fact_that_nobody_can_read_is_noticed() -> Result<()> {
+    let monitored = Monitored::start(58, "5s", &hasty_rules()?).await?;
+    monitored.calm(&["AmfjSyncUnreadableFacts"]).await?;
+    let broker = monitored.pipeline.broker();
+    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let stream = format!("{}.acme.state", broker.prefix());
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    channel.basic_publish("".into(), stream.as_str().into(), options, b"no fact", properties).await?.await?;
+    monitored.fires("AmfjSyncUnreadableFacts", ("integration", "acme")).await?;
+    Ok(())
+}
+
+/// Each of the three serves `/metrics` before it has ever reached the broker.
+#[tokio::test]
+async fn workers_without_their_broker_are_noticed() -> Result<()> {
+    let services = Services::plain(1, 59).await?;
+    let pipeline = Pipeline::idle(vec![("acme", integration(&services, "5s"))], |config| {
+        config.set("broker.url", "amqp://guest:guest@127.0.0.1:1/%2f")
+    })
+    .await?;
+    let spawn = |role| pipeline.call(role).arg("run").spawn();
+    let workers = Role::ALL.into_iter().map(spawn).collect::<Result<Vec<Worker>>>()?;
+    let mut targets = Vec::new();
+    for worker in &workers {
+        targets.push(eventually(NOTICED_WITHIN, "its address", async || worker.listen()).await?);
+    }
+    let targets = targets.try_into().ok().context("three workers, three targets")?;
+    let prometheus = Prometheus::watching(targets, &hasty_rules()?).await?;
+    for target in targets {
+        fires(&prometheus, "AmfjSyncNotReady", ("instance", &target.to_string())).await?;
+    }
+    Ok(())
 }

@@ -47,16 +47,7 @@ impl Monitored {
 
     /// Waits until an alert of this name with this label fires.
     pub(crate) async fn fires(&self, name: &str, label: (&str, &str)) -> Result<Alert> {
-        eventually(NOTICED_WITHIN, &format!("{name} {label:?} to fire"), async || {
-            let alerts = self.prometheus.alerts().await?;
-            let wanted = |alert: &&Alert| {
-                alert.firing
-                    && alert.name == name
-                    && alert.labels.get(label.0).is_some_and(|value| value == label.1)
-            };
-            alerts.iter().find(wanted).cloned().with_context(|| format!("only these: {alerts:?}"))
-        })
-        .await
+        fires(&self.prometheus, name, label).await
     }
 
     /// Waits until none of these alerts fires.
@@ -69,6 +60,20 @@ impl Monitored {
         })
         .await
     }
+}
+
+/// Waits until an alert of this name with this label fires.
+pub(crate) async fn fires(prometheus: &Prometheus, name: &str, label: (&str, &str)) -> Result<Alert> {
+    eventually(NOTICED_WITHIN, &format!("{name} {label:?} to fire"), async || {
+        let alerts = prometheus.alerts().await?;
+        let wanted = |alert: &&Alert| {
+            alert.firing
+                && alert.name == name
+                && alert.labels.get(label.0).is_some_and(|value| value == label.1)
+        };
+        alerts.iter().find(wanted).cloned().with_context(|| format!("only these: {alerts:?}"))
+    })
+    .await
 }
 
 /// Devices get an asset, fields and a holder, so that every kind of change comes up.
