@@ -7,6 +7,7 @@ mod baseline;
 mod crowd;
 mod fleets;
 mod hops;
+mod plan;
 mod stage;
 mod writers;
 
@@ -33,6 +34,8 @@ enum What {
     Writers(writers::Options),
     /// Many small integrations on two workers of each kind
     Crowd(crowd::Options),
+    /// `plan`, `explain` and `status` on a large fleet, with no worker running
+    Plan(plan::Options),
 }
 
 #[tokio::main]
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
         What::Baseline(options) => baseline::run(&options).await,
         What::Writers(options) => writers::run(&options).await,
         What::Crowd(options) => crowd::run(&options).await,
+        What::Plan(options) => plan::run(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

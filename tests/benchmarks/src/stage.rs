@@ -76,14 +76,27 @@ impl Stage {
 
     /// One more worker, which may not be ready yet.
     pub(crate) fn spawn(&self, role: Role) -> Result<Worker> {
-        Launch::with(role, &self.config).arg("run").spawn()
+        self.call(role).arg("run").spawn()
+    }
+
+    /// A call of one of the binaries.
+    pub(crate) fn call(&self, role: Role) -> Launch {
+        Launch::with(role, &self.config)
+    }
+
+    /// The same when all workers have ended in good order.
+    pub(crate) async fn without_workers(mut self) -> Result<Self> {
+        for worker in self.reconcilers.drain(..).chain(self.writers.drain(..)) {
+            worker.terminate().await?;
+        }
+        Ok(self)
     }
 
     /// `fetcher run --once`, and everything that follows from it.
     pub(crate) async fn run(&self) -> Result<Took> {
         let before = self.runs_in_force().await?;
         let begin = Instant::now();
-        let mut fetcher = Launch::with(Role::Fetcher, &self.config).args(["run", "--once"]).spawn()?;
+        let mut fetcher = self.call(Role::Fetcher).args(["run", "--once"]).spawn()?;
         let mut fetcher_peak = 0;
         let status = loop {
             if let Some(status) = fetcher.exited()? {
