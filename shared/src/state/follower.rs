@@ -86,14 +86,6 @@ pub struct Following {
 /// Of each fact its bytes in the stream, and what they say.
 type OwnFacts = HashMap<Uuid, (Vec<u8>, Arc<Event>)>;
 
-/// Who waits for a fact of this worker.
-#[derive(Default)]
-struct Awaited {
-    senders: Vec<oneshot::Sender<Verdict>>,
-    /// The broker has confirmed it, so it must come.
-    taken: bool,
-}
-
 struct Shared {
     following: Following,
     stream: String,
@@ -102,7 +94,9 @@ struct Shared {
     folding: tokio::sync::Mutex<()>,
     /// Facts of this worker that the stream has not brought back yet.
     own: Mutex<OwnFacts>,
-    waiting: Mutex<HashMap<Uuid, Awaited>>,
+    /// Since when the broker has had a fact of this worker and has brought nothing. Changed with `own` locked.
+    owing: Mutex<Option<Instant>>,
+    waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
     /// How far the view has read.
     read: watch::Sender<Option<u64>>,
     folded: broadcast::Sender<Folded>,
@@ -145,6 +139,7 @@ impl State {
             view: RwLock::new(view),
             folding: tokio::sync::Mutex::default(),
             own: Mutex::default(),
+            owing: Mutex::default(),
             waiting: Mutex::default(),
             read: watch::channel(None).0,
             folded: broadcast::channel(LISTENER_BACKLOG).0,
@@ -207,14 +202,7 @@ impl State {
 
     /// Publishes facts; `Ok` means that they are in the stream.
     pub async fn publish(&self, facts: Vec<Event>) -> Result<(), BrokerError> {
-        let ids: Vec<Uuid> = facts.iter().map(|fact| fact.id).collect();
-        let messages = facts.into_iter().map(|fact| self.shared.outgoing(fact)).collect();
-        let published = self.shared.publisher.publish(messages).await;
-        if published.is_err() {
-            let mut own = self.shared.own.lock();
-            own.retain(|id, _| !ids.contains(id));
-        }
-        published
+        self.shared.publish(facts).await
     }
 
     /// Publishes a fact and waits until this worker has read it back: the verdict is that of the order
@@ -282,35 +270,43 @@ impl Shared {
         }
     }
 
+    async fn publish(&self, facts: Vec<Event>) -> Result<(), BrokerError> {
+        let ids: Vec<Uuid> = facts.iter().map(|fact| fact.id).collect();
+        let messages = facts.into_iter().map(|fact| self.outgoing(fact)).collect();
+        let published = self.publisher.publish(messages).await;
+        let mut own = self.own.lock();
+        if published.is_err() {
+            own.retain(|id, _| !ids.contains(id));
+        } else if ids.iter().any(|id| own.contains_key(id)) {
+            self.owing.lock().get_or_insert_with(Instant::now);
+        }
+        published
+    }
+
+    /// The stream brings facts; what it still owes, it has had since now.
+    fn brought(&self) {
+        let own = self.own.lock();
+        let mut owing = self.owing.lock();
+        *owing = owing.filter(|_| !own.is_empty()).map(|_| Instant::now());
+    }
+
     async fn publish_and_read_back(&self, fact: Event) -> Result<Verdict, BrokerError> {
         let begun = Instant::now();
         let (sender, verdict) = oneshot::channel();
         let id = fact.id;
-        self.waiting.lock().entry(id).or_default().senders.push(sender);
-        let message = self.outgoing(fact);
-        if let Err(error) = self.publisher.publish(vec![message]).await {
+        self.waiting.lock().entry(id).or_default().push(sender);
+        if let Err(error) = self.publish(vec![fact]).await {
             self.waiting.lock().remove(&id);
-            self.own.lock().remove(&id);
             return Err(error);
-        }
-        if let Some(awaited) = self.waiting.lock().get_mut(&id) {
-            awaited.taken = true;
         }
         reach(Failpoint::StatePublished).await;
         let verdict = tokio::select! {
-            verdict = verdict => {
-                verdict.map_err(|_| BrokerError::Client("a fact did not come back from the stream".into()))?
-            }
+            verdict = verdict => verdict.map_err(|_| BrokerError::Stopping)?,
             () = self.stop.cancelled() => return Err(BrokerError::Stopping),
         };
         let mut latest = self.read_back.lock();
         *latest = latest.max(Some(begun));
         Ok(verdict)
-    }
-
-    /// Facts that the stream has taken and not brought back.
-    fn owed(&self) -> Vec<Uuid> {
-        self.waiting.lock().iter().filter(|(_, awaited)| awaited.taken).map(|(id, _)| *id).collect()
     }
 
     /// A fact on its way to the stream. It is kept until it comes back, so that it need not be read again.
@@ -532,6 +528,23 @@ fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
     }
 }
 
+/// What the stream has next; an error where it has brought nothing for long, and has taken a fact of this worker
+/// meanwhile.
+///
+/// When the node that leads the stream dies, RabbitMQ may leave a reader attached that gets nothing any more,
+/// and nobody is told. On another connection it reads on, also for those that wait.
+async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received>, BrokerError> {
+    loop {
+        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(WINDOW))).await {
+            return Ok(batch);
+        }
+        if shared.owing.lock().is_some_and(|since| since.elapsed() >= STALLED) {
+            *shared.owing.lock() = None;
+            return Err(BrokerError::TimedOut { what: "with a fact that it had taken", limit: STALLED });
+        }
+    }
+}
+
 async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), StateError> {
     loop {
         let batch = next_facts(shared, intake).await?;
@@ -540,6 +553,7 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
         };
         let facts: Vec<(u64, Arc<Event>)> =
             batch.iter().filter_map(|received| decode(shared, received)).collect();
+        shared.brought();
         reach(Failpoint::StateReceived).await;
         let still = shared.folding.lock().await;
         // Short: a few hundred rows into sled's memory; the disk follows in the background.
@@ -548,25 +562,6 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
         reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
         announce(shared, facts, verdicts);
-    }
-}
-
-/// What the stream has next; an error where it has not brought back for long what this worker published.
-///
-/// When the node that leads the stream dies, RabbitMQ may leave a reader attached that gets nothing any more,
-/// and nobody is told. Those who wait are told instead: their work is begun anew on another connection.
-async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received>, BrokerError> {
-    loop {
-        let owed = shared.owed();
-        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(WINDOW))).await {
-            return Ok(batch);
-        }
-        let mut waiting = shared.waiting.lock();
-        let before = waiting.len();
-        waiting.retain(|id, _| !owed.contains(id));
-        if waiting.len() < before {
-            return Err(BrokerError::TimedOut { what: "with a fact that it had taken", limit: STALLED });
-        }
     }
 }
 
@@ -605,7 +600,7 @@ fn announce(shared: &Shared, facts: Vec<(u64, Arc<Event>)>, verdicts: Vec<Verdic
     }
     let mut waiting = shared.waiting.lock();
     for ((offset, event), verdict) in facts.into_iter().zip(verdicts) {
-        for sender in waiting.remove(&event.id).unwrap_or_default().senders {
+        for sender in waiting.remove(&event.id).unwrap_or_default() {
             // The caller may have been cancelled.
             drop(sender.send(verdict.clone()));
         }
