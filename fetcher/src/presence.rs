@@ -106,5 +106,9 @@ async fn say_requested(worker: &Worker, session: &Session, received: &Received) 
     // The same when the request is delivered twice.
     let fact = Fact::RunRequested { token: event.id };
     let fact = Event::fact(&origin, Timestamp::now(), fact);
-    worker.publisher.publish(vec![Outgoing::to_queue(stream, &fact)]).await
+    match worker.states.get(&event.integration) {
+        // Whoever follows the stream notices if it does not come.
+        Some(state) => state.publish(vec![fact]).await,
+        None => worker.publisher.publish(vec![Outgoing::to_queue(stream, &fact)]).await,
+    }
 }

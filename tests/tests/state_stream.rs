@@ -296,6 +296,21 @@ async fn a_checkpoint_by_a_worker_that_lags_loses_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A reader that gets nothing any more, though the stream has taken what it said, connects anew, long before the
+/// heartbeat would tell (RabbitMQ proposes 60 seconds); who waits for the fact gets its verdict.
+#[tokio::test]
+async fn a_silent_stream_is_read_on_another_connection() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let proxy = Proxy::before(broker.url()).await?;
+    let worker = Follower::start_at(&broker, proxy.url(), None).await?;
+    worker.link(1).await?;
+    ensure!(proxy.silence("consuming") == 1, "one connection to consume on");
+    let said = tokio::time::timeout(Duration::from_secs(50), worker.link(2)).await;
+    ensure!(said.context("nobody noticed the silence")?? == Verdict::Accepted && worker.links() == 2);
+    worker.stop().await;
+    Ok(())
+}
+
 /// The offset of the first record that a stream still holds.
 async fn first_offset(broker: &SharedBroker, stream: &str) -> Result<i64> {
     use futures::StreamExt as _;

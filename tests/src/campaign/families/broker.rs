@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use futures::future::LocalBoxFuture;
 use lapin::options::QueueDeleteOptions;
 use rand::{Rng, rngs::StdRng};
@@ -22,7 +22,6 @@ const ALARM: &str = "memory alarm, connections blocked";
 const RECONCILE_DELETED: &str = "a reconcile queue deleted";
 const APPLY_DELETED: &str = "an apply queue deleted";
 const TRIMMED: &str = "stream trimmed past a worker";
-const FORGOTTEN: &str = "readers of the stream get nothing any more";
 const STREAM_DELETED: &str = "stream deleted and declared again";
 
 /// Longer than twice the heartbeat of two seconds.
@@ -43,17 +42,8 @@ impl Family for Broker {
     }
 
     fn faults(&self) -> Vec<String> {
-        let simple = [
-            KILLED,
-            STOPPED,
-            CLOSED,
-            ALARM,
-            RECONCILE_DELETED,
-            APPLY_DELETED,
-            TRIMMED,
-            FORGOTTEN,
-            STREAM_DELETED,
-        ];
+        let simple =
+            [KILLED, STOPPED, CLOSED, ALARM, RECONCILE_DELETED, APPLY_DELETED, TRIMMED, STREAM_DELETED];
         let cuts = cuts().into_iter().map(|(name, _)| name);
         simple.into_iter().chain(cuts).map(str::to_owned).collect()
     }
@@ -76,7 +66,6 @@ impl Family for Broker {
             TRIMMED => {
                 Box::new(Trimmed::past(if rng.random_bool(0.5) { Role::Reconciler } else { Role::Writer }))
             }
-            FORGOTTEN => Box::new(Forgotten { readers: 0 }),
             STREAM_DELETED => Box::new(StreamDeleted { after }),
             _ => {
                 let Some((_, roles)) = cuts().into_iter().find(|(name, _)| *name == fault) else {
@@ -195,35 +184,6 @@ impl Fault for Deleted {
             stage.pass(Stage::CHANGE_LOST_AFTER + Duration::from_secs(1)).await;
             Ok(Struck(1))
         })
-    }
-}
-
-/// The broker leaves everybody attached to the stream of facts and delivers nothing more, as it may when
-/// the node that leads the stream dies.
-struct Forgotten {
-    readers: u64,
-}
-
-impl Fault for Forgotten {
-    fn tell(&self) -> String {
-        "all readers of the stream of facts get nothing any more, and are not told".to_owned()
-    }
-
-    fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let suspend = format!(
-                "length([ok || Row <- ets:tab2list(consumer_created), \
-                 element(4, element(1, element(1, Row))) =:= <<\"{PREFIX}.{INTEGRATION}.state\">>, \
-                 ok =:= (catch sys:suspend(element(2, element(1, Row))))])."
-            );
-            let said = stage.broker.ctl(&["--silent", "eval", &suspend]).await?;
-            self.readers = said.trim().parse().with_context(|| format!("how many is {said:?}"))?;
-            Ok(())
-        })
-    }
-
-    fn after<'a>(&'a mut self, _stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
-        Box::pin(async { Ok(Struck(self.readers)) })
     }
 }
 
