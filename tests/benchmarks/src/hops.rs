@@ -10,7 +10,7 @@ mod workers;
 
 use amfj_sync_benchmarks::figures::{Rounds, machine, table};
 use amfj_sync_tests::harness::PrivateBroker;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 /// How much is measured.
@@ -33,9 +33,10 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let mut raw = Rounds::default();
     let [mut deciding, mut idle, mut writing] = [(); 3].map(|()| Rounds::default());
     for round in 1..=options.rounds {
-        let bare = raw::hop(&broker.url(), options.messages).await?;
-        let decided = workers::reconciler(&broker.url(), options.messages).await?;
-        let written = workers::writer(&broker.url(), options.messages).await?;
+        let bare = raw::hop(&broker.url(), options.messages).await.context("the bare hop")?;
+        let decided = workers::reconciler(&broker.url(), options.messages).await;
+        let decided = decided.context("the reconciler's hop")?;
+        let written = workers::writer(&broker.url(), options.messages).await.context("the writer's hop")?;
         println!(
             "round {round}: bare {bare:.0}/s, reconciler {:.0}/s, idle {:.0}/s, writer {written:.0}/s",
             decided.changing, decided.idle

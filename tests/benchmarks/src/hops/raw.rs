@@ -31,16 +31,17 @@ pub(super) async fn hop(url: &str, messages: usize) -> Result<f64> {
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         outbound.queue_declare(queue.into(), options, arguments).await?;
     }
-    fill(&outbound, messages).await?;
+    fill(&outbound, messages).await.context("filling the queue")?;
     let begin = Instant::now();
-    carry(&inbound, &outbound, messages).await?;
+    carry(&inbound, &outbound, messages).await.context("carrying")?;
     let took = begin.elapsed();
+    // The consumer goes before its queue does: the other way round breaks the connection.
+    consuming.close(200, "done".into()).await.context("closing the consumer's connection")?;
     for queue in ["bench.from", "bench.to"] {
-        outbound.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        let deleted = outbound.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
+        deleted.with_context(|| format!("deleting {queue}"))?;
     }
-    for connection in [consuming, publishing] {
-        connection.close(200, "done".into()).await?;
-    }
+    publishing.close(200, "done".into()).await.context("closing the publisher's connection")?;
     Ok(rate(messages, took))
 }
 

@@ -1,21 +1,23 @@
 //! The hop of the real reconciler and of the real writer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amfj_sync_benchmarks::figures::rate;
 use amfj_sync_benchmarks::synthetic::{self, Place};
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::http::StatusCode;
 use amfj_sync_shared::worker::Shutdown;
-use amfj_sync_tests::harness::{Launch, Role, Scratch};
+use amfj_sync_tests::harness::{Launch, Role, Scratch, Worker};
 use amfj_sync_writer::worker::serve_with;
 use anyhow::{Context as _, Result, anyhow, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::PARTITIONS;
 use super::feeding::Feeder;
-use super::watching::Watcher;
+use super::watching::{LIMIT, Watcher};
 
 /// Messages a second.
 pub(super) struct Decided {
@@ -29,7 +31,8 @@ fn prefix() -> String {
     format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])
 }
 
-/// The real binary, between a queue of snapshots and a queue of changes.
+/// The real binary, between a queue of snapshots and a queue of changes. It is fed before it is measured,
+/// so that nothing but the broker shares the machine with it.
 pub(super) async fn reconciler(url: &str, messages: usize) -> Result<Decided> {
     let (scratch, prefix) = (Scratch::new()?, prefix());
     let place = Place { url, prefix: &prefix, partitions: PARTITIONS };
@@ -38,31 +41,53 @@ pub(super) async fn reconciler(url: &str, messages: usize) -> Result<Decided> {
     let feeder = Feeder::start(place).await?;
     feeder.say(vec![synthetic::run_started(1, true)]).await?;
     feeder.say(synthetic::inventory(1, messages, false)?).await?;
+    feeder.say(vec![synthetic::inventory_complete(1)]).await?;
     feeder.snapshots(1, messages).await?;
+    feeder.stop().await;
+    let watcher = Watcher::start(url, format!("{prefix}.{}", synthetic::ID)).await?;
     let mut launch = Launch::new(Role::Reconciler, &path);
     for (name, value) in synthetic::environment() {
         launch = launch.env(name, value);
     }
-    // It waits for the inventory of the run with its hands full.
     let mut worker = launch.arg("run").spawn()?;
-    worker.wait_ready().await?;
-    let stream = format!("{prefix}.{}.state", synthetic::ID);
-    let mut watcher = Watcher::start(url, &stream).await?;
-    feeder.say(vec![synthetic::inventory_complete(1)]).await?;
-    let seen = watcher.count("decided", "partition_decided", usize::from(PARTITIONS)).await?;
-    ensure!(seen.count() >= messages, "{} decisions about {messages} devices", seen.count());
-    let changing = rate(seen.count(), seen.took());
+    worker.wait_ready_within(LIMIT).await?;
+    let begin = watcher.wait_until_taken("reconcile", messages + usize::from(PARTITIONS)).await?;
+    wait_until_decided(&worker, 1).await?;
 
+    // It stands still while the next run is put before it.
+    worker.freeze();
+    let feeder = Feeder::start(place).await?;
     feeder.say(vec![synthetic::run_started(2, true)]).await?;
-    feeder.snapshots(2, messages).await?;
     feeder.say(vec![synthetic::inventory_complete(2)]).await?;
-    let begin = Instant::now();
-    let seen = watcher.count("decided", "partition_decided", usize::from(PARTITIONS)).await?;
-    let idle = rate(messages, begin.elapsed());
-    ensure!(seen.count() == 0, "an idle run decided {} devices anew", seen.count());
+    feeder.snapshots(2, messages).await?;
     feeder.stop().await;
+    let idle_begin = Timestamp::now();
+    worker.thaw();
+    wait_until_decided(&worker, 2).await?;
+    let facts = watcher.facts("partition_decided", usize::from(PARTITIONS) * 2).await?;
     worker.terminate().await?;
-    Ok(Decided { changing, idle })
+
+    let decisions = facts.iter().filter(|fact| fact.kind == "decided").count();
+    ensure!(decisions == messages, "{decisions} decisions about {messages} devices in two runs");
+    let rate = |run: u64, begin: Timestamp| {
+        let ends = facts.iter().filter(|fact| fact.kind == "partition_decided" && fact.run == run);
+        let end = ends.map(|fact| fact.at).max().context("no partition was decided")?;
+        Ok::<_, anyhow::Error>(rate(messages, Duration::try_from(end.duration_since(begin))?))
+    };
+    Ok(Decided { changing: rate(1, begin)?, idle: rate(2, idle_begin)? })
+}
+
+async fn wait_until_decided(worker: &Worker, run: u64) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        let status = worker.status().await?;
+        let own = &status["integrations"][synthetic::ID];
+        if own["run_in_force"] == run && own["partitions_decided"] == PARTITIONS {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < LIMIT, "run {run} was not decided in {LIMIT:?}: {own}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The real writer in this process, with an AMFJ that answers at once.
@@ -73,24 +98,38 @@ pub(super) async fn writer(url: &str, messages: usize) -> Result<f64> {
     feeder.say(vec![synthetic::run_started(1, true), synthetic::inventory_complete(1)]).await?;
     feeder.changes(messages).await?;
     feeder.stop().await;
-    let stream = format!("{prefix}.{}.state", synthetic::ID);
-    let mut watcher = Watcher::start(url, &stream).await?;
+    let watcher = Watcher::start(url, format!("{prefix}.{}", synthetic::ID)).await?;
     let config = synthetic::config(place, scratch.path())?;
-    let shutdown = Shutdown::default();
+    let (shutdown, created) = (Shutdown::default(), Arc::new(AtomicUsize::new(0)));
     let serving = tokio::spawn({
-        let shutdown = shutdown.clone();
+        let (shutdown, created) = (shutdown.clone(), created.clone());
         async move {
-            serve_with(config, shutdown, &|amfj, limiter| {
-                let created = AtomicUsize::new(0);
+            serve_with(config, shutdown, &move |amfj, limiter| {
+                let created = created.clone();
                 AmfjClient::in_process(amfj, limiter, Box::new(move |_, _, body| create(&created, body)))
             })
             .await
         }
     });
-    let seen = watcher.count("intended", "ended", messages).await?;
+    let begin = watcher.wait_until_taken("apply", messages).await?;
+    let since = Instant::now();
+    while created.load(Ordering::Relaxed) < messages {
+        ensure!(
+            since.elapsed() < LIMIT,
+            "only {} of {messages} were created",
+            created.load(Ordering::Relaxed)
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The last outcomes are still on their way.
+    let facts = watcher.facts("ended", messages).await?;
     shutdown.soft.cancel();
     serving.await.context("the writer panicked")?.map_err(|error| anyhow!("{error}"))?;
-    Ok(rate(seen.count(), seen.took()))
+    let intents = facts.iter().filter(|fact| fact.kind == "intended").count();
+    ensure!(intents == messages, "{intents} intents for {messages} changes");
+    let ends = facts.iter().filter(|fact| fact.kind == "ended");
+    let end = ends.map(|fact| fact.at).max().context("no change was answered")?;
+    Ok(rate(messages, Duration::try_from(end.duration_since(begin))?))
 }
 
 /// What AMFJ answers to a `POST` of an asset.
