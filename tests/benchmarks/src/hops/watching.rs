@@ -92,17 +92,18 @@ impl Watcher {
         let stream = format!("{}.state", self.names);
         let options = BasicConsumeOptions::default();
         let mut consumer = self.channel.basic_consume(stream.into(), "".into(), options, arguments).await?;
-        let (mut facts, mut ends) = (Vec::new(), 0);
+        let (mut facts, mut ends, mut messages) = (Vec::new(), 0, 0_usize);
         let reading = async {
             while ends < enough {
                 let delivery = consumer.next().await.context("the stream ended")??;
+                messages += 1;
                 if let Ok(said) = serde_json::from_slice::<Said<'_>>(&delivery.data)
                     && let Ok(kind) = serde_json::from_str::<Kind>(said.data.get())
                 {
                     ends += usize::from(kind.fact == last_kind);
                     facts.push(Fact { kind: kind.fact, run: kind.number, at: said.time });
                 }
-                if facts.len() % usize::from(PREFETCH / 2) == 0 {
+                if messages % usize::from(PREFETCH / 2) == 0 {
                     delivery.ack(BasicAckOptions { multiple: true }).await?;
                 }
             }
