@@ -1,10 +1,12 @@
 //! What must hold after every episode.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
+use super::stage::Letter;
 use super::{Stage, flapping};
 use crate::model::{KandjiContent, Model, Prediction};
 use crate::sim::fleet::Site;
@@ -120,9 +122,23 @@ fn ensure_created_once(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// How long a worker may take to count dead letters, also where they are large.
+const COUNTED_WITHIN: Duration = Duration::from_secs(15);
+
 async fn only_expected_dead_letters(stage: &mut Stage) -> Result<()> {
-    let letters = stage.take_dead_letters().await?;
     let expected = std::mem::take(&mut stage.expected);
+    let mut letters = stage.take_dead_letters().await?;
+    let begin = Instant::now();
+    let missing = |letters: &[Letter]| {
+        expected.iter().any(|expected| {
+            letters.iter().filter(|letter| expected.fits(letter)).count() < expected.at_least()
+        })
+    };
+    // A worker that counts them holds them for a moment.
+    while missing(&letters) && begin.elapsed() < COUNTED_WITHIN {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        letters.extend(stage.take_dead_letters().await?);
+    }
     for letter in &letters {
         ensure!(
             expected.iter().any(|expected| expected.fits(letter)),

@@ -50,7 +50,8 @@ impl Family for Broker {
 
     fn goes_with_others(&self, fault: &str) -> bool {
         // Without the stream nobody knows what was; the model has to forget it at the right moment.
-        fault != STREAM_DELETED
+        // A worker that cannot start does not end in good order either, which trimming asks of it.
+        fault != STREAM_DELETED && fault != TRIMMED
     }
 
     fn draw(&self, fault: &str, _stage: &Stage, rng: &mut StdRng) -> Result<Box<dyn Fault>> {
