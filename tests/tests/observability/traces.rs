@@ -36,11 +36,12 @@ async fn the_way_of_a_device_is_one_trace() -> Result<()> {
     }
     let pipeline = pipeline(&services, collector.address(), "200").await?;
     pipeline.run().await?;
-    let device = services.kandji.devices()[0].device_id.clone();
     let (way, run) = eventually(Duration::from_secs(40), "the spans of a device", async || {
         let all = collector.spans();
-        let own = |span: &&Received| span.attributes.get("amfj_sync.device") == Some(&device);
-        let first = all.iter().filter(own).find(|span| span.name == "fetch device");
+        // Which device is created in the first decision about it depends on which of its facts come first.
+        let created =
+            |trace: &[u8]| all.iter().any(|span| span.trace == trace && span.name == "create-asset");
+        let first = all.iter().find(|span| span.name == "fetch device" && created(&span.trace));
         let trace = first.map(|span| span.trace.clone()).unwrap_or_default();
         let way: Vec<Received> = all.iter().filter(|span| span.trace == trace).cloned().collect();
         let run = the(&all, "the run", |span| span.name == "run")?.clone();
