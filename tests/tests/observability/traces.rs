@@ -30,24 +30,29 @@ async fn pipeline(services: &Services, endpoint: &str, every: &str) -> Result<Pi
 async fn the_way_of_a_device_is_one_trace() -> Result<()> {
     let services = Services::plain(5, 51).await?;
     let collector = Collector::start().await?;
-    // No asset is there yet: the device's gets one, with its fields, and is checked out.
+    // No asset is there yet: the device's gets one, with its fields.
     for asset in services.amfj.assets() {
         services.amfj.delete_asset(&asset.id)?;
     }
+    // If it had a user whose link is made before its own snapshot is decided, that would be what gives rise to its
+    // asset, and the asset's creation would be in the trace of the user.
+    let device = services.kandji.devices()[0].device_id.clone();
+    services.kandji.set_user(&device, None)?;
     let pipeline = pipeline(&services, collector.address(), "200").await?;
     pipeline.run().await?;
     let (way, run) = eventually(Duration::from_secs(40), "the spans of a device", async || {
         let all = collector.spans();
-        // Which device is created in the first decision about it depends on which of its facts come first.
-        let created =
-            |trace: &[u8]| all.iter().any(|span| span.trace == trace && span.name == "create-asset");
-        let first = all.iter().find(|span| span.name == "fetch device" && created(&span.trace));
+        let own = |span: &&Received| span.attributes.get("amfj_sync.device") == Some(&device);
+        let first = all.iter().filter(own).find(|span| span.name == "fetch device");
         let trace = first.map(|span| span.trace.clone()).unwrap_or_default();
         let way: Vec<Received> = all.iter().filter(|span| span.trace == trace).cloned().collect();
         let run = the(&all, "the run", |span| span.name == "run")?.clone();
         for name in ["create-asset", "publish outcome", "publish snapshot"] {
             ensure!(way.iter().any(|span| span.name == name), "no {name} in {way:?}");
         }
+        // What comes last is sent last.
+        let decisions = way.iter().filter(|span| span.name == "decide").count();
+        ensure!(decisions > 1, "nothing is decided because of the outcome: {way:?}");
         Ok((way, run))
     })
     .await?;
