@@ -110,6 +110,7 @@ pub(super) fn counted(count: usize, more: &str, one: &str, several: &str) -> Str
     let word = if count == 1 { one } else { several };
     format!("{count}{more} {word}")
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

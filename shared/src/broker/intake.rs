@@ -7,13 +7,14 @@ use futures::FutureExt;
 use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::time::Instant;
 
 use super::error::{BrokerError, within};
 use super::supervisor::Session;
+use super::topology::depth;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -243,10 +244,8 @@ impl Intake {
     /// Whether the queue had messages twice, none of them came in between, and none is in hand.
     async fn is_stalled(&mut self) -> bool {
         let Some(watch) = &mut self.watch else { return false };
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let asked = self.channel.queue_declare(watch.queue.as_str().into(), options, FieldTable::default());
-        let keeps = match within("a queue inspection", LIMIT, asked).await {
-            Ok(queue) => queue.message_count() > 0 && Arc::strong_count(&self.in_hand) == 1,
+        let keeps = match depth(&self.channel, &watch.queue).await {
+            Ok(depth) => depth.messages > 0 && Arc::strong_count(&self.in_hand) == 1,
             Err(error) => {
                 tracing::warn!(queue = watch.queue, %error, "a queue that is consumed does not answer");
                 return true;

@@ -201,17 +201,10 @@ pub struct Depth {
 /// Looks at a queue without touching it; none where it does not exist.
 pub(super) async fn inspect(connection: &Connection, queue: &str) -> Result<Option<Depth>, BrokerError> {
     let channel = open(connection).await?;
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let answer = within(
-        "a queue inspection",
-        LIMIT,
-        channel.queue_declare(queue.into(), options, FieldTable::default()),
-    )
-    .await;
-    match answer {
-        Ok(queue) => {
+    match depth(&channel, queue).await {
+        Ok(depth) => {
             close(&channel).await;
-            Ok(Some(Depth { messages: queue.message_count(), consumers: queue.consumer_count() }))
+            Ok(Some(depth))
         }
         // The broker closes the channel of a passive declaration that finds nothing.
         Err(error) if connection.status().connected() => match error {
@@ -220,6 +213,14 @@ pub(super) async fn inspect(connection: &Connection, queue: &str) -> Result<Opti
         },
         Err(error) => Err(error),
     }
+}
+
+/// The depth of a queue; the broker closes the channel where there is no such queue.
+pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, BrokerError> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let asked = channel.queue_declare(queue.into(), options, FieldTable::default());
+    let queue = within("a queue inspection", LIMIT, asked).await?;
+    Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
 async fn declare(connection: &Connection, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {

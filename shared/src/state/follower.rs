@@ -83,8 +83,14 @@ pub struct Following {
     pub partitions: u16,
 }
 
-/// Of each fact its bytes in the stream, and what they say.
-type OwnFacts = HashMap<Uuid, (Vec<u8>, Arc<Event>)>;
+/// Facts of this worker that the stream has not brought back yet.
+#[derive(Default)]
+struct Own {
+    /// Of each fact its bytes in the stream, and what they say.
+    facts: HashMap<Uuid, (Vec<u8>, Arc<Event>)>,
+    /// Since when the stream has had one of them and has brought nothing at all.
+    owed_since: Option<Instant>,
+}
 
 struct Shared {
     following: Following,
@@ -92,10 +98,7 @@ struct Shared {
     view: RwLock<View>,
     /// Held while facts go into the view, and while the view is copied and must stand still.
     folding: tokio::sync::Mutex<()>,
-    /// Facts of this worker that the stream has not brought back yet.
-    own: Mutex<OwnFacts>,
-    /// Since when the broker has had a fact of this worker and has brought nothing. Changed with `own` locked.
-    owing: Mutex<Option<Instant>>,
+    own: Mutex<Own>,
     waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
     /// How far the view has read.
     read: watch::Sender<Option<u64>>,
@@ -139,7 +142,6 @@ impl State {
             view: RwLock::new(view),
             folding: tokio::sync::Mutex::default(),
             own: Mutex::default(),
-            owing: Mutex::default(),
             waiting: Mutex::default(),
             read: watch::channel(None).0,
             folded: broadcast::channel(LISTENER_BACKLOG).0,
@@ -276,18 +278,17 @@ impl Shared {
         let published = self.publisher.publish(messages).await;
         let mut own = self.own.lock();
         if published.is_err() {
-            own.retain(|id, _| !ids.contains(id));
-        } else if ids.iter().any(|id| own.contains_key(id)) {
-            self.owing.lock().get_or_insert_with(Instant::now);
+            own.facts.retain(|id, _| !ids.contains(id));
+        } else if ids.iter().any(|id| own.facts.contains_key(id)) {
+            own.owed_since.get_or_insert_with(Instant::now);
         }
         published
     }
 
     /// The stream brings facts; what it still owes, it has had since now.
     fn brought(&self) {
-        let own = self.own.lock();
-        let mut owing = self.owing.lock();
-        *owing = owing.filter(|_| !own.is_empty()).map(|_| Instant::now());
+        let mut own = self.own.lock();
+        own.owed_since = own.owed_since.filter(|_| !own.facts.is_empty()).map(|_| Instant::now());
     }
 
     async fn publish_and_read_back(&self, fact: Event) -> Result<Verdict, BrokerError> {
@@ -313,8 +314,8 @@ impl Shared {
     fn outgoing(&self, fact: Event) -> Outgoing {
         let message = Outgoing::to_queue(self.stream.clone(), &fact);
         let mut own = self.own.lock();
-        if own.len() < MOST_OWN {
-            own.insert(fact.id, (message.body.clone(), Arc::new(fact)));
+        if own.facts.len() < MOST_OWN {
+            own.facts.insert(fact.id, (message.body.clone(), Arc::new(fact)));
         }
         message
     }
@@ -349,7 +350,7 @@ async fn run(shared: Arc<Shared>) {
             Err(error) => {
                 tracing::error!(integration = %shared.following.integration, %error, "the local state is rebuilt");
                 let _still = shared.folding.lock().await;
-                shared.own.lock().clear();
+                *shared.own.lock() = Own::default();
                 let emptied = shared.view.write().reset();
                 if let Err(error) = emptied {
                     tracing::error!(%error, "the local state cannot be emptied");
@@ -421,7 +422,7 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
     }
     let _still = shared.folding.lock().await;
     // Also what an earlier attempt may have left.
-    shared.own.lock().clear();
+    *shared.own.lock() = Own::default();
     shared.view.write().reset()?;
     attach_anew(shared, session).await
 }
@@ -538,8 +539,8 @@ async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received
         if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(WINDOW))).await {
             return Ok(batch);
         }
-        if shared.owing.lock().is_some_and(|since| since.elapsed() >= STALLED) {
-            *shared.owing.lock() = None;
+        let owed_since = &mut shared.own.lock().owed_since;
+        if owed_since.take_if(|since| since.elapsed() >= STALLED).is_some() {
             return Err(BrokerError::TimedOut { what: "with a fact that it had taken", limit: STALLED });
         }
     }
@@ -572,7 +573,7 @@ fn decode(shared: &Shared, received: &Received) -> Option<(u64, Arc<Event>)> {
         .id
         .as_deref()
         .and_then(|id| id.parse().ok())
-        .and_then(|id: Uuid| shared.own.lock().remove(&id));
+        .and_then(|id: Uuid| shared.own.lock().facts.remove(&id));
     // The same content at another time has the same id, so the bytes decide.
     if let Some((body, event)) = own
         && body == received.body

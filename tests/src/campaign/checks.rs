@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
-use super::stage::Letter;
 use super::{Stage, flapping};
 use crate::model::{KandjiContent, Model, Prediction};
 use crate::sim::fleet::Site;
@@ -129,11 +128,7 @@ async fn only_expected_dead_letters(stage: &mut Stage) -> Result<()> {
     let expected = std::mem::take(&mut stage.expected);
     let mut letters = stage.take_dead_letters().await?;
     let begin = Instant::now();
-    let missing = |letters: &[Letter]| {
-        expected.iter().any(|expected| {
-            letters.iter().filter(|letter| expected.fits(letter)).count() < expected.at_least()
-        })
-    };
+    let missing = |letters: &[_]| expected.iter().any(|one| one.count(letters) < one.at_least());
     // A worker that counts them holds them for a moment.
     while missing(&letters) && begin.elapsed() < COUNTED_WITHIN {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -149,7 +144,7 @@ async fn only_expected_dead_letters(stage: &mut Stage) -> Result<()> {
         );
     }
     for expected in &expected {
-        let found = letters.iter().filter(|letter| expected.fits(letter)).count();
+        let found = expected.count(&letters);
         ensure!(found >= expected.at_least(), "{found} dead letters instead of {expected:?}");
     }
     stage.tally.dead_letters += letters.len() as u64;

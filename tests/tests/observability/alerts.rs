@@ -1,5 +1,6 @@
 //! The alerts of `deploy/monitoring` in a real Prometheus: the stop of each kind of worker is noticed, and
-//! so is what AMFJ refuses, a held run, a record that nobody can read, and a worker without its broker. Thresholds are seconds here; promtool tries the real ones.
+//! so is what AMFJ refuses, a held run, a record that nobody can read, and a worker without its
+//! broker. Thresholds are seconds here; promtool tries the real ones.
 
 use amfj_sync_tests::harness::{Prometheus, Role, Worker, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, Services};

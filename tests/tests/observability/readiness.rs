@@ -8,10 +8,8 @@ use amfj_sync_tests::harness::{
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Result, ensure};
 
-use crate::serving::shows;
+use crate::serving::{SHOWN_WITHIN, shows};
 use amfj_sync_tests::harness::eventually;
-
-const BACK_WITHIN: Duration = Duration::from_secs(40);
 
 /// RabbitMQ 3.10 and 4.0 know a new stream for ever, but only if they live for about two seconds after the first
 /// stream of all was declared: until then the register of the logs behind it is not on the disk.
@@ -20,7 +18,7 @@ const FIRST_STREAM_IS_KEPT_AFTER: Duration = Duration::from_secs(8);
 
 async fn answers(worker: &Worker, status: u16, piece: &str) -> Result<()> {
     let name = worker.role().name();
-    eventually(BACK_WITHIN, &format!("/readyz of the {name} to answer {status}"), async || {
+    eventually(SHOWN_WITHIN, &format!("/readyz of the {name} to answer {status}"), async || {
         let (found, body) = worker.get("/readyz").await?;
         ensure!(found == status && body.contains(piece), "it answers {found}: {body}");
         Ok(())

@@ -41,6 +41,11 @@ pub(in crate::campaign) struct Letter {
 }
 
 impl Expected {
+    /// How many of these it is.
+    pub(in crate::campaign) fn count(&self, letters: &[Letter]) -> usize {
+        letters.iter().filter(|letter| self.fits(letter)).count()
+    }
+
     pub(in crate::campaign) fn fits(&self, letter: &Letter) -> bool {
         match self {
             Self::Key { key, .. } => *key == letter.key,
