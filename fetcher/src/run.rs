@@ -51,7 +51,8 @@ use ways::Ways;
 const GIVE_UP_READS: Duration = Duration::from_mins(2);
 /// Details of one device can wait for another run.
 const GIVE_UP_DETAILS: Duration = Duration::from_secs(10);
-/// A stream longer than this gets its first copy without waiting for a day to pass.
+/// So many facts after the last copy, or after the beginning, are copied without waiting for a day to pass: a worker
+/// or command that starts has to read them all.
 const LONG_STREAM: u64 = 50_000;
 
 /// What leading the runs of one integration takes.
@@ -362,7 +363,8 @@ impl Run<'_> {
 /// Whether the state is to be copied into its stream. A stream that was never copied is as old as its
 /// first record, so that a slow stream has a copy as well before its beginning is trimmed.
 fn is_checkpoint_due(meta: &Meta, now: Timestamp, every: Duration) -> bool {
-    let is_long = meta.last_checkpoint.is_none() && meta.offset.is_some_and(|offset| offset > LONG_STREAM);
+    let copied = meta.last_checkpoint.map_or(0, |(_, offset)| offset);
+    let is_long = meta.offset.is_some_and(|offset| offset > copied.saturating_add(LONG_STREAM));
     // A view of an earlier release does not know when the stream was opened.
     let last = meta.last_checkpoint.map(|(at, _)| at).or(meta.opened);
     is_long || last.is_none_or(|last| now.duration_since(last).unsigned_abs() > every)
@@ -392,8 +394,10 @@ mod tests {
         assert!(!due(&young, 23) && due(&young, 25));
         let long = Meta { offset: Some(LONG_STREAM + 1), ..young.clone() };
         assert!(due(&long, 1), "a long stream does not wait for a day to pass");
-        let copied = Meta { last_checkpoint: Some((at(30), 10)), ..long };
+        let copied = Meta { last_checkpoint: Some((at(30), 10)), offset: Some(LONG_STREAM + 10), ..long };
         assert!(!due(&copied, 53) && due(&copied, 55));
+        let busy = Meta { offset: Some(LONG_STREAM + 11), ..copied };
+        assert!(due(&busy, 31), "much has happened since");
         assert!(due(&Meta { opened: None, ..young }, 1), "of an earlier release");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use amfj_sync_shared::amfj::{Asset, Named};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
-    Ending, Event, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
+    Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
 use amfj_sync_shared::state::{State, Verdict};
 use amfj_sync_shared::worker::{Shutdown, Worker};
@@ -255,6 +255,50 @@ async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result
     let first = first_offset(&broker, &stream).await?;
     ensure!(first > 60, "the stream begins at {first}: nothing was trimmed, so nothing was proven");
     worker.stop().await;
+    Ok(())
+}
+
+/// A long stream with a checkpoint near its end is not read from its beginning: commands of people wait for it. The
+/// checkpoint here is of nothing, which shows whether it was taken.
+#[tokio::test]
+async fn a_new_worker_on_a_long_stream_starts_from_a_checkpoint_near_its_end() -> Result<()> {
+    for (facts, from_checkpoint) in [(2_000, false), (8_300, true), (22_000, false)] {
+        let broker = SharedBroker::join().await?;
+        let worker = Follower::start(&broker, None).await?;
+        for number in 1..=10 {
+            worker.link(number).await?;
+        }
+        // 4,096 facts are searched, and 32,768 where the stream is twice as long.
+        let after = if facts > 20_000 { 5_000 } else { 100 };
+        pad(&worker, facts - after).await?;
+        copy_of_nothing(&worker).await?;
+        pad(&worker, after).await?;
+        for number in 11..=13 {
+            worker.link(number).await?;
+        }
+        let late = Follower::start(&broker, None).await?;
+        let expected = if from_checkpoint { 3 } else { 13 };
+        ensure!(late.links() == expected, "{} of {expected} links after {facts} facts", late.links());
+        for follower in [late, worker] {
+            follower.stop().await;
+        }
+    }
+    Ok(())
+}
+
+/// A complete checkpoint that has none of the rows of this worker.
+async fn copy_of_nothing(worker: &Follower) -> Result<()> {
+    worker.state.read_to_end().await?;
+    let checkpoint = uuid::Uuid::new_v4();
+    let (as_of, meta) = worker.state.read(|view| (view.meta().offset, serde_json::to_value(view.meta())));
+    let as_of = as_of.context("an offset")?;
+    for fact in [
+        Fact::CheckpointBegun { checkpoint, as_of, format: FORMAT },
+        Fact::CheckpointRows { checkpoint, part: 0, rows: BTreeMap::from([("meta/".to_owned(), meta?)]) },
+        Fact::CheckpointEnded { checkpoint, parts: 1 },
+    ] {
+        worker.say(fact).await?;
+    }
     Ok(())
 }
 

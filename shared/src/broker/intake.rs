@@ -197,11 +197,29 @@ impl Intake {
         prefetch: u16,
         offset: Option<u64>,
     ) -> Result<Self, BrokerError> {
-        let mut arguments = FieldTable::default();
         let offset = match offset.map(i64::try_from) {
             Some(Ok(offset)) => AMQPValue::LongLongInt(offset),
             _ => AMQPValue::LongString("first".into()),
         };
+        Self::open_stream_at(session, stream, prefetch, offset).await
+    }
+
+    /// Consumes a stream from some record near its end on: the first of those that were stored together last.
+    pub async fn open_stream_near_end(
+        session: &Arc<Session>,
+        stream: &str,
+        prefetch: u16,
+    ) -> Result<Self, BrokerError> {
+        Self::open_stream_at(session, stream, prefetch, AMQPValue::LongString("last".into())).await
+    }
+
+    async fn open_stream_at(
+        session: &Arc<Session>,
+        stream: &str,
+        prefetch: u16,
+        offset: AMQPValue,
+    ) -> Result<Self, BrokerError> {
+        let mut arguments = FieldTable::default();
         arguments.insert("x-stream-offset".into(), offset);
         Self::open_with(session, stream, prefetch, arguments).await
     }

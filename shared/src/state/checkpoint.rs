@@ -136,10 +136,10 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Looks at the data of a fact.
-    pub(super) fn look_at(&mut self, fact: &RawValue) {
+    /// Looks at the data of the fact at an offset. A copy of nothing, or of what comes only after it, is none.
+    pub(super) fn look_at(&mut self, offset: u64, fact: &RawValue) {
         match serde_json::from_str(fact.get()) {
-            Ok(Sign::Begun { checkpoint, as_of, format }) if format == FORMAT => {
+            Ok(Sign::Begun { checkpoint, as_of, format }) if format == FORMAT && as_of < offset => {
                 self.open.insert(checkpoint, (as_of, BTreeSet::new()));
             }
             Ok(Sign::Rows { checkpoint, part }) => {
@@ -150,6 +150,7 @@ impl Search {
             Ok(Sign::Ended { checkpoint, parts }) => {
                 if let Some((as_of, seen)) = self.open.remove(&checkpoint)
                     && seen.len() == parts as usize
+                    && parts > 0
                 {
                     self.found = Some(Found { checkpoint, as_of, parts });
                 }

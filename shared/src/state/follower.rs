@@ -34,6 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);
 
+/// Deliveries on their way to a reader that starts anew: it has the whole stream before it.
+const CATCHING_UP: u16 = 2_000;
+
+/// How many of the last facts of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
+/// everything takes no longer.
+const NEAR_END: [u64; 2] = [4_096, 32_768];
+
 /// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
 const MOST_OWN: usize = 1_024;
 
@@ -427,61 +434,76 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
     attach_anew(shared, session).await
 }
 
-/// Starts from the first record of the stream, or from its latest checkpoint where that was trimmed.
+/// Starts from the first record of the stream; from its latest checkpoint where that is near the end of a long
+/// stream, or where the first record was trimmed.
 async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, StateError> {
+    // So that there is a record at all.
     let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-    let marker_id = marker.id;
     shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, None).await?;
-    let Some(first) = intake.next().await else {
-        return Err(BrokerError::Client("the stream could not be read".into()).into());
-    };
-    intake.close().await;
-    let first = first.offset.unwrap_or_default();
-    if first == 0 {
-        return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
+    let first = offset_of(Intake::open_stream(session, &shared.stream, WINDOW, None).await?).await?;
+    let end = offset_of(Intake::open_stream_near_end(session, &shared.stream, WINDOW).await?).await?;
+    for facts in NEAR_END {
+        let near = end.saturating_sub(facts);
+        if near.saturating_sub(first) < facts {
+            break;
+        }
+        if let Some(found) = find_checkpoint(shared, session, near, end).await? {
+            return attach_to_checkpoint(shared, session, found, near, end).await;
+        }
     }
-    tracing::info!(integration = %shared.following.integration, "reading the latest checkpoint");
-    let Some(found) = find_checkpoint(shared, session, marker_id).await? else {
+    if first == 0 {
+        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, None).await?);
+    }
+    let Some(found) = find_checkpoint(shared, session, first, end).await? else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, WINDOW, None).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, None).await?);
     };
-    load_checkpoint(shared, session, found, marker_id).await?;
     if found.as_of + 1 < first {
         tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
             "the stream was trimmed beyond what its latest checkpoint copies: what was said in between is lost, and \
              comes again with the next runs, but for what a person decided");
     }
-    Ok(Intake::open_stream(session, &shared.stream, WINDOW, Some(found.as_of)).await?)
+    attach_to_checkpoint(shared, session, found, first, end).await
 }
 
-/// Reads the stream to the marker, to know which checkpoint is the latest that is complete.
+/// The offset of the first record that comes.
+async fn offset_of(mut intake: Intake) -> Result<u64, BrokerError> {
+    let first = intake.next().await;
+    intake.close().await;
+    let first = first.ok_or_else(|| BrokerError::Client("the stream could not be read".into()))?;
+    Ok(first.offset.unwrap_or_default())
+}
+
+/// Reads the records from one offset to another, to know which checkpoint is the latest that is complete there.
 async fn find_checkpoint(
     shared: &Shared,
     session: &Arc<Session>,
-    marker: Uuid,
+    from: u64,
+    end: u64,
 ) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
-    read_checkpoints(shared, session, marker, &mut |glance| {
-        search.look_at(glance.data);
+    read_checkpoints(shared, session, from, end, &mut |offset, glance| {
+        search.look_at(offset, glance.data);
         Ok(false)
     })
     .await?;
     Ok(search.found())
 }
 
-/// Reads the stream once more, now for the rows of that checkpoint.
-async fn load_checkpoint(
+/// Reads the same records once more, now for the rows of that checkpoint, and follows what it does not copy.
+async fn attach_to_checkpoint(
     shared: &Shared,
     session: &Arc<Session>,
     found: Found,
-    marker: Uuid,
-) -> Result<(), StateError> {
+    from: u64,
+    end: u64,
+) -> Result<Intake, StateError> {
+    tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
-    read_checkpoints(shared, session, marker, &mut |glance| {
+    read_checkpoints(shared, session, from, end, &mut |_, glance| {
         if let Ok(fact) = glance.fact() {
             complete = loading.take(&mut shared.view.write(), fact)?;
         }
@@ -492,25 +514,33 @@ async fn load_checkpoint(
         // Trimmed between the two readings: look again.
         return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
     }
-    Ok(loading.end(&mut shared.view.write())?)
+    loading.end(&mut shared.view.write())?;
+    Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, Some(found.as_of)).await?)
 }
 
-/// Shows every fact of a checkpoint, from the first record to the marker or until `look` says `true`.
+/// Shows every fact of a checkpoint, from one offset to another or until `look` says `true`.
 async fn read_checkpoints(
     shared: &Shared,
     session: &Arc<Session>,
-    marker: Uuid,
-    look: &mut (dyn FnMut(&Glance<'_>) -> Result<bool, StateError> + Send),
+    from: u64,
+    end: u64,
+    look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, None).await?;
+    let mut intake = Intake::open_stream(session, &shared.stream, CATCHING_UP, Some(from)).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(WINDOW)).await;
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the connection is over".into()).into());
         };
         for received in &batch {
-            let Ok(glance) = Glance::of(&received.body) else { continue };
-            if glance.id == marker || (glance.subject == Fact::CHECKPOINT && look(&glance)?) {
+            let Some(offset) = received.offset else { continue };
+            if let Ok(glance) = Glance::of(&received.body)
+                && glance.subject == Fact::CHECKPOINT
+                && look(offset, &glance)?
+            {
+                break 'reading;
+            }
+            if offset >= end {
                 break 'reading;
             }
         }

@@ -424,9 +424,14 @@ fn copy_of(view: &View) -> Vec<Fact> {
 }
 
 fn find(facts: &[Fact]) -> Option<Found> {
+    find_from(1_000_000, facts)
+}
+
+/// What is found where the first of the facts is at that offset.
+fn find_from(first: u64, facts: &[Fact]) -> Option<Found> {
     let mut search = Search::default();
-    for fact in facts {
-        search.look_at(&serde_json::value::to_raw_value(fact).expect("facts are JSON"));
+    for (offset, fact) in (first..).zip(facts) {
+        search.look_at(offset, &serde_json::value::to_raw_value(fact).expect("facts are JSON"));
     }
     search.found()
 }
@@ -738,6 +743,10 @@ fn an_inventory_of_many_steps_takes_effect_whole() {
     let mut short = copy.clone();
     short.remove(3);
     assert!(find(&short).is_none(), "without one part it is none");
+    assert!(find_from(0, &copy).is_none(), "nor where it says that it copies what comes after it");
+    assert!(
+        find(&[copy[0].clone(), Fact::CheckpointEnded { checkpoint: found.checkpoint, parts: 0 }]).is_none()
+    );
     assert!(load(found, short).is_none());
     assert_eq!(rows(&load(found, copy).expect("all parts")), rows(&stream.view));
     // What a run that nobody completed had staged is forgotten, however much it is.
