@@ -258,6 +258,48 @@ async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result
     Ok(())
 }
 
+/// Who waits for a fact that was trimmed, and that only a copy still has, is told so and begins anew, instead of
+/// waiting for ever.
+#[tokio::test]
+async fn nobody_waits_for_a_fact_that_only_a_copy_has() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stream = declare_a_short_stream(&broker).await?;
+    let worker = Follower::start(&broker, None).await?;
+    let proxy = Proxy::before(broker.url()).await?;
+    let waiting = Follower::start_at(&broker, proxy.url(), None).await?;
+    ensure!(proxy.silence("consuming") == 1, "the waiting worker has one connection to consume on");
+    let state = waiting.state.clone();
+    let fact = Event::fact(&state.origin(), Timestamp::now(), Fact::Ended(Box::new(linked(1)?)));
+    let answer = tokio::spawn(async move { state.publish_and_read_back(fact).await });
+    eventually(LIMIT, "the fact to be in the stream", async || {
+        ensure!(worker.links() == 1, "{} links", worker.links());
+        Ok(())
+    })
+    .await?;
+    let offset = worker.state.read(|view| view.meta().offset).context("an offset")?;
+    proxy.refuse(true);
+    proxy.cut("");
+    eventually(LIMIT, "the fact to be trimmed", async || {
+        pad(&worker, 40).await?;
+        worker.state.read_to_end().await?;
+        worker.state.write_checkpoint().await?;
+        let first = first_offset(&broker, &stream).await?;
+        ensure!(first > offset, "the stream begins at {first}");
+        Ok(())
+    })
+    .await?;
+    ensure!(!answer.is_finished(), "the fact was read back after all");
+    proxy.refuse(false);
+    let answer = tokio::time::timeout(LIMIT, answer).await.context("it waits for ever")??;
+    ensure!(answer.is_err(), "a copy does not say {answer:?}");
+    waiting.state.read_to_end().await?;
+    ensure!(waiting.links() == 1, "the copy has the link");
+    for follower in [waiting, worker] {
+        follower.stop().await;
+    }
+    Ok(())
+}
+
 /// A long stream with a checkpoint near its end is not read from its beginning: commands of people wait for it. The
 /// checkpoint here is of nothing, which shows whether it was taken.
 #[tokio::test]

@@ -57,11 +57,13 @@ async fn last_applied(known: &Known, integration: &IntegrationId, key: &Key) -> 
     let history = broker.names().history(integration);
     let mut last = Vec::new();
     let session = broker.session().await?;
+    let subject = key.to_string();
     amfj_sync_shared::broker::read_stream(
         &session,
         &known.worker.publisher,
         integration,
         &history,
+        &|about| about == subject,
         &mut |event| {
             if let Some(applied) = applied(event, key) {
                 last.insert(0, applied);

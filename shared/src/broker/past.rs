@@ -5,21 +5,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::WINDOW;
+use super::CATCHING_UP;
 use super::error::BrokerError;
 use super::intake::{Acknowledged, Intake};
 use super::publisher::{Outgoing, Publisher};
 use super::supervisor::Session;
 use crate::ids::IntegrationId;
-use crate::messages::{Event, Fact, Origin};
+use crate::messages::{Event, Fact, Glance, Origin};
 
-/// Calls `visit` for every event of a stream, in order; what cannot be read is passed over. A stream has
-/// no end that could be asked for, so a marker, which says nothing, is published and read up to.
+/// Calls `visit` for every event of a stream whose subject is wanted, in order; what cannot be read is passed over. A
+/// stream has no end that could be asked for, so a marker, which says nothing, is published and read up to.
 pub async fn read_stream(
     session: &Arc<Session>,
     publisher: &Publisher,
     integration: &IntegrationId,
     stream: &str,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
     visit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(), BrokerError> {
     let origin = Origin {
@@ -31,8 +32,8 @@ pub async fn read_stream(
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
     publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
-    let mut intake = Intake::open_stream(session, stream, WINDOW, None).await?;
-    let ended = read_up_to(&mut intake, marker.id, visit).await;
+    let mut intake = Intake::open_stream(session, stream, CATCHING_UP, None).await?;
+    let ended = read_up_to(&mut intake, marker.id, wanted, visit).await;
     intake.close().await;
     ended
 }
@@ -40,17 +41,22 @@ pub async fn read_stream(
 async fn read_up_to(
     intake: &mut Intake,
     marker: Uuid,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
     visit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(), BrokerError> {
     let over = || BrokerError::Client("the connection broke while a stream was read; try again".to_owned());
     loop {
-        let batch = intake.next_batch(usize::from(WINDOW)).await;
+        let batch = intake.next_batch(usize::from(CATCHING_UP)).await;
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
-            match Event::decode(&received.body) {
-                Ok(event) if event.id == marker => return Ok(()),
-                Ok(event) => visit(event),
-                Err(_) => {}
+            let Ok(glance) = Glance::of(&received.body) else { continue };
+            if glance.id == marker {
+                return Ok(());
+            }
+            if wanted(&glance.subject)
+                && let Ok(event) = Event::decode(&received.body)
+            {
+                visit(event);
             }
         }
         if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {

@@ -19,7 +19,7 @@ use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
 use crate::broker::{
-    Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, Session, WINDOW,
+    Acknowledged, Broker, BrokerError, CATCHING_UP, Intake, Outgoing, Publisher, Received, Session, WINDOW,
 };
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
@@ -33,9 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);
-
-/// Deliveries on their way to a reader that starts anew: it has the whole stream before it.
-const CATCHING_UP: u16 = 2_000;
 
 /// How many of the last facts of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
 /// everything takes no longer.
@@ -169,8 +166,11 @@ impl State {
     }
 
     /// Looks at the view. Facts wait meanwhile: no long work in here.
+    ///
+    /// Does not queue behind facts that wait: rules look at several integrations at once, and two that look at each
+    /// other, each with facts waiting in between, would wait for ever.
     pub fn read<R>(&self, look: impl FnOnce(&View) -> R) -> R {
-        look(&self.shared.view.read())
+        look(&self.shared.view.read_recursive())
     }
 
     /// Every fact from now on, after it took effect.
@@ -309,7 +309,9 @@ impl Shared {
         }
         reach(Failpoint::StatePublished).await;
         let verdict = tokio::select! {
-            verdict = verdict => verdict.map_err(|_| BrokerError::Stopping)?,
+            verdict = verdict => verdict.map_err(|_| BrokerError::Client(
+                "the state was read anew from a copy, which does not say what became of a fact".into(),
+            ))?,
             () = self.stop.cancelled() => return Err(BrokerError::Stopping),
         };
         let mut latest = self.read_back.lock();
@@ -370,6 +372,7 @@ async fn run(shared: Arc<Shared>) {
 
 async fn follow_session(shared: &Arc<Shared>, session: &Arc<Session>) -> Result<(), StateError> {
     let mut intake = attach(shared, session).await?;
+    tracing::debug!(integration = %shared.following.integration, "the state stream is attached to");
     let reading = read_until_broken(shared, &mut intake);
     let announce = announce_caught_up(shared);
     tokio::pin!(reading, announce);
@@ -501,6 +504,8 @@ async fn attach_to_checkpoint(
     end: u64,
 ) -> Result<Intake, StateError> {
     tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
+    // What is copied is not folded fact by fact: nobody would be told of the verdict. Who waits begins anew.
+    shared.waiting.lock().clear();
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
     read_checkpoints(shared, session, from, end, &mut |_, glance| {

@@ -59,10 +59,19 @@ fn agreed(known: &Model, stage: &Stage, before: &Before) -> Result<Model, String
     if same_devices(&now, &before.content) {
         return Err(differences);
     }
-    let mut model = known.clone();
-    let prediction = in_the_end(&mut model, stage, &[&before.content, &now], &before.site);
-    model.agree(&prediction, &actual)?;
-    Ok(model)
+    let mut unread = before.content.clone();
+    unread.details.retain(|id, _| now.devices.iter().any(|row| row["device_id"] == **id));
+    let mut disagreement = String::new();
+    // Those that left may have left before their details were read.
+    for earlier in [&before.content, &unread] {
+        let mut model = known.clone();
+        let prediction = in_the_end(&mut model, stage, &[earlier, &now], &before.site);
+        match model.agree(&prediction, &actual) {
+            Ok(()) => return Ok(model),
+            Err(differences) => disagreement = differences,
+        }
+    }
+    Err(disagreement)
 }
 
 fn same_devices(one: &KandjiContent, other: &KandjiContent) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use amfj_sync_shared::failpoint::VARIABLE;
 use anyhow::{Context as _, Result, ensure};
@@ -120,7 +120,11 @@ impl Crew {
             let member = self.members.remove(at);
             self.bury(&member);
             let status = member.worker.terminate().await?;
-            ensure!(status.success(), "a {} ended with {status} after SIGTERM", role.name());
+            ensure!(status.code().is_some(), "a {} ended with {status} after SIGTERM", role.name());
+            // Whether that was to be expected, the checks know.
+            if !status.success() {
+                self.deaths.push((role, death(status, "")));
+            }
         }
         self.revive()
     }
@@ -233,7 +237,7 @@ impl Crew {
 
     fn start(&mut self, role: Role) -> Result<()> {
         let arming = self.armings.get_mut(role.name()).and_then(VecDeque::pop_front);
-        let mut call = self.call(role).arg("run");
+        let mut call = self.call(role).args(["run", "-v"]);
         for (name, value) in self.environment.get(role.name()).into_iter().flatten() {
             call = call.env(name, value);
         }
@@ -318,6 +322,15 @@ impl Crew {
         for (at, (name, log)) in self.logs.iter().cloned().chain(living).enumerate() {
             let path = folder.join(format!("{at:03}-{}.log", name.replace([';', ':'], "_")));
             std::fs::write(&path, log).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        for member in &self.members {
+            let name = format!("{}-{}-stacks.txt", member.worker.role().name(), member.worker.id());
+            // Where it waits, if it waits; without a debugger there is nothing to be had.
+            let debugger = ["--batch", "-ex", "thread apply all backtrace 30", "-p"];
+            let stacks = Command::new("gdb").args(debugger).arg(member.worker.id().to_string()).output();
+            if let Ok(stacks) = stacks {
+                std::fs::write(folder.join(name), stacks.stdout).context("cannot write the stacks")?;
+            }
         }
         Ok(())
     }

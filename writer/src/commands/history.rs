@@ -88,7 +88,7 @@ async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Resul
             let applied = applied.filter(|one| is_of_run(one, asked.run.as_deref()));
             all.extend(applied.filter(|one| seen.insert(one.change)));
         };
-        read_stream(&session, &worker.publisher, id, &stream, &mut visit).await?;
+        read_stream(&session, &worker.publisher, id, &stream, &|_| true, &mut visit).await?;
     }
     all.sort_by_key(|applied| applied.time);
     match &asked.device {

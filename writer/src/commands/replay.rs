@@ -118,7 +118,7 @@ async fn read(worker: &Worker, id: &IntegrationId, kept: Timestamp) -> Result<Hi
     };
     let session = worker.broker.session().await?;
     let stream = worker.broker.names().history(id);
-    read_stream(&session, &worker.publisher, id, &stream, &mut visit).await?;
+    read_stream(&session, &worker.publisher, id, &stream, &|_| true, &mut visit).await?;
     Ok(history)
 }
 

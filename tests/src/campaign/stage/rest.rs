@@ -15,6 +15,32 @@ const LIMIT: Duration = Duration::from_mins(2);
 const LOOKS: u32 = 3;
 const LOOK: Duration = Duration::from_millis(80);
 
+/// The runs that anybody knew of, by their numbers; none where nobody did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known(Option<(u64, u64)>);
+
+impl Known {
+    fn and(self, number: u64) -> Self {
+        let (oldest, newest) = self.0.unwrap_or((number, number));
+        Self(Some((oldest.min(number), newest.max(number))))
+    }
+
+    /// Numbers grow with time. Only where the stream of facts began anew, and a clock had been ahead before, is a later
+    /// one smaller than all others.
+    fn is_followed_by(self, number: u64) -> bool {
+        number > 0 && self.0.is_none_or(|(oldest, newest)| number > newest || number < oldest)
+    }
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some((oldest, newest)) => write!(f, "runs {oldest} to {newest}"),
+            None => f.write_str("none"),
+        }
+    }
+}
+
 impl Stage {
     /// A channel to the broker.
     ///
@@ -24,19 +50,17 @@ impl Stage {
         self.probe.channel().await
     }
 
-    /// The number of the newest run that anybody knows of.
-    ///
-    /// # Errors
-    /// When nobody answers.
-    pub async fn latest_run(&self) -> Result<u64> {
-        let mut latest = None;
+    /// The runs that anybody knows of now.
+    pub async fn known_runs(&self) -> Known {
+        let mut known = Known::default();
         for worker in self.crew.all() {
             let Ok(status) = worker.status().await else { continue };
             let own = &status["integrations"][INTEGRATION];
             let numbers = [&own["last_run"]["number"], &own["run_in_force"]];
-            latest = numbers.iter().filter_map(|number| number.as_u64()).max().max(latest);
+            let numbers = numbers.iter().filter_map(|number| number.as_u64()).filter(|number| *number > 0);
+            known = numbers.fold(known, Known::and);
         }
-        latest.or(Some(0)).context("nobody answers")
+        known
     }
 
     /// The largest offset that anybody has read.
@@ -68,14 +92,16 @@ impl Stage {
     /// # Errors
     /// When that takes longer than it may.
     pub async fn publish_a_run(&mut self) -> Result<()> {
-        let before = self.latest_run().await?;
+        let before = self.known_runs().await;
         self.ask_for_a_run().await?;
         let begin = Instant::now();
         loop {
             for fetcher in self.crew.of(Role::Fetcher) {
                 let Ok(status) = fetcher.status().await else { continue };
                 let last = &status["integrations"][INTEGRATION]["last_run"];
-                if last["number"].as_u64() > Some(before) && last["result"] == "published" {
+                if before.is_followed_by(last["number"].as_u64().unwrap_or(0))
+                    && last["result"] == "published"
+                {
                     return Ok(());
                 }
             }
@@ -107,7 +133,7 @@ impl Stage {
     /// # Errors
     /// After the limit, with what still moved.
     pub async fn complete_run(&mut self) -> Result<()> {
-        let before = self.latest_run().await?;
+        let before = self.known_runs().await;
         self.ask_for_a_run().await?;
         self.settle_after(before).await?;
         self.tally.runs += 1;
@@ -118,7 +144,7 @@ impl Stage {
     ///
     /// # Errors
     /// After the limit, with what still moved.
-    pub async fn settle_after(&mut self, run: u64) -> Result<()> {
+    pub async fn settle_after(&mut self, run: Known) -> Result<()> {
         let begin = Instant::now();
         let mut calm = 0;
         let mut last = None;
@@ -149,7 +175,7 @@ impl Stage {
 
     /// The offset of the state stream if all is done: queues empty, every partition decided, every worker
     /// at the same offset and nothing in flight.
-    async fn rest(&mut self, run: u64) -> Result<u64> {
+    async fn rest(&mut self, run: Known) -> Result<u64> {
         self.crew.note_all().await;
         for stage in ["reconcile", "apply"] {
             for partition in 0..PARTITIONS {
@@ -190,9 +216,9 @@ pub(in crate::campaign) fn work_queue(stage: &str, partition: u16) -> String {
     format!("{PREFIX}.{INTEGRATION}.{stage}.{partition:02}")
 }
 
-fn decided(own: &Value, run: u64) -> Result<()> {
+fn decided(own: &Value, known: Known) -> Result<()> {
     let in_force = own["run_in_force"].as_u64().unwrap_or(0);
-    ensure!(in_force > run, "run {in_force} is still in force, not one after {run}");
+    ensure!(known.is_followed_by(in_force), "run {in_force} is still in force, not one after {known}");
     let decided = own["partitions_decided"].as_u64();
     ensure!(decided == Some(u64::from(PARTITIONS)), "{decided:?} partitions are decided");
     Ok(())
