@@ -323,13 +323,28 @@ impl Crew {
             let path = folder.join(format!("{at:03}-{}.log", name.replace([';', ':'], "_")));
             std::fs::write(&path, log).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        for member in &self.members {
-            let name = format!("{}-{}-stacks.txt", member.worker.role().name(), member.worker.id());
-            // Where it waits, if it waits; without a debugger there is nothing to be had.
-            let debugger = ["--batch", "-ex", "thread apply all backtrace 30", "-p"];
-            let stacks = Command::new("gdb").args(debugger).arg(member.worker.id().to_string()).output();
-            if let Ok(stacks) = stacks {
-                std::fs::write(folder.join(name), stacks.stdout).context("cannot write the stacks")?;
+        Ok(())
+    }
+
+    /// Writes what each worker says of itself, and where it waits, into a folder.
+    ///
+    /// # Errors
+    /// When the folder is not writable.
+    pub(super) async fn keep_states(&self, folder: &Path) -> Result<()> {
+        for Member { worker, .. } in &self.members {
+            let name = format!("{}-{}", worker.role().name(), worker.id());
+            let status = worker
+                .status()
+                .await
+                .map_or_else(|error| format!("{error:#}"), |status| format!("{status:#}"));
+            std::fs::write(folder.join(format!("{name}-status.json")), status)
+                .context("cannot write a status")?;
+            // Without a debugger there is nothing to be had.
+            let debugger =
+                ["--batch", "-ex", "thread apply all backtrace 30", "-p", &worker.id().to_string()];
+            if let Ok(stacks) = Command::new("gdb").args(debugger).output() {
+                std::fs::write(folder.join(format!("{name}-stacks.txt")), stacks.stdout)
+                    .context("cannot write the stacks")?;
             }
         }
         Ok(())

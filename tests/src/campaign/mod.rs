@@ -68,7 +68,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         number += 1;
         let outcome = episode::play(&mut stage, &mut plan, options, number).await;
         if let Err(violation) = outcome {
-            let kept = stage.keep_evidence(options.seed, number);
+            let kept = stage.keep_evidence(options.seed, number).await;
             let kept = kept.unwrap_or_else(|error| format!("(the logs could not be kept: {error:#})"));
             return Err(violation).with_context(|| format!("{}\nlogs: {kept}", repeat_with(options, number)));
         }

@@ -252,13 +252,14 @@ impl Stage {
         linked.next().context("no device is linked to an asset with the field OS Version")
     }
 
-    /// Writes the logs and AMFJ's journal where a person finds them.
-    pub(super) fn keep_evidence(&self, seed: u64, episode: u32) -> Result<String> {
+    /// Writes the logs, what the workers say of themselves, and AMFJ's journal where a person finds them.
+    pub(super) async fn keep_evidence(&self, seed: u64, episode: u32) -> Result<String> {
         let folder =
             binaries::target_folder()?.join("campaign").join(format!("seed-{seed}-episode-{episode}"));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
         self.crew.keep_logs(&folder)?;
+        self.crew.keep_states(&folder).await?;
         std::fs::write(folder.join("broker.log"), self.broker.log_tail())?;
         let requests: Vec<String> = self
             .services
