@@ -66,7 +66,10 @@ fn join(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
         email: Some(format!("joiner{number}@example.com")),
         ..NewOwner::default()
     };
-    let new = NewDevice { name: format!("Joined {number}"), owner: Some(owner), ..NewDevice::default() };
+    // Last in Kandji's order: a fault takes the first ones away, and who comes and goes within one episode is checked
+    // out and in again, which would look like a value that goes to and fro.
+    let id = Some(format!("ffffffff-ffff-4fff-8fff-{number:012}"));
+    let new = NewDevice { id, name: format!("Joined {number}"), owner: Some(owner), ..NewDevice::default() };
     let device = kandji.add_device(new)?;
     Ok(format!("Kandji: {} (Joined {number}) enrolled for Joiner {number}", device.device_id))
 }
