@@ -258,6 +258,38 @@ async fn a_new_worker_starts_from_the_checkpoint_of_a_trimmed_stream() -> Result
     Ok(())
 }
 
+/// Rules look at several integrations at once: who looks again while facts wait for the end of the first look does not
+/// wait for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_look_within_a_look_does_not_wait_for_facts() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let worker = Follower::start(&broker, None).await?;
+    let state = worker.state.clone();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    // A thread of its own, which the end of the test does not wait for.
+    std::thread::spawn(move || {
+        let seen = state.read(|_| {
+            let asked = begun.send(()).is_ok() && goes_on.recv().is_ok();
+            asked.then(|| state.read(|view| view.meta().offset))
+        });
+        done.send(seen).ok();
+    });
+    has_begun.await?;
+    let fact = Event::fact(&worker.state.origin(), Timestamp::now(), Fact::Ended(Box::new(linked(1)?)));
+    let state = worker.state.clone();
+    let link = tokio::spawn(async move { state.publish_and_read_back(fact).await });
+    // Until it has come back and waits.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(!link.is_finished(), "the fact was folded under somebody's eyes");
+    go_on.send(())?;
+    tokio::time::timeout(Duration::from_secs(20), is_done).await.context("the second look waits")??;
+    ensure!(link.await?? == Verdict::Accepted, "the fact is folded afterwards");
+    worker.stop().await;
+    Ok(())
+}
+
 /// Who waits for a fact that was trimmed, and that only a copy still has, is told so and begins anew, instead of
 /// waiting for ever.
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Stage, flapping};
 use crate::model::{KandjiContent, Model, Prediction};
@@ -38,7 +38,7 @@ pub(super) async fn all_is_well(stage: &mut Stage, before: &Before) -> Result<()
         match agreed(&known, stage, before) {
             Ok(model) if idle => {
                 stage.model = model;
-                return orderly(stage, &before.site).await;
+                return orderly(stage, before).await;
             }
             Ok(_) => differences.clear(),
             Err(found) => differences = found,
@@ -93,10 +93,24 @@ fn in_the_end(model: &mut Model, stage: &Stage, contents: &[&KandjiContent], bef
     prediction
 }
 
-async fn orderly(stage: &mut Stage, before: &Site) -> Result<()> {
+/// The assets whose device was there before and is there no more.
+fn left(stage: &Stage, before: &KandjiContent) -> BTreeSet<String> {
+    let serials = |content: &KandjiContent| -> BTreeSet<String> {
+        content.devices.iter().filter_map(|row| row["serial_number"].as_str().map(str::to_owned)).collect()
+    };
+    let gone = &serials(before) - &serials(&stage.services.content());
+    let is_gone = |serial: &str| gone.contains(serial);
+    let assets = stage.services.amfj.assets().into_iter();
+    assets
+        .filter(|asset| asset.fields.get("Serial Number").and_then(Value::as_str).is_some_and(is_gone))
+        .map(|asset| asset.id)
+        .collect()
+}
+
+async fn orderly(stage: &mut Stage, before: &Before) -> Result<()> {
     let writes = stage.services.amfj.writes();
     stage.tally.writes += writes.len() as u64;
-    let flapping = flapping::find(before, &writes);
+    let flapping = flapping::find(&before.site, &writes, &left(stage, &before.content));
     ensure!(flapping.is_empty(), "values were written to and fro:\n{}", flapping.join("\n"));
     ensure_created_once(stage)?;
     for (service, breaches) in

@@ -1,6 +1,6 @@
 //! Whether a value was written to and fro: the mark of two workers, or two decisions, at odds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -38,10 +38,14 @@ fn courses(before: &Site, writes: &[Write]) -> BTreeMap<(String, String), Vec<Va
     courses
 }
 
-/// One sentence for each value that was written, replaced, and written again.
-pub(super) fn find(before: &Site, writes: &[Write]) -> Vec<String> {
+/// One sentence for each value that was written, replaced, and written again. Whose device left may be checked in at
+/// the end, whoever had it meanwhile.
+pub(super) fn find(before: &Site, writes: &[Write], left: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
-    for ((asset, field), course) in courses(before, writes) {
+    for ((asset, field), mut course) in courses(before, writes) {
+        if field == "holder" && left.contains(&asset) && course.last() == Some(&Value::Null) {
+            course.pop();
+        }
         let returns = (0..course.len()).any(|at| course[at + 1..].contains(&course[at]));
         if returns {
             let values: Vec<String> = course.iter().map(Value::to_string).collect();
@@ -71,8 +75,23 @@ mod tests {
     #[test]
     fn a_value_that_comes_back_is_found_and_a_repeat_is_not() {
         let site = Site::default();
-        assert!(find(&site, &[write("1"), write("1"), write("2")]).is_empty());
-        let found = find(&site, &[write("1"), write("2"), write("1")]);
+        let left = BTreeSet::new();
+        assert!(find(&site, &[write("1"), write("1"), write("2")], &left).is_empty());
+        let found = find(&site, &[write("1"), write("2"), write("1")], &left);
         assert_eq!(found, ["OS of asset 7 went \"1\" → \"2\" → \"1\""]);
+    }
+
+    #[test]
+    fn the_last_check_in_of_what_left_is_no_return() {
+        let held = |holder: Value| Write {
+            result: json!({ "id": "7", "name": "Mac", "checked_out_to": { "id": holder }, "fields": {} }),
+            ..write("1")
+        };
+        let (there, gone) = (BTreeSet::new(), BTreeSet::from(["7".to_owned()]));
+        let course = [held(Value::Null), held(json!("user-1")), held(Value::Null)];
+        assert_eq!(find(&Site::default(), &course, &there).len(), 1);
+        assert!(find(&Site::default(), &course, &gone).is_empty());
+        let again = [&course[..], &[held(json!("user-1")), held(Value::Null)]].concat();
+        assert_eq!(find(&Site::default(), &again, &gone).len(), 1, "checked out twice");
     }
 }
