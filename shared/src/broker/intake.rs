@@ -138,6 +138,27 @@ pub enum Acknowledged {
     ChannelIsDead,
 }
 
+/// Where a consumer of a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamOffset {
+    /// With the first record that is left.
+    First,
+    /// Near the end: with the first of those records that were stored together last.
+    Last,
+    /// With the record of this offset.
+    At(u64),
+}
+
+impl StreamOffset {
+    fn argument(self) -> AMQPValue {
+        match self {
+            Self::At(offset) if let Ok(offset) = i64::try_from(offset) => AMQPValue::LongLongInt(offset),
+            Self::Last => AMQPValue::LongString("last".into()),
+            Self::First | Self::At(_) => AMQPValue::LongString("first".into()),
+        }
+    }
+}
+
 /// A consumer on a channel of its own.
 #[derive(Debug)]
 pub struct Intake {
@@ -190,37 +211,15 @@ impl Intake {
         Ok(Self { watch: Some(Watch::of(queue)), ..intake })
     }
 
-    /// Consumes a stream from an offset on; none for its first record.
+    /// Consumes a stream from an offset on.
     pub async fn open_stream(
         session: &Arc<Session>,
         stream: &str,
         prefetch: u16,
-        offset: Option<u64>,
-    ) -> Result<Self, BrokerError> {
-        let offset = match offset.map(i64::try_from) {
-            Some(Ok(offset)) => AMQPValue::LongLongInt(offset),
-            _ => AMQPValue::LongString("first".into()),
-        };
-        Self::open_stream_at(session, stream, prefetch, offset).await
-    }
-
-    /// Consumes a stream from some record near its end on: the first of those that were stored together last.
-    pub async fn open_stream_near_end(
-        session: &Arc<Session>,
-        stream: &str,
-        prefetch: u16,
-    ) -> Result<Self, BrokerError> {
-        Self::open_stream_at(session, stream, prefetch, AMQPValue::LongString("last".into())).await
-    }
-
-    async fn open_stream_at(
-        session: &Arc<Session>,
-        stream: &str,
-        prefetch: u16,
-        offset: AMQPValue,
+        offset: StreamOffset,
     ) -> Result<Self, BrokerError> {
         let mut arguments = FieldTable::default();
-        arguments.insert("x-stream-offset".into(), offset);
+        arguments.insert("x-stream-offset".into(), offset.argument());
         Self::open_with(session, stream, prefetch, arguments).await
     }
 

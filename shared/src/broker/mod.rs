@@ -27,7 +27,7 @@ mod topology;
 pub use dead_reader::DeadLetters;
 pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
 pub use error::BrokerError;
-pub use intake::{Acknowledged, BrokerDeath, Intake, Received};
+pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset};
 pub use lapin::types::FieldTable as Headers;
 pub use names::{Names, Stage};
 pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::CATCHING_UP;
 use super::error::BrokerError;
-use super::intake::{Acknowledged, Intake};
+use super::intake::{Acknowledged, Intake, StreamOffset};
 use super::publisher::{Outgoing, Publisher};
 use super::supervisor::Session;
 use crate::ids::IntegrationId;
@@ -32,7 +32,7 @@ pub async fn read_stream(
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
     publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
-    let mut intake = Intake::open_stream(session, stream, CATCHING_UP, None).await?;
+    let mut intake = Intake::open_stream(session, stream, CATCHING_UP, StreamOffset::First).await?;
     let ended = read_up_to(&mut intake, marker.id, wanted, visit).await;
     intake.close().await;
     ended
@@ -50,11 +50,11 @@ async fn read_up_to(
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
             let Ok(glance) = Glance::of(&received.body) else { continue };
-            if glance.id == marker {
+            if glance.id() == marker {
                 return Ok(());
             }
-            if wanted(&glance.subject)
-                && let Ok(event) = Event::decode(&received.body)
+            if wanted(glance.subject())
+                && let Ok(event) = glance.event()
             {
                 visit(event);
             }

@@ -80,7 +80,7 @@ fn shortened(words: &impl std::fmt::Display) -> String {
 }
 
 /// The envelope on the wire.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Envelope")]
 pub(super) struct Wire<'a, D> {
     pub(super) specversion: std::borrow::Cow<'a, str>,
@@ -105,26 +105,53 @@ pub(super) struct Wire<'a, D> {
 
 /// A message whose data have not been read: enough to know whether they have to be.
 #[derive(Debug)]
-pub struct Glance<'a> {
-    /// Its id.
-    pub id: Uuid,
-    /// What it is about.
-    pub subject: std::borrow::Cow<'a, str>,
-    /// Its data, unread.
-    pub data: &'a RawValue,
-}
+pub struct Glance<'a>(Wire<'a, &'a RawValue>);
 
 impl<'a> Glance<'a> {
     /// Reads the envelope.
     pub fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let wire: Wire<'a, &'a RawValue> = serde_json::from_slice(bytes).map_err(DecodeError::Envelope)?;
-        Ok(Self { id: wire.id, subject: wire.subject, data: wire.data })
+        serde_json::from_slice(bytes).map(Self).map_err(DecodeError::Envelope)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// Its data, unread.
+    #[must_use]
+    pub fn data(&self) -> &'a RawValue {
+        self.0.data
     }
 
     /// Reads the data as a fact.
     pub fn fact(&self) -> Result<Fact, DecodeError> {
         let kind = || "fact".to_owned();
-        serde_json::from_str(self.data.get()).map_err(|error| DecodeError::Data { kind: kind(), error })
+        serde_json::from_str(self.data().get()).map_err(|error| DecodeError::Data { kind: kind(), error })
+    }
+
+    /// Reads the data. Unknown members are ignored, unknown types refused.
+    pub fn event(self) -> Result<Event, DecodeError> {
+        let Self(wire) = self;
+        let payload = Payload::decode(&wire.kind, wire.data.get())?;
+        Ok(Event {
+            id: wire.id,
+            source: wire.source.into_owned(),
+            subject: wire.subject.into_owned(),
+            time: wire.time,
+            integration: wire.integrationid,
+            run: wire.runid,
+            sequence: wire.sequence,
+            traceparent: wire.traceparent,
+            payload,
+        })
     }
 }
 
@@ -181,18 +208,6 @@ impl Event {
 
     /// Reads JSON from the wire. Unknown members are ignored, unknown types refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let wire: Wire<'_, &RawValue> = serde_json::from_slice(bytes).map_err(DecodeError::Envelope)?;
-        let payload = Payload::decode(&wire.kind, wire.data.get())?;
-        Ok(Self {
-            id: wire.id,
-            source: wire.source.into_owned(),
-            subject: wire.subject.into_owned(),
-            time: wire.time,
-            integration: wire.integrationid,
-            run: wire.runid,
-            sequence: wire.sequence,
-            traceparent: wire.traceparent,
-            payload,
-        })
+        Glance::of(bytes)?.event()
     }
 }

@@ -111,6 +111,8 @@ impl Copying {
 pub(super) struct Found {
     /// Which one.
     pub(super) checkpoint: Uuid,
+    /// Where it begins in the stream.
+    pub(super) begun: u64,
     /// The copied view had everything up to and including this offset.
     pub(super) as_of: u64,
     parts: u32,
@@ -131,7 +133,8 @@ enum Sign {
 /// Looks for the latest complete checkpoint among the facts of checkpoints, in order.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    open: BTreeMap<Uuid, (u64, BTreeSet<u32>)>,
+    /// Of each where it begins, what it copies, and the parts that were seen.
+    open: BTreeMap<Uuid, (u64, u64, BTreeSet<u32>)>,
     found: Option<Found>,
 }
 
@@ -140,19 +143,19 @@ impl Search {
     pub(super) fn look_at(&mut self, offset: u64, fact: &RawValue) {
         match serde_json::from_str(fact.get()) {
             Ok(Sign::Begun { checkpoint, as_of, format }) if format == FORMAT && as_of < offset => {
-                self.open.insert(checkpoint, (as_of, BTreeSet::new()));
+                self.open.insert(checkpoint, (offset, as_of, BTreeSet::new()));
             }
             Ok(Sign::Rows { checkpoint, part }) => {
-                if let Some((_, parts)) = self.open.get_mut(&checkpoint) {
+                if let Some((.., parts)) = self.open.get_mut(&checkpoint) {
                     parts.insert(part);
                 }
             }
             Ok(Sign::Ended { checkpoint, parts }) => {
-                if let Some((as_of, seen)) = self.open.remove(&checkpoint)
+                if let Some((begun, as_of, seen)) = self.open.remove(&checkpoint)
                     && seen.len() == parts as usize
                     && parts > 0
                 {
-                    self.found = Some(Found { checkpoint, as_of, parts });
+                    self.found = Some(Found { checkpoint, begun, as_of, parts });
                 }
             }
             Ok(Sign::Begun { .. }) | Err(_) => {}

@@ -19,7 +19,8 @@ use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
 use crate::broker::{
-    Acknowledged, Broker, BrokerError, CATCHING_UP, Intake, Outgoing, Publisher, Received, Session, WINDOW,
+    Acknowledged, Broker, BrokerError, CATCHING_UP, Intake, Outgoing, Publisher, Received, Session,
+    StreamOffset, WINDOW,
 };
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
@@ -310,13 +311,21 @@ impl Shared {
         reach(Failpoint::StatePublished).await;
         let verdict = tokio::select! {
             verdict = verdict => verdict.map_err(|_| BrokerError::Client(
-                "the state was read anew from a copy, which does not say what became of a fact".into(),
+                "the state is read anew, which may not say what became of a fact".into(),
             ))?,
             () = self.stop.cancelled() => return Err(BrokerError::Stopping),
         };
         let mut latest = self.read_back.lock();
         *latest = latest.max(Some(begun));
         Ok(verdict)
+    }
+
+    /// Empties the view, and ends the waiting for facts: those of a stream that is gone, or that only a checkpoint
+    /// has, are never folded here, and who waits for one begins anew.
+    fn forget(&self) -> Result<(), StoreError> {
+        *self.own.lock() = Own::default();
+        self.waiting.lock().clear();
+        self.view.write().reset()
     }
 
     /// A fact on its way to the stream. It is kept until it comes back, so that it need not be read again.
@@ -359,9 +368,7 @@ async fn run(shared: Arc<Shared>) {
             Err(error) => {
                 tracing::error!(integration = %shared.following.integration, %error, "the local state is rebuilt");
                 let _still = shared.folding.lock().await;
-                *shared.own.lock() = Own::default();
-                let emptied = shared.view.write().reset();
-                if let Err(error) = emptied {
+                if let Err(error) = shared.forget() {
                     tracing::error!(%error, "the local state cannot be emptied");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -411,7 +418,8 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
         (view.meta().offset, view.meta().last_fact)
     };
     if let Some(offset) = offset {
-        let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, Some(offset)).await?;
+        let mut intake =
+            Intake::open_stream(session, &shared.stream, WINDOW, StreamOffset::At(offset)).await?;
         // A consumer at an offset beyond the end gets nothing, so something must come after it.
         let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
         shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
@@ -432,8 +440,7 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
     }
     let _still = shared.folding.lock().await;
     // Also what an earlier attempt may have left.
-    *shared.own.lock() = Own::default();
-    shared.view.write().reset()?;
+    shared.forget()?;
     attach_anew(shared, session).await
 }
 
@@ -443,36 +450,41 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
     // So that there is a record at all.
     let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
     shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-    let first = offset_of(Intake::open_stream(session, &shared.stream, WINDOW, None).await?).await?;
-    let end = offset_of(Intake::open_stream_near_end(session, &shared.stream, WINDOW).await?).await?;
+    let first = offset_found(shared, session, StreamOffset::First).await?;
+    let end = offset_found(shared, session, StreamOffset::Last).await?;
     for facts in NEAR_END {
         let near = end.saturating_sub(facts);
         if near.saturating_sub(first) < facts {
             break;
         }
         if let Some(found) = find_checkpoint(shared, session, near, end).await? {
-            return attach_to_checkpoint(shared, session, found, near, end).await;
+            return attach_to_checkpoint(shared, session, found, end).await;
         }
     }
     if first == 0 {
-        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, None).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::First).await?);
     }
     let Some(found) = find_checkpoint(shared, session, first, end).await? else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, None).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::First).await?);
     };
     if found.as_of + 1 < first {
         tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
             "the stream was trimmed beyond what its latest checkpoint copies: what was said in between is lost, and \
              comes again with the next runs, but for what a person decided");
     }
-    attach_to_checkpoint(shared, session, found, first, end).await
+    attach_to_checkpoint(shared, session, found, end).await
 }
 
-/// The offset of the first record that comes.
-async fn offset_of(mut intake: Intake) -> Result<u64, BrokerError> {
+/// The offset of the record that comes first from there on.
+async fn offset_found(
+    shared: &Shared,
+    session: &Arc<Session>,
+    from: StreamOffset,
+) -> Result<u64, BrokerError> {
+    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, from).await?;
     let first = intake.next().await;
     intake.close().await;
     let first = first.ok_or_else(|| BrokerError::Client("the stream could not be read".into()))?;
@@ -488,27 +500,24 @@ async fn find_checkpoint(
 ) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
     read_checkpoints(shared, session, from, end, &mut |offset, glance| {
-        search.look_at(offset, glance.data);
+        search.look_at(offset, glance.data());
         Ok(false)
     })
     .await?;
     Ok(search.found())
 }
 
-/// Reads the same records once more, now for the rows of that checkpoint, and follows what it does not copy.
+/// Reads that checkpoint once more, now for its rows, and follows what it does not copy.
 async fn attach_to_checkpoint(
     shared: &Shared,
     session: &Arc<Session>,
     found: Found,
-    from: u64,
     end: u64,
 ) -> Result<Intake, StateError> {
     tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
-    // What is copied is not folded fact by fact: nobody would be told of the verdict. Who waits begins anew.
-    shared.waiting.lock().clear();
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
-    read_checkpoints(shared, session, from, end, &mut |_, glance| {
+    read_checkpoints(shared, session, found.begun, end, &mut |_, glance| {
         if let Ok(fact) = glance.fact() {
             complete = loading.take(&mut shared.view.write(), fact)?;
         }
@@ -520,7 +529,7 @@ async fn attach_to_checkpoint(
         return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
     }
     loading.end(&mut shared.view.write())?;
-    Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, Some(found.as_of)).await?)
+    Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::At(found.as_of)).await?)
 }
 
 /// Shows every fact of a checkpoint, from one offset to another or until `look` says `true`.
@@ -531,7 +540,8 @@ async fn read_checkpoints(
     end: u64,
     look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, CATCHING_UP, Some(from)).await?;
+    let mut intake =
+        Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::At(from)).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(WINDOW)).await;
         let Some(last) = batch.last() else {
@@ -540,7 +550,7 @@ async fn read_checkpoints(
         for received in &batch {
             let Some(offset) = received.offset else { continue };
             if let Ok(glance) = Glance::of(&received.body)
-                && glance.subject == Fact::CHECKPOINT
+                && glance.subject() == Fact::CHECKPOINT
                 && look(offset, &glance)?
             {
                 break 'reading;
