@@ -408,6 +408,7 @@ impl Partition<'_> {
             let steps: Vec<Step> = chunk.iter().filter_map(|task| self.step(task)).collect();
             let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
             let changes = changes.map(|event| self.outgoing(event)).collect();
+            reach(Failpoint::ReconcilerConcluded).await;
             self.desk.publisher.publish(changes).await?;
             reach(Failpoint::ReconcilerChangesPublished).await;
             let (spans, facts): (Vec<Span>, Vec<Event>) =

@@ -76,6 +76,8 @@ failpoints! {
     FetcherCheckpointing = "fetcher.checkpointing",
     /// Snapshots were taken from the queue, nothing is decided.
     ReconcilerTaken = "reconciler.taken",
+    /// Snapshots are decided, nothing of it is published.
+    ReconcilerConcluded = "reconciler.concluded",
     /// Changes are published, their decisions are not.
     ReconcilerChangesPublished = "reconciler.changes-published",
     /// Decisions are read back, snapshots are not acknowledged.

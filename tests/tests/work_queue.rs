@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -72,12 +73,7 @@ async fn a_queue_that_keeps_its_messages_back_is_attached_to_anew() -> Result<()
     let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
     link.session().await?;
     let (blocking, channel, mut blocked) = block(&broker, &queue).await?;
-    let seen = Arc::new(Seen::default());
-    let id = PartitionId { integration: IntegrationId::new("acme")?, partition: 0 };
-    let role = Role { name: "writer", stage: Stage::Apply };
-    let look_every = Duration::from_millis(200);
-    let owner = Ownership::new(link.clone(), role, vec![id], look_every, serve(&seen), stop.clone());
-    let owning = tokio::spawn(owner.run());
+    let (seen, owning) = own(&link, 1, &stop)?;
     // For longer than a queue may be quiet: nothing waits, so nothing is wrong.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let attached = seen.attached.load(Ordering::SeqCst);
@@ -106,5 +102,78 @@ async fn a_queue_that_keeps_its_messages_back_is_attached_to_anew() -> Result<()
     stop.cancel();
     owning.await?;
     link.close().await;
+    Ok(())
+}
+
+/// Serves the partitions of a worker until `stop`.
+fn own(link: &Broker, partitions: u16, stop: &CancellationToken) -> Result<(Arc<Seen>, JoinHandle<()>)> {
+    let seen = Arc::new(Seen::default());
+    let integration = IntegrationId::new("acme")?;
+    let ids = (0..partitions).map(|partition| PartitionId { integration: integration.clone(), partition });
+    let role = Role { name: "writer", stage: Stage::Apply };
+    let look_every = Duration::from_millis(200);
+    let owner = Ownership::new(link.clone(), role, ids.collect(), look_every, serve(&seen), stop.clone());
+    Ok((seen, tokio::spawn(owner.run())))
+}
+
+/// Somebody counts as a worker and takes nothing: a connection that died unnoticed, or a worker that hangs. What would
+/// be its share is taken by the others after a while, and given to a real worker when one comes.
+#[tokio::test]
+async fn what_a_worker_that_is_counted_does_not_take_is_taken_beyond_the_share() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stop = CancellationToken::new();
+    let mut config = broker_only(broker.url(), broker.prefix())?;
+    config.broker.partitions = 2;
+    let link = Broker::start(&config, "writer/one", stop.clone());
+    link.session().await?;
+    let (counted, channel, _consumer) = block(&broker, &link.names().workers("writer")).await?;
+    let acme = IntegrationId::new("acme")?;
+    let queues = [0, 1].map(|partition| link.names().work(&acme, Stage::Apply, partition));
+    let (seen, owning) = own(&link, 2, &stop)?;
+    let publish = async || -> Result<()> {
+        for queue in &queues {
+            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+            channel
+                .basic_publish("".into(), queue.as_str().into(), options, b"{}", properties)
+                .await?
+                .await?;
+        }
+        Ok(())
+    };
+    publish().await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let messages = seen.messages.load(Ordering::SeqCst);
+    ensure!(messages == 1, "{messages} messages: of two partitions one is the share of two workers");
+    eventually(LIMIT, "the partition that nobody takes", async || {
+        let messages = seen.messages.load(Ordering::SeqCst);
+        ensure!(messages == 2, "{messages} of 2 messages");
+        Ok(())
+    })
+    .await?;
+    // It stays here, and is not taken and given up in turns.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let attached = seen.attached.load(Ordering::SeqCst);
+    ensure!(attached == 2, "attached {attached} times to two partitions");
+    // One that takes its share comes in the place of the one that does not.
+    let other_link = Broker::start(&config, "writer/two", stop.clone());
+    let (other, other_owning) = own(&other_link, 2, &stop)?;
+    eventually(LIMIT, "the share of the new worker", async || {
+        ensure!(other.attached.load(Ordering::SeqCst) == 1, "it has nothing");
+        Ok(())
+    })
+    .await?;
+    publish().await?;
+    eventually(LIMIT, "every message", async || {
+        let both = [&seen, &other].map(|seen| seen.messages.load(Ordering::SeqCst));
+        ensure!(both == [3, 1], "{both:?} messages");
+        Ok(())
+    })
+    .await?;
+    stop.cancel();
+    owning.await?;
+    other_owning.await?;
+    counted.close(200, "done".into()).await?;
+    link.close().await;
+    other_link.close().await;
     Ok(())
 }

@@ -2,13 +2,15 @@
 //!
 //! A partition belongs to whoever holds its exclusive queue on their consuming connection: held means
 //! owned, gone with the connection. A worker takes orphans until it has its fair share (all partitions
-//! divided by live workers, rounded up) and gives up what is above it. The single active consumer of
-//! the work queue is the backstop.
+//! divided by live workers, rounded up) and gives up what is above it; above it, only what nobody else
+//! takes. The single active consumer of the work queue is the backstop.
+
+mod abandoned;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use lapin::Channel;
@@ -18,16 +20,21 @@ use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::abandoned::Abandoned;
 use super::error::{BrokerError, within};
 use super::intake::Intake;
 use super::names::{Names, Stage};
 use super::supervisor::{Broker, Session};
+use super::topology::Depth;
 use crate::ids::IntegrationId;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// How many partitions of other owners are tried in one look; a refused try costs a channel.
 const TRIES_A_LOOK: usize = 16;
+
+/// After how many looks a partition whose messages nobody takes is tried beyond the share.
+const LOOKS_UNTIL_ABANDONED: u32 = 30;
 
 /// One partition of one integration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +101,7 @@ pub struct Ownership {
     stop: CancellationToken,
     live: Arc<AtomicUsize>,
     owned: BTreeMap<PartitionId, Owned>,
+    abandoned: Abandoned,
 }
 
 impl std::fmt::Debug for Ownership {
@@ -121,7 +129,8 @@ impl Ownership {
         stop: CancellationToken,
     ) -> Self {
         let live = Arc::new(AtomicUsize::new(1));
-        Self { broker, role, partitions, look_every, serve, stop, live, owned: BTreeMap::new() }
+        let abandoned = Abandoned::new(look_every * LOOKS_UNTIL_ABANDONED);
+        Self { broker, role, partitions, look_every, serve, stop, live, owned: BTreeMap::new(), abandoned }
     }
 
     /// The number of live workers of this role, kept current while [`Ownership::run`] runs.
@@ -171,12 +180,17 @@ impl Ownership {
         let live = session.inspect(workers).await?.map_or(1, |depth| depth.consumers.max(1) as usize);
         self.live.store(live, Ordering::Relaxed);
         self.restart_ended().await;
+        self.abandoned.begin(Instant::now(), live, |id| self.owned.contains_key(id));
         let share = self.partitions.len().div_ceil(live);
-        if self.owned.len() > share {
-            let surplus: Vec<PartitionId> = self.owned.keys().skip(share).cloned().collect();
-            self.give_up(&surplus).await;
-        }
-        self.take_orphans(session, share).await
+        let surplus: Vec<PartitionId> = self.of_the_share().skip(share).cloned().collect();
+        self.give_up(&surplus).await;
+        self.take_orphans(session, share).await?;
+        self.take_abandoned(session).await
+    }
+
+    /// What is owned, but for what was taken beyond the share.
+    fn of_the_share(&self) -> impl Iterator<Item = &PartitionId> {
+        self.owned.keys().filter(|id| !self.abandoned.has_adopted(id))
     }
 
     /// A partition whose serving ended by itself (its channel died) is given up, to be taken anew.
@@ -196,7 +210,8 @@ impl Ownership {
         others.shuffle(&mut rand::rng());
         let mut refused = 0;
         for id in others {
-            if self.owned.len() >= share || refused >= TRIES_A_LOOK || self.stop.is_cancelled() {
+            let has_share = self.of_the_share().count() >= share;
+            if has_share || refused >= TRIES_A_LOOK || self.stop.is_cancelled() {
                 break;
             }
             match self.take(session, &id).await? {
@@ -205,6 +220,30 @@ impl Ownership {
                     self.owned.insert(id, owned);
                 }
                 None => refused += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the worker whose turn it is does not take.
+    async fn take_abandoned(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
+        if !self.abandoned.is_due(Instant::now()) || self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let others = self.partitions.iter().filter(|id| !self.owned.contains_key(id));
+        let others: Vec<PartitionId> = others.cloned().collect();
+        let names = self.broker.names();
+        let queue = |id: &PartitionId| names.work(&id.integration, self.role.stage, id.partition);
+        let depths = session.inspect_all(&others.iter().map(queue).collect::<Vec<_>>()).await?;
+        let messages = |depth: Option<Depth>| depth.map_or(0, |depth| depth.messages);
+        let depths = others.into_iter().zip(depths.into_iter().map(messages)).collect();
+        for id in self.abandoned.look(Instant::now(), &depths).into_iter().take(TRIES_A_LOOK) {
+            let taken = self.take(session, &id).await?;
+            self.abandoned.tried(Instant::now(), &id, taken.is_some());
+            if let Some(owned) = taken {
+                tracing::warn!(integration = %id.integration, partition = id.partition,
+                    "nobody took the messages of a partition; it is taken beyond the fair share");
+                self.owned.insert(id, owned);
             }
         }
         Ok(())

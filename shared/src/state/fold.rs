@@ -112,11 +112,7 @@ impl Folding<'_, '_> {
             }
             Fact::MassChangesAllowed { number } => Ok(self.mass_changes_allowed(*number)),
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
-            Fact::Decided(decision) => {
-                self.put_decision(decision)?;
-                self.promise(decision);
-                Ok(Verdict::Accepted)
-            }
+            Fact::Decided(decision) => self.decided(decision),
             Fact::Intended(intent) => self.intended(intent),
             Fact::Ended(outcome) => self.ended(outcome),
             Fact::PersonDecided { decision, .. } => self.person_decided(decision),

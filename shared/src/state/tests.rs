@@ -483,6 +483,22 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
     }
 }
 
+/// A worker that lost its partition publishes what it had decided before that, after another one has decided a newer
+/// snapshot.
+#[test]
+fn a_late_decision_about_an_older_snapshot_changes_nothing() {
+    let mut stream = Stream::new();
+    let newer = decision("a", 2, 1);
+    assert_eq!(stream.say(Fact::Decided(Box::new(newer.clone()))), Verdict::Accepted);
+    let late = stream.say(Fact::Decided(Box::new(decision("a", 1, 6))));
+    assert!(matches!(late, Verdict::Rejected(_)), "{late:?}");
+    let key = Key::Device(device_id("a"));
+    assert_eq!(stream.view.decision(&key), Some(newer));
+    // The same snapshot may be decided again, on facts that came since.
+    assert_eq!(stream.say(Fact::Decided(Box::new(decision("a", 2, 0)))), Verdict::Accepted);
+    assert_eq!(stream.view.decision(&key).map(|decision| decision.awaits), Some(None));
+}
+
 /// One step of a random history of one asset and a few devices.
 #[derive(Debug, Clone)]
 enum Step {

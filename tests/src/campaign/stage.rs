@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::crew::Crew;
 use super::tally::Tally;
@@ -238,18 +238,51 @@ impl Stage {
         Ok(())
     }
 
+    /// Gives every linked device a version of its system that bears this word.
+    ///
+    /// # Errors
+    /// When no device is linked.
+    pub fn new_versions(&self, word: &str) -> Result<()> {
+        let version = format!("{word} {}", rand::random_range(0..1_000_000));
+        let linked = self.linked_devices();
+        ensure!(!linked.is_empty(), "no device is linked");
+        for (device, _) in linked {
+            self.services.kandji.set(&device, "os_version", json!(version))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an asset has a version with this word, at most `limit`; nobody is looked at or started meanwhile.
+    pub async fn arrived(&self, word: &str, limit: Duration) -> bool {
+        let begin = Instant::now();
+        let has = |version: &Value| version.as_str().is_some_and(|version| version.starts_with(word));
+        while begin.elapsed() < limit {
+            if self.services.amfj.assets().iter().any(|asset| asset.fields.get("OS Version").is_some_and(has))
+            {
+                return true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        false
+    }
+
     /// A listed device in scope with its asset, which has a field for the version of the system.
     pub(super) fn any_linked_device(&self) -> Result<(String, String)> {
+        let linked = self.linked_devices().into_iter().next();
+        linked.context("no device is linked to an asset with the field OS Version")
+    }
+
+    fn linked_devices(&self) -> Vec<(String, String)> {
         let devices = self.services.kandji.devices();
         let site = self.services.amfj.site();
-        let mut linked = devices.iter().filter(|device| !device.is_removed).filter_map(|device| {
+        let linked = devices.iter().filter(|device| !device.is_removed).filter_map(|device| {
             let asset = self.model.links.get(&device.device_id)?;
             let record = site.assets.iter().find(|record| record.id == *asset)?;
             let kind = site.asset_types.iter().find(|kind| kind.id == record.asset_type_id)?;
             let has_field = kind.fields.iter().any(|field| field.name == "OS Version");
             has_field.then(|| (device.device_id.clone(), asset.clone()))
         });
-        linked.next().context("no device is linked to an asset with the field OS Version")
+        linked.collect()
     }
 
     /// Writes the logs, what the workers say of themselves, and AMFJ's journal where a person finds them.

@@ -6,14 +6,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{Proxy, Role};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::harness::{Proxy, Role, eventually};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
-use super::support::{everything, fetch, join};
+use super::support::{FAILPOINTS, everything, fetch, join, waits_at};
+
+/// Counts changes that were answered before.
+const REPEATS: &str = "amfj_sync_repeats_total";
 
 const ROUNDS: u32 = 10;
 const DEVICES: usize = 24;
@@ -175,4 +179,80 @@ fn rounds_written(services: &Services) -> Result<usize> {
     rounds.sort_unstable();
     rounds.dedup();
     (!rounds.is_empty()).then_some(rounds.len()).context("nothing was written")
+}
+
+/// AMFJ takes long over a change, and the next one of the same device is right behind it: it waits, and neither
+/// overtakes nor is lost.
+#[tokio::test]
+async fn a_change_waits_for_the_one_before_it_however_slow_that_is() -> Result<()> {
+    let services = Services::plain(6, 152).await?;
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    pipeline.run().await?;
+    // Within the time-out of a request; the ones after them are fast.
+    let slow = services.amfj.fault(Rule::new(Action::Delay { ms: 1_800 }).on("PATCH", "/assets/*").times(6));
+    begin(&services, 1)?;
+    fetch(&pipeline).await?;
+    eventually(RUN_LIMIT, "six slow requests under way", async || {
+        ensure!(services.amfj.faults().active().iter().all(|(id, _)| *id != slow), "not yet");
+        Ok(())
+    })
+    .await?;
+    begin(&services, 2)?;
+    fetch(&pipeline).await?;
+    pipeline.settle().await?;
+    ensure_in_order(&services)?;
+    let rounds = rounds_written(&services)?;
+    ensure!(rounds == 2, "{rounds} rounds were written");
+    for asset in services.amfj.assets() {
+        let notes = asset.fields.get("Notes").cloned().unwrap_or_default();
+        ensure!(notes == json!(stamp(2)), "{} was left with {notes}", asset.name);
+    }
+    Ok(())
+}
+
+/// A reconciler stands still after it has decided and before it has published, until another one has decided the same
+/// and the next run. What it publishes then was answered long ago: nothing of it reaches AMFJ, or alters what is known.
+#[tokio::test]
+async fn what_a_reconciler_publishes_after_a_newer_run_changes_nothing() -> Result<()> {
+    let services = Services::plain(6, 153).await?;
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    pipeline.run().await?;
+    ensure!(pipeline.reconcilers.remove(0).terminate().await?.success());
+    let proxy = Proxy::before(pipeline.broker().url()).await?;
+    let url = proxy.url().to_owned();
+    let late = join(&mut pipeline, Role::Reconciler, |launch| {
+        launch.env("AMFJ_SYNC__BROKER__URL", url).env(FAILPOINTS, "reconciler.concluded=wait@1:2s")
+    })
+    .await?;
+    let late = pipeline.reconcilers.remove(late);
+    begin(&services, 1)?;
+    fetch(&pipeline).await?;
+    waits_at(&late, "reconciler.concluded").await?;
+    late.freeze();
+    // The proxy stands for the broker that notices the loss.
+    ensure!(proxy.cut("reconciler/") == 2, "both connections go through the proxy");
+    join(&mut pipeline, Role::Reconciler, |launch| launch).await?;
+    pipeline.settle().await?;
+    begin(&services, 2)?;
+    pipeline.run().await?;
+    let passed_over = async || pipeline.writers[0].metrics().await.map(|page| page.sum(REPEATS, &[]));
+    let before = passed_over().await?;
+    let writes = services.amfj.write_count();
+    late.thaw();
+    pipeline.reconcilers.push(late);
+    eventually(RUN_LIMIT, "changes that come late", async || {
+        ensure!(passed_over().await? > before, "none has come");
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    ensure!(services.amfj.write_count() == writes, "a late change was written");
+    ensure_in_order(&services)?;
+    services.take_writes();
+    pipeline.run().await?;
+    let writes = services.take_writes();
+    ensure!(writes.is_empty(), "the next run wrote {writes:?}");
+    Ok(())
 }

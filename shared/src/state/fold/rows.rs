@@ -10,7 +10,7 @@ use super::super::rows::{
 };
 use super::super::store::StoreError;
 use super::super::view::{View, index, index_key, parse_row, promise_in, row_key, table};
-use super::Folding;
+use super::{Folding, Verdict};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};
 use crate::names::{NameKey, email_key, serial_key};
@@ -189,7 +189,7 @@ impl Folding<'_, '_> {
     }
 
     /// A link that was decided by name holds from when its change is published (P5).
-    pub(super) fn promise(&mut self, decision: &Decision) {
+    fn promise(&mut self, decision: &Decision) {
         let Key::Device(device) = &decision.key else { return };
         for (asset, _) in decision.changes.iter().filter_map(promise_in) {
             self.batch.index(index::PROMISE, asset.as_str(), device.as_str());
@@ -225,14 +225,20 @@ impl Folding<'_, '_> {
 }
 
 impl Folding<'_, '_> {
-    pub(super) fn put_decision(&mut self, decision: &Decision) -> Result<(), StoreError> {
+    /// A decision about a snapshot that is older than the one decided last is that of a worker which lost
+    /// its partition before it had published it.
+    pub(super) fn decided(&mut self, decision: &Decision) -> Result<Verdict, StoreError> {
         let key = decision.key.to_string();
         let old = self.batch.row::<Decision>(table::DECISION, &key)?;
+        if old.as_ref().is_some_and(|old| old.snapshot > decision.snapshot) {
+            return Ok(Verdict::Rejected("a newer snapshot is decided already".into()));
+        }
         let before = old.as_ref().map(decision_entries).unwrap_or_default();
         reindex(self.batch, &key, &before, &decision_entries(decision));
         self.meta.count_decision(old.as_ref(), Some(decision));
         self.batch.put(table::DECISION, &key, decision);
-        Ok(())
+        self.promise(decision);
+        Ok(Verdict::Accepted)
     }
 
     pub(super) fn delete_decision(&mut self, key: &Key) -> Result<(), StoreError> {

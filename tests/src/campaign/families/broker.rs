@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use futures::future::LocalBoxFuture;
-use lapin::options::QueueDeleteOptions;
+use lapin::BasicProperties;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeleteOptions};
 use rand::{Rng, rngs::StdRng};
+use uuid::Uuid;
 
 use super::trimming::Trimmed;
 use super::{Family, Fault, Struck};
 use crate::campaign::Stage;
-use crate::campaign::stage::{INTEGRATION, PARTITIONS, PREFIX, work_queue};
-use crate::harness::Role;
+use crate::campaign::stage::{Expected, INTEGRATION, PARTITIONS, PREFIX, work_queue};
+use crate::harness::{Role, Worker};
 
 pub(super) struct Broker;
 
@@ -19,6 +21,7 @@ const KILLED: &str = "killed and restarted";
 const STOPPED: &str = "stopped and restarted";
 const CLOSED: &str = "all connections closed by the broker";
 const ALARM: &str = "memory alarm, connections blocked";
+const KILLED_BLOCKING: &str = "killed while it blocks a writer that sets a message aside";
 const RECONCILE_DELETED: &str = "a reconcile queue deleted";
 const APPLY_DELETED: &str = "an apply queue deleted";
 const TRIMMED: &str = "stream trimmed past a worker";
@@ -42,8 +45,17 @@ impl Family for Broker {
     }
 
     fn faults(&self) -> Vec<String> {
-        let simple =
-            [KILLED, STOPPED, CLOSED, ALARM, RECONCILE_DELETED, APPLY_DELETED, TRIMMED, STREAM_DELETED];
+        let simple = [
+            KILLED,
+            STOPPED,
+            CLOSED,
+            ALARM,
+            KILLED_BLOCKING,
+            RECONCILE_DELETED,
+            APPLY_DELETED,
+            TRIMMED,
+            STREAM_DELETED,
+        ];
         let cuts = cuts().into_iter().map(|(name, _)| name);
         simple.into_iter().chain(cuts).map(str::to_owned).collect()
     }
@@ -62,6 +74,7 @@ impl Family for Broker {
             STOPPED => Box::new(Away { after, killed: false }),
             CLOSED => Box::new(Closed { times: rng.random_range(1..=2) }),
             ALARM => Box::new(Alarm { lasts: after * 2 }),
+            KILLED_BLOCKING => Box::new(KilledBlocking { queue: work_queue("apply", partition) }),
             RECONCILE_DELETED => Box::new(Deleted { queue: work_queue("reconcile", partition), after }),
             APPLY_DELETED => Box::new(Deleted { queue: work_queue("apply", partition), after }),
             TRIMMED => {
@@ -156,6 +169,47 @@ impl Fault for Alarm {
             stage.broker.ctl(&["set_vm_memory_high_watermark", "0.6"]).await?;
             Ok(Struck(1))
         })
+    }
+}
+
+/// The broker takes acknowledgements, and nothing that is published; then it is killed. What a writer acknowledged before
+/// its dead letter was confirmed would be nowhere.
+struct KilledBlocking {
+    queue: String,
+}
+
+impl Fault for KilledBlocking {
+    fn tell(&self) -> String {
+        format!("a message nobody can read is in {}, the broker blocks, and is killed", self.queue)
+    }
+
+    fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let body = format!("unreadable {}", Uuid::new_v4()).into_bytes();
+            let channel = stage.channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            // Frozen, so that the broker blocks before the message is read.
+            let frozen: Vec<u32> = stage.crew.of(Role::Writer).map(Worker::id).collect();
+            stage.crew.of(Role::Writer).for_each(Worker::freeze);
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            let publish =
+                channel.basic_publish("".into(), self.queue.as_str().into(), options, &body, properties);
+            let taken = publish.await?.await?.is_ack();
+            let alarm = stage.broker.ctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
+            let thawed = stage.crew.of(Role::Writer).filter(|worker| frozen.contains(&worker.id()));
+            thawed.for_each(Worker::thaw);
+            alarm?;
+            ensure!(taken, "the broker did not take the message");
+            stage.expected.push(Expected::Body { body, at_least: 1 });
+            stage.pass(Duration::from_millis(1_500)).await;
+            stage.broker.kill();
+            stage.broker.restart().await
+        })
+    }
+
+    fn after<'a>(&'a mut self, _stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
+        Box::pin(async { Ok(Struck(1)) })
     }
 }
 

@@ -5,6 +5,7 @@ mod broker;
 mod cluster;
 mod kandji;
 mod kills;
+mod late;
 mod machine;
 mod poison;
 mod scaling;
@@ -28,6 +29,7 @@ pub const ALL: &[&dyn Family] = &[
     &machine::Machine,
     &poison::Poison,
     &scaling::Scaling,
+    &late::Late,
 ];
 
 /// Faults of one kind.
