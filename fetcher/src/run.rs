@@ -51,9 +51,9 @@ use ways::Ways;
 const GIVE_UP_READS: Duration = Duration::from_mins(2);
 /// Details of one device can wait for another run.
 const GIVE_UP_DETAILS: Duration = Duration::from_secs(10);
-/// So many facts after the last copy, or after the beginning, are copied without waiting for a day to pass: a worker
-/// or command that starts has to read them all.
-const LONG_STREAM: u64 = 50_000;
+/// So many messages after the last copy, or after the beginning, are copied without waiting for a day to pass: a worker
+/// or command that starts has to read them all. Most carry many facts.
+const LONG_STREAM: u64 = 5_000;
 
 /// What leading the runs of one integration takes.
 pub(crate) struct Leader {

@@ -182,6 +182,34 @@ async fn a_worker_reads_on_and_rebuilds_what_is_gone() -> Result<()> {
     Ok(())
 }
 
+/// Facts that are said at the same time share messages. Each is answered, every reader has all of them, and
+/// a worker that comes back goes on behind the last.
+#[tokio::test]
+async fn facts_of_one_moment_share_messages_and_all_of_them_count() -> Result<()> {
+    const LINKS: u32 = 300;
+    let broker = SharedBroker::join().await?;
+    let scratch = Scratch::new()?;
+    let dir = scratch.path().join("view");
+    let worker = Follower::start(&broker, Some(&dir)).await?;
+    let verdicts = futures::future::join_all((1..=LINKS).map(|number| worker.link(number))).await;
+    for verdict in verdicts {
+        ensure!(verdict? == Verdict::Accepted);
+    }
+    let offset = |follower: &Follower| follower.state.read(|view| view.meta().offset).unwrap_or_default();
+    let messages = offset(&worker);
+    ensure!(messages < u64::from(LINKS) / 2, "{LINKS} facts took {messages} messages");
+    let late = Follower::start(&broker, None).await?;
+    ensure!(late.links() == LINKS as usize, "{} links at a reader that came later", late.links());
+    late.stop().await;
+    worker.stop().await;
+    let again = Follower::start(&broker, Some(&dir)).await?;
+    ensure!(again.links() == LINKS as usize, "{} links after a restart", again.links());
+    again.link(LINKS + 1).await?;
+    ensure!(again.links() == LINKS as usize + 1, "{} links after one more", again.links());
+    again.stop().await;
+    Ok(())
+}
+
 /// A stream that was deleted and declared again is another one: what was known from the old one is gone.
 #[tokio::test]
 async fn another_stream_of_the_same_name_is_noticed() -> Result<()> {
@@ -336,15 +364,15 @@ async fn nobody_waits_for_a_fact_that_only_a_copy_has() -> Result<()> {
 /// checkpoint here is of nothing, which shows whether it was taken.
 #[tokio::test]
 async fn a_new_worker_on_a_long_stream_starts_from_a_checkpoint_near_its_end() -> Result<()> {
-    for (facts, from_checkpoint) in [(2_000, false), (8_300, true), (13_000, false)] {
+    for (messages, from_checkpoint) in [(400, false), (1_050, true), (2_000, false)] {
         let broker = SharedBroker::join().await?;
         let worker = Follower::start(&broker, None).await?;
         for number in 1..=10 {
             worker.link(number).await?;
         }
-        // 4,096 facts are searched, and 32,768 where the stream is twice as long.
-        let after = if facts > 10_000 { 5_000 } else { 100 };
-        pad(&worker, facts - after).await?;
+        // 512 messages are searched, and 4,096 where the stream is twice as long. None of these shares one.
+        let after = if messages > 1_500 { 700 } else { 100 };
+        pad(&worker, messages - after).await?;
         copy_of_nothing(&worker).await?;
         pad(&worker, after).await?;
         for number in 11..=13 {
@@ -352,7 +380,7 @@ async fn a_new_worker_on_a_long_stream_starts_from_a_checkpoint_near_its_end() -
         }
         let late = Follower::start(&broker, None).await?;
         let expected = if from_checkpoint { 3 } else { 13 };
-        ensure!(late.links() == expected, "{} of {expected} links after {facts} facts", late.links());
+        ensure!(late.links() == expected, "{} of {expected} links after {messages} messages", late.links());
         for follower in [late, worker] {
             follower.stop().await;
         }

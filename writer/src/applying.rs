@@ -444,7 +444,7 @@ impl Applying<'_> {
         // a missing entry. An entry that comes twice bears the id of the same change.
         if outcome.ending == Ending::Applied {
             let history = self.site.names.history(&self.site.integration.id);
-            self.site.publisher.publish(vec![Outgoing::to_queue(history, &fact)]).await?;
+            self.site.publisher.publish(vec![Outgoing::to_stream(history, &fact)]).await?;
             reach(Failpoint::WriterHistoryPublished).await;
         }
         self.site.state.publish_and_read_back(fact).await?;

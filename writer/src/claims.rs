@@ -86,9 +86,7 @@ impl Claim {
             for subject in self.subjects() {
                 let before = view.claims(&subject).into_iter().take_while(|row| !ours(row));
                 earlier.extend(
-                    before
-                        .filter(|row| !earlier.iter().any(|known| known.offset == row.offset))
-                        .collect::<Vec<_>>(),
+                    before.filter(|row| !earlier.iter().any(|known| known == row)).collect::<Vec<_>>(),
                 );
             }
             earlier

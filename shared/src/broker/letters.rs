@@ -98,6 +98,7 @@ pub fn dead_letter(names: &Names, received: &Received, death: &Death<'_>) -> Out
         id: received.id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_else(Uuid::new_v4),
         body: received.body.clone(),
         headers: super::Headers::default(),
+        packable: false,
     }
     .with_header(header::REASON, death.reason)
     .with_header(header::STAGE, death.stage.as_str())

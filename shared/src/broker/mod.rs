@@ -40,5 +40,5 @@ pub use topology::{Depth, Topology};
 /// Most messages in flight without a confirm, and most deliveries without an acknowledgement.
 pub const WINDOW: u16 = 256;
 
-/// Deliveries on their way to a reader that has a whole stream before it.
-pub const CATCHING_UP: u16 = 2_000;
+/// Deliveries on their way to a reader that has a whole stream before it. Most carry many facts.
+pub const CATCHING_UP: u16 = 512;

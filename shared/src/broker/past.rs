@@ -11,7 +11,7 @@ use super::intake::{Acknowledged, Intake, StreamOffset};
 use super::publisher::{Outgoing, Publisher};
 use super::supervisor::Session;
 use crate::ids::IntegrationId;
-use crate::messages::{Event, Fact, Glance, Origin};
+use crate::messages::{Event, Fact, Glance, Origin, unpack};
 
 /// Calls `visit` for every event of a stream whose subject is wanted, in order; what cannot be read is passed over. A
 /// stream has no end that could be asked for, so a marker, which says nothing, is published and read up to.
@@ -49,14 +49,16 @@ async fn read_up_to(
         let batch = intake.next_batch(usize::from(CATCHING_UP)).await;
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
-            let Ok(glance) = Glance::of(&received.body) else { continue };
-            if glance.id() == marker {
-                return Ok(());
-            }
-            if wanted(glance.subject())
-                && let Ok(event) = glance.event()
-            {
-                visit(event);
+            for event in unpack(&received.body).unwrap_or_default() {
+                let Ok(glance) = Glance::of(event) else { continue };
+                if glance.id() == marker {
+                    return Ok(());
+                }
+                if wanted(glance.subject())
+                    && let Ok(event) = glance.event()
+                {
+                    visit(event);
+                }
             }
         }
         if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {

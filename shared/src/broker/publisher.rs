@@ -1,6 +1,7 @@
 //! Publishing: persistent, mandatory, confirmed, in windows; again on a new connection if need be.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::WINDOW;
 use super::error::{BrokerError, within};
 use super::supervisor::{Broker, Session};
-use crate::messages::Event;
+use crate::messages::{Event, Pack, Payload};
 
 /// The largest body that is published: below the 16 MiB that RabbitMQ 4 takes.
 pub const MAX_BYTES: usize = 15 << 20;
@@ -43,6 +44,9 @@ pub struct Outgoing {
     pub body: Vec<u8>,
     /// Headers.
     pub headers: FieldTable,
+    /// Whether it may travel with others in one message (`unpack`): only where every reader of the queue
+    /// or stream expects that, and it has no headers.
+    pub packable: bool,
 }
 
 impl Outgoing {
@@ -55,7 +59,15 @@ impl Outgoing {
             id: event.id,
             body: event.encode(),
             headers: FieldTable::default(),
+            packable: false,
         }
+    }
+
+    /// An event for a stream, whose readers take several facts out of one message.
+    #[must_use]
+    pub fn to_stream(stream: String, event: &Event) -> Self {
+        let packable = matches!(&event.payload, Payload::Fact(fact) if fact.shares_a_message());
+        Self { packable, ..Self::to_queue(stream, event) }
     }
 
     /// Header of a change: the offset of the state stream that it was decided on. Whoever applies it
@@ -125,6 +137,40 @@ async fn take(waiting: &tokio::sync::Mutex<mpsc::Receiver<Job>>, jobs: &mut Vec<
     waiting.lock().await.recv_many(jobs, usize::from(WINDOW)).await
 }
 
+/// Puts events that go to the same stream into messages together. What goes to one place stays in order.
+fn packed<'a>(messages: impl Iterator<Item = &'a Outgoing>) -> Vec<Cow<'a, Outgoing>> {
+    let mut packed: Vec<(Cow<'a, Outgoing>, Option<Pack>)> = Vec::new();
+    // The message to each stream that still takes events.
+    let mut open: HashMap<&str, usize> = HashMap::new();
+    for message in messages {
+        if !message.packable {
+            open.remove(message.routing_key.as_str());
+            packed.push((Cow::Borrowed(message), None));
+            continue;
+        }
+        if let Some((whole, pack)) = open.get(message.routing_key.as_str()).and_then(|at| packed.get_mut(*at))
+            && pack.as_ref().map_or_else(
+                || Pack::fit(&whole.body, &message.body),
+                |pack| pack.has_room_for(&message.body),
+            )
+        {
+            pack.get_or_insert_with(|| Pack::of(&whole.body)).add(&message.body);
+            // A message is known by the last of its events: that is how far its reader has read then.
+            whole.to_mut().id = message.id;
+        } else {
+            open.insert(&message.routing_key, packed.len());
+            packed.push((Cow::Borrowed(message), None));
+        }
+    }
+    let whole = |(mut message, pack): (Cow<'a, Outgoing>, Option<Pack>)| {
+        if let Some(pack) = pack {
+            message.to_mut().body = pack.into_body();
+        }
+        message
+    };
+    packed.into_iter().map(whole).collect()
+}
+
 struct Publishing {
     broker: Broker,
     stop: CancellationToken,
@@ -162,9 +208,9 @@ impl Publishing {
     }
 
     async fn publish_all(&mut self, jobs: &[Job]) -> Result<(), BrokerError> {
-        let messages: Vec<&Outgoing> = jobs.iter().flat_map(|job| &job.messages).collect();
+        let messages = packed(jobs.iter().flat_map(|job| &job.messages));
         for window in messages.chunks(usize::from(WINDOW)) {
-            let mut left = window.to_vec();
+            let mut left: Vec<&Outgoing> = window.iter().map(AsRef::as_ref).collect();
             while !left.is_empty() {
                 match self.publish_window(&left).await {
                     Ok(returned) => left.retain(|message| returned.contains(&message.id)),
@@ -276,6 +322,7 @@ mod tests {
             id: Uuid::nil(),
             body: Vec::new(),
             headers: FieldTable::default(),
+            packable: false,
         };
         let long = "é".repeat(5_000_000);
         let headers = message.with_header("x-reason", &long).with_header("x-key", "device/1").headers;
@@ -284,5 +331,42 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!((length("x-reason"), length("x-key")), (4_096, 8));
+    }
+
+    fn outgoing(number: u128, to: &str, packable: bool) -> Outgoing {
+        Outgoing {
+            exchange: String::new(),
+            routing_key: to.to_owned(),
+            id: Uuid::from_u128(number),
+            body: format!("{{\"number\":{number}}}").into_bytes(),
+            headers: FieldTable::default(),
+            packable,
+        }
+    }
+
+    #[test]
+    fn events_to_one_stream_share_messages_and_stay_in_order() {
+        let messages = [
+            outgoing(1, "state", true),
+            outgoing(2, "queue", false),
+            outgoing(3, "state", true),
+            outgoing(4, "history", true),
+            outgoing(5, "state", false),
+            outgoing(6, "state", true),
+            outgoing(7, "history", true),
+        ];
+        let packed = packed(messages.iter());
+        let shown: Vec<(u128, String)> = packed
+            .iter()
+            .map(|message| (message.id.as_u128(), String::from_utf8_lossy(&message.body).into_owned()))
+            .collect();
+        let array = |numbers: &[u128]| {
+            let events: Vec<String> =
+                numbers.iter().map(|number| format!("{{\"number\":{number}}}")).collect();
+            format!("[{}]", events.join(","))
+        };
+        let single = |number: u128| (number, format!("{{\"number\":{number}}}"));
+        // 5 stands alone: nothing that came after it may overtake it.
+        assert_eq!(shown, [(3, array(&[1, 3])), single(2), (7, array(&[4, 7])), single(5), single(6)]);
     }
 }

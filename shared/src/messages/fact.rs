@@ -304,6 +304,28 @@ impl Fact {
         }
     }
 
+    /// Whether it may share a message, and with it its offset, with others: facts about one thing, which
+    /// take effect in one step, and whose place in the stream is compared with that of no other fact of the
+    /// same worker.
+    #[must_use]
+    pub fn shares_a_message(&self) -> bool {
+        matches!(
+            self,
+            Self::AssetListed { .. }
+                | Self::AssetAbsent { .. }
+                | Self::RecordListed { .. }
+                | Self::RecordAbsent { .. }
+                | Self::DeviceListed { .. }
+                | Self::DeviceMissing { .. }
+                | Self::UserListed { .. }
+                | Self::UserMissing { .. }
+                | Self::DetailsRead { .. }
+                | Self::Decided(_)
+                | Self::Intended(_)
+                | Self::Ended(_)
+        )
+    }
+
     /// The run whose inventory a staged fact belongs to; none for facts that take effect at once.
     #[must_use]
     pub fn staged_for(&self) -> Option<u64> {

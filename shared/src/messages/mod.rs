@@ -8,6 +8,7 @@ mod change;
 mod decision;
 mod event;
 mod fact;
+mod pack;
 mod schemas;
 mod sequence;
 mod snapshot;
@@ -19,12 +20,15 @@ pub use change::{
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State};
 pub use event::{DecodeError, Event, Glance, Origin};
 pub use fact::{Absence, Catalogue, Fact, InventoryCounts, RunStarted};
+pub(crate) use pack::Pack;
+pub use pack::unpack;
 pub use schemas::schemas;
 pub use sequence::Sequence;
 pub use snapshot::{Details, DeviceEntry, DeviceSnapshot, EndOfRun, PrimaryUser, UserEntry, UserSnapshot};
 
-/// Format of facts and rows: raised when an old reader would misunderstand a new writer.
-pub const FORMAT: u32 = 1;
+/// Format of facts and rows: raised when an old reader would misunderstand a new writer. A reader of 1 does
+/// not know that a message may carry several facts.
+pub const FORMAT: u32 = 2;
 
 /// The data of an event; the variant is its CloudEvents type.
 #[derive(Debug, Clone, PartialEq)]

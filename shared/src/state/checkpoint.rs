@@ -142,7 +142,7 @@ impl Search {
     /// Looks at the data of the fact at an offset. A copy of nothing, or of what comes only after it, is none.
     pub(super) fn look_at(&mut self, offset: u64, fact: &RawValue) {
         match serde_json::from_str(fact.get()) {
-            Ok(Sign::Begun { checkpoint, as_of, format }) if format == FORMAT && as_of < offset => {
+            Ok(Sign::Begun { checkpoint, as_of, format }) if format <= FORMAT && as_of < offset => {
                 self.open.insert(checkpoint, (offset, as_of, BTreeSet::new()));
             }
             Ok(Sign::Rows { checkpoint, part }) => {

@@ -40,29 +40,37 @@ struct Folding<'a, 'b> {
     meta: &'a mut Meta,
     catalogue: &'a mut Catalogue,
     offset: u64,
+    /// Which of the facts at this offset it is.
+    place: usize,
     event: &'a Event,
 }
 
 impl View {
     /// Applies facts with their offsets, in one step: all of them are in the store afterwards, with the
-    /// last offset, or none. Facts at offsets that the view already has are passed over.
+    /// last offset, or none. Facts at offsets that the view already has are passed over. Several facts may
+    /// share an offset, as they shared a message; they come in one call.
     ///
     /// Fails when the store does; the view must be rebuilt then.
     pub fn apply<E: Borrow<Event>>(&mut self, facts: &[(u64, E)]) -> Result<Vec<Verdict>, StoreError> {
         let mut meta = self.meta.clone();
         let mut batch = Batch::new(self.store.as_mut());
         let mut verdicts = Vec::with_capacity(facts.len());
+        let mut last: Option<(u64, usize)> = None;
         for (offset, event) in facts {
             let event: &Event = event.borrow();
-            if meta.offset.is_some_and(|seen| *offset <= seen) {
+            let beside = last.filter(|(last, _)| last == offset);
+            if beside.is_none() && meta.offset.is_some_and(|seen| *offset <= seen) {
                 verdicts.push(Verdict::Rejected("seen before".into()));
                 continue;
             }
+            let place = beside.map_or(0, |(_, place)| place + 1);
+            last = Some((*offset, place));
             let mut folding = Folding {
                 batch: &mut batch,
                 meta: &mut meta,
                 catalogue: &mut self.catalogue,
                 offset: *offset,
+                place,
                 event,
             };
             verdicts.push(folding.fold()?);

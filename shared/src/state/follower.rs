@@ -24,7 +24,7 @@ use crate::broker::{
 };
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
-use crate::messages::{Event, FORMAT, Fact, Glance, Origin};
+use crate::messages::{DecodeError, Event, FORMAT, Fact, Glance, Origin, unpack};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;
@@ -35,9 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);
 
-/// How many of the last facts of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
-/// everything takes no longer.
-const NEAR_END: [u64; 2] = [4_096, 32_768];
+/// How many of the last messages of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
+/// everything takes no longer. Most carry many facts.
+const NEAR_END: [u64; 2] = [512, 4_096];
 
 /// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
 const MOST_OWN: usize = 1_024;
@@ -96,6 +96,9 @@ struct Own {
     /// Since when the stream has had one of them and has brought nothing at all.
     owed_since: Option<Instant>,
 }
+
+/// Facts with the offsets of the messages that they stand in.
+type Facts = Vec<(u64, Arc<Event>)>;
 
 struct Shared {
     following: Following,
@@ -330,7 +333,7 @@ impl Shared {
 
     /// A fact on its way to the stream. It is kept until it comes back, so that it need not be read again.
     fn outgoing(&self, fact: Event) -> Outgoing {
-        let message = Outgoing::to_queue(self.stream.clone(), &fact);
+        let message = Outgoing::to_stream(self.stream.clone(), &fact);
         let mut own = self.own.lock();
         if own.facts.len() < MOST_OWN {
             own.facts.insert(fact.id, (message.body.clone(), Arc::new(fact)));
@@ -547,6 +550,7 @@ async fn read_checkpoints(
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the connection is over".into()).into());
         };
+        // Neither markers nor the facts of checkpoints share a message with others.
         for received in &batch {
             let Some(offset) = received.offset else { continue };
             if let Ok(glance) = Glance::of(&received.body)
@@ -597,50 +601,70 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the state stream ended".into()).into());
         };
-        let facts: Vec<(u64, Arc<Event>)> =
-            batch.iter().filter_map(|received| decode(shared, received)).collect();
-        shared.brought();
         reach(Failpoint::StateReceived).await;
-        let still = shared.folding.lock().await;
-        // Short: a few hundred rows into sled's memory; the disk follows in the background.
-        let verdicts = shared.view.write().apply(&facts)?;
-        drop(still);
+        let mut stored = Vec::new();
+        let mut messages = batch.iter().peekable();
+        while messages.peek().is_some() {
+            // Whole messages: the facts of one are in the view all at once.
+            let mut facts = Facts::new();
+            for received in messages.by_ref() {
+                decode(shared, received, &mut facts);
+                if facts.len() >= usize::from(WINDOW) {
+                    break;
+                }
+            }
+            let still = shared.folding.lock().await;
+            // Short: a few hundred rows into sled's memory; the disk follows in the background.
+            let verdicts = shared.view.write().apply(&facts)?;
+            drop(still);
+            stored.push((facts, verdicts));
+        }
+        shared.brought();
         reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
-        announce(shared, facts, verdicts);
+        for (facts, verdicts) in stored {
+            announce(shared, facts, verdicts);
+        }
     }
 }
 
 /// A record that is no fact of ours is passed over: nothing of the view depends on it.
-fn decode(shared: &Shared, received: &Received) -> Option<(u64, Arc<Event>)> {
-    let offset = received.offset?;
-    let own = received
-        .id
-        .as_deref()
-        .and_then(|id| id.parse().ok())
-        .and_then(|id: Uuid| shared.own.lock().facts.remove(&id));
-    // The same content at another time has the same id, so the bytes decide.
-    if let Some((body, event)) = own
-        && body == received.body
-    {
-        return Some((offset, event));
-    }
-    match Event::decode(&received.body) {
-        Ok(event) => Some((offset, Arc::new(event))),
-        Err(error) => {
-            unreadable_facts(&shared.following.integration).increment(1);
-            tracing::warn!(integration = %shared.following.integration, offset, %error,
-                "a record of the state stream cannot be read; it is passed over");
-            None
+fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
+    let Some(offset) = received.offset else { return };
+    let unreadable = |error: &DecodeError| {
+        unreadable_facts(&shared.following.integration).increment(1);
+        tracing::warn!(integration = %shared.following.integration, offset, %error,
+            "a record of the state stream cannot be read; it is passed over");
+    };
+    match unpack(&received.body) {
+        Ok(events) => {
+            for event in events {
+                match own(shared, event).map_or_else(|| Event::decode(event).map(Arc::new), Ok) {
+                    Ok(event) => facts.push((offset, event)),
+                    Err(error) => unreadable(&error),
+                }
+            }
         }
+        Err(error) => unreadable(&error),
     }
+}
+
+/// A fact of this worker that came back. The same content at another time has the same id, so the bytes
+/// decide.
+fn own(shared: &Shared, event: &[u8]) -> Option<Arc<Event>> {
+    if shared.own.lock().facts.is_empty() {
+        return None;
+    }
+    let id = Glance::of(event).ok()?.id();
+    let (body, known) = shared.own.lock().facts.remove(&id)?;
+    (body == event).then_some(known)
 }
 
 fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
     metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
 }
 
-fn announce(shared: &Shared, facts: Vec<(u64, Arc<Event>)>, verdicts: Vec<Verdict>) {
+fn announce(shared: &Shared, facts: Facts, verdicts: Vec<Verdict>) {
     if let Some((offset, _)) = facts.last() {
         shared.read.send_replace(Some(*offset));
     }

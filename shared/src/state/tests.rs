@@ -16,6 +16,7 @@ use crate::messages::*;
 use crate::names::NameKey;
 
 mod retries;
+mod shared_offsets;
 
 const LIST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 

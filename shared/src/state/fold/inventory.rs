@@ -16,7 +16,8 @@ impl Folding<'_, '_> {
         if self.meta.latest.as_ref().is_none_or(|run| run.started.number != number) {
             return Verdict::Rejected("a newer run has started".into());
         }
-        self.batch.put(table::STAGED, &format!("{number:016}/{:016}", self.offset), fact);
+        let place = format!("{number:016}/{:016}.{:04}", self.offset, self.place);
+        self.batch.put(table::STAGED, &place, fact);
         Verdict::Accepted
     }
 

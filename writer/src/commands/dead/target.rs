@@ -71,6 +71,7 @@ impl Origins {
             id: letter.id.parse().unwrap_or_else(|_| Uuid::new_v4()),
             body: received.body.clone(),
             headers: Headers::default(),
+            packable: false,
         };
         if let Some(offset) = received.header(Outgoing::DECIDED_ON) {
             message = message.with_header(Outgoing::DECIDED_ON, &offset);
