@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::messages::unpack;
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -97,11 +98,13 @@ impl Watcher {
             while ends < enough {
                 let delivery = consumer.next().await.context("the stream ended")??;
                 messages += 1;
-                if let Ok(said) = serde_json::from_slice::<Said<'_>>(&delivery.data)
-                    && let Ok(kind) = serde_json::from_str::<Kind>(said.data.get())
-                {
-                    ends += usize::from(kind.fact == last_kind);
-                    facts.push(Fact { kind: kind.fact, run: kind.number, at: said.time });
+                for event in unpack(&delivery.data)? {
+                    if let Ok(said) = serde_json::from_slice::<Said<'_>>(event)
+                        && let Ok(kind) = serde_json::from_str::<Kind>(said.data.get())
+                    {
+                        ends += usize::from(kind.fact == last_kind);
+                        facts.push(Fact { kind: kind.fact, run: kind.number, at: said.time });
+                    }
                 }
                 if messages % usize::from(PREFETCH / 2) == 0 {
                     delivery.ack(BasicAckOptions { multiple: true }).await?;
