@@ -45,6 +45,7 @@ impl Post {
             id: Uuid::from_u128(id),
             body: b"{}".to_vec(),
             headers: Headers::default(),
+            packable: false,
         };
         ids.map(message).collect()
     }
