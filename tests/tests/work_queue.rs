@@ -177,3 +177,36 @@ async fn what_a_worker_that_is_counted_does_not_take_is_taken_beyond_the_share()
     other_link.close().await;
     Ok(())
 }
+
+/// Every second a worker asks how many there are, and whether somebody else still holds what one of them does for all:
+/// thousands of channels an hour on the connection that its partitions hang on, some of which the broker ends.
+#[tokio::test]
+async fn a_connection_outlasts_thousands_of_looks_at_what_is_held_or_missing() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stop = CancellationToken::new();
+    let config = broker_only(broker.url(), broker.prefix())?;
+    let [holder, other] =
+        ["writer/one", "writer/two"].map(|worker| Broker::start(&config, worker, stop.clone()));
+    let lock = holder.names().leader(&IntegrationId::new("acme")?);
+    let holding = holder.session().await?;
+    ensure!(holding.try_lock(&lock).await?, "nobody holds it");
+    ensure!(!holding.try_lock(&lock).await?, "it is held, by this very worker");
+    let session = other.session().await?;
+    let (dead, nowhere) = (other.names().dead(), "nowhere".to_owned());
+    // Twice as many as a connection has channels.
+    for look in 0..4_200 {
+        if look % 2 == 0 {
+            ensure!(!session.try_lock(&lock).await?, "the other one holds it, at look {look}");
+        }
+        let (queue, there) = if look % 40 == 0 { (&nowhere, false) } else { (&dead, true) };
+        let depth = session.inspect(queue).await.with_context(|| format!("look {look}"))?;
+        ensure!(depth.is_some() == there, "{queue} is {depth:?} at look {look}");
+    }
+    holding.unlock(&lock).await?;
+    ensure!(session.try_lock(&lock).await?, "it is free");
+    ensure!(!session.broken().is_cancelled(), "the connection was given up");
+    stop.cancel();
+    holder.close().await;
+    other.close().await;
+    Ok(())
+}

@@ -16,6 +16,7 @@ mod depth;
 mod error;
 mod intake;
 pub mod letters;
+mod locks;
 mod names;
 mod ownership;
 mod past;

@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use lapin::Channel;
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
+use lapin::options::QueueDeleteOptions;
 use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::Abandoned;
-use super::error::{BrokerError, within};
+use super::error::BrokerError;
 use super::intake::Intake;
+use super::locks::lock_exclusively;
 use super::names::{Names, Stage};
 use super::supervisor::{Broker, Session};
 use super::topology::Depth;
@@ -277,42 +277,5 @@ impl Ownership {
             super::topology::close(&owned.channel).await;
             tracing::debug!(integration = %id.integration, partition = id.partition, "gave up a partition");
         }
-    }
-}
-
-/// Reply code for a queue that another connection holds exclusively.
-const RESOURCE_LOCKED: u16 = 405;
-
-/// Takes an exclusive queue as a lock; none where another connection holds it. The lock is held until
-/// the queue is deleted or the consuming connection ends.
-pub(super) async fn lock_exclusively(
-    session: &Arc<Session>,
-    name: &str,
-) -> Result<Option<Channel>, BrokerError> {
-    let channel = session.consuming_channel(1).await?;
-    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-    let declare = channel.queue_declare(name.into(), options, FieldTable::default());
-    match tokio::time::timeout(LIMIT, declare).await {
-        Ok(Ok(_)) => Ok(Some(channel)),
-        Ok(Err(error)) if super::topology::reply_code(&error) == Some(RESOURCE_LOCKED) => Ok(None),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(BrokerError::TimedOut { what: "an exclusive queue", limit: LIMIT }),
-    }
-}
-
-impl Session {
-    /// Takes an exclusive queue as a lock; `false` where another connection holds it. A lock that is
-    /// held already by this session is granted again.
-    pub async fn try_lock(self: &Arc<Self>, name: &str) -> Result<bool, BrokerError> {
-        Ok(lock_exclusively(self, name).await?.is_some())
-    }
-
-    /// Gives a lock back.
-    pub async fn unlock(self: &Arc<Self>, name: &str) -> Result<(), BrokerError> {
-        let channel = self.consuming_channel(1).await?;
-        let delete = channel.queue_delete(name.into(), QueueDeleteOptions::default());
-        within("a queue deletion", LIMIT, delete).await?;
-        super::topology::close(&channel).await;
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The one place that connects: both connections, the topology, and all of it again when it breaks.
+//! The one place that connects: both connections of a worker, the topology, and all of it again when it breaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{BrokerError, within};
+use super::locks::Looks;
 use super::names::Names;
 use super::topology::{Depth, Topology, inspect, open};
-use crate::config::Config;
+use crate::config::{BrokerUrl, Config};
 use crate::retry::Backoff;
 
 /// How often the connections are looked at; lapin tells the rest through failing calls.
@@ -22,11 +23,41 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Session {
     consuming: Connection,
     publishing: Connection,
+    looks: Looks,
     broken: CancellationToken,
     topology: Topology,
 }
 
+/// What it takes to connect.
+#[derive(Debug, Clone)]
+pub(super) struct Dialling {
+    url: BrokerUrl,
+    worker: String,
+    limit: Duration,
+}
+
+impl Dialling {
+    async fn open(&self, purpose: &str) -> Result<Connection, BrokerError> {
+        self.open_as(&format!("{} {purpose}", self.worker)).await
+    }
+
+    /// A connection that no work hangs on.
+    pub(super) async fn open_for_looks(&self) -> Result<Connection, BrokerError> {
+        self.open_as(&format!("{} looking for locks", self.worker.replace('/', " "))).await
+    }
+
+    async fn open_as(&self, name: &str) -> Result<Connection, BrokerError> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        within("a connection", self.limit, Connection::connect(self.url.expose(), properties)).await
+    }
+}
+
 impl Session {
+    /// Where locks are looked at.
+    pub(super) fn looks(&self) -> &Looks {
+        &self.looks
+    }
+
     /// A channel to consume on, with that many deliveries before the first acknowledgement.
     pub async fn consuming_channel(&self, prefetch: u16) -> Result<Channel, BrokerError> {
         let channel = open(&self.consuming).await?;
@@ -217,23 +248,21 @@ impl Supervisor {
     }
 
     async fn connect(&self) -> Result<Session, BrokerError> {
-        let consuming = self.open_connection("consuming").await?;
-        let publishing = self.open_connection("publishing").await?;
+        let dialling = Dialling {
+            url: self.config.broker.url.clone(),
+            worker: self.worker.clone(),
+            limit: self.config.timing.connect_timeout,
+        };
+        let consuming = dialling.open("consuming").await?;
+        let publishing = dialling.open("publishing").await?;
         self.topology.declare(&consuming).await?;
         Ok(Session {
             consuming,
             publishing,
+            looks: Looks::new(dialling),
             broken: CancellationToken::new(),
             topology: self.topology.clone(),
         })
-    }
-
-    async fn open_connection(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        let name = format!("{} {purpose}", self.worker);
-        let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
-        let limit = self.config.timing.connect_timeout;
-        let url = self.config.broker.url.expose();
-        within("a connection", limit, Connection::connect(url, properties)).await
     }
 
     /// Until the session breaks or the worker has finished.

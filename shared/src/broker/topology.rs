@@ -27,6 +27,9 @@ const SEGMENT_BYTES: i64 = 50_000_000;
 /// How long two workers that declare a new integration at once may see each other half done.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// Channels that a connection can have.
+const MOST_CHANNELS: u32 = 2_047;
+
 /// Reply code of a declaration that names other arguments than those of the existing queue.
 const PRECONDITION_FAILED: u16 = 406;
 
@@ -68,25 +71,27 @@ impl Topology {
 
     /// Declares everything. What exists already stays as it is.
     pub async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        self.declare_shared(connection).await?;
+        let mut desk = Desk { connection, channel: None };
+        self.declare_shared(&mut desk).await?;
         for integration in &self.integrations {
-            self.check_partitions(connection, integration).await?;
+            self.check_partitions(&mut desk, integration).await?;
             for stage in [Stage::Reconcile, Stage::Apply] {
                 for partition in 0..self.partitions {
                     let name = self.names.work(&integration.id, stage, partition);
-                    declare(connection, &name, self.work_arguments()).await?;
+                    desk.declare(&name, self.work_arguments()).await?;
                 }
             }
-            declare(connection, &self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
+            desk.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
             let keep = format!("{}s", integration.history_keep.as_secs().max(1));
-            declare(connection, &self.names.history(&integration.id), stream_arguments(&keep)).await?;
+            desk.declare(&self.names.history(&integration.id), stream_arguments(&keep)).await?;
         }
+        desk.close().await;
         Ok(())
     }
 
-    async fn declare_shared(&self, connection: &Connection) -> Result<(), BrokerError> {
+    async fn declare_shared(&self, desk: &mut Desk<'_>) -> Result<(), BrokerError> {
         let dead = self.names.dead();
-        let channel = open(connection).await?;
+        let channel = open(desk.connection).await?;
         for exchange in [&dead, &self.names.roll_call()] {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let declare = channel.exchange_declare(
@@ -99,7 +104,7 @@ impl Topology {
         }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
-        declare(connection, &dead, arguments).await?;
+        desk.declare(&dead, arguments).await?;
         let bind = channel.queue_bind(
             dead.as_str().into(),
             dead.as_str().into(),
@@ -109,9 +114,9 @@ impl Topology {
         );
         within("a binding", LIMIT, bind).await?;
         close(&channel).await;
-        declare(connection, &self.names.triggers(), quorum()).await?;
+        desk.declare(&self.names.triggers(), quorum()).await?;
         for role in ["fetcher", "reconciler", "writer"] {
-            declare(connection, &self.names.workers(role), quorum()).await?;
+            desk.declare(&self.names.workers(role), quorum()).await?;
         }
         Ok(())
     }
@@ -130,12 +135,12 @@ impl Topology {
     /// The number of partitions is set when the queues are first declared; a key would move otherwise.
     async fn check_partitions(
         &self,
-        connection: &Connection,
+        desk: &mut Desk<'_>,
         integration: &IntegrationQueues,
     ) -> Result<(), BrokerError> {
         let deadline = tokio::time::Instant::now() + SETTLING;
         loop {
-            let declared = self.declared_partitions(connection, &integration.id).await?;
+            let declared = self.declared_partitions(desk, &integration.id).await?;
             if declared == 0 || declared == self.partitions {
                 return Ok(());
             }
@@ -153,11 +158,11 @@ impl Topology {
 
     async fn declared_partitions(
         &self,
-        connection: &Connection,
+        desk: &mut Desk<'_>,
         integration: &IntegrationId,
     ) -> Result<u16, BrokerError> {
-        let exists = async |partition: u16| -> Result<bool, BrokerError> {
-            Ok(inspect(connection, &self.names.work(integration, Stage::Apply, partition)).await?.is_some())
+        let mut exists = async |partition: u16| -> Result<bool, BrokerError> {
+            desk.has(&self.names.work(integration, Stage::Apply, partition)).await
         };
         // Apply queues are declared after the reconcile queues, in order, so the last one tells.
         if self.partitions > 0 && exists(self.partitions - 1).await? && !exists(self.partitions).await? {
@@ -223,21 +228,56 @@ pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, Broke
     Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
-async fn declare(connection: &Connection, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {
-    let channel = open(connection).await?;
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    let declared = tokio::time::timeout(LIMIT, channel.queue_declare(queue.into(), options, arguments)).await;
-    match declared {
-        Ok(Ok(_)) => {
-            close(&channel).await;
-            Ok(())
+/// One channel for everything that is declared, and another where the broker has closed it.
+struct Desk<'a> {
+    connection: &'a Connection,
+    channel: Option<Channel>,
+}
+
+impl Desk<'_> {
+    /// To be put back where the broker did not close it.
+    async fn take(&mut self) -> Result<Channel, BrokerError> {
+        match self.channel.take() {
+            Some(channel) => Ok(channel),
+            None => open(self.connection).await,
         }
-        Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
-            tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
-            Ok(())
+    }
+
+    /// Whether a queue exists.
+    async fn has(&mut self, queue: &str) -> Result<bool, BrokerError> {
+        let channel = self.take().await?;
+        match depth(&channel, queue).await {
+            Ok(_) => {
+                self.channel = Some(channel);
+                Ok(true)
+            }
+            Err(BrokerError::Client(_)) if self.connection.status().connected() => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
+    }
+
+    async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+        let channel = self.take().await?;
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let declare = channel.queue_declare(queue.into(), options, arguments);
+        match tokio::time::timeout(LIMIT, declare).await {
+            Ok(Ok(_)) => {
+                self.channel = Some(channel);
+                Ok(())
+            }
+            Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
+                tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(channel) = &self.channel {
+            close(channel).await;
+        }
     }
 }
 
@@ -249,8 +289,23 @@ pub(super) fn reply_code(error: &lapin::Error) -> Option<u16> {
     }
 }
 
+/// Opens a channel.
+///
+/// Where the broker ended one with an error (a queue that does not exist, a lock that is held), lapin 4.12 keeps the
+/// error with the channel's number, and the next one with that number fails with it. Numbers come again after 2,047; such
+/// are passed over.
 pub(super) async fn open(connection: &Connection) -> Result<Channel, BrokerError> {
-    within("a new channel", LIMIT, connection.create_channel()).await
+    let mut tries = 0;
+    loop {
+        let opened = within("a new channel", LIMIT, connection.create_channel()).await;
+        tries += 1;
+        if !matches!(opened, Err(BrokerError::Client(_)))
+            || tries >= MOST_CHANNELS
+            || !connection.status().connected()
+        {
+            return opened;
+        }
+    }
 }
 
 /// Closes a channel; whether it still could be closed does not matter.

@@ -13,6 +13,8 @@ mod schemas;
 mod sequence;
 mod snapshot;
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+
 pub use change::{
     Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
     Settled, UserLinkOutcome, UserWrite,
@@ -47,6 +49,20 @@ pub enum Payload {
     RunRequest,
 }
 
+/// The data alone; the type stands in the envelope.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::DeviceSnapshot(data) => data.serialize(serializer),
+            Self::UserSnapshot(data) => data.serialize(serializer),
+            Self::EndOfRun(data) => data.serialize(serializer),
+            Self::Change(data) => data.serialize(serializer),
+            Self::Fact(data) => data.serialize(serializer),
+            Self::RunRequest => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
+}
+
 impl Payload {
     /// The CloudEvents type, which carries the version.
     #[must_use]
@@ -59,19 +75,6 @@ impl Payload {
             Self::Fact(_) => "dev.amfj-sync.fact.v1",
             Self::RunRequest => "dev.amfj-sync.run-request.v1",
         }
-    }
-
-    fn data_json(&self) -> String {
-        // Our own types: string keys only, no failing Serialize, so this cannot fail.
-        match self {
-            Self::DeviceSnapshot(data) => serde_json::to_string(data),
-            Self::UserSnapshot(data) => serde_json::to_string(data),
-            Self::EndOfRun(data) => serde_json::to_string(data),
-            Self::Change(data) => serde_json::to_string(data),
-            Self::Fact(data) => serde_json::to_string(data),
-            Self::RunRequest => Ok("{}".to_owned()),
-        }
-        .unwrap_or_else(|_| "null".to_owned())
     }
 
     fn decode(kind: &str, data: &str) -> Result<Self, DecodeError> {

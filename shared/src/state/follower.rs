@@ -335,7 +335,8 @@ impl Shared {
     fn outgoing(&self, fact: Event) -> Outgoing {
         let message = Outgoing::to_stream(self.stream.clone(), &fact);
         let mut own = self.own.lock();
-        if own.facts.len() < MOST_OWN {
+        // A copy of the rows is large, and says nothing new to who wrote it.
+        if own.facts.len() < MOST_OWN && fact.subject != Fact::CHECKPOINT {
             own.facts.insert(fact.id, (message.body.clone(), Arc::new(fact)));
         }
         message
@@ -602,7 +603,6 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
             return Err(BrokerError::Client("the state stream ended".into()).into());
         };
         reach(Failpoint::StateReceived).await;
-        let mut stored = Vec::new();
         let mut messages = batch.iter().peekable();
         while messages.peek().is_some() {
             // Whole messages: the facts of one are in the view all at once.
@@ -617,14 +617,11 @@ async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), S
             // Short: a few hundred rows into sled's memory; the disk follows in the background.
             let verdicts = shared.view.write().apply(&facts)?;
             drop(still);
-            stored.push((facts, verdicts));
+            announce(shared, facts, verdicts);
         }
         shared.brought();
         reach(Failpoint::StateStored).await;
         acknowledged(last.acknowledge_up_to_here().await)?;
-        for (facts, verdicts) in stored {
-            announce(shared, facts, verdicts);
-        }
     }
 }
 

@@ -140,8 +140,9 @@ impl Fault for PublishedLate {
 
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
-            stage.crew.disarm(Role::Reconciler).await?;
+            // First the one that took over, which serves: whoever is started in place of the armed one may not be ready to end.
             stage.crew.scale(Role::Reconciler, 1).await?;
+            stage.crew.disarm(Role::Reconciler).await?;
             Ok(Struck(self.struck))
         })
     }
