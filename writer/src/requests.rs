@@ -139,6 +139,9 @@ impl<'a> Requests<'a> {
                     } else {
                         self.site.circuit.failed(self.key, &reason);
                     }
+                    // What lands late would undo what came after it, so nothing may come before it can no longer.
+                    let late = kind != Kind::Read && error.may_still_happen();
+                    let after = after.max(late.then_some(self.site.integration.amfj.list_delay));
                     self.pause(after, &reason).await.inspect_err(|_| {
                         if kind == Kind::Creation && error.may_have_happened() {
                             self.site.unknown.lock().insert(self.change);

@@ -125,6 +125,13 @@ impl CallError {
         }
     }
 
+    /// Whether a write may still be under way, and be carried out after this: nobody answered, or somebody who gave up
+    /// waiting.
+    #[must_use]
+    pub fn may_still_happen(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Status { status: 408 | 504, .. })
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {

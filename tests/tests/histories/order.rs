@@ -211,6 +211,38 @@ async fn a_change_waits_for_the_one_before_it_however_slow_that_is() -> Result<(
     Ok(())
 }
 
+/// AMFJ carries a change out after the writer has given up waiting for the answer: it is tried again only when the first
+/// request can no longer be under way, so that what comes after it stays.
+#[tokio::test]
+async fn a_change_that_is_carried_out_after_its_time_out_does_not_undo_the_next() -> Result<()> {
+    let services = Services::plain(6, 154).await?;
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    pipeline.run().await?;
+    services.amfj.clear_requests();
+    // The time-out is two seconds, the list delay half a second.
+    let late = services.amfj.fault(Rule::new(Action::Delay { ms: 2_300 }).on("PATCH", "/assets/*").times(6));
+    begin(&services, 1)?;
+    fetch(&pipeline).await?;
+    eventually(RUN_LIMIT, "six late requests under way", async || {
+        ensure!(services.amfj.faults().active().iter().all(|(id, _)| *id != late), "not yet");
+        Ok(())
+    })
+    .await?;
+    begin(&services, 2)?;
+    fetch(&pipeline).await?;
+    pipeline.settle().await?;
+    ensure_in_order(&services)?;
+    let requests = services.amfj.requests();
+    let sent = requests.iter().filter(|request| request.method == "PATCH").count();
+    ensure!(sent == 18, "{sent} requests: each of six assets gets the first change twice, and the second");
+    for asset in services.amfj.assets() {
+        let notes = asset.fields.get("Notes").cloned().unwrap_or_default();
+        ensure!(notes == json!(stamp(2)), "{} was left with {notes}", asset.name);
+    }
+    Ok(())
+}
+
 /// A reconciler stands still after it has decided and before it has published, until another one has decided the same
 /// and the next run. What it publishes then was answered long ago: nothing of it reaches AMFJ, or alters what is known.
 #[tokio::test]
