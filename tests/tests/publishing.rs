@@ -16,6 +16,8 @@ use uuid::Uuid;
 /// More than one window.
 const MESSAGES: u128 = 600;
 
+const PARTITIONS: u16 = 4;
+
 /// After that nothing more comes.
 const SILENCE: Duration = Duration::from_secs(3);
 
@@ -31,9 +33,12 @@ impl Post {
     async fn open() -> Result<Self> {
         let broker = PrivateBroker::start().await?;
         let stop = CancellationToken::new();
-        let link = Broker::start(&broker_only(&broker.url(), "publishing")?, "writer/test", stop.clone());
+        let mut config = broker_only(&broker.url(), "publishing")?;
+        config.broker.partitions = PARTITIONS;
+        let link = Broker::start(&config, "writer/test", stop.clone());
         link.session().await?;
-        let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
+        // The last one: where it is missing, there might as well have been fewer from the beginning.
+        let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, PARTITIONS - 1);
         let publisher = Publisher::start(link.clone(), stop.clone());
         Ok(Self { broker, link, publisher, queue, stop })
     }

@@ -214,7 +214,10 @@ impl Publishing {
             while !left.is_empty() {
                 match self.publish_window(&left).await {
                     Ok(returned) => left.retain(|message| returned.contains(&message.id)),
-                    Err(BrokerError::Stopping) => return Err(BrokerError::Stopping),
+                    // There will be no other connection.
+                    Err(error @ (BrokerError::Stopping | BrokerError::Partitions { .. })) => {
+                        return Err(error);
+                    }
                     Err(error) => self.give_up(&error),
                 }
             }

@@ -161,10 +161,16 @@ impl Topology {
         desk: &mut Desk<'_>,
         integration: &IntegrationId,
     ) -> Result<u16, BrokerError> {
+        // Both kinds: somebody may have deleted one queue with what was in it. The apply queues, which are declared last,
+        // come first, so that what is complete is found out with one look.
         let mut exists = async |partition: u16| -> Result<bool, BrokerError> {
-            desk.has(&self.names.work(integration, Stage::Apply, partition)).await
+            for stage in [Stage::Apply, Stage::Reconcile] {
+                if desk.has(&self.names.work(integration, stage, partition)).await? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
-        // Apply queues are declared after the reconcile queues, in order, so the last one tells.
         if self.partitions > 0 && exists(self.partitions - 1).await? && !exists(self.partitions).await? {
             return Ok(self.partitions);
         }
