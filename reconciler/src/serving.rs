@@ -407,8 +407,10 @@ impl Partition<'_> {
         for chunk in subjects.chunks(usize::from(WINDOW)) {
             let steps: Vec<Step> = chunk.iter().filter_map(|task| self.step(task)).collect();
             let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
-            let changes = changes.map(|event| self.outgoing(event)).collect();
-            reach(Failpoint::ReconcilerConcluded).await;
+            let changes: Vec<Outgoing> = changes.map(|event| self.outgoing(event)).collect();
+            if !changes.is_empty() {
+                reach(Failpoint::ReconcilerConcluded).await;
+            }
             self.desk.publisher.publish(changes).await?;
             reach(Failpoint::ReconcilerChangesPublished).await;
             let (spans, facts): (Vec<Span>, Vec<Event>) =

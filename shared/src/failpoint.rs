@@ -76,7 +76,7 @@ failpoints! {
     FetcherCheckpointing = "fetcher.checkpointing",
     /// Snapshots were taken from the queue, nothing is decided.
     ReconcilerTaken = "reconciler.taken",
-    /// Snapshots are decided, nothing of it is published.
+    /// Snapshots are decided, none of the changes is published.
     ReconcilerConcluded = "reconciler.concluded",
     /// Changes are published, their decisions are not.
     ReconcilerChangesPublished = "reconciler.changes-published",
