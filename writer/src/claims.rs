@@ -85,9 +85,7 @@ impl Claim {
             let mut earlier: Vec<IntentRow> = Vec::new();
             for subject in self.subjects() {
                 let before = view.claims(&subject).into_iter().take_while(|row| !ours(row));
-                earlier.extend(
-                    before.filter(|row| !earlier.iter().any(|known| known == row)).collect::<Vec<_>>(),
-                );
+                earlier.extend(before.filter(|row| !earlier.contains(row)).collect::<Vec<_>>());
             }
             earlier
         })

@@ -636,7 +636,7 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
     match unpack(&received.body) {
         Ok(events) => {
             for event in events {
-                match own(shared, event).map_or_else(|| Event::decode(event).map(Arc::new), Ok) {
+                match read(shared, event) {
                     Ok(event) => facts.push((offset, event)),
                     Err(error) => unreadable(&error),
                 }
@@ -646,15 +646,15 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
     }
 }
 
-/// A fact of this worker that came back. The same content at another time has the same id, so the bytes
+/// A fact of this worker that came back need not be read. The same content at another time has the same id, so the bytes
 /// decide.
-fn own(shared: &Shared, event: &[u8]) -> Option<Arc<Event>> {
-    if shared.own.lock().facts.is_empty() {
-        return None;
+fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
+    let glance = Glance::of(bytes)?;
+    let own = shared.own.lock().facts.remove(&glance.id());
+    match own {
+        Some((body, event)) if body == bytes => Ok(event),
+        _ => glance.event().map(Arc::new),
     }
-    let id = Glance::of(event).ok()?.id();
-    let (body, known) = shared.own.lock().facts.remove(&id)?;
-    (body == event).then_some(known)
 }
 
 fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {

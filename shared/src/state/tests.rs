@@ -40,7 +40,8 @@ impl Stream {
         stream
     }
 
-    fn say(&mut self, fact: Fact) -> Verdict {
+    /// What somebody says now.
+    fn event(&self, fact: Fact) -> Event {
         let origin = Origin {
             source: "test/1".into(),
             integration: IntegrationId::new("acme").expect("not blank"),
@@ -48,8 +49,12 @@ impl Stream {
             sequence: None,
             traceparent: None,
         };
+        Event::fact(&origin, self.now, fact)
+    }
+
+    fn say(&mut self, fact: Fact) -> Verdict {
         let offset = self.facts.len() as u64;
-        let event = Event::fact(&origin, self.now, fact);
+        let event = self.event(fact);
         self.facts.push((offset, event.clone()));
         self.view.apply(&[(offset, event)]).expect("memory does not fail").swap_remove(0)
     }

@@ -6,15 +6,7 @@ impl Stream {
     /// Facts of one message.
     fn say_together(&mut self, facts: Vec<Fact>) -> Vec<Verdict> {
         let offset = self.facts.len() as u64;
-        let origin = Origin {
-            source: "test/1".into(),
-            integration: IntegrationId::new("acme").expect("not blank"),
-            run: None,
-            sequence: None,
-            traceparent: None,
-        };
-        let facts: Vec<(u64, Event)> =
-            facts.into_iter().map(|fact| (offset, Event::fact(&origin, self.now, fact))).collect();
+        let facts: Vec<(u64, Event)> = facts.into_iter().map(|fact| (offset, self.event(fact))).collect();
         self.facts.extend(facts.last().cloned());
         let verdicts = self.view.apply(&facts).expect("memory does not fail");
         assert_eq!(self.view.meta().last_fact, facts.last().map(|(_, event)| event.id));
