@@ -3,32 +3,18 @@
 
 use super::error::BrokerError;
 use super::supervisor::Session;
-use super::topology::{Depth, close, depth};
+use super::topology::Depth;
 
 impl Session {
     /// Looks at many queues without touching them, on one channel as long as all of them exist; none
     /// for those that do not.
     pub async fn inspect_all(&self, queues: &[String]) -> Result<Vec<Option<Depth>>, BrokerError> {
+        let mut desk = self.desk();
         let mut found = Vec::with_capacity(queues.len());
-        let mut open = None;
         for queue in queues {
-            let channel = match open.take() {
-                Some(channel) => channel,
-                None => self.consuming_channel(1).await?,
-            };
-            match depth(&channel, queue).await {
-                Ok(depth) => {
-                    found.push(Some(depth));
-                    open = Some(channel);
-                }
-                Err(error @ BrokerError::TimedOut { .. }) => return Err(error),
-                Err(error) if self.broken().is_cancelled() => return Err(error),
-                Err(_) => found.push(None),
-            }
+            found.push(desk.depth(queue).await?);
         }
-        if let Some(channel) = open {
-            close(&channel).await;
-        }
+        desk.close().await;
         Ok(found)
     }
 }

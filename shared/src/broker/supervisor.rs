@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{BrokerError, within};
 use super::locks::Looks;
 use super::names::Names;
-use super::topology::{Depth, Topology, inspect, open};
+use super::topology::{Depth, Desk, Topology, open};
 use crate::config::{BrokerUrl, Config};
 use crate::retry::Backoff;
 
@@ -82,9 +82,17 @@ impl Session {
         self.topology.declare(&self.consuming).await
     }
 
+    /// Where queues are looked at.
+    pub(super) fn desk(&self) -> Desk<'_> {
+        Desk::new(&self.consuming)
+    }
+
     /// Looks at a queue without touching it; none where it does not exist.
     pub async fn inspect(&self, queue: &str) -> Result<Option<Depth>, BrokerError> {
-        inspect(&self.consuming, queue).await
+        let mut desk = self.desk();
+        let depth = desk.depth(queue).await?;
+        desk.close().await;
+        Ok(depth)
     }
 
     /// Asks the supervisor to replace this session.

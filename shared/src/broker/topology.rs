@@ -71,7 +71,7 @@ impl Topology {
 
     /// Declares everything. What exists already stays as it is.
     pub async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let mut desk = Desk { connection, channel: None };
+        let mut desk = Desk::new(connection);
         self.declare_shared(&mut desk).await?;
         for integration in &self.integrations {
             self.check_partitions(&mut desk, integration).await?;
@@ -165,7 +165,7 @@ impl Topology {
         // come first, so that what is complete is found out with one look.
         let mut exists = async |partition: u16| -> Result<bool, BrokerError> {
             for stage in [Stage::Apply, Stage::Reconcile] {
-                if desk.has(&self.names.work(integration, stage, partition)).await? {
+                if desk.depth(&self.names.work(integration, stage, partition)).await?.is_some() {
                     return Ok(true);
                 }
             }
@@ -209,23 +209,6 @@ pub struct Depth {
     pub consumers: u32,
 }
 
-/// Looks at a queue without touching it; none where it does not exist.
-pub(super) async fn inspect(connection: &Connection, queue: &str) -> Result<Option<Depth>, BrokerError> {
-    let channel = open(connection).await?;
-    match depth(&channel, queue).await {
-        Ok(depth) => {
-            close(&channel).await;
-            Ok(Some(depth))
-        }
-        // The broker closes the channel of a passive declaration that finds nothing.
-        Err(error) if connection.status().connected() => match error {
-            BrokerError::Client(_) => Ok(None),
-            other => Err(other),
-        },
-        Err(error) => Err(error),
-    }
-}
-
 /// The depth of a queue; the broker closes the channel where there is no such queue.
 pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, BrokerError> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -234,13 +217,17 @@ pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, Broke
     Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
-/// One channel for everything that is declared, and another where the broker has closed it.
-struct Desk<'a> {
+/// One channel for everything that is declared or looked at, and another where the broker has closed it.
+pub(super) struct Desk<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, channel: None }
+    }
+
     /// To be put back where the broker did not close it.
     async fn take(&mut self) -> Result<Channel, BrokerError> {
         match self.channel.take() {
@@ -249,15 +236,16 @@ impl Desk<'_> {
         }
     }
 
-    /// Whether a queue exists.
-    async fn has(&mut self, queue: &str) -> Result<bool, BrokerError> {
+    /// Looks at a queue without touching it; none where it does not exist.
+    pub(super) async fn depth(&mut self, queue: &str) -> Result<Option<Depth>, BrokerError> {
         let channel = self.take().await?;
         match depth(&channel, queue).await {
-            Ok(_) => {
+            Ok(depth) => {
                 self.channel = Some(channel);
-                Ok(true)
+                Ok(Some(depth))
             }
-            Err(BrokerError::Client(_)) if self.connection.status().connected() => Ok(false),
+            // The broker closes the channel of a passive declaration that finds nothing.
+            Err(BrokerError::Client(_)) if self.connection.status().connected() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -280,7 +268,7 @@ impl Desk<'_> {
         }
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         if let Some(channel) = &self.channel {
             close(channel).await;
         }
