@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Outgoing, Received, Session};
+use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Outgoing, Presence, Received, Session};
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::worker::Worker;
 use jiff::Timestamp;
@@ -31,18 +31,13 @@ pub(crate) async fn be_counted(worker: Arc<Worker>, share: Arc<Share>) {
 
 async fn count_on(worker: &Worker, share: &Share, session: &Arc<Session>) -> Result<(), BrokerError> {
     let queue = worker.broker.names().workers("fetcher");
-    let intake = Intake::open(session, &queue, 1).await?;
-    loop {
-        if let Some(depth) = session.inspect(&queue).await? {
-            share.set_fetchers(depth.consumers as usize);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(COUNT_EVERY) => {}
-            () = session.broken().cancelled() => break,
-            () = worker.shutdown.soft.cancelled() => break,
-        }
+    let stop = &worker.shutdown.soft;
+    let mut presence = Presence::open(session, &queue).await?;
+    while !stop.is_cancelled() && !session.broken().is_cancelled() {
+        share.set_fetchers(presence.count().await?);
+        presence.stay(COUNT_EVERY, stop).await?;
     }
-    intake.close().await;
+    presence.close().await;
     Ok(())
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Role, Serve, Stage};
+use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use tokio::task::JoinHandle;
@@ -208,5 +208,37 @@ async fn a_connection_outlasts_thousands_of_looks_at_what_is_held_or_missing() -
     stop.cancel();
     holder.close().await;
     other.close().await;
+    Ok(())
+}
+
+/// Workers are counted by who consumes a queue to which nobody publishes. What somebody publishes there all the same is
+/// dropped, from every worker in its turn, and one whose consumer the broker has ended says that it is not counted.
+#[tokio::test]
+async fn a_stray_message_where_workers_are_counted_is_dropped_and_a_lost_consumer_is_noticed() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stop = CancellationToken::new();
+    let link = Broker::start(&broker_only(broker.url(), broker.prefix())?, "writer/test", stop.clone());
+    let session = link.session().await?;
+    let workers = link.names().workers("writer");
+    let mut presence = Presence::open(&session, &workers).await?;
+    ensure!(presence.count().await? == 1);
+    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    for _ in 0..3 {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish("".into(), workers.as_str().into(), options, b"{}", properties).await?.await?;
+    }
+    presence.stay(Duration::from_secs(2), &stop).await?;
+    let delete = async |queue: &str| -> Result<u32> {
+        Ok(channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?)
+    };
+    let left = delete(&workers).await?;
+    ensure!(left == 0, "{left} messages were still there, taken or not");
+    let stayed = tokio::time::timeout(LIMIT, presence.stay(LIMIT * 2, &stop)).await;
+    ensure!(stayed.is_ok_and(|stayed| stayed.is_err()), "nobody told the worker that it is not counted");
+    ensure!(presence.count().await? == 1, "it serves all the same until it is counted again");
+    stop.cancel();
+    connection.close(200, "done".into()).await?;
+    link.close().await;
     Ok(())
 }

@@ -24,6 +24,7 @@ use super::error::BrokerError;
 use super::intake::Intake;
 use super::locks::lock_exclusively;
 use super::names::{Names, Stage};
+use super::presence::Presence;
 use super::supervisor::{Broker, Session};
 use super::topology::Depth;
 use crate::ids::IntegrationId;
@@ -163,21 +164,17 @@ impl Ownership {
 
     async fn serve_session(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
         let workers = self.broker.names().workers(self.role.name);
-        let presence = Intake::open(session, &workers, 1).await?;
+        let mut presence = Presence::open(session, &workers).await?;
         while !self.stop.is_cancelled() && !session.broken().is_cancelled() {
-            self.look(session, &workers).await?;
-            tokio::select! {
-                () = tokio::time::sleep(self.look_every) => {}
-                () = self.stop.cancelled() => {}
-                () = session.broken().cancelled() => {}
-            }
+            let live = presence.count().await?;
+            self.look(session, live).await?;
+            presence.stay(self.look_every, &self.stop).await?;
         }
         presence.close().await;
         Ok(())
     }
 
-    async fn look(&mut self, session: &Arc<Session>, workers: &str) -> Result<(), BrokerError> {
-        let live = session.inspect(workers).await?.map_or(1, |depth| depth.consumers.max(1) as usize);
+    async fn look(&mut self, session: &Arc<Session>, live: usize) -> Result<(), BrokerError> {
         self.live.store(live, Ordering::Relaxed);
         self.restart_ended().await;
         self.abandoned.begin(Instant::now(), live, |id| self.owned.contains_key(id));

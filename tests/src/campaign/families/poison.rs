@@ -1,8 +1,9 @@
 //! Messages that nobody should have published, in every queue and on both streams.
 //!
-//! In the work queues they become dead letters, unchanged; among the run requests, whose loss costs
-//! nothing, and on the streams, from which nothing can be taken out, they are passed over. Well-formed
-//! nonsense is answered like any change or snapshot that is out of date.
+//! In the work queues they become dead letters, unchanged; among the dead letters they stay, and every command can
+//! read past them; among the run requests, whose loss costs nothing, and where workers are counted, they are dropped; on
+//! the streams, from which nothing can be taken out, they are passed over. Well-formed nonsense is answered like any
+//! change or snapshot that is out of date.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use lapin::BasicProperties;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use rand::{Rng, rngs::StdRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,6 +29,8 @@ enum Place {
     Reconcile,
     Apply,
     Triggers,
+    Counted,
+    Dead,
     State,
     History,
 }
@@ -41,10 +45,12 @@ enum Kind {
     Absurd,
 }
 
-const PLACES: [(Place, &str); 5] = [
+const PLACES: [(Place, &str); 7] = [
     (Place::Reconcile, "reconcile queue"),
     (Place::Apply, "apply queue"),
     (Place::Triggers, "run requests"),
+    (Place::Counted, "where workers are counted"),
+    (Place::Dead, "dead letters"),
     (Place::State, "state stream"),
     (Place::History, "history stream"),
 ];
@@ -81,6 +87,11 @@ impl Family for Poison {
             Place::Reconcile => work_queue("reconcile", partition),
             Place::Apply => work_queue("apply", partition),
             Place::Triggers => format!("{PREFIX}.triggers"),
+            Place::Counted => {
+                let role = Role::ALL[rng.random_range(0..Role::ALL.len())];
+                format!("{PREFIX}.workers.{}", role.name())
+            }
+            Place::Dead => format!("{PREFIX}.dead"),
             Place::State => format!("{PREFIX}.{INTEGRATION}.state"),
             Place::History => format!("{PREFIX}.{INTEGRATION}.history"),
         };
@@ -115,7 +126,8 @@ impl Fault for Swallowed {
                 let publish =
                     channel.basic_publish("".into(), self.queue.as_str().into(), options, &body, properties);
                 ensure!(publish.await?.await?.is_ack(), "the broker did not take the poison");
-                if matches!(self.place, Place::Reconcile | Place::Apply) && self.kind != Kind::Absurd {
+                let dies = matches!(self.place, Place::Reconcile | Place::Apply) && self.kind != Kind::Absurd;
+                if dies || self.place == Place::Dead {
                     stage.expected.push(Expected::Body { body, at_least: 1 });
                 }
                 self.published += 1;
@@ -126,19 +138,43 @@ impl Fault for Swallowed {
 
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
-            if self.place == Place::History {
-                let call = stage.crew.call(Role::Writer).args(["history", "--json"]);
-                let done = call.finish(Duration::from_mins(1)).await?;
-                ensure!(
-                    done.status.success(),
-                    "`writer history` ended with {}: {}",
-                    done.status,
-                    done.stderr
-                );
+            match self.place {
+                Place::History => drop(command(stage, &["history", "--json"]).await?),
+                Place::Dead => {
+                    let listed = command(stage, &["dead", "list", "--json"]).await?;
+                    let listed: Vec<Value> =
+                        serde_json::from_str(&listed).context("the list of dead letters")?;
+                    ensure!(
+                        listed.len() as u64 >= self.published,
+                        "{} dead letters are listed",
+                        listed.len()
+                    );
+                }
+                Place::Counted => {
+                    let channel = stage.channel().await?;
+                    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                    let queue = self.queue.as_str().into();
+                    let left = channel.queue_declare(queue, passive, FieldTable::default()).await?;
+                    ensure!(
+                        left.message_count() == 0,
+                        "{} messages wait in {}",
+                        left.message_count(),
+                        self.queue
+                    );
+                }
+                Place::Reconcile | Place::Apply | Place::Triggers | Place::State => {}
             }
             Ok(Struck(self.published))
         })
     }
+}
+
+/// What a command of the writer prints.
+async fn command(stage: &Stage, arguments: &[&str]) -> Result<String> {
+    let done = stage.crew.call(Role::Writer).args(arguments).finish(Duration::from_mins(1)).await?;
+    let command = arguments.join(" ");
+    ensure!(done.status.success(), "`writer {command}` ended with {}: {}", done.status, done.stderr);
+    Ok(done.stdout)
 }
 
 fn envelope(kind: &str, sequence: &str, data: &Value) -> Vec<u8> {
@@ -215,7 +251,7 @@ fn absurd(place: Place) -> Vec<Vec<u8>> {
                 envelope("dev.amfj-sync.end-of-run.v1", LAST, &json!({ "partition": 65535 })),
             ]
         }
-        Place::Apply => {
+        Place::Apply | Place::Dead => {
             let change = |action: Value| {
                 let data = json!({
                     "key": { "device": "absurd" }, "label": "", "serial": "\u{0}", "action": action,
@@ -232,7 +268,7 @@ fn absurd(place: Place) -> Vec<Vec<u8>> {
                     "to": { "id": "absurd", "name": "" }, "primary": null })),
             ]
         }
-        Place::Triggers => {
+        Place::Triggers | Place::Counted => {
             // An integration that nobody has.
             let text = String::from_utf8_lossy(&envelope("dev.amfj-sync.run-request.v1", LAST, &json!({})))
                 .replace(&format!("\"{INTEGRATION}\""), "\"no such integration\"");
