@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::ids::UserKey;
 use amfj_sync_shared::messages::{Outcome, PrimaryUser};
 use amfj_sync_shared::retry::{Policy, retry};
 use amfj_sync_shared::worker::Exit;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{Report, counted};
 use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
-use crate::run::fleet::{Mapped, People, read_row};
+use crate::run::fleet::{Mapped, Person, read_row};
 
 /// Devices whose details are looked at.
 const DETAILS: usize = 6;
@@ -132,14 +133,16 @@ fn report_budget(integration: &Integration, client: &KandjiClient, left: Option<
 /// Emails are what most people are matched by (P10).
 fn report_people(integration: &Integration, devices: &[Device], report: &mut Report) {
     let mapped = Mapped::of(integration);
-    let mut people = People::default();
+    let mut people: BTreeMap<UserKey, Person> = BTreeMap::new();
     let mut unusable = 0_usize;
     for device in devices {
         let row = read_row(device.clone(), &integration.scope, &mapped);
         unusable += usize::from(matches!(row.listed.entry.user, PrimaryUser::Unusable { .. }));
-        row.person.into_iter().for_each(|person| people.meet(person));
+        if let Some(named) = row.person {
+            people.entry(named.key.clone()).or_default().meet(named);
+        }
     }
-    let without = people.entries().filter(|person| person.email.is_none()).count();
+    let without = people.iter().filter(|(key, person)| person.entry(key).email.is_none()).count();
     let with =
         if without == 0 { "all of them with email".into() } else { format!("{without} without email") };
     let line = format!("Kandji: {} on these devices, {with}", counted(people.len(), "", "person", "people"));

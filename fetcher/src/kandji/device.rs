@@ -1,6 +1,7 @@
 //! One row of Kandji's device list.
 
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::timestamp::parse_timestamp;
@@ -46,7 +47,7 @@ pub struct Device {
 }
 
 /// The primary user of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KandjiUser {
     /// A UUID, or digits in older data.
     pub id: Option<KandjiUserId>,

@@ -136,28 +136,25 @@ fn primary_user(user: Option<&KandjiUser>) -> (PrimaryUser, Option<KandjiUserId>
     }
 }
 
-/// The people whom the devices of a walk name.
-///
-/// A hundred thousand people are held here at once. A map would set aside room for eleven accounts a
-/// person, and nearly everybody has one: hence short lists.
-#[derive(Debug, Default)]
-pub(crate) struct People(BTreeMap<UserKey, Vec<Account>>);
+/// The Kandji users who are one person, sorted by their ids: nearly always one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Person(Vec<Account>);
 
 /// One Kandji user, as the device with the smallest id names them: whatever order the devices come in.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Account {
     id: KandjiUserId,
     by: DeviceId,
     user: KandjiUser,
-    values: Vec<(String, Value)>,
+    values: BTreeMap<String, Value>,
 }
 
-impl People {
+impl Person {
     /// Takes note of whom a device names.
     pub(crate) fn meet(&mut self, named: Named) {
-        let Named { key, id, by, user, values } = named;
-        let account = Account { id, by, user, values: values.into_iter().collect() };
-        let accounts = self.0.entry(key).or_insert_with(|| Vec::with_capacity(1));
+        let Named { key: _, id, by, user, values } = named;
+        let account = Account { id, by, user, values };
+        let accounts = &mut self.0;
         match accounts.binary_search_by(|known| known.id.cmp(&account.id)) {
             Ok(at) if account.by < accounts[at].by => accounts[at] = account,
             Ok(_) => {}
@@ -165,39 +162,19 @@ impl People {
         }
     }
 
-    /// How many people there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether a device names the person with this key.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.0.contains_key(key)
-    }
-
-    /// The keys, in order.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &UserKey> {
-        self.0.keys()
-    }
-
-    /// Everybody, in order of their keys.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = UserEntry> {
-        self.0.iter().map(|(key, accounts)| entry(key, accounts))
-    }
-}
-
-/// One person of several Kandji users: the one with the smallest id speaks, blanks are filled by the
-/// next. The accounts are sorted by their ids.
-fn entry(key: &UserKey, accounts: &[Account]) -> UserEntry {
-    let first = |text: fn(&KandjiUser) -> Option<&String>| {
-        accounts.iter().find_map(|account| text(&account.user)).cloned()
-    };
-    UserEntry {
-        key: key.clone(),
-        ids: accounts.iter().map(|account| account.id.clone()).collect(),
-        email: first(|user| user.email.as_ref()),
-        name: first(|user| user.name.as_ref()).unwrap_or_default(),
-        archived: accounts.iter().all(|account| account.user.archived),
-        values: accounts.first().map(|account| account.values.iter().cloned().collect()).unwrap_or_default(),
+    /// One person of several Kandji users: the one with the smallest id speaks, blanks are filled by the next.
+    pub(crate) fn entry(&self, key: &UserKey) -> UserEntry {
+        let accounts = &self.0;
+        let first = |text: fn(&KandjiUser) -> Option<&String>| {
+            accounts.iter().find_map(|account| text(&account.user)).cloned()
+        };
+        UserEntry {
+            key: key.clone(),
+            ids: accounts.iter().map(|account| account.id.clone()).collect(),
+            email: first(|user| user.email.as_ref()),
+            name: first(|user| user.name.as_ref()).unwrap_or_default(),
+            archived: accounts.iter().all(|account| account.user.archived),
+            values: accounts.first().map(|account| account.values.clone()).unwrap_or_default(),
+        }
     }
 }

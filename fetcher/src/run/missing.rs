@@ -85,7 +85,7 @@ impl Run<'_> {
         let mut facts = Vec::new();
         self.leader.state.read(|view| {
             view.each_user_key(&mut |key| {
-                let unnamed = (!fleet.people.has(key)).then(|| UserKey::new(key).ok()).flatten();
+                let unnamed = (!fleet.people.contains(key)).then(|| UserKey::new(key).ok()).flatten();
                 if let Some(row) = unnamed.and_then(|key| view.user(&key)).filter(|row| !row.missing) {
                     facts.push(Fact::UserMissing { number, user: row.entry.key });
                 }

@@ -43,14 +43,17 @@ impl Run<'_> {
             }
             self.say(facts).await?;
         }
-        let differing = fleet.people.entries().filter(|user| {
-            let known = self.leader.state.read(|view| view.user(&user.key));
-            user_differs(user, known.as_ref())
-        });
-        let mut differing = differing.map(|user| Fact::UserListed { number, user }).peekable();
-        while differing.peek().is_some() {
-            let window = differing.by_ref().take(AT_ONCE).collect();
-            self.say(window).await?;
+        let keys: Vec<_> = fleet.people.iter().collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let mut facts = Vec::new();
+            for key in keys {
+                let user = self.leader.person(key)?.entry(key);
+                let known = self.leader.state.read(|view| view.user(key));
+                if user_differs(&user, known.as_ref()) {
+                    facts.push(Fact::UserListed { number, user });
+                }
+            }
+            self.say(facts).await?;
         }
         Ok(())
     }
@@ -62,7 +65,7 @@ impl Run<'_> {
         let origin = Origin { sequence: Some(Sequence::first(self.started.number)), ..self.origin.clone() };
         let all = fleet.people.len() + fleet.ids.len();
         let mut published = 0;
-        let keys: Vec<_> = fleet.people.keys().collect();
+        let keys: Vec<_> = fleet.people.iter().collect();
         for keys in keys.chunks(AT_ONCE) {
             let users = leader.state.read(|view| {
                 let rows = keys.iter().filter_map(|key| view.user(key));

@@ -1,17 +1,20 @@
 //! Walking Kandji's devices to the end, each kept on disk until the end of the run.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::ids::{DeviceId, UserKey};
 use amfj_sync_shared::state::StoreError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::absence::Sight;
-use super::fleet::{ListedDevice, People, read_row};
+use super::fleet::{ListedDevice, Person, read_row};
 use super::properties::Unproven;
 use super::{Halt, Leader, Run};
 use crate::kandji::Device;
 
-/// What a complete walk found. The devices themselves are in the scratch store.
+/// What a complete walk found. The devices and people themselves are in the scratch store.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     /// Every device, sorted.
@@ -21,7 +24,7 @@ pub(crate) struct Fleet {
     /// Those listed as removed.
     pub(crate) removed: BTreeSet<DeviceId>,
     /// Whom the devices name.
-    pub(crate) people: People,
+    pub(crate) people: BTreeSet<UserKey>,
     /// Mapped properties that are still to be proven.
     pub(crate) unproven: Unproven,
     /// Requests that the walk took.
@@ -43,7 +46,7 @@ impl Run<'_> {
             ids: Vec::new(),
             in_scope: 0,
             removed: BTreeSet::new(),
-            people: People::default(),
+            people: BTreeSet::new(),
             unproven: Unproven::of(&leader.config),
             pages: 0,
         };
@@ -109,8 +112,10 @@ impl Run<'_> {
 
 impl Leader {
     /// Takes one page of the walk.
-    fn keep(&self, fleet: &mut Fleet, page: Vec<Device>) -> Result<(), StoreError> {
+    fn keep(&self, fleet: &mut Fleet, page: Vec<Device>) -> Result<(), NotKept> {
         let mut writes = Vec::with_capacity(page.len());
+        // As this page leaves them.
+        let mut people: BTreeMap<UserKey, Person> = BTreeMap::new();
         for device in page {
             let row = read_row(device, &self.config.scope, &self.mapped);
             fleet.unproven.see_row(&row.raw);
@@ -122,20 +127,35 @@ impl Leader {
                 fleet.removed.insert(entry.device_id.clone());
             }
             writes.push(write(&row.listed));
-            if let Some(person) = row.person {
-                fleet.people.meet(person);
+            if let Some(named) = row.person {
+                let person = match people.entry(named.key.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) if fleet.people.insert(named.key.clone()) => {
+                        new.insert(Person::default())
+                    }
+                    Entry::Vacant(again) => again.insert(self.person(&named.key)?),
+                };
+                person.meet(named);
             }
         }
-        self.scratch.lock().apply(writes)
+        writes.extend(people.iter().map(|(key, person)| write_row(&place_of_user(key), person)));
+        Ok(self.scratch.lock().apply(writes)?)
+    }
+
+    /// A person whom the devices of the walk name.
+    pub(super) fn person(&self, key: &UserKey) -> Result<Person, NotKept> {
+        Ok(self.kept(&place_of_user(key))?.unwrap_or_default())
+    }
+
+    fn kept<T: DeserializeOwned>(&self, place: &str) -> Result<Option<T>, NotKept> {
+        let bytes = self.scratch.lock().get(place.as_bytes())?;
+        let kept = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        kept.map_err(|error| NotKept::Broken { place: place.to_owned(), error })
     }
 
     /// A device of the walk.
     pub(super) fn listed(&self, id: &DeviceId) -> Result<Option<ListedDevice>, Halt> {
-        let bytes = self.scratch.lock().get(id.as_str().as_bytes())?;
-        // Written by this process in this run; a broken row is as good as a broken store.
-        bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|error| {
-            Halt::failed(format!("device {id} was not kept properly in the data directory: {error}"))
-        })
+        Ok(self.kept(&place_of_device(id))?)
     }
 
     /// Keeps what was learnt about a device of the walk since.
@@ -145,7 +165,38 @@ impl Leader {
 }
 
 fn write(listed: &ListedDevice) -> (Vec<u8>, Option<Vec<u8>>) {
-    // Our own type with text keys: it always serialises.
-    let bytes = serde_json::to_vec(listed).unwrap_or_default();
-    (listed.entry.device_id.as_str().as_bytes().to_vec(), Some(bytes))
+    write_row(&place_of_device(&listed.entry.device_id), listed)
+}
+
+fn place_of_device(id: &DeviceId) -> String {
+    format!("device/{id}")
+}
+
+fn place_of_user(key: &UserKey) -> String {
+    format!("user/{key}")
+}
+
+fn write_row(place: &str, kept: &impl Serialize) -> (Vec<u8>, Option<Vec<u8>>) {
+    // Our own types with text keys: they always serialise.
+    let bytes = serde_json::to_vec(kept).unwrap_or_default();
+    (place.as_bytes().to_vec(), Some(bytes))
+}
+
+/// Why a device or a person of the walk is not there any more. Both were written by this process in this run; a broken
+/// row is as good as a broken store.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotKept {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{place} was not kept properly in the data directory: {error}")]
+    Broken { place: String, error: serde_json::Error },
+}
+
+impl From<NotKept> for Halt {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::Store(error) => error.into(),
+            broken @ NotKept::Broken { .. } => Self::failed(broken.to_string()),
+        }
+    }
 }

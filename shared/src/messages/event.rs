@@ -139,9 +139,15 @@ impl<'a> Glance<'a> {
 
     /// Reads the data. Unknown members are ignored, unknown types refused.
     pub fn event(self) -> Result<Event, DecodeError> {
+        let payload = Payload::decode(&self.0.kind, self.0.data.get())?;
+        Ok(self.saying(payload))
+    }
+
+    /// The event with this in place of its data.
+    #[must_use]
+    pub fn saying(self, payload: Payload) -> Event {
         let Self(wire) = self;
-        let payload = Payload::decode(&wire.kind, wire.data.get())?;
-        Ok(Event {
+        Event {
             id: wire.id,
             source: wire.source.into_owned(),
             subject: wire.subject.into_owned(),
@@ -151,7 +157,7 @@ impl<'a> Glance<'a> {
             sequence: wire.sequence,
             traceparent: wire.traceparent,
             payload,
-        })
+        }
     }
 }
 

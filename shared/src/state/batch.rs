@@ -5,22 +5,28 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::coding;
+use super::coding::{self, Pile};
 use super::store::{Store, StoreError};
 use super::view::{index_key, parse_row, row_key};
 
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
 
+/// Bytes after which a pile is a row: smaller rows cost more for each of what is on them, since a row costs the store
+/// the same whatever is in it; larger ones cost it copies.
+const PILE: usize = 4_096;
+
 /// Several facts become one write to the store; what an earlier fact wrote, a later one reads here.
 pub(super) struct Batch<'a> {
     store: &'a mut dyn Store,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What was piled last, and under which key it will be a row.
+    pile: Option<(Vec<u8>, Pile)>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(store: &'a mut dyn Store) -> Self {
-        Self { store, writes: BTreeMap::new() }
+        Self { store, writes: BTreeMap::new(), pile: None }
     }
 
     pub(super) fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Result<Option<T>, StoreError> {
@@ -35,6 +41,23 @@ impl<'a> Batch<'a> {
 
     pub(super) fn put<T: Serialize>(&mut self, table: &str, id: &str, row: &T) {
         self.writes.insert(row_key(table, id), Some(coding::encode(row)));
+    }
+
+    /// Puts a value on the pile of a table, whose rows are lists. A new pile gets this id, which comes after those before.
+    pub(super) fn pile<T: Serialize>(&mut self, table: &str, id: &str, value: &T) {
+        match &mut self.pile {
+            Some((_, pile)) => pile.add(value),
+            None => self.pile = Some((row_key(table, id), Pile::of(value))),
+        }
+        if self.pile.as_ref().is_some_and(|(_, pile)| pile.as_bytes().len() >= PILE) {
+            self.close_pile();
+        }
+    }
+
+    fn close_pile(&mut self) {
+        if let Some((key, pile)) = self.pile.take() {
+            self.writes.insert(key, Some(pile.as_bytes().to_vec()));
+        }
     }
 
     pub(super) fn delete(&mut self, table: &str, id: &str) {
@@ -69,7 +92,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether there are keys below a prefix, or there were before this batch.
-    pub(super) fn has_keys(&self, prefix: &[u8]) -> Result<bool, StoreError> {
+    pub(super) fn has_keys(&mut self, prefix: &[u8]) -> Result<bool, StoreError> {
+        self.close_pile();
         let mut found =
             self.writes.range(prefix.to_vec()..).next().is_some_and(|(key, _)| key.starts_with(prefix));
         self.store.scan(prefix, &mut |_, _| {
@@ -97,6 +121,7 @@ impl<'a> Batch<'a> {
 
     /// Hands everything to the store in one step.
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        self.close_pile();
         if self.writes.is_empty() {
             return Ok(());
         }

@@ -24,6 +24,39 @@ pub fn encode<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {
     bytes
 }
 
+/// Several rows that are written one after the other and read together: an array of them.
+#[derive(Debug)]
+pub struct Pile {
+    bytes: Vec<u8>,
+    rows: u16,
+}
+
+/// An array whose length is in the next two bytes, as `MessagePack` marks it.
+const ARRAY: u8 = 0xdc;
+
+impl Pile {
+    /// With its first row.
+    #[must_use]
+    pub fn of<T: Serialize + ?Sized>(row: &T) -> Self {
+        let mut pile = Self { bytes: vec![ARRAY, 0, 0], rows: 0 };
+        pile.add(row);
+        pile
+    }
+
+    /// Puts one more on it.
+    pub fn add<T: Serialize + ?Sized>(&mut self, row: &T) {
+        self.bytes.extend(encode(row));
+        self.rows += 1;
+        self.bytes[1..3].copy_from_slice(&self.rows.to_be_bytes());
+    }
+
+    /// The array; for [`decode`], a list.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a row.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();

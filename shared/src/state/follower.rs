@@ -24,7 +24,7 @@ use crate::broker::{
 };
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
-use crate::messages::{DecodeError, Event, FORMAT, Fact, Glance, Origin, unpack};
+use crate::messages::{DecodeError, Event, FORMAT, Fact, Glance, Origin, Payload, unpack};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;
@@ -37,7 +37,7 @@ const STALLED: Duration = Duration::from_secs(20);
 
 /// How many of the last messages of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
 /// everything takes no longer. Most carry many facts.
-const NEAR_END: [u64; 2] = [512, 4_096];
+const NEAR_END: [u64; 3] = [512, 4_096, 32_768];
 
 /// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
 const MOST_OWN: usize = 1_024;
@@ -651,10 +651,15 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
 fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
     let glance = Glance::of(bytes)?;
     let own = shared.own.lock().facts.remove(&glance.id());
-    match own {
-        Some((body, event)) if body == bytes => Ok(event),
-        _ => glance.event().map(Arc::new),
+    if let Some((_, event)) = own.filter(|(body, _)| body == bytes) {
+        return Ok(event);
     }
+    let outline = (glance.subject() == Fact::CHECKPOINT).then(|| checkpoint::outline(glance.data()));
+    let event = match outline.flatten() {
+        Some(fact) => glance.saying(Payload::Fact(fact)),
+        None => glance.event()?,
+    };
+    Ok(Arc::new(event))
 }
 
 fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::checkpoint::{Copying, Found, Loading, Search};
+use super::checkpoint::{Copying, Found, Loading, Search, outline};
 use super::rows::Open;
+use super::view::{row_key, table};
 use super::*;
 use crate::amfj::{Asset, Named, Source, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
@@ -403,11 +404,20 @@ fn a_view_reads_on_from_where_it_was_and_passes_over_what_it_has() {
     assert_eq!(rows(&stream.view), before);
 }
 
+/// All rows; those that are piled one after the other, since which pile they are on depends on what came together.
 fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = BTreeMap::new();
+    let staged = row_key(table::STAGED, "");
     view.store
         .scan(b"", &mut |key, value| {
-            rows.insert(key.to_vec(), value.to_vec());
+            if key.starts_with(&staged) {
+                let piled: Vec<serde_json::Value> = coding::decode(value).expect("a list");
+                for one in piled {
+                    rows.insert(row_key(table::STAGED, &rows.len().to_string()), coding::encode(&one));
+                }
+            } else {
+                rows.insert(key.to_vec(), value.to_vec());
+            }
             true
         })
         .expect("memory does not fail");
@@ -780,6 +790,56 @@ fn an_inventory_of_many_steps_takes_effect_whole() {
     stream.start(3);
     stream.complete(3);
     assert!(stream.view.missing_devices().is_empty());
+}
+
+/// A row costs the store the same whatever is in it, so what comes together is kept together until it takes effect.
+#[test]
+fn facts_that_are_staged_at_the_same_time_share_rows() {
+    const DEVICES: usize = 256;
+    let mut stream = Stream::new();
+    stream.start(1);
+    let number = |at: usize| device(&format!("device-{at:04}"), &format!("Mac {at}"));
+    let listed = |at| Fact::DeviceListed { number: 1, device: number(at) };
+    let first = stream.facts.last().map_or(0, |(offset, _)| offset + 1);
+    let facts: Vec<_> = (0..DEVICES).map(|at| (first + at as u64, stream.event(listed(at)))).collect();
+    stream.view.apply(&facts).expect("memory does not fail");
+    let mut staged = 0;
+    let prefix = row_key(table::STAGED, "");
+    let mut count = |_: &[u8], value: &[u8]| {
+        assert!(value.len() < 8_192, "{} bytes in one row", value.len());
+        staged += 1;
+        true
+    };
+    stream.view.store.scan(&prefix, &mut count).expect("memory does not fail");
+    assert!((2..=DEVICES / 4).contains(&staged), "{DEVICES} facts in {staged} rows");
+    let end = first + DEVICES as u64;
+    let counts = InventoryCounts::default();
+    let complete = stream.event(Fact::InventoryComplete { number: 1, counts });
+    stream.view.apply(&[(end, complete)]).expect("memory does not fail");
+    let known = |at| stream.view.device(&number(at).device_id).is_some();
+    assert!((0..DEVICES).all(known), "every device of every row");
+    assert!(!rows(&stream.view).keys().any(|key| key.starts_with(&prefix)), "nothing is left");
+}
+
+/// Who has read the facts needs no copy of them, and a copy is large.
+#[test]
+fn a_copy_is_passed_over_without_its_rows() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    for fact in copy_of(&stream.view) {
+        let json = serde_json::value::to_raw_value(&fact).expect("our own type");
+        let without = match fact {
+            Fact::CheckpointRows { checkpoint, part, rows } => {
+                assert!(!rows.is_empty());
+                Fact::CheckpointRows { checkpoint, part, rows: BTreeMap::new() }
+            }
+            other => other,
+        };
+        assert_eq!(outline(&json), Some(without));
+    }
+    let other =
+        serde_json::value::to_raw_value(&Fact::MassChangesAllowed { number: 1 }).expect("our own type");
+    assert_eq!(outline(&other), None);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Options {
 struct Size {
     devices: usize,
     first: Took,
+    /// The run after the first sync: its fetcher first reads what the first sync said, and then copies the state.
+    second: Took,
     idle: Took,
     reconciler: u64,
     writer: u64,
@@ -36,6 +38,13 @@ struct Size {
     known_worker: Duration,
     kandji: usize,
     amfj: usize,
+}
+
+impl Size {
+    fn fetcher_peak(&self) -> u64 {
+        let peaks = [self.first, self.second, self.idle].map(|took| took.fetcher_peak);
+        peaks.into_iter().max().unwrap_or_default()
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -77,13 +86,16 @@ async fn measure(devices: usize) -> Result<Size> {
     services.amfj.clear_writes();
     services.amfj.clear_requests();
     services.kandji.clear_requests();
+    let second = stage.run().await?;
+    services.amfj.clear_requests();
+    services.kandji.clear_requests();
     let idle = stage.run().await?;
     ensure!(services.amfj.write_count() == 0, "an idle run wrote {} times (P3)", services.amfj.write_count());
     let peak = |workers: &[Worker]| workers.first().map_or(Ok(0), Worker::peak_rss_bytes);
     let (reconciler, writer) = (peak(&stage.reconcilers)?, peak(&stage.writers)?);
     let (kandji, amfj) = (services.kandji.request_count(), services.amfj.request_count());
     let (new_worker, known_worker) = newcomer(&stage).await?;
-    Ok(Size { devices, first, idle, reconciler, writer, new_worker, known_worker, kandji, amfj })
+    Ok(Size { devices, first, second, idle, reconciler, writer, new_worker, known_worker, kandji, amfj })
 }
 
 /// How long a reconciler takes to be ready: without a directory, and with the one it left.
@@ -110,12 +122,14 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn show(sizes: &[Size]) {
-    let mut shown = table(&["", "first sync", "of it fetching", "idle run", "of it fetching"]);
+    let mut shown =
+        table(&["", "first sync", "of it fetching", "the run after it", "idle run", "of it fetching"]);
     for size in sizes {
         shown.add_row([
             format!("{} devices", size.devices),
             seconds(size.first.all),
             seconds(size.first.fetching),
+            seconds(size.second.all),
             seconds(size.idle.all),
             seconds(size.idle.fetching),
         ]);
@@ -125,7 +139,7 @@ fn show(sizes: &[Size]) {
     for size in sizes {
         shown.add_row([
             format!("{} devices", size.devices),
-            megabytes(size.first.fetcher_peak.max(size.idle.fetcher_peak)),
+            megabytes(size.fetcher_peak()),
             megabytes(size.reconciler),
             megabytes(size.writer),
             format!("{} Kandji, {} AMFJ", size.kandji, size.amfj),
@@ -163,7 +177,7 @@ fn plot(sizes: &[Size]) -> Plot {
             (
                 "peak memory, MB".into(),
                 vec![
-                    curve("fetcher", &|size| mb(size.first.fetcher_peak.max(size.idle.fetcher_peak))),
+                    curve("fetcher", &|size| mb(size.fetcher_peak())),
                     curve("reconciler", &|size| mb(size.reconciler)),
                     curve("writer", &|size| mb(size.writer)),
                 ],

@@ -14,6 +14,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// No run of a measurement takes longer.
 const LIMIT: Duration = Duration::from_mins(20);
 
+/// For the first worker to be ready, which declares all queues: the broker makes some twenty a second.
+const READY: Duration = Duration::from_mins(10);
+
 /// Partitions of each integration.
 pub(crate) const PARTITIONS: u16 = 4;
 
@@ -69,7 +72,7 @@ impl Stage {
             stage.writers.push(stage.spawn(Role::Writer)?);
         }
         for worker in stage.reconcilers.iter_mut().chain(&mut stage.writers) {
-            worker.wait_ready().await?;
+            worker.wait_ready_within(READY).await?;
         }
         Ok(stage)
     }

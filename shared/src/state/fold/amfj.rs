@@ -10,6 +10,12 @@ pub(super) fn listed(run: &RunRow) -> Age {
 }
 
 impl Age {
+    /// Whether a list said so, and no outcome. What later lists say again may keep the age of the first, since every
+    /// run to come is later than both.
+    pub(super) fn is_listed(&self) -> bool {
+        self.written.is_none()
+    }
+
     /// Whether a record of this age is kept against the list of a run.
     pub(super) fn outlives_list_of(&self, run: &RunRow) -> bool {
         if self.offset > run.offset {

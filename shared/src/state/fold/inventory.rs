@@ -7,9 +7,9 @@ use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
 
-/// Staged facts that take effect at once while a large inventory does: what is in memory for it does not
-/// grow with the fleet.
-const STEP: usize = 256;
+/// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
+/// for it does not grow with the fleet.
+const STEP: usize = 32;
 
 impl Folding<'_, '_> {
     pub(super) fn stage(&mut self, number: u64, fact: &Fact) -> Verdict {
@@ -17,7 +17,7 @@ impl Folding<'_, '_> {
             return Verdict::Rejected("a newer run has started".into());
         }
         let place = format!("{number:016}/{:016}.{:04}", self.offset, self.place);
-        self.batch.put(table::STAGED, &place, fact);
+        self.batch.pile(table::STAGED, &place, fact);
         Verdict::Accepted
     }
 
@@ -39,8 +39,8 @@ impl Folding<'_, '_> {
             if rows.is_empty() {
                 break;
             }
-            for (key, fact) in rows {
-                if let Some(fact) = parse_row::<Fact>(table::STAGED, &fact) {
+            for (key, facts) in rows {
+                for fact in parse_row::<Vec<Fact>>(table::STAGED, &facts).into_iter().flatten() {
                     self.promote(&run, fact)?;
                 }
                 self.batch.delete_row(key);
@@ -78,7 +78,9 @@ impl Folding<'_, '_> {
     }
 
     fn asset_listed(&mut self, run: &RunRow, asset: crate::amfj::Asset) -> Result<(), StoreError> {
-        if self.asset(&asset.id)?.is_some_and(|row| row.age.outlives_list_of(run)) {
+        if let Some(row) = self.asset(&asset.id)?
+            && (row.age.outlives_list_of(run) || row.age.is_listed() && row.asset == asset)
+        {
             return Ok(());
         }
         self.put_asset(&AssetRow { asset, age: super::amfj::listed(run) })
@@ -93,7 +95,9 @@ impl Folding<'_, '_> {
 
     fn record_listed(&mut self, run: &RunRow, record: crate::amfj::UserRecord) -> Result<(), StoreError> {
         let old = self.record(&record.id)?;
-        if old.as_ref().is_some_and(|row| row.age.outlives_list_of(run)) {
+        let as_before =
+            |row: &RecordRow| row.age.is_listed() && row.absent_since.is_none() && row.record == record;
+        if old.as_ref().is_some_and(|row| row.age.outlives_list_of(run) || as_before(row)) {
             return Ok(());
         }
         let ours = old.is_some_and(|row| row.ours);

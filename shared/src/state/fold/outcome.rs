@@ -168,7 +168,8 @@ impl Folding<'_, '_> {
         outcome: &Outcome,
         first_attempt: Option<IntentRow>,
     ) -> Result<(), StoreError> {
-        let mut memory = self.memory(key)?;
+        let known = self.memory(key)?;
+        let mut memory = known.clone();
         let before = memory.failed.get(&outcome.kind).filter(|failed| failed.change == Some(outcome.change));
         let first_attempt = before.and_then(|failed| failed.first_attempt.clone()).or(first_attempt);
         if matches!(outcome.link, Some(LinkOutcome::Linked { takes_over: None, .. })) {
@@ -209,7 +210,9 @@ impl Folding<'_, '_> {
         if let Some(settled) = &outcome.settled {
             memory.settled = Some(SettledRow { primary: settled.primary.clone(), offset: self.offset });
         }
-        self.batch.put(table::MEMORY, key, &memory);
+        if memory != known {
+            self.batch.put(table::MEMORY, key, &memory);
+        }
         Ok(())
     }
 }

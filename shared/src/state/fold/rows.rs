@@ -103,6 +103,9 @@ macro_rules! table_with_indexes {
             let key: fn(&$row) -> &str = $key;
             let id = key(new).to_owned();
             let old: Option<$row> = self.batch.row($table, &id)?;
+            if old.as_ref() == Some(new) {
+                return Ok(());
+            }
             let $view = &*self.meta;
             let old = old.as_ref().map(|$value| $entries).unwrap_or_default();
             let entries = {

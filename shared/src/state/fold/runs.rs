@@ -16,8 +16,8 @@ const LEDGER_MINUTES: u64 = 120;
 const LARGEST_NUMBER: u64 = 100_000_000_000_000;
 const MILLISECONDS_A_MINUTE: u64 = 60_000;
 
-/// Staged facts that are forgotten at once.
-const STEP: usize = 4_096;
+/// Rows of staged facts that are forgotten at once.
+const STEP: usize = 256;
 
 impl Folding<'_, '_> {
     /// The first announcement of a number wins, and numbers only grow.
