@@ -7,6 +7,10 @@ use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, finish};
 use clap::{Parser, Subcommand};
 
+/// Takes less time and less memory than that of the C library (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Reads Kandji and AMFJ, and hands every device and person to the reconcilers
 #[derive(Debug, Parser)]
 #[command(name = "fetcher", version, propagate_version = true)]
