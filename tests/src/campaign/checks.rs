@@ -112,6 +112,9 @@ async fn orderly(stage: &mut Stage, before: &Before) -> Result<()> {
     stage.tally.writes += writes.len() as u64;
     let flapping = flapping::find(&before.site, &writes, &left(stage, &before.content));
     ensure!(flapping.is_empty(), "values were written to and fro:\n{}", flapping.join("\n"));
+    let idle = stage.services.amfj.idle_patches();
+    let may_be = idle.is_empty() || stage.may_repeat_writes;
+    ensure!(may_be, "assets were written that were as they should be already: {idle:?}");
     ensure_created_once(stage)?;
     for (service, breaches) in
         [("AMFJ", stage.services.amfj.violations()), ("Kandji", stage.services.kandji.violations())]

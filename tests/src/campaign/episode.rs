@@ -25,6 +25,7 @@ pub(super) async fn play(stage: &mut Stage, plan: &mut Plan, options: &Options, 
     let begin = std::time::Instant::now();
     stage.begin_episode();
     let mut drawn = plan.draw(stage, &mut rng)?;
+    stage.may_repeat_writes = drawn.iter().any(|drawn| drawn.fault.may_repeat_writes());
     let mut story: Vec<String> = drawn.iter().map(|drawn| format!("fault: {}", drawn.fault.tell())).collect();
     say(options, || format!("{number:>3}  {}", story.join("; ")));
     let acted = act(stage, &mut drawn, &mut rng, &mut story, plan).await;

@@ -60,6 +60,8 @@ pub struct Stage {
     pub(super) expected: Vec<Expected>,
     /// Whether a worker may end by itself in this episode: then it is started again, as always.
     pub may_exit: bool,
+    /// Whether a fault of this episode may have writes made again that were carried out.
+    pub(super) may_repeat_writes: bool,
     /// Devices and values of which a change was refused for good.
     refused: Option<String>,
     probe: Probe,
@@ -118,6 +120,7 @@ impl Stage {
             tally: Tally::default(),
             expected: Vec::new(),
             may_exit: false,
+            may_repeat_writes: false,
             refused: None,
             probe,
             scratch,

@@ -97,6 +97,10 @@ impl Fault for LateLists {
         })
     }
 
+    fn may_repeat_writes(&self) -> bool {
+        false
+    }
+
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             // A second run soon after the first, while writes of the first do not show yet.

@@ -85,6 +85,11 @@ pub trait Fault {
         Box::pin(async { Ok(()) })
     }
 
+    /// Whether a write to AMFJ may have to be made again because of it, although it was carried out.
+    fn may_repeat_writes(&self) -> bool {
+        true
+    }
+
     /// Ends the fault and says how often it struck.
     ///
     /// # Errors

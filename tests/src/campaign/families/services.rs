@@ -54,6 +54,10 @@ impl Fault for Misbehaving {
         format!("{}: {}, for {:?}", self.side.name(), self.name, self.lasts)
     }
 
+    fn may_repeat_writes(&self) -> bool {
+        matches!(self.side, Side::Amfj)
+    }
+
     fn before<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let controls = self.side.controls(stage);
@@ -107,6 +111,10 @@ pub(super) struct Offline {
 impl Fault for Offline {
     fn tell(&self) -> String {
         format!("{} is away for {:?}", self.side.name(), self.lasts)
+    }
+
+    fn may_repeat_writes(&self) -> bool {
+        matches!(self.side, Side::Amfj)
     }
 
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {

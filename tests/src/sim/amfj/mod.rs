@@ -170,9 +170,17 @@ impl AmfjSim {
         self.site.store.lock().writes.len()
     }
 
+    /// The assets whose writes changed nothing: they were as they should be already.
+    #[must_use]
+    pub fn idle_patches(&self) -> Vec<String> {
+        self.site.store.lock().idle_patches.clone()
+    }
+
     /// Forgets the writes, for instance before a run that must not write.
     pub fn clear_writes(&self) {
-        self.site.store.lock().writes.clear();
+        let mut store = self.site.store.lock();
+        store.writes.clear();
+        store.idle_patches.clear();
     }
 
     /// Every change of who has an asset, by clients and by hand, in order.

@@ -21,6 +21,8 @@ pub(crate) struct Store {
     pub(crate) assets: Records<SiteAsset>,
     pub(crate) users: Records<SiteUser>,
     pub(crate) writes: Vec<Write>,
+    /// Assets that clients made equal to what they were.
+    pub(crate) idle_patches: Vec<String>,
     pub(crate) handovers: Vec<Handover>,
     /// Numbers the records that are still to come.
     next: usize,
@@ -39,6 +41,7 @@ impl Store {
             assets: Records::new(site.assets.iter().map(|a| (a.id.clone(), a.clone())), lag),
             users: Records::new(site.users.iter().map(|u| (u.id.clone(), u.clone())), lag),
             writes: Vec::new(),
+            idle_patches: Vec::new(),
             handovers: Vec::new(),
             next,
         }
@@ -139,6 +142,7 @@ impl Store {
 
     pub(crate) fn update_asset(&mut self, id: &str, patch: AssetPatch) -> Result<Value, Refusal> {
         let mut asset = self.asset_to_change(id)?;
+        let before = asset.clone();
         if let Some(name) = patch.name {
             check_name(&name)?;
             asset.name = name;
@@ -148,6 +152,9 @@ impl Store {
             asset.location_id = location;
         }
         fields::merge(&mut asset.fields, &patch.fields, &self.specs(&asset.asset_type_id))?;
+        if asset == before {
+            self.idle_patches.push(asset.id.clone());
+        }
         Ok(self.keep_asset(asset))
     }
 
