@@ -12,13 +12,22 @@ use crate::worker::{Exit, Shutdown, Worker};
 pub const CURE: &str =
     "check broker.url (host, port, user, password, virtual host) and that RabbitMQ runs there";
 
-/// The first session; fails with the last trouble after `limit`.
+/// The first session; fails with the last trouble where the broker is not reached within `limit`. Declaring the queues
+/// takes as long as there are queues.
 pub async fn connected(broker: &Broker, limit: Duration) -> Result<Arc<Session>, Exit> {
-    match tokio::time::timeout(limit, broker.session()).await {
-        Ok(Ok(session)) => Ok(session),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => {
-            Err(Exit::Failed(broker.trouble().unwrap_or_else(|| "the broker did not answer in time".into())))
+    let session = broker.session();
+    tokio::pin!(session);
+    loop {
+        match tokio::time::timeout(limit, &mut session).await {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) if broker.is_declaring() => {}
+            Err(_) => {
+                let trouble = broker.trouble();
+                return Err(Exit::Failed(
+                    trouble.unwrap_or_else(|| "the broker did not answer in time".into()),
+                ));
+            }
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
+use amfj_sync_shared::command::connected;
+use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
@@ -208,6 +210,30 @@ async fn a_connection_outlasts_thousands_of_looks_at_what_is_held_or_missing() -
     stop.cancel();
     holder.close().await;
     other.close().await;
+    Ok(())
+}
+
+/// The broker takes some fifty milliseconds for a queue, so those of many integrations take longer than a connection may.
+/// A command waits for them; where the broker is not reached at all it still gives up.
+#[tokio::test]
+async fn a_command_that_reaches_the_broker_waits_until_all_queues_are_there() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stop = CancellationToken::new();
+    let mut config = broker_only(broker.url(), broker.prefix())?;
+    let one = config.integrations.first().context("an integration")?.clone();
+    config.integrations = (0..30)
+        .map(|number| Ok(Integration { id: IntegrationId::new(format!("team-{number}"))?, ..one.clone() }))
+        .collect::<Result<_>>()?;
+    let limit = Duration::from_secs(1);
+    let begin = Instant::now();
+    let link = Broker::start(&config, "writer/many", stop.clone());
+    connected(&link, limit).await.map_err(|exit| anyhow!("after {:?}: {exit:?}", begin.elapsed()))?;
+    link.close().await;
+    config.broker.url = broker_only("amqp://127.0.0.1:1/", broker.prefix())?.broker.url;
+    let nowhere = Broker::start(&config, "writer/nowhere", stop.clone());
+    ensure!(connected(&nowhere, limit).await.is_err(), "nothing listens there");
+    stop.cancel();
+    nowhere.close().await;
     Ok(())
 }
 

@@ -117,9 +117,15 @@ impl Session {
 /// Where the supervisor stands.
 #[derive(Debug, Clone)]
 enum Link {
-    Pending { last_error: Option<BrokerError> },
+    Pending {
+        last_error: Option<BrokerError>,
+        /// Connected, and the queues are not all there yet.
+        declaring: bool,
+    },
     Connected(Arc<Session>),
-    Stopped { why: Option<BrokerError> },
+    Stopped {
+        why: Option<BrokerError>,
+    },
 }
 
 /// A handle to the supervised connections. Clones share them.
@@ -137,7 +143,7 @@ impl Broker {
     pub fn start(config: &Config, worker: &str, stop: CancellationToken) -> Self {
         let topology = Topology::of(config);
         let names = topology.names().clone();
-        let (sender, link) = watch::channel(Link::Pending { last_error: None });
+        let (sender, link) = watch::channel(Link::Pending { last_error: None, declaring: false });
         let closed = CancellationToken::new();
         let supervisor = Supervisor {
             config: config.clone(),
@@ -170,15 +176,22 @@ impl Broker {
         }
     }
 
+    /// Whether the broker was reached and is asked for the queues, which takes minutes where there are hundreds of
+    /// integrations and it has none of them yet. Not where that has failed before.
+    #[must_use]
+    pub fn is_declaring(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Pending { last_error: None, declaring: true })
+    }
+
     /// Why there is no session at the moment; none while there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match &*self.link.borrow() {
             Link::Connected(session) if !session.broken.is_cancelled() => None,
             Link::Connected(_) => Some("the broker connection broke".into()),
-            Link::Pending { last_error } => Some(
-                last_error.as_ref().map_or_else(|| "connecting to the broker".into(), ToString::to_string),
-            ),
+            Link::Pending { last_error: Some(error), .. } => Some(error.to_string()),
+            Link::Pending { last_error: None, declaring: true } => Some("declaring the queues".into()),
+            Link::Pending { last_error: None, declaring: false } => Some("connecting to the broker".into()),
             Link::Stopped { .. } => Some("stopping".into()),
         }
     }
@@ -233,13 +246,13 @@ impl Supervisor {
                     tracing::info!("connected to the broker");
                     self.watch(&session).await;
                     session.broken.cancel();
-                    self.link.send_replace(Link::Pending { last_error: None });
+                    self.link.send_replace(Link::Pending { last_error: None, declaring: false });
                     disconnect(&session).await;
                 }
                 Err(error @ BrokerError::Partitions { .. }) => break Some(error),
                 Err(error) => {
                     tracing::warn!(%error, "the broker cannot be reached; trying again");
-                    self.link.send_replace(Link::Pending { last_error: Some(error) });
+                    self.link.send_replace(Link::Pending { last_error: Some(error), declaring: false });
                     // Nothing is in flight that a connection could still finish.
                     if self.stop.is_cancelled() {
                         break None;
@@ -263,6 +276,11 @@ impl Supervisor {
         };
         let consuming = dialling.open("consuming").await?;
         let publishing = dialling.open("publishing").await?;
+        self.link.send_if_modified(|link| {
+            let Link::Pending { declaring, .. } = link else { return false };
+            *declaring = true;
+            true
+        });
         self.topology.declare(&consuming).await?;
         Ok(Session {
             consuming,
