@@ -94,6 +94,13 @@ async fn measure(devices: usize) -> Result<Size> {
     let peak = |workers: &[Worker]| workers.first().map_or(Ok(0), Worker::peak_rss_bytes);
     let (reconciler, writer) = (peak(&stage.reconcilers)?, peak(&stage.writers)?);
     let (kandji, amfj) = (services.kandji.request_count(), services.amfj.request_count());
+    let page = |rows: usize, size: usize| rows.div_ceil(size).max(1);
+    let records = services.amfj.users().len();
+    let formula = (devices.div_ceil(300) + 1, 3 + page(devices, 100) + page(records, 100));
+    ensure!(
+        (kandji, amfj) == formula,
+        "{kandji} and {amfj} requests, and not {formula:?} (docs/performance.md)"
+    );
     let (new_worker, known_worker) = newcomer(&stage).await?;
     Ok(Size { devices, first, second, idle, reconciler, writer, new_worker, known_worker, kandji, amfj })
 }
