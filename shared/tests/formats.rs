@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what only tests call")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use amfj_sync_shared::messages::{DecodeError, Event};
 use amfj_sync_shared::state::{DataDir, STATE_FORMAT, Store as _};
@@ -68,15 +69,28 @@ fn aside(folder: &Path) -> Vec<String> {
     names
 }
 
+/// sled lets go of a directory a moment after it was closed; until then another beside it is opened.
+fn open(path: &Path) -> DataDir {
+    for _ in 0..500 {
+        let dir = DataDir::open(path).unwrap();
+        if dir.path() == path {
+            return dir;
+        }
+        drop(dir);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{} is still in use", path.display());
+}
+
 fn write_one_row(path: &Path) {
-    let dir = DataDir::open(path).unwrap();
+    let dir = open(path);
     let mut store = dir.store("acme").unwrap();
     store.apply(vec![(b"row".to_vec(), Some(b"value".to_vec()))]).unwrap();
     store.flush().unwrap();
 }
 
 fn has_row(path: &Path) -> bool {
-    DataDir::open(path).unwrap().store("acme").unwrap().get(b"row").unwrap().is_some()
+    open(path).store("acme").unwrap().get(b"row").unwrap().is_some()
 }
 
 #[test]
