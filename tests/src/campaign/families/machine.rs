@@ -48,6 +48,17 @@ fn can_mount() -> bool {
     })
 }
 
+/// The worker may make a file just when the folder is empty; then it is not gone yet.
+fn delete_under_the_worker(folder: &Path) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tries < 100 => tries += 1,
+            done => return done.with_context(|| format!("{} cannot be deleted", folder.display())),
+        }
+    }
+}
+
 fn mount(place: &Path, options: &str) -> Result<()> {
     call(Command::new("mount").args(["-t", "tmpfs", "-o", options, "amfj-sync-campaign"]).arg(place))
 }
@@ -136,7 +147,7 @@ impl Fault for Disk {
             stage.may_exit = true;
             let folder = self.folder(stage);
             if matches!(self.way, Way::DeletedAlive) {
-                std::fs::remove_dir_all(&folder).context("nothing to delete")?;
+                delete_under_the_worker(&folder)?;
                 stage.pass(self.pause).await;
                 return stage.crew.kill9(self.role, 0).await;
             }
