@@ -82,6 +82,17 @@ fn open(path: &Path) -> DataDir {
     panic!("{} is still in use", path.display());
 }
 
+/// The same for the database itself.
+fn open_db(path: &Path) -> sled::Db {
+    for _ in 0..500 {
+        if let Ok(db) = sled::open(path) {
+            return db;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{} is still in use", path.display());
+}
+
 fn write_one_row(path: &Path) {
     let dir = open(path);
     let mut store = dir.store("acme").unwrap();
@@ -108,7 +119,7 @@ fn a_data_directory_of_format_1_is_moved_aside_and_started_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("writer");
     {
-        let db = sled::open(&path).unwrap();
+        let db = open_db(&path);
         db.open_tree("view/acme").unwrap().insert("row", "value").unwrap();
         db.flush().unwrap();
     }
@@ -127,7 +138,7 @@ fn a_data_directory_of_a_later_format_is_moved_aside_and_started_anew() {
     let path = folder.path().join("writer");
     write_one_row(&path);
     {
-        let db = sled::open(&path).unwrap();
+        let db = open_db(&path);
         let later = (STATE_FORMAT + 1).to_be_bytes();
         db.open_tree("about").unwrap().insert("format", &later).unwrap();
         db.flush().unwrap();
