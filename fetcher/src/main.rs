@@ -7,7 +7,7 @@ use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, finish};
 use clap::{Parser, Subcommand};
 
-/// Takes less time and less memory than that of the C library (docs/performance.md).
+/// Takes less time than that of the C library, and a little more memory (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -9,7 +9,7 @@ use amfj_sync_shared::screen::Pager;
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use clap::{Parser, Subcommand};
 
-/// Takes less time and less memory than that of the C library (docs/performance.md).
+/// Takes less time than that of the C library, and a little more memory (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

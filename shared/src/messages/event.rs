@@ -131,6 +131,12 @@ impl<'a> Glance<'a> {
         self.0.data
     }
 
+    /// Whether its type is that of a fact that this release knows.
+    #[must_use]
+    pub fn is_fact(&self) -> bool {
+        self.0.kind == Payload::FACT
+    }
+
     /// Reads the data as a fact.
     pub fn fact(&self) -> Result<Fact, DecodeError> {
         let kind = || "fact".to_owned();

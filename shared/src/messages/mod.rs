@@ -64,6 +64,9 @@ impl Serialize for Payload {
 }
 
 impl Payload {
+    /// The type of a message that carries a fact.
+    const FACT: &'static str = "dev.amfj-sync.fact.v1";
+
     /// The CloudEvents type, which carries the version.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -72,7 +75,7 @@ impl Payload {
             Self::UserSnapshot(_) => "dev.amfj-sync.user-snapshot.v1",
             Self::EndOfRun(_) => "dev.amfj-sync.end-of-run.v1",
             Self::Change(_) => "dev.amfj-sync.change.v1",
-            Self::Fact(_) => "dev.amfj-sync.fact.v1",
+            Self::Fact(_) => Self::FACT,
             Self::RunRequest => "dev.amfj-sync.run-request.v1",
         }
     }
@@ -83,7 +86,7 @@ impl Payload {
             "dev.amfj-sync.user-snapshot.v1" => serde_json::from_str(data).map(Self::UserSnapshot),
             "dev.amfj-sync.end-of-run.v1" => serde_json::from_str(data).map(Self::EndOfRun),
             "dev.amfj-sync.change.v1" => serde_json::from_str(data).map(Self::Change),
-            "dev.amfj-sync.fact.v1" => serde_json::from_str(data).map(Self::Fact),
+            Self::FACT => serde_json::from_str(data).map(Self::Fact),
             "dev.amfj-sync.run-request.v1" => Ok(Self::RunRequest),
             other => return Err(DecodeError::UnknownType(other.to_owned())),
         };

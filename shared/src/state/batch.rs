@@ -49,14 +49,14 @@ impl<'a> Batch<'a> {
             Some((_, pile)) => pile.add(value),
             None => self.pile = Some((row_key(table, id), Pile::of(value))),
         }
-        if self.pile.as_ref().is_some_and(|(_, pile)| pile.as_bytes().len() >= PILE) {
+        if self.pile.as_ref().is_some_and(|(_, pile)| pile.size() >= PILE) {
             self.close_pile();
         }
     }
 
     fn close_pile(&mut self) {
         if let Some((key, pile)) = self.pile.take() {
-            self.writes.insert(key, Some(pile.as_bytes().to_vec()));
+            self.writes.insert(key, Some(pile.into_bytes()));
         }
     }
 

@@ -15,7 +15,7 @@ use super::coding;
 use super::rows::Meta;
 use super::store::StoreError;
 use super::view::{View, row_key, table};
-use crate::messages::{Catalogue, FORMAT, Fact};
+use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
@@ -131,9 +131,12 @@ enum Sign {
 }
 
 /// The fact of a checkpoint without its rows, which are large and say nothing to whoever has read the facts that they
-/// copy. None for one that this release does not know.
-pub(super) fn outline(fact: &RawValue) -> Option<Fact> {
-    Some(match serde_json::from_str(fact.get()).ok()? {
+/// copy. None for everything else, and for what this release does not know.
+pub(super) fn outline(glance: &Glance<'_>) -> Option<Fact> {
+    if !glance.is_fact() || glance.subject() != Fact::CHECKPOINT {
+        return None;
+    }
+    Some(match serde_json::from_str(glance.data().get()).ok()? {
         Sign::Begun { checkpoint, as_of, format } => Fact::CheckpointBegun { checkpoint, as_of, format },
         Sign::Rows { checkpoint, part } => Fact::CheckpointRows { checkpoint, part, rows: Rows::new() },
         Sign::Ended { checkpoint, parts } => Fact::CheckpointEnded { checkpoint, parts },

@@ -50,10 +50,16 @@ impl Pile {
         self.bytes[1..3].copy_from_slice(&self.rows.to_be_bytes());
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The array; for [`decode`], a list.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 

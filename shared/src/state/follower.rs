@@ -654,8 +654,7 @@ fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
     if let Some((_, event)) = own.filter(|(body, _)| body == bytes) {
         return Ok(event);
     }
-    let outline = (glance.subject() == Fact::CHECKPOINT).then(|| checkpoint::outline(glance.data()));
-    let event = match outline.flatten() {
+    let event = match checkpoint::outline(&glance) {
         Some(fact) => glance.saying(Payload::Fact(fact)),
         None => glance.event()?,
     };

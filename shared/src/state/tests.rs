@@ -826,8 +826,9 @@ fn facts_that_are_staged_at_the_same_time_share_rows() {
 fn a_copy_is_passed_over_without_its_rows() {
     let mut stream = Stream::new();
     stream.start(1);
+    let outlined = |json: &[u8]| outline(&Glance::of(json).expect("an envelope"));
     for fact in copy_of(&stream.view) {
-        let json = serde_json::value::to_raw_value(&fact).expect("our own type");
+        let json = stream.event(fact.clone()).encode();
         let without = match fact {
             Fact::CheckpointRows { checkpoint, part, rows } => {
                 assert!(!rows.is_empty());
@@ -835,11 +836,12 @@ fn a_copy_is_passed_over_without_its_rows() {
             }
             other => other,
         };
-        assert_eq!(outline(&json), Some(without));
+        assert_eq!(outlined(&json), Some(without));
+        let later = String::from_utf8(json).expect("JSON").replace(".fact.v1", ".fact.v2");
+        assert_eq!(outlined(later.as_bytes()), None, "another version is refused by its name");
     }
-    let other =
-        serde_json::value::to_raw_value(&Fact::MassChangesAllowed { number: 1 }).expect("our own type");
-    assert_eq!(outline(&other), None);
+    let other = stream.event(Fact::MassChangesAllowed { number: 1 });
+    assert_eq!(outlined(&other.encode()), None);
 }
 
 #[test]
