@@ -69,28 +69,24 @@ fn aside(folder: &Path) -> Vec<String> {
     names
 }
 
-/// sled lets go of a directory a moment after it was closed; until then another beside it is opened.
-fn open(path: &Path) -> DataDir {
+/// sled lets go of a directory a moment after it was closed.
+fn once_free<T>(path: &Path, open: impl Fn() -> Option<T>) -> T {
     for _ in 0..500 {
-        let dir = DataDir::open(path).unwrap();
-        if dir.path() == path {
-            return dir;
+        if let Some(opened) = open() {
+            return opened;
         }
-        drop(dir);
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("{} is still in use", path.display());
 }
 
-/// The same for the database itself.
+/// Where it is in use, another beside it would be opened.
+fn open(path: &Path) -> DataDir {
+    once_free(path, || Some(DataDir::open(path).unwrap()).filter(|dir| dir.path() == path))
+}
+
 fn open_db(path: &Path) -> sled::Db {
-    for _ in 0..500 {
-        if let Ok(db) = sled::open(path) {
-            return db;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("{} is still in use", path.display());
+    once_free(path, || sled::open(path).ok())
 }
 
 fn write_one_row(path: &Path) {

@@ -62,6 +62,13 @@ async fn block(broker: &SharedBroker, queue: &str) -> Result<(Connection, Channe
     Ok((connection, channel, consumer))
 }
 
+/// One message that means nothing, confirmed or not.
+async fn publish(channel: &Channel, queue: &str) -> Result<()> {
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    channel.basic_publish("".into(), queue.into(), options, b"{}", properties).await?.await?;
+    Ok(())
+}
+
 /// A queue that has messages and delivers none is attached to anew, as often as it takes; one that is merely slow, or
 /// empty, is left alone.
 ///
@@ -81,8 +88,7 @@ async fn a_queue_that_keeps_its_messages_back_is_attached_to_anew() -> Result<()
     let attached = seen.attached.load(Ordering::SeqCst);
     ensure!(attached == 1, "attached {attached} times to an empty queue");
     for _ in 0..200 {
-        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        channel.basic_publish("".into(), queue.as_str().into(), options, b"{}", properties).await?.await?;
+        publish(&channel, &queue).await?;
     }
     drop(blocked.next().await.context("nothing came to the one that is preferred")??);
     eventually(LIMIT, "the consumer that gets nothing attaches anew", async || {
@@ -132,17 +138,13 @@ async fn what_a_worker_that_is_counted_does_not_take_is_taken_beyond_the_share()
     let acme = IntegrationId::new("acme")?;
     let queues = [0, 1].map(|partition| link.names().work(&acme, Stage::Apply, partition));
     let (seen, owning) = own(&link, 2, &stop)?;
-    let publish = async || -> Result<()> {
+    let publish_to_both = async || -> Result<()> {
         for queue in &queues {
-            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-            channel
-                .basic_publish("".into(), queue.as_str().into(), options, b"{}", properties)
-                .await?
-                .await?;
+            publish(&channel, queue).await?;
         }
         Ok(())
     };
-    publish().await?;
+    publish_to_both().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let messages = seen.messages.load(Ordering::SeqCst);
     ensure!(messages == 1, "{messages} messages: of two partitions one is the share of two workers");
@@ -164,7 +166,7 @@ async fn what_a_worker_that_is_counted_does_not_take_is_taken_beyond_the_share()
         Ok(())
     })
     .await?;
-    publish().await?;
+    publish_to_both().await?;
     eventually(LIMIT, "every message", async || {
         let both = [&seen, &other].map(|seen| seen.messages.load(Ordering::SeqCst));
         ensure!(both == [3, 1], "{both:?} messages");
@@ -251,8 +253,7 @@ async fn a_stray_message_where_workers_are_counted_is_dropped_and_a_lost_consume
     let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     for _ in 0..3 {
-        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        channel.basic_publish("".into(), workers.as_str().into(), options, b"{}", properties).await?.await?;
+        publish(&channel, &workers).await?;
     }
     presence.stay(Duration::from_secs(2), &stop).await?;
     let delete = async |queue: &str| -> Result<u32> {

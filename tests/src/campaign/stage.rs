@@ -22,7 +22,7 @@ use crate::sim::kandji::{KandjiOptions, KandjiSim, Mutation};
 
 use probe::Probe;
 pub(super) use probe::{Expected, Letter};
-pub(super) use rest::work_queue;
+pub(super) use rest::{work_queue, workers_queue};
 
 /// The one integration.
 pub(super) const INTEGRATION: &str = "acme";

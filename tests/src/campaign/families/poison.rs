@@ -11,15 +11,14 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use lapin::BasicProperties;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use rand::{Rng, rngs::StdRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Family, Fault, Struck};
 use crate::campaign::Stage;
-use crate::campaign::stage::{Expected, INTEGRATION, PARTITIONS, PREFIX, work_queue};
+use crate::campaign::stage::{Expected, INTEGRATION, PARTITIONS, PREFIX, work_queue, workers_queue};
 use crate::harness::Role;
 
 pub(super) struct Poison;
@@ -87,10 +86,7 @@ impl Family for Poison {
             Place::Reconcile => work_queue("reconcile", partition),
             Place::Apply => work_queue("apply", partition),
             Place::Triggers => format!("{PREFIX}.triggers"),
-            Place::Counted => {
-                let role = Role::ALL[rng.random_range(0..Role::ALL.len())];
-                format!("{PREFIX}.workers.{}", role.name())
-            }
+            Place::Counted => workers_queue(Role::ALL[rng.random_range(0..Role::ALL.len())]),
             Place::Dead => format!("{PREFIX}.dead"),
             Place::State => format!("{PREFIX}.{INTEGRATION}.state"),
             Place::History => format!("{PREFIX}.{INTEGRATION}.history"),
@@ -150,19 +146,7 @@ impl Fault for Swallowed {
                         listed.len()
                     );
                 }
-                Place::Counted => {
-                    let channel = stage.channel().await?;
-                    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-                    let queue = self.queue.as_str().into();
-                    let left = channel.queue_declare(queue, passive, FieldTable::default()).await?;
-                    ensure!(
-                        left.message_count() == 0,
-                        "{} messages wait in {}",
-                        left.message_count(),
-                        self.queue
-                    );
-                }
-                Place::Reconcile | Place::Apply | Place::Triggers | Place::State => {}
+                Place::Reconcile | Place::Apply | Place::Triggers | Place::Counted | Place::State => {}
             }
             Ok(Struck(self.published))
         })

@@ -183,6 +183,10 @@ impl Stage {
                 ensure!(waiting == 0, "{waiting} messages wait in partition {partition} of {stage}");
             }
         }
+        for role in Role::ALL {
+            let waiting = self.probe.waiting(&workers_queue(role)).await?;
+            ensure!(waiting == 0, "{waiting} messages wait where every {} is counted", role.name());
+        }
         let mut common = None;
         for worker in self.crew.all() {
             let name = worker.role().name();
@@ -214,6 +218,11 @@ impl Stage {
 /// The name of a work queue.
 pub(in crate::campaign) fn work_queue(stage: &str, partition: u16) -> String {
     format!("{PREFIX}.{INTEGRATION}.{stage}.{partition:02}")
+}
+
+/// The name of the queue by whose consumers the workers of a role are counted.
+pub(in crate::campaign) fn workers_queue(role: Role) -> String {
+    format!("{PREFIX}.workers.{}", role.name())
 }
 
 fn decided(own: &Value, known: Known) -> Result<()> {
