@@ -4,13 +4,12 @@ use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
+use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Restored, Rule, UserLinkOutcome,
 };
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
-use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
@@ -21,13 +20,14 @@ use crate::creating::create;
 use crate::dead_letters::bury;
 use crate::events;
 use crate::holders::{Assignment, Held};
-use crate::outcomes::{With, ended, stale};
+use crate::outcomes::{With, assigned, ended, stale};
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
 use crate::updating::Refused;
 
 mod again;
+mod overtaken;
 
 /// Whether the message may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,8 @@ pub async fn apply(
     let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
         return Applied::HandBack;
     };
-    let mut applying = Applying { site, lease, event, change, received, replay, requests };
+    let begun = requests.has_begun();
+    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun };
     match applying.run().await {
         Ok(()) => Applied::Done,
         Err(NotYet::HandBack) => Applied::HandBack,
@@ -77,6 +78,8 @@ struct Applying<'a> {
     received: &'a Received,
     replay: Option<Replay>,
     requests: Requests<'a>,
+    /// Whether an attempt was announced before this one.
+    begun: bool,
 }
 
 impl Applying<'_> {
@@ -89,8 +92,8 @@ impl Applying<'_> {
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
-        if !self.is_of_the_past()
-            && let Some(why) = self.overtaken()
+        if !self.begun
+            && let Some(why) = self.requests.overtaken()
         {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
@@ -137,40 +140,6 @@ impl Applying<'_> {
         self.conclude(outcome).await
     }
 
-    /// Why this change is no longer wanted: a newer decision about its key does not include it, or what
-    /// it is about has left Kandji. Not if an attempt has begun: what that may have done must be found
-    /// out.
-    ///
-    /// A decision does not ask for what failed, but says that it would. A link that failed is asked for
-    /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
-    /// made is looked at anyway.
-    fn overtaken(&self) -> Option<&'static str> {
-        let sequence = self.event.sequence.unwrap_or_default();
-        let kind = self.change.action.kind();
-        let retry = self.requests.failure_to_retry().is_some();
-        let makes_a_link = self.change.action.makes_a_link();
-        self.site.state.read(|view| {
-            let claims = view.claims(&self.change.key.to_string());
-            if claims.iter().any(|row| row.intent.change == self.event.id) {
-                return None;
-            }
-            let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
-                decision.snapshot > sequence
-                    && !decision.changes.iter().any(|decided| decided.id == self.event.id)
-                    && !(retry && (makes_a_link || decision.failed.iter().any(|failed| failed == kind)))
-            });
-            if decided_otherwise {
-                return Some("a newer run decided otherwise");
-            }
-            has_left(view, self.change).then_some("it has left Kandji meanwhile")
-        })
-    }
-
-    /// A past change that a person wants again: compared with what AMFJ holds, not with what is decided now.
-    fn is_of_the_past(&self) -> bool {
-        matches!(self.change.action, Action::Restore { .. })
-    }
-
     fn step(&self) -> Step {
         let linked_elsewhere = |asset: &AssetId| {
             self.site.siblings.iter().any(|sibling| {
@@ -183,7 +152,8 @@ impl Applying<'_> {
             })
         };
         self.site.state.read(|view| {
-            Known { event: self.event, change: self.change, view, linked_elsewhere: &linked_elsewhere }.step()
+            let (event, change, begun) = (self.event, self.change, self.begun);
+            Known { event, change, view, begun, linked_elsewhere: &linked_elsewhere }.step()
         })
     }
 
@@ -235,6 +205,7 @@ impl Applying<'_> {
         match answer {
             Ok(outcome) => Ok(outcome),
             Err(Trouble::HandBack | Trouble::Unknown) => Err(NotYet::HandBack),
+            Err(Trouble::Overtaken(why)) => Ok(stale(self.event, self.change, why)),
             Err(Trouble::NotFound) => Ok(self.failed("AMFJ has no such record any more (404)".into())),
             Err(Trouble::Fail { reason, .. }) => Ok(self.failed(reason)),
         }
@@ -340,6 +311,9 @@ impl Applying<'_> {
                     outcome.asset_deleted = Some(asset);
                     return Ok(outcome);
                 }
+                Err(Trouble::Overtaken(why)) if self.may_have_written() => {
+                    return self.overtaken_patch_of_asset(&asset, edits, refused, why).await;
+                }
                 Err(trouble) => refused.leave_out(&mut patch, trouble)?,
             }
         }
@@ -371,6 +345,9 @@ impl Applying<'_> {
                 Err(Trouble::NotFound) => {
                     return Ok(stale(self.event, self.change, "the user record was deleted in AMFJ"));
                 }
+                Err(Trouble::Overtaken(why)) if self.may_have_written() => {
+                    return self.overtaken_patch_of_record(&record, edits, refused, why).await;
+                }
                 Err(trouble) => refused.leave_out(&mut patch, trouble)?,
             }
         }
@@ -385,8 +362,12 @@ impl Applying<'_> {
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
         let assignment = Assignment { site: self.site, asset, expected, to };
-        let held = assignment.make(&mut self.requests, tried_before).await?;
-        Ok(self.assigned(held, asset, expected, to, primary))
+        match assignment.make(&mut self.requests, tried_before).await {
+            Err(Trouble::Overtaken(why)) if self.may_have_written() => {
+                self.overtaken_assignment(asset, expected, to, primary, why).await
+            }
+            held => Ok(self.assigned(held?, asset, expected, to, primary)),
+        }
     }
 
     fn assigned(
@@ -397,16 +378,11 @@ impl Applying<'_> {
         to: Option<&Holder>,
         primary: Option<RecordId>,
     ) -> Outcome {
-        let name =
-            |holder: Option<&Holder>| holder.map_or(Value::Null, |holder| Value::from(holder.name.clone()));
         match held {
-            Held::AsWanted { asset, wrote: true } => {
-                let edited = self.applied().with_edit(Outcome::HOLDER, name(expected), name(to));
-                let mut outcome = edited.with_settled(primary).with_asset(*asset);
-                outcome.found_holder = expected.cloned();
-                outcome
+            Held::AsWanted { asset, wrote } if wrote || self.begun => {
+                assigned(self.event, self.change, expected, to, primary).with_asset(*asset)
             }
-            Held::AsWanted { asset, wrote: false } => {
+            Held::AsWanted { asset, .. } => {
                 ended(self.event, self.change, Ending::Unneeded).with_settled(primary).with_asset(*asset)
             }
             Held::SomebodyElse(asset) => {
@@ -453,18 +429,6 @@ impl Applying<'_> {
         self.site.failing.lock().remove(&self.event.id);
         events::ended(&self.site.integration.id, self.event.run.as_ref(), &outcome);
         Ok(())
-    }
-}
-
-/// Whether a device without asset, or a person without record, is in Kandji's list no more: nothing is
-/// decided about those any more that could say so.
-fn has_left(view: &View, change: &Change) -> bool {
-    match (&change.key, &change.action) {
-        (Key::Device(device), Action::CreateAsset { .. } | Action::LinkAsset { .. }) => {
-            view.link(device).is_none() && view.device(device).is_some_and(|row| !row.is_listed())
-        }
-        (Key::User(user), Action::CreateUser { .. }) => view.user(user).is_some_and(|row| row.missing),
-        _ => false,
     }
 }
 

@@ -55,6 +55,7 @@ impl Assignment<'_> {
                 if holder.is_some() && holder.as_ref() != expected {
                     return Ok(Held::SomebodyElse(Box::new(asset)));
                 }
+                requests.halfway |= holder.is_none() && expected.is_some();
                 holder
             };
             match self.move_one_step(requests, holder.as_ref(), wanted).await {
@@ -64,6 +65,7 @@ impl Assignment<'_> {
                     if now.as_ref() == wanted {
                         return Ok(Held::AsWanted { asset, wrote });
                     }
+                    requests.halfway = true;
                     known = Some(now);
                 }
                 // Not as it was known: read it.

@@ -1,6 +1,7 @@
 //! Building outcomes: everything that a change taught, in one message.
 
-use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::amfj::{Asset, Holder};
+use amfj_sync_shared::ids::RecordId;
 use amfj_sync_shared::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
@@ -21,11 +22,26 @@ pub(crate) fn unneeded(event: &Event, change: &Change) -> Outcome {
     ended(event, change, Ending::Unneeded)
 }
 
+/// The asset is with the wanted holder now, and was not before.
+pub(crate) fn assigned(
+    event: &Event,
+    change: &Change,
+    expected: Option<&Holder>,
+    to: Option<&Holder>,
+    primary: Option<RecordId>,
+) -> Outcome {
+    let name = |holder: Option<&Holder>| holder.map_or(Value::Null, |holder| holder.name.clone().into());
+    let outcome = ended(event, change, Ending::Applied);
+    let mut outcome = outcome.with_edit(Outcome::HOLDER, name(expected), name(to)).with_settled(primary);
+    outcome.found_holder = expected.cloned();
+    outcome
+}
+
 /// Parts that are put into an outcome one after the other.
 pub(crate) trait With: Sized {
     fn with_link(self, link: LinkOutcome) -> Self;
     fn with_user_link(self, link: UserLinkOutcome) -> Self;
-    fn with_settled(self, primary: Option<amfj_sync_shared::ids::RecordId>) -> Self;
+    fn with_settled(self, primary: Option<RecordId>) -> Self;
     fn with_edit(self, field: &str, old: Value, new: Value) -> Self;
     fn with_asset(self, asset: Asset) -> Self;
 }
@@ -41,7 +57,7 @@ impl With for Outcome {
         self
     }
 
-    fn with_settled(mut self, primary: Option<amfj_sync_shared::ids::RecordId>) -> Self {
+    fn with_settled(mut self, primary: Option<RecordId>) -> Self {
         self.settled = Some(Settled { primary });
         self
     }

@@ -6,8 +6,9 @@ use amfj_sync_shared::broker::Lease;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Change, Event, Sequence};
+use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::retry::{Backoff, Failure};
+use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::FailedAction;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -26,6 +27,9 @@ pub(crate) enum Trouble {
     HandBack,
     /// It may have been carried out. Look before sending it again.
     Unknown,
+    /// A newer decision does not want it any more; why, in one sentence. An earlier attempt may have been
+    /// carried out all the same.
+    Overtaken(&'static str),
     /// AMFJ has no such record.
     NotFound,
     /// Refused, or given up.
@@ -55,16 +59,18 @@ pub(crate) enum Kind {
 pub(crate) struct Requests<'a> {
     site: &'a Site,
     lease: &'a Lease,
-    key: &'a Key,
-    change: Uuid,
-    sequence: Sequence,
-    /// Of a replay: the kind of its action, and its token.
-    replay: Option<(&'static str, Uuid)>,
+    event: &'a Event,
+    change: &'a Change,
+    /// The token of a replay.
+    replay: Option<Uuid>,
     started: Instant,
     backoff: Backoff,
     classify: fn(&CallError) -> Failure,
     /// Requests that were sent and not mere reads.
     pub(crate) attempts: u32,
+    /// Whether an asset was checked in and is to be checked out: that follows whatever was decided
+    /// meanwhile, for nobody decides that it lies there unassigned.
+    pub(crate) halfway: bool,
     /// Whether the last attempt at a creation may have been carried out, although no answer said so.
     pub(crate) uncertain: bool,
 }
@@ -73,7 +79,7 @@ impl<'a> Requests<'a> {
     pub(crate) fn new(
         site: &'a Site,
         lease: &'a Lease,
-        event: &Event,
+        event: &'a Event,
         change: &'a Change,
         replay: Option<&Replay>,
     ) -> Option<Self> {
@@ -83,14 +89,14 @@ impl<'a> Requests<'a> {
         Some(Self {
             site,
             lease,
-            key: &change.key,
-            change: event.id,
-            sequence: event.sequence.unwrap_or_default(),
-            replay: replay.map(|replay| (change.action.kind(), replay.token)),
+            event,
+            change,
+            replay: replay.map(|replay| replay.token),
             started,
             backoff,
             classify: Failure::of_call,
             attempts: 0,
+            halfway: false,
             uncertain: false,
         })
     }
@@ -117,7 +123,7 @@ impl<'a> Requests<'a> {
                 }
                 Err(error) => error,
             };
-            let (device, user) = self.key.parts();
+            let (device, user) = self.change.key.parts();
             tracing::debug!(integration = %self.site.integration.id, device, user, %error, "a request failed");
             if error.is_not_found() {
                 self.site.circuit.answered(false);
@@ -137,14 +143,14 @@ impl<'a> Requests<'a> {
                     if error.status() == Some(429) {
                         self.site.client.limiter().pause_for(after.unwrap_or(Duration::from_secs(1)));
                     } else {
-                        self.site.circuit.failed(self.key, &reason);
+                        self.site.circuit.failed(&self.change.key, &reason);
                     }
                     // What lands late would undo what came after it, so nothing may come before it can no longer.
                     let late = kind != Kind::Read && error.may_still_happen();
                     let after = after.max(late.then_some(self.site.integration.amfj.list_delay));
                     self.pause(after, &reason).await.inspect_err(|_| {
                         if kind == Kind::Creation && error.may_have_happened() {
-                            self.site.unknown.lock().insert(self.change);
+                            self.site.unknown.lock().insert(self.event.id);
                         }
                     })?;
                     if kind == Kind::Guarded || kind == Kind::Creation && error.may_have_happened() {
@@ -179,8 +185,10 @@ impl<'a> Requests<'a> {
         let Some(_permits) = admitted else { return Err(Trouble::HandBack) };
         if kind != Kind::Read {
             self.make_sure_of_the_lease().await?;
-        }
-        if kind != Kind::Read {
+            // The turn, the rate and the pauses between attempts take their time.
+            if let Some(why) = self.overtaken().filter(|_| !self.halfway) {
+                return Err(Trouble::Overtaken(why));
+            }
             self.attempts = self.attempts.saturating_add(1);
         }
         Ok(call().await)
@@ -198,16 +206,55 @@ impl<'a> Requests<'a> {
 
     /// Whether another worker has ended this change meanwhile.
     pub(crate) fn is_answered(&self) -> bool {
-        self.site.state.read(|view| view.answered(self.key).covers(self.sequence, self.change))
+        self.site.state.read(|view| view.answered(&self.change.key).covers(self.sequence(), self.event.id))
             && self.failure_to_retry().is_none()
     }
 
     /// The failure that this change replays: as long as it is the last word about the key and the kind of
     /// action, the failed change is not answered, however much came after it.
     pub(crate) fn failure_to_retry(&self) -> Option<FailedAction> {
-        let (kind, token) = self.replay?;
-        let failed = self.site.state.read(|view| view.memory(self.key)).failed.remove(kind)?;
-        failed.may_be_retried(self.change, token).then_some(failed)
+        let token = self.replay?;
+        let mut memory = self.site.state.read(|view| view.memory(&self.change.key));
+        let failed = memory.failed.remove(self.change.action.kind())?;
+        failed.may_be_retried(self.event.id, token).then_some(failed)
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.event.sequence.unwrap_or_default()
+    }
+
+    /// Whether an attempt was announced, by whatever worker.
+    pub(crate) fn has_begun(&self) -> bool {
+        let claims = self.site.state.read(|view| view.claims(&self.change.key.to_string()));
+        claims.iter().any(|row| row.intent.change == self.event.id)
+    }
+
+    /// Why this change is no longer wanted: a newer decision about its key does not include it, or what
+    /// it is about has left Kandji. What an attempt that has begun may have done must be found out first.
+    ///
+    /// A decision does not ask for what failed, but says that it would. A link that failed is asked for
+    /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
+    /// made is looked at anyway. A past change that a person wants again is compared with what AMFJ
+    /// holds, not with what is decided now.
+    pub(crate) fn overtaken(&self) -> Option<&'static str> {
+        let action = &self.change.action;
+        if matches!(action, Action::Restore { .. }) {
+            return None;
+        }
+        let retry = self.failure_to_retry().is_some();
+        self.site.state.read(|view| {
+            let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
+                let asks = decision.changes.iter().any(|decided| decided.id == self.event.id);
+                let would_ask = decision.failed.iter().any(|failed| failed == action.kind());
+                decision.snapshot > self.sequence()
+                    && !asks
+                    && !(retry && (action.makes_a_link() || would_ask))
+            });
+            if decided_otherwise {
+                return Some("a newer run decided otherwise");
+            }
+            has_left(view, self.change).then_some("it has left Kandji meanwhile")
+        })
     }
 
     async fn opened(&self) {
@@ -224,15 +271,15 @@ impl<'a> Requests<'a> {
     /// or an open circuit does not wait for it.
     async fn pause(&mut self, after: Option<Duration>, reason: &str) -> Result<(), Trouble> {
         let pause = self.backoff.next().max(after.unwrap_or_default());
-        let before = self.site.failing.lock().get(&self.change).copied().unwrap_or_default();
+        let before = self.site.failing.lock().get(&self.event.id).copied().unwrap_or_default();
         let spent = before + self.started.elapsed();
         if spent + pause > self.site.retry.give_up_after {
-            self.site.failing.lock().remove(&self.change);
+            self.site.failing.lock().remove(&self.event.id);
             let reason = format!("given up after {:.0?} and {} attempts: {reason}", spent, self.attempts);
             return Err(Trouble::Fail { reason, field: None });
         }
         self.wait(pause).await.inspect_err(|_| {
-            self.site.failing.lock().insert(self.change, spent);
+            self.site.failing.lock().insert(self.event.id, spent);
         })
     }
 
@@ -243,5 +290,17 @@ impl<'a> Requests<'a> {
             () = self.lease.over() => Err(Trouble::HandBack),
             () = self.opened() => Err(Trouble::HandBack),
         }
+    }
+}
+
+/// Whether a device without asset, or a person without record, is in Kandji's list no more: nothing is
+/// decided about those any more that could say so.
+fn has_left(view: &View, change: &Change) -> bool {
+    match (&change.key, &change.action) {
+        (Key::Device(device), Action::CreateAsset { .. } | Action::LinkAsset { .. }) => {
+            view.link(device).is_none() && view.device(device).is_some_and(|row| !row.is_listed())
+        }
+        (Key::User(user), Action::CreateUser { .. }) => view.user(user).is_some_and(|row| row.missing),
+        _ => false,
     }
 }

@@ -26,6 +26,11 @@ pub(crate) struct Again<P> {
 }
 
 impl<P> Again<P> {
+    /// Whether AMFJ holds everything as it was written.
+    pub(crate) fn is_done(&self) -> bool {
+        self.edits.is_empty() && self.stay.is_empty()
+    }
+
     /// Which values stay as somebody set them since; none where all are as they were written.
     pub(crate) fn why_not(&self) -> Option<String> {
         let fields = self.stay.join(", ");

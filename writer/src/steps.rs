@@ -6,12 +6,13 @@ use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
 use amfj_sync_shared::ids::{AssetId, DeviceId, Key, RecordId};
 use amfj_sync_shared::messages::{
-    Action, AssetWrite, Change, Edit, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome, UserWrite,
+    Action, AssetWrite, Change, Edit, Ending, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome,
+    UserWrite,
 };
 use amfj_sync_shared::state::View;
 use serde_json::Value;
 
-use crate::outcomes::{With, ended, stale, unneeded};
+use crate::outcomes::{With, assigned, ended, stale, unneeded};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -53,6 +54,9 @@ pub(crate) struct Known<'a> {
     pub(crate) event: &'a Event,
     pub(crate) change: &'a Change,
     pub(crate) view: &'a View,
+    /// Whether an attempt was announced before. What AMFJ holds already, it holds because of that: it
+    /// is as much part of the history as what has an answer.
+    pub(crate) begun: bool,
     /// Whether another integration of the same AMFJ site has a link to the asset.
     pub(crate) linked_elsewhere: &'a dyn Fn(&AssetId) -> bool,
 }
@@ -68,7 +72,7 @@ impl Known<'_> {
 
     /// A change that costs no request but alters links is applied all the same.
     fn applied(&self, fill: impl FnOnce(Outcome) -> Outcome) -> Step {
-        let outcome = ended(self.event, self.change, amfj_sync_shared::messages::Ending::Applied);
+        let outcome = ended(self.event, self.change, Ending::Applied);
         Step::Done(Box::new(fill(outcome)))
     }
 
@@ -205,10 +209,23 @@ impl Known<'_> {
         if !edits.is_empty() {
             return Step::Request(Request::PatchAsset { asset: asset.clone(), patch, edits, link });
         }
-        match link {
-            Some(link) => self.applied(|outcome| outcome.with_link(link)),
-            None => self.unneeded(|outcome| outcome),
+        let mut outcome = match link {
+            Some(link) => ended(self.event, self.change, Ending::Applied).with_link(link),
+            None => unneeded(self.event, self.change),
+        };
+        if self.begun {
+            let location = write
+                .location
+                .as_ref()
+                .filter(|location| row.asset.location.as_ref().is_some_and(|held| held.id == location.id));
+            let location =
+                location.map(|location| Edit { old: Value::Null, new: location.name.clone().into() });
+            let own = [(Outcome::NAME, write.name.clone()), (Outcome::LOCATION, location)];
+            if found_carried_out(&mut outcome, own, &write.fields) {
+                outcome.asset = Some(row.asset);
+            }
         }
+        Step::Done(Box::new(outcome))
     }
 
     fn break_link(&self, device: &DeviceId, asset: &AssetId) -> Step {
@@ -239,6 +256,10 @@ impl Known<'_> {
         };
         let id = |holder: Option<&Holder>| holder.map(|holder| holder.id.clone());
         let held = id(row.asset.checked_out_to.as_ref());
+        if held == id(to) && id(expected) != id(to) && self.begun {
+            let outcome = assigned(self.event, self.change, expected, to, primary.cloned());
+            return Step::Done(Box::new(outcome.with_asset(row.asset)));
+        }
         if held == id(to) || id(expected) == id(to) {
             return self.unneeded(|outcome| outcome.with_settled(primary.cloned()));
         }
@@ -288,8 +309,31 @@ impl Known<'_> {
             }
         }
         if edits.is_empty() {
-            return self.unneeded(|outcome| outcome);
+            let mut outcome = unneeded(self.event, self.change);
+            if self.begun {
+                let own = [(Outcome::NAME, write.name.clone()), (Outcome::EMAIL, write.email.clone())];
+                if found_carried_out(&mut outcome, own, &write.fields) {
+                    outcome.record = Some(row.record);
+                }
+            }
+            return Step::Done(Box::new(outcome));
         }
         Step::Request(Request::PatchUser { record: record.clone(), patch, edits })
     }
+}
+
+/// Puts what was decided and is there now into the outcome of a change that had begun; whether that is
+/// anything.
+fn found_carried_out(
+    outcome: &mut Outcome,
+    own: [(&str, Option<Edit>); 2],
+    fields: &BTreeMap<String, Edit>,
+) -> bool {
+    outcome.edits.clone_from(fields);
+    outcome.edits.extend(own.into_iter().filter_map(|(name, edit)| Some((name.to_owned(), edit?))));
+    let found = !outcome.edits.is_empty();
+    if found {
+        outcome.ending = Ending::Applied;
+    }
+    found
 }

@@ -11,6 +11,7 @@ mod late_lists;
 mod leaders;
 mod links;
 mod order;
+mod overtaken;
 mod second_runs;
 mod support;
 mod users;

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
-use super::support::{FAILPOINTS, everything, fetch, join, waits_at};
+use super::support::{FAILPOINTS, begin, email, everything, fetch, join, stamp, tag, waits_at};
 
 /// Counts changes that were answered before.
 const REPEATS: &str = "amfj_sync_repeats_total";
@@ -22,33 +22,9 @@ const REPEATS: &str = "amfj_sync_repeats_total";
 const ROUNDS: u32 = 10;
 const DEVICES: usize = 24;
 
-fn stamp(round: u32) -> String {
-    format!("round {round:03}")
-}
-
-fn email(round: u32) -> String {
-    format!("round-{round:03}@example.com")
-}
-
 fn round_of(text: &str) -> Option<u32> {
     let number = text.strip_prefix("round").and_then(|rest| rest.get(1..4))?;
     number.parse().ok()
-}
-
-/// New values alone: nothing about people is decided.
-fn tag(services: &Services, round: u32) -> Result<()> {
-    for device in services.kandji.devices() {
-        services.kandji.set(&device.device_id, "asset_tag", json!(stamp(round)))?;
-    }
-    Ok(())
-}
-
-fn begin(services: &Services, round: u32) -> Result<()> {
-    tag(services, round)?;
-    for device in services.kandji.devices() {
-        services.kandji.give_to(&device.device_id, &stamp(round), &email(round))?;
-    }
-    Ok(())
 }
 
 /// Writers that come and go.
@@ -226,15 +202,16 @@ async fn a_change_waits_for_the_one_before_it_however_slow_that_is() -> Result<(
     Ok(())
 }
 
-/// AMFJ carries a change out after the writer has given up waiting for the answer: it is tried again only when the first
-/// request can no longer be under way, so that what comes after it stays.
+/// AMFJ carries a change out after the writer has given up waiting for the answer: whatever comes next is sent only when
+/// the first request can no longer be under way, so that it stays.
 #[tokio::test]
 async fn a_change_that_is_carried_out_after_its_time_out_does_not_undo_the_next() -> Result<()> {
     // The time-out is two seconds, the list delay half a second.
     let services = two_rounds_of_which_the_first_takes(2_300, 154).await?;
     let requests = services.amfj.requests();
     let sent = requests.iter().filter(|request| request.method == "PATCH").count();
-    ensure!(sent == 18, "{sent} requests: each of six assets gets the first change twice, and the second");
+    // The first change comes a second time where the second decision is not known yet by then.
+    ensure!((12..=18).contains(&sent), "{sent} requests for two changes of six assets");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::amfj::Write;
 use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 
 /// The variable that arms failpoints.
 pub(crate) const FAILPOINTS: &str = "AMFJ_SYNC_FAILPOINTS";
@@ -31,6 +32,33 @@ pub(crate) fn everything(services: &Services) -> IntegrationBuilder {
         .set("sync.change_limit", "100%")
         .field("Serial Number", "serial_number")
         .field("Notes", "asset_tag")
+}
+
+/// The value of a round.
+pub(crate) fn stamp(round: u32) -> String {
+    format!("round {round:03}")
+}
+
+/// The owner of a round.
+pub(crate) fn email(round: u32) -> String {
+    format!("round-{round:03}@example.com")
+}
+
+/// New values alone: nothing about people is decided.
+pub(crate) fn tag(services: &Services, round: u32) -> Result<()> {
+    for device in services.kandji.devices() {
+        services.kandji.set(&device.device_id, "asset_tag", json!(stamp(round)))?;
+    }
+    Ok(())
+}
+
+/// New values and a new owner for every device.
+pub(crate) fn begin(services: &Services, round: u32) -> Result<()> {
+    tag(services, round)?;
+    for device in services.kandji.devices() {
+        services.kandji.give_to(&device.device_id, &stamp(round), &email(round))?;
+    }
+    Ok(())
 }
 
 /// Starts one more worker and waits until it is ready; its place among its kind.
@@ -155,7 +183,7 @@ pub(crate) fn ensure_exactly_once(services: &Services) -> Result<()> {
     let assets = services.amfj.assets();
     ensure!(assets.len() == devices.len(), "{} assets for {} devices", assets.len(), devices.len());
     for device in &devices {
-        let serial = serde_json::json!(device.serial_number);
+        let serial = json!(device.serial_number);
         let mut own = assets.iter().filter(|asset| asset.fields.get("Serial Number") == Some(&serial));
         let asset = own.next().with_context(|| format!("{} has no asset", device.device_name))?;
         ensure!(own.next().is_none(), "{} has two assets", device.device_name);

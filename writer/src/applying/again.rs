@@ -13,7 +13,7 @@ use crate::restoring::{HolderAgain, asset_again, barred, holder_again, read_reco
 
 impl Applying<'_> {
     /// The asset as it is now, or the outcome that says that it is gone.
-    async fn read_asset(&mut self, id: &AssetId) -> Result<Result<Asset, Box<Outcome>>, Trouble> {
+    pub(super) async fn read_asset(&mut self, id: &AssetId) -> Result<Result<Asset, Box<Outcome>>, Trouble> {
         let client = &self.site.client;
         let read = self.requests.send(Kind::Read, || client.asset(id)).await?;
         Ok(read.ok_or_else(|| {

@@ -7,7 +7,7 @@ use amfj_sync_shared::broker::read_stream;
 use amfj_sync_shared::command;
 use amfj_sync_shared::config::{Integration, Tokens};
 use amfj_sync_shared::ids::{DeviceId, Key};
-use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
+use amfj_sync_shared::messages::{Edit, Event, Fact, LinkOutcome, Outcome, Payload};
 use amfj_sync_shared::names::NameKey;
 use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say_json, value};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
@@ -130,7 +130,10 @@ fn of_device(worker: &Worker, all: Vec<Applied>, device: &str) -> Result<Vec<App
 impl Applied {
     fn of(event: Event) -> Option<Self> {
         let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
-        let Outcome { change, key, label, kind, asset, record, user_link, edits, .. } = *outcome;
+        let Outcome { change, key, label, kind, asset, link, record, user_link, edits, .. } = *outcome;
+        // A link without a write taught nothing else about the asset.
+        let linked = link.map(|(LinkOutcome::Linked { asset, .. } | LinkOutcome::Broken { asset })| asset);
+        let asset = asset.map(|asset| asset.id).or(linked);
         let record = record.map(|record| record.id).or(user_link.map(|link| link.record));
         Some(Self {
             time: event.time,
@@ -140,7 +143,7 @@ impl Applied {
             kind,
             key: key.to_string(),
             label,
-            asset: asset.map(|asset| asset.id.to_string()),
+            asset: asset.map(|id| id.to_string()),
             record: record.map(|id| id.to_string()),
             edits,
         })
