@@ -148,7 +148,11 @@ impl<'a> Requests<'a> {
                     // What lands late would undo what came after it, so nothing may come before it can no longer.
                     let late = kind != Kind::Read && error.may_still_happen();
                     let after = after.max(late.then_some(self.site.integration.amfj.list_delay));
+                    let landed = Instant::now() + self.site.integration.amfj.list_delay;
                     self.pause(after, &reason).await.inspect_err(|_| {
+                        if late {
+                            self.site.will_have_landed(&self.change.key, landed);
+                        }
                         if kind == Kind::Creation && error.may_have_happened() {
                             self.site.unknown.lock().insert(self.event.id);
                         }
@@ -169,6 +173,10 @@ impl<'a> Requests<'a> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
+        // A pause that was cut short is not forgotten.
+        while let Some(left) = self.site.until_landed(&self.change.key) {
+            self.wait(left).await?;
+        }
         let admitted = async {
             let turn = self.site.circuit.turn().await?;
             let own = self.site.own_requests.acquire().await.ok()?;

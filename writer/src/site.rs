@@ -8,9 +8,11 @@ use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog::InHand;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, RetryConfig};
+use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::state::State;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::circuit::Circuit;
@@ -47,6 +49,9 @@ pub struct Site {
     /// How long changes that were handed back had been failing, so that going around does not go on
     /// for ever.
     pub failing: Mutex<HashMap<Uuid, Duration>>,
+    /// When a write that was not answered, and whose change was handed back, can no longer be carried
+    /// out.
+    pub landing: Mutex<HashMap<Key, Instant>>,
 }
 
 impl Site {
@@ -55,5 +60,18 @@ impl Site {
     #[must_use]
     pub fn settling_time(&self) -> Duration {
         self.integration.amfj.request_timeout + self.integration.amfj.list_delay
+    }
+
+    /// Notes that a write about this key may still be carried out until then.
+    pub(crate) fn will_have_landed(&self, key: &Key, at: Instant) {
+        let mut landing = self.landing.lock();
+        landing.retain(|_, at| *at > Instant::now());
+        landing.insert(key.clone(), at);
+    }
+
+    /// How long a write about this key may still be carried out.
+    pub(crate) fn until_landed(&self, key: &Key) -> Option<Duration> {
+        let at = self.landing.lock().get(key).copied()?;
+        at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 }

@@ -125,6 +125,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             own_requests: Semaphore::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
             failing: parking_lot::Mutex::default(),
+            landing: parking_lot::Mutex::default(),
             integration: integration.clone(),
         };
         events::begin(&integration.id);

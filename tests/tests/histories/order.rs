@@ -215,6 +215,56 @@ async fn a_change_that_is_carried_out_after_its_time_out_does_not_undo_the_next(
     Ok(())
 }
 
+/// The same where the pause after the time-out is cut short, because other devices' failures open the circuit and the
+/// change goes back to the queue.
+#[tokio::test]
+async fn a_time_out_is_not_forgotten_when_the_circuit_opens() -> Result<()> {
+    let services = Services::plain(6, 159).await?;
+    let settings = everything(&services).set("amfj.list_delay", "4s");
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let pipeline =
+        Pipeline::with(crew, vec![("acme", settings)], |config| config.set("timing.probe_interval", "50ms"))
+            .await?;
+    pipeline.run().await?;
+    services.amfj.clear_requests();
+    let slow = services.amfj.assets().pop().context("an asset")?.id;
+    // Carried out three and a half seconds after the time-out.
+    let late = Rule::new(Action::Delay { ms: 5_500 }).on("PATCH", &format!("/assets/{slow}")).times(1);
+    let late = services.amfj.fault(late);
+    let others = services.amfj.assets().into_iter().filter(|asset| asset.id != slow).map(|asset| {
+        let path = format!("/assets/{}", asset.id);
+        services.amfj.fault(Rule::new(Action::Status { code: 503, body: None }).on("PATCH", &path))
+    });
+    let others: Vec<_> = others.collect();
+    tag(&services, 1)?;
+    fetch(&pipeline).await?;
+    eventually(RUN_LIMIT, "a slow request under way and an open circuit", async || {
+        ensure!(services.amfj.faults().active().iter().all(|(id, _)| *id != late), "it is not under way");
+        ensure!(pipeline.writers[0].log().contains("AMFJ is paused"), "{}", pipeline.writers[0].log_tail());
+        Ok(())
+    })
+    .await?;
+    // The time-out of a request.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    for rule in others {
+        services.amfj.faults().remove(rule);
+    }
+    tag(&services, 2)?;
+    fetch(&pipeline).await?;
+    eventually(RUN_LIMIT, "the slow request carried out", async || {
+        let writes = services.amfj.writes();
+        let mut own = writes.iter().filter(|write| write.result["id"] == json!(slow));
+        ensure!(own.any(|write| write.body["fields"]["Notes"] == json!(stamp(1))));
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    ensure_in_order(&services)?;
+    let asset = services.amfj.asset(&slow).context("the asset")?;
+    ensure!(asset.fields.get("Notes") == Some(&json!(stamp(2))), "{asset:?}");
+    Ok(())
+}
+
 /// A reconciler stands still after it has decided and before it has published, until another one has decided the same
 /// and the next run. What it publishes then was answered long ago: nothing of it reaches AMFJ, or alters what is known.
 #[tokio::test]
