@@ -28,6 +28,7 @@ use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
 
 mod absence;
+pub(crate) mod bulk;
 mod details;
 mod difference;
 pub(crate) mod fleet;
@@ -43,6 +44,7 @@ mod ways;
 pub(crate) use details::Rest;
 pub(crate) use halt::Halt;
 
+use bulk::Bulk;
 use fleet::Mapped;
 use ledger::Ledger;
 use ways::Ways;
@@ -68,6 +70,7 @@ pub(crate) struct Leader {
     reads: Policy,
     details: Policy,
     mapped: Mapped,
+    bulk: Bulk,
     ledger: Ledger,
     /// The devices of the walk, until the end of the run.
     scratch: Mutex<Box<dyn Store>>,
@@ -153,6 +156,7 @@ impl Leader {
             reads,
             details,
             mapped: Mapped::of(config),
+            bulk: Bulk::of(config),
             ledger: Ledger::of(&ledger),
             scratch: Mutex::new(scratch),
             progress,
@@ -306,6 +310,7 @@ impl Run<'_> {
             records: site.records,
         };
         self.settle(Fact::InventoryComplete { number: self.started.number, counts }).await?;
+        self.leader.bulk.is_said();
         reach(Failpoint::FetcherInventoryComplete).await;
         self.publish_snapshots(&fleet).await?;
         reach(Failpoint::FetcherHandedOver).await;

@@ -154,6 +154,7 @@ fn every_setting_is_read() {
     assert_eq!(acme.apply_only, BTreeSet::from(["C02TEST00001".to_owned(), "C02TEST00002".to_owned()]));
     assert_eq!(acme.kandji.api_url.as_str(), "https://acme.api.eu.kandji.io/");
     assert_eq!((acme.kandji.requests_per_hour, acme.kandji.request_timeout), (1, Duration::from_secs(7)));
+    assert_eq!(acme.kandji.bulk, Bulk::Prism);
     assert_eq!(acme.amfj.api_url.as_str(), "http://127.0.0.1:8080/v1");
     assert_eq!((acme.amfj.requests_per_second, acme.amfj.list_delay), (2, Duration::ZERO));
     assert_eq!((acme.amfj.auth_header.as_str(), acme.amfj.auth_scheme.as_str()), ("X-Api-Key", ""));

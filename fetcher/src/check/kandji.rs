@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::config::Integration;
+use amfj_sync_shared::config::{Bulk, Integration};
 use amfj_sync_shared::ids::UserKey;
 use amfj_sync_shared::messages::{Outcome, PrimaryUser};
 use amfj_sync_shared::retry::{Policy, retry};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{Report, counted};
 use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
+use crate::run::bulk::columns;
 use crate::run::fleet::{Mapped, Person, read_row};
 
 /// Devices whose details are looked at.
@@ -63,6 +64,7 @@ pub(super) async fn check(
     report_people(integration, &page.devices, report);
     let is_needed = integration.fields.needs_details();
     let details = check_details(&client, &page.devices, is_needed, reads, stop, report).await;
+    check_prism(integration, &client, reads, stop, report).await;
     report_budget(integration, &client, left, report);
     Ok(Some(Sample { rows: page.devices.into_iter().map(Value::from).collect(), details }))
 }
@@ -101,6 +103,38 @@ async fn check_details(
         report.ok(format!("Kandji: permission “Device details”{read}"));
     }
     found
+}
+
+/// Without it the details are read one by one, so nothing of this is an error.
+async fn check_prism(
+    integration: &Integration,
+    client: &KandjiClient,
+    reads: &Policy,
+    stop: &CancellationToken,
+    report: &mut Report,
+) {
+    if integration.kandji.bulk == Bulk::Off {
+        return;
+    }
+    match columns(integration) {
+        Err(property) => report.warning(
+            format!("Kandji: kandji.bulk has no effect: Prism does not have the mapped {property}"),
+            "the details of each device are read anyway; leave kandji.bulk out, or do not map it",
+        ),
+        Ok(columns) if columns.is_empty() => {
+            report.ok("Kandji: kandji.bulk has no effect: no mapped property needs details".to_owned());
+        }
+        Ok(_) => {
+            let read = retry(reads, stop, || client.device_information(None, None)).await;
+            match read.map_err(KandjiError::from) {
+                Ok(_) => report.ok("Kandji: permission “Prism: Device information”".to_owned()),
+                Err(error) => report.warning(
+                    "Kandji: Prism cannot be read, so the details of each device are",
+                    error.to_string(),
+                ),
+            }
+        }
+    }
 }
 
 /// A few devices, of each platform one before any has two: details differ by platform.

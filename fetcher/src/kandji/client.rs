@@ -19,13 +19,16 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a call reads, and what it needs for that.
 #[derive(Clone, Copy)]
-struct Purpose {
+pub(super) struct Purpose {
     what: &'static str,
     permission: &'static str,
 }
 
 const LIST: Purpose = Purpose { what: "the device list", permission: "Device list" };
 const DETAILS: Purpose = Purpose { what: "the details of a device", permission: "Device details" };
+
+pub(super) const PRISM: Purpose =
+    Purpose { what: "Prism's device information", permission: "Prism: Device information" };
 
 /// One page of the device list.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,7 +45,7 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct KandjiClient {
     api: Api,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl KandjiClient {
@@ -109,7 +112,7 @@ impl KandjiClient {
         }
     }
 
-    async fn send(&self, call: Call, purpose: Purpose) -> Result<Answer, KandjiError> {
+    pub(super) async fn send(&self, call: Call, purpose: Purpose) -> Result<Answer, KandjiError> {
         self.limits.space().await;
         let answer = self.api.execute(call).await.map_err(|error| self.explain(error, purpose))?;
         self.limits.learn(&answer);
@@ -126,7 +129,7 @@ impl KandjiClient {
     }
 
     /// Adds the cure to a failed call. Only the status counts: the bodies come in seven shapes.
-    fn explain(&self, cause: CallError, Purpose { what, permission }: Purpose) -> KandjiError {
+    pub(super) fn explain(&self, cause: CallError, Purpose { what, permission }: Purpose) -> KandjiError {
         let (host, cause) = (self.api.host().to_owned(), Box::new(cause));
         match &*cause {
             CallError::NotJson { html: true, .. } => KandjiError::NotTheApi { host, cause },
@@ -141,7 +144,7 @@ impl KandjiClient {
         }
     }
 
-    fn unexpected(&self, expected: &'static str, found: &Value) -> KandjiError {
+    pub(super) fn unexpected(&self, expected: &'static str, found: &Value) -> KandjiError {
         let mut description = kind(found).to_owned();
         if let Value::Object(members) = found {
             let names: Vec<_> = members.keys().take(5).map(|name| format!("“{name}”")).collect();

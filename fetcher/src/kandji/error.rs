@@ -119,6 +119,16 @@ impl KandjiError {
             _ => false,
         }
     }
+
+    /// Whether Kandji does not offer to this token what was asked for (403 or 404), now and later.
+    #[must_use]
+    pub fn is_not_to_be_had(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } | Self::NoSuchTenant { .. } => true,
+            Self::GaveUp { error, .. } => error.is_not_to_be_had(),
+            _ => false,
+        }
+    }
 }
 
 impl Retryable for KandjiError {

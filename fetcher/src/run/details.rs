@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::bulk::BulkRead;
 use super::fleet::ListedDevice;
 use super::walk::Fleet;
 use super::{Halt, Leader, Run};
@@ -70,6 +71,14 @@ impl Run<'_> {
         }
         self.prove_properties(fleet).await?;
         let due = self.due(fleet)?;
+        let unread = due.len();
+        let due = match leader.read_in_bulk(due, rest.reserve).await? {
+            BulkRead::Left(due) => VecDeque::from(due),
+            BulkRead::Later => {
+                leader.details_due.store(unread, Ordering::Relaxed);
+                return Ok(rest);
+            }
+        };
         let all = due.len();
         let deadline = Instant::now() + BEFORE_THE_MARKER;
         let over = || Instant::now() >= deadline;
@@ -94,7 +103,7 @@ impl Run<'_> {
 
     /// Devices whose details are older than their last check-in, or lack a mapped property: those never
     /// read first, then those read longest ago.
-    fn due(&self, fleet: &Fleet) -> Result<VecDeque<DeviceId>, Halt> {
+    fn due(&self, fleet: &Fleet) -> Result<Vec<DeviceId>, Halt> {
         let mut due = Vec::new();
         for id in &fleet.ids {
             let Some(listed) = self.leader.listed(id)? else { continue };

@@ -12,7 +12,7 @@ use super::tree::{Kind, Node, NodeValue};
 use super::types::{AmfjConfig, AmfjPaths, Integration, KandjiConfig, Scope, ScopeRule, SyncConfig};
 use super::values::Percent;
 use super::words::{
-    Assignment, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
 };
 use crate::ids::IntegrationId;
 use crate::mapping::{FieldSource, MappedField, Mapping};
@@ -130,12 +130,14 @@ fn kandji(mut section: Section, reading: &mut Reading<'_>) -> Option<KandjiConfi
     let token = tokens::read(&mut section, reading, "KANDJI_TOKEN");
     let requests_per_hour =
         section.read(reading, "requests_per_hour", |node| integer(node, 1..=10_000_000)).or(6_000);
+    let bulk = section.read(reading, "bulk", word).or(Bulk::Off);
     let request_timeout = request_timeout(&mut section, reading);
     section.finish(reading);
     Some(KandjiConfig {
         api_url: api_url?,
         token: token?,
         requests_per_hour: requests_per_hour?,
+        bulk: bulk?,
         request_timeout: request_timeout?,
     })
 }

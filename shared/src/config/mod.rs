@@ -31,5 +31,5 @@ pub use types::{
 };
 pub use values::{Percent, Place};
 pub use words::{
-    Assignment, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };

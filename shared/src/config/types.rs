@@ -10,7 +10,7 @@ use url::Url;
 use super::secret::{BrokerUrl, Secret};
 use super::values::{Percent, Place};
 use super::words::{
-    Assignment, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };
 use crate::ids::IntegrationId;
 use crate::mapping::Mapping;
@@ -177,6 +177,8 @@ pub struct KandjiConfig {
     pub token: Option<Secret>,
     /// This product's share of the tenant's requests.
     pub requests_per_hour: u32,
+    /// Where details are read for many devices at once.
+    pub bulk: Bulk,
     /// Of one whole request.
     pub request_timeout: Duration,
 }

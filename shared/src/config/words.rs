@@ -39,6 +39,15 @@ macro_rules! words {
 }
 
 words!(
+    /// Where details are read for many devices at once (P17).
+    Bulk {
+        /// Nowhere: one request a device.
+        Off = "off",
+        /// In Kandji's Prism, where a category has the mapped property.
+        Prism = "prism",
+    }
+);
+words!(
     /// P25.
     Mode {
         /// Compute and show every change, write nothing.
@@ -126,6 +135,7 @@ mod tests {
                 assert_eq!(serde_json::to_value(value).unwrap(), *word, "{value:?}");
             }
         }
+        check::<Bulk>();
         check::<Mode>();
         check::<CreateDevices>();
         check::<NameMatching>();

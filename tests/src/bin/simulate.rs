@@ -60,6 +60,9 @@ struct Arguments {
     /// Let the Kandji token read users too.
     #[arg(long)]
     permit_users: bool,
+    /// Let the Kandji token read Prism's device information too.
+    #[arg(long)]
+    permit_prism: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -102,6 +105,7 @@ impl Arguments {
             page_limit: self.page_limit,
             permit_users: self.permit_users,
             permit_details: true,
+            permit_prism: self.permit_prism,
             latency: self.latency,
         }
     }

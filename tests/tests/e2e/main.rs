@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic, and so may what only tests call")]
 
 mod bench;
+mod bulk;
 mod checkout;
 mod first_sync;
 mod integrations;

@@ -75,7 +75,7 @@ async fn what_works_but_should_be_known_is_a_warning() -> Result<()> {
     enrol(&services, "Lobby iPad", None)?;
     services.amfj.add_user("Ana Horvat", None, true)?;
     services.amfj.add_user("Ben Carter", Some("ben@example.com"), true)?;
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false) })?;
+    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
     services.kandji.set_limits(None, Some(60));
     let integration = services.integration("acme").field("Notes", "last_check_in");
     let pipeline = idle(integration).await?;
@@ -97,6 +97,26 @@ async fn what_works_but_should_be_known_is_a_warning() -> Result<()> {
     )
 }
 
+/// Whether Prism may be read, and whether that spares anything, is known before the first run.
+#[tokio::test]
+async fn p17_the_check_says_what_comes_of_prism() -> Result<()> {
+    let services = empty().await?;
+    enrol(&services, "Lobby iPad", None)?;
+    let settings =
+        |property: &str| services.integration("acme").set("kandji.bulk", "prism").field("Notes", property);
+    let mut pipeline = idle(settings("details.network.local_hostname")).await?;
+    let (succeeded, text) = check(&pipeline).await?;
+    ensure!(succeeded, "without Prism all goes on as it did: {text}");
+    ensure_says(&text, &["! Kandji: Prism cannot be read", "Device information", "403"])?;
+    services.kandji.permit_prism(true)?;
+    ensure_says(&check(&pipeline).await?.1, &["permission “Prism: Device information”"])?;
+    pipeline.reconfigure(vec![("acme", settings("details.hardware_overview.memory"))]).await?;
+    let words = ["! Kandji: kandji.bulk has no effect", "details.hardware_overview.memory"];
+    ensure_says(&check(&pipeline).await?.1, &words)?;
+    pipeline.reconfigure(vec![("acme", settings("asset_tag"))]).await?;
+    ensure_says(&check(&pipeline).await?.1, &["kandji.bulk has no effect: no mapped property"])
+}
+
 #[tokio::test]
 async fn what_would_fail_a_run_fails_the_check_with_its_cure() -> Result<()> {
     let services = empty().await?;
@@ -115,7 +135,7 @@ async fn what_would_fail_a_run_fails_the_check_with_its_cure() -> Result<()> {
         &["✗ AMFJ", "\"Labtop\"", "did you mean \"Laptop\"?", "\"Serial Nummer\"", "\"HW\"", "memry"],
     )?;
 
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false) })?;
+    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
     services.amfj.revoke_token();
     let (succeeded, text) = check(&pipeline).await?;
     ensure!(!succeeded, "{text}");

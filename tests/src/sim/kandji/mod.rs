@@ -1,4 +1,5 @@
-//! A Kandji tenant: `GET /api/v1/devices`, `/devices/{id}`, `/devices/{id}/details` and `/users`.
+//! A Kandji tenant: `GET /api/v1/devices`, `/devices/{id}`, `/devices/{id}/details`, `/users` and
+//! `/prism/device_information`.
 
 mod limits;
 mod mutation;
@@ -40,6 +41,8 @@ pub struct KandjiOptions {
     pub permit_users: bool,
     /// Whether the token may read details; without it 403.
     pub permit_details: bool,
+    /// Whether the token may read Prism's device information; without it 403.
+    pub permit_prism: bool,
     /// How long every request takes, at least.
     pub latency: Duration,
 }
@@ -55,6 +58,7 @@ impl Default for KandjiOptions {
             page_limit: 300,
             permit_users: false,
             permit_details: true,
+            permit_prism: false,
             latency: Duration::ZERO,
         }
     }
@@ -201,6 +205,14 @@ impl KandjiSim {
     /// When the device is not there.
     pub fn reenroll(&self, device: &str) -> anyhow::Result<Device> {
         Ok(serde_json::from_value(self.apply(Mutation::Reenroll { device: device.to_owned() })?)?)
+    }
+
+    /// Lets the token read Prism's device information, or no longer.
+    ///
+    /// # Errors
+    /// Never; the other mutations have some.
+    pub fn permit_prism(&self, permitted: bool) -> anyhow::Result<()> {
+        self.apply(Mutation::Permit { users: None, details: None, prism: Some(permitted) }).map(|_| ())
     }
 
     /// Changes the limits of requests.

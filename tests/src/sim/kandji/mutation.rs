@@ -30,6 +30,8 @@ pub enum Mutation {
         users: Option<bool>,
         #[serde(default)]
         details: Option<bool>,
+        #[serde(default)]
+        prism: Option<bool>,
     },
     /// Changes how many rows a page has at most.
     SetPageLimit { limit: usize },

@@ -42,6 +42,10 @@ const LIST_PARAMETERS: &[&str] = &[
 /// What the user list may be asked for.
 const USER_PARAMETERS: &[&str] = &["email", "id", "integration_id", "archived", "cursor", "limit"];
 
+/// What a category of Prism may be asked for.
+const PRISM_PARAMETERS: &[&str] =
+    &["blueprint_ids", "device_families", "filter", "sort_by", "limit", "cursor"];
+
 /// Answers a request whose token is good and whose turn it is.
 pub(crate) fn answer(tenant: &Tenant, ask: &Ask) -> Verdict {
     let Some(path) = ask.path.strip_prefix("/api/v1/") else { return not_found() };
@@ -54,6 +58,8 @@ pub(crate) fn answer(tenant: &Tenant, ask: &Ask) -> Verdict {
         ["devices", id] => one(tenant, ask, id, |tenant, position| tenant.devices[position].to_json()),
         ["devices", _, "details"] if !tenant.permit_details => forbidden(),
         ["devices", id, "details"] => one(tenant, ask, id, Tenant::details),
+        ["prism", "device_information"] if !tenant.permit_prism => forbidden(),
+        ["prism", "device_information"] => device_information(tenant, ask),
         ["users"] if !tenant.permit_users => forbidden(),
         ["users"] => users(tenant, ask),
         _ => not_found(),
@@ -199,4 +205,57 @@ fn users(tenant: &Tenant, ask: &Ask) -> Verdict {
     let end = start + results.len();
     let next = (end < matching.len()).then(|| format!("https://acme.kandji.io/api/v1/users?cursor=cD0{end}"));
     Reply::json(200, &json!({ "next": next, "previous": null, "results": results })).into()
+}
+
+/// Prism's device information: a row a device, with a cursor to the next page.
+fn device_information(tenant: &Tenant, ask: &Ask) -> Verdict {
+    if let Some(refusal) = unknown_parameter(ask, PRISM_PARAMETERS) {
+        return refusal;
+    }
+    let limit = match number(ask, "limit", tenant.page_limit) {
+        Ok(limit) => limit.clamp(1, tenant.page_limit),
+        Err(refusal) => return refusal,
+    };
+    let start = match ask.param("cursor").map(|cursor| cursor.strip_prefix("b2Zm").map(str::parse)) {
+        None => 0,
+        Some(Some(Ok(start))) => start,
+        Some(_) => return violation(400, "no such cursor".to_owned()),
+    };
+    let since = match ask.param("filter").map(serde_json::from_str::<Value>) {
+        None => None,
+        Some(Ok(filter)) => match filter.pointer("/updated_at/gte").and_then(Value::as_str).map(str::parse) {
+            Some(Ok(since)) => Some(since),
+            _ => return violation(400, format!("this simulator knows no such filter: {filter}")),
+        },
+        Some(Err(error)) => return violation(400, format!("the filter is no JSON: {error}")),
+    };
+    let updated = |device: &Device| {
+        let at = device.last_check_in.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        at.unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    };
+    let passing = |position: &usize| since.is_none_or(|since| updated(&tenant.devices[*position]) >= since);
+    let positions: Vec<usize> = (0..tenant.devices.len()).filter(passing).collect();
+    let data = positions.iter().skip(start).take(limit).map(|position| {
+        let device = &tenant.devices[*position];
+        let details = tenant.details(*position);
+        let of = |pointer: &str| details.pointer(pointer).filter(|value| *value != "").cloned();
+        // As a sample shows: of an iPad, Prism has a model where the details have none.
+        let model_name = of("/hardware_overview/model_name").unwrap_or_else(|| json!(device.model));
+        json!({
+            "device_id": device.device_id,
+            "device__name": device.device_name,
+            "device__family": if device.platform == "AppleTV" { "tvOS" } else { &device.platform },
+            "serial_number": device.serial_number,
+            "model_name": model_name,
+            "model_identifier": null,
+            "local_hostname": of("/network/local_hostname"),
+            "os_version": device.os_version,
+            "updated_at": updated(device).to_string(),
+        })
+    });
+    let data: Vec<Value> = data.collect();
+    let end = start + data.len();
+    let next = (end < positions.len()).then(|| format!("b2Zm{end}"));
+    Reply::json(200, &json!({ "offset": null, "limit": limit, "total": null, "data": data, "cursor": next }))
+        .into()
 }

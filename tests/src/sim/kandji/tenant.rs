@@ -21,6 +21,7 @@ pub(crate) struct Tenant {
     pub(crate) page_limit: usize,
     pub(crate) permit_users: bool,
     pub(crate) permit_details: bool,
+    pub(crate) permit_prism: bool,
     /// Details that are served as they are.
     recorded: BTreeMap<String, Value>,
     /// Values set in details, by device id and path.
@@ -40,6 +41,7 @@ impl Tenant {
             page_limit: options.page_limit,
             permit_users: options.permit_users,
             permit_details: options.permit_details,
+            permit_prism: options.permit_prism,
             recorded: fleet.details.clone(),
             set: BTreeMap::new(),
             rng: StdRng::seed_from_u64(options.seed),
@@ -135,9 +137,10 @@ impl Tenant {
                 self.insert(again)?;
                 self.find(&id)?
             }
-            Mutation::Permit { users, details } => {
+            Mutation::Permit { users, details, prism } => {
                 self.permit_users = users.unwrap_or(self.permit_users);
                 self.permit_details = details.unwrap_or(self.permit_details);
+                self.permit_prism = prism.unwrap_or(self.permit_prism);
                 return Ok(Value::Null);
             }
             Mutation::SetPageLimit { limit } => {
