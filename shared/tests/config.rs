@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amfj_sync_shared::config::{
-    self, AmfjPaths, Assignment, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
+    self, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
     NameMatching, OnEmpty, Place, Secret, Tokens, WhenGone,
 };
 use amfj_sync_shared::ids::IntegrationId;
