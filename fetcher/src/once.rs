@@ -6,8 +6,8 @@ use std::time::Duration;
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::messages::{Event, Fact};
-use amfj_sync_shared::state::State;
 use amfj_sync_shared::state::rows::RunRow;
+use amfj_sync_shared::state::{OnDisk, State};
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use futures::future::join_all;
 use indicatif::MultiProgress;
@@ -25,7 +25,7 @@ const TRY_EVERY: u32 = 20;
 /// One run of each integration. Fails unless every one is complete and none is held.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.fetcher.data_dir.clone();
-    let worker = Worker::start("fetcher", config, Some(&data_dir), shutdown).await?;
+    let worker = Worker::start("fetcher", config, Some(OnDisk::at(&data_dir)), shutdown).await?;
     let worker = Arc::new(worker);
     let done = run_all(&worker).await;
     worker.finish().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::retry::Backoff;
+use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::status::keep_answering;
 use amfj_sync_shared::telemetry::Server;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
@@ -26,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Serves until the worker is told to stop, or cannot go on.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.fetcher.data_dir.clone();
-    let worker = Arc::new(Worker::start("fetcher", config, Some(&data_dir), shutdown).await?);
+    let worker = Arc::new(Worker::start("fetcher", config, Some(OnDisk::at(&data_dir)), shutdown).await?);
     let board = Arc::new(Board::default());
     let served = serve(&worker, &board).await;
     worker.finish().await;

@@ -18,7 +18,7 @@ use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
-use crate::state::{DataDir, Following, State, StateError, StoreError, View};
+use crate::state::{DataDir, Following, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
@@ -229,16 +229,16 @@ impl Worker {
     pub async fn start(
         role: &str,
         config: Config,
-        data_dir: Option<&Path>,
+        data_dir: Option<OnDisk<'_>>,
         shutdown: Shutdown,
     ) -> Result<Self, Exit> {
         let id = format!("{role}/{}", Uuid::new_v4());
-        let data_dir = match data_dir.map(Path::to_owned) {
-            Some(path) => {
+        let data_dir = match data_dir {
+            Some(OnDisk { path, cache }) => {
                 // Before anything is counted.
                 recorder().map_err(|error| Exit::Failed(error.to_string()))?;
                 start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
-                Some(open_data_dir(path).await?)
+                Some(open_data_dir(path.to_owned(), cache).await?)
             }
             None => None,
         };
@@ -350,7 +350,7 @@ pub fn serial_field(integration: &Integration) -> Option<&str> {
     integration.fields.field_of("serial_number")
 }
 
-async fn open_data_dir(path: PathBuf) -> Result<DataDir, Exit> {
+async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&path).map_err(|error| {
             Exit::Failed(format!(
@@ -358,7 +358,7 @@ async fn open_data_dir(path: PathBuf) -> Result<DataDir, Exit> {
                 path.display()
             ))
         })?;
-        DataDir::open(&path).map_err(Exit::from)
+        DataDir::open(OnDisk { path: &path, cache }).map_err(Exit::from)
     });
     opened.await.map_err(|error| Exit::Failed(error.to_string()))?
 }

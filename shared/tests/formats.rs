@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amfj_sync_shared::messages::{DecodeError, Event};
-use amfj_sync_shared::state::{DataDir, STATE_FORMAT, Store as _};
+use amfj_sync_shared::state::{DataDir, OnDisk, STATE_FORMAT, Store as _};
 use serde_json::{Value, json};
 
 fn fixtures() -> Vec<(String, Value)> {
@@ -82,7 +82,7 @@ fn once_free<T>(path: &Path, open: impl Fn() -> Option<T>) -> T {
 
 /// Where it is in use, another beside it would be opened.
 fn open(path: &Path) -> DataDir {
-    once_free(path, || Some(DataDir::open(path).unwrap()).filter(|dir| dir.path() == path))
+    once_free(path, || Some(DataDir::open(OnDisk::at(path)).unwrap()).filter(|dir| dir.path() == path))
 }
 
 fn open_db(path: &Path) -> sled::Db {

@@ -10,7 +10,7 @@ use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
-use amfj_sync_shared::state::{State, Verdict};
+use amfj_sync_shared::state::{OnDisk, State, Verdict};
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use amfj_sync_tests::harness::{Proxy, Scratch, SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, ensure};
@@ -33,8 +33,13 @@ impl Follower {
 
     /// The same, with an address that leads to the broker in another way.
     async fn start_at(broker: &SharedBroker, url: &str, data_dir: Option<&Path>) -> Result<Self> {
-        let worker =
-            Worker::start("test", broker_only(url, broker.prefix())?, data_dir, Shutdown::default()).await?;
+        let worker = Worker::start(
+            "test",
+            broker_only(url, broker.prefix())?,
+            data_dir.map(OnDisk::at),
+            Shutdown::default(),
+        )
+        .await?;
         let state = worker.states.values().next().context("one integration")?.clone();
         state.caught_up().await?;
         Ok(Self { worker, state })

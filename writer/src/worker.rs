@@ -11,6 +11,7 @@ use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::{AmfjConfig, Config};
 use amfj_sync_shared::http::{Limiter, SetupError};
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::status::{self, WorkerReport, keep_answering};
 use amfj_sync_shared::telemetry::{Health, Server};
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
@@ -40,7 +41,7 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
     let data_dir = config.writer.data_dir.clone();
     let listen = config.writer.listen;
-    let worker = Arc::new(Worker::start(ROLE.name, config, Some(&data_dir), shutdown).await?);
+    let worker = Arc::new(Worker::start(ROLE.name, config, Some(OnDisk::at(&data_dir)), shutdown).await?);
     let sites = Arc::new(sites(&worker, connect)?);
     let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));

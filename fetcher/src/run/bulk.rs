@@ -248,3 +248,56 @@ impl Leader {
 fn is_read(listed: &ListedDevice) -> bool {
     listed.entry.in_scope && !listed.entry.removed && listed.entry.platform == PLATFORM
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
+    }
+
+    fn device(id: &str) -> DeviceId {
+        DeviceId::new(id).unwrap_or_else(|_| unreachable!("{id} is an id"))
+    }
+
+    fn reading(
+        began: Timestamp,
+        since: Option<Timestamp>,
+        complete: &[&str],
+        incomplete: &[&str],
+    ) -> Reading {
+        let set = |ids: &[&str]| ids.iter().map(|id| device(id)).collect();
+        Reading { began, since, complete: set(complete), incomplete: set(incomplete) }
+    }
+
+    #[test]
+    fn everything_is_read_first_and_once_a_day_and_what_is_between_overlaps() {
+        let mut known = Known::default();
+        assert_eq!(known.since(at(100)), None);
+        known.take(reading(at(100), None, &["a"], &[]));
+        assert_eq!(known.since(at(101)), Some(at(99)), "an hour before the last reading");
+        known.take(reading(at(101), Some(at(99)), &["b"], &[]));
+        assert_eq!(known.since(at(102)), Some(at(100)));
+        assert_eq!(known.since(at(124)), None, "a day after everything was read");
+        assert_eq!(known.since(at(70)), None, "the clock was set back");
+    }
+
+    #[test]
+    fn a_row_that_was_not_updated_says_what_it_said_unless_it_lacked_something() {
+        let mut known = Known::default();
+        let first = reading(at(100), None, &["a", "b"], &["c"]);
+        assert!(known.covers(&first, &device("a")) && !known.covers(&first, &device("c")));
+        assert!(!known.covers(&first, &device("d")), "Prism does not know it");
+        known.take(first);
+        let second = reading(at(101), Some(at(99)), &["c"], &["b"]);
+        assert!(known.covers(&second, &device("a")), "it was not updated");
+        assert!(!known.covers(&second, &device("b")), "it lost a value");
+        assert!(known.covers(&second, &device("c")));
+        known.take(second);
+        let third = reading(at(102), Some(at(100)), &[], &[]);
+        assert!(!known.covers(&third, &device("b")) && known.covers(&third, &device("c")));
+        let whole = reading(at(130), None, &["b"], &[]);
+        assert!(!known.covers(&whole, &device("a")), "it is gone from Prism");
+    }
+}

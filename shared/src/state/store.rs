@@ -182,18 +182,32 @@ pub const STATE_FORMAT: u32 = 5;
 const ABOUT: &str = "about";
 const FORMAT_KEY: &str = "format";
 
-/// Bytes of pages that sled keeps in memory.
-const CACHE: u64 = 4 << 20;
+/// Where a worker keeps its rows, and how much of them in memory as well.
+#[derive(Debug, Clone, Copy)]
+pub struct OnDisk<'a> {
+    /// The data directory.
+    pub path: &'a Path,
+    /// Bytes of pages that sled keeps in memory.
+    pub cache: u64,
+}
+
+impl<'a> OnDisk<'a> {
+    /// With little of it in memory: enough for who mostly writes rows, or reads them once and in order.
+    #[must_use]
+    pub fn at(path: &'a Path) -> Self {
+        Self { path, cache: 4 << 20 }
+    }
+}
 
 impl DataDir {
     /// Opens `path`, or `path.2`, `path.3`, … where it is in use by another worker. A directory that
     /// cannot be read, or that another release wrote in another format, is moved aside
     /// (`….broken-<time>`, `….format-1-<time>`) and started anew: its content is rebuilt from the stream.
     /// Blocks.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(OnDisk { path, cache }: OnDisk<'_>) -> Result<Self, StoreError> {
         for number in 1..=MOST_WORKERS_A_DIRECTORY {
             let candidate = numbered(path, number);
-            match open_db(&candidate) {
+            match open_db(&candidate, cache) {
                 Ok(db) => match format_of(&db) {
                     Ok(STATE_FORMAT) => return Ok(Self { db, path: candidate }),
                     Ok(format) => {
@@ -202,29 +216,29 @@ impl DataDir {
                             directory = %candidate.display(), format, expected = STATE_FORMAT,
                             "the local state was written by another release"
                         );
-                        return Self::open_anew(&candidate, &format!("format-{format}"));
+                        return Self::open_anew(&candidate, cache, &format!("format-{format}"));
                     }
                     Err(error) => {
                         drop(db);
-                        return Self::open_anew_because(&candidate, &error);
+                        return Self::open_anew_because(&candidate, cache, &error);
                     }
                 },
                 Err(error) if in_use(&error) => {}
                 Err(sled::Error::Io(error)) if !is_corruption(&error) => {
                     return Err(StoreError(format!("{}: {error}", candidate.display())));
                 }
-                Err(error) => return Self::open_anew_because(&candidate, &error),
+                Err(error) => return Self::open_anew_because(&candidate, cache, &error),
             }
         }
         Err(StoreError(format!("{} and {MOST_WORKERS_A_DIRECTORY} beside it are in use", path.display())))
     }
 
-    fn open_anew_because(path: &Path, broken: &sled::Error) -> Result<Self, StoreError> {
+    fn open_anew_because(path: &Path, cache: u64, broken: &sled::Error) -> Result<Self, StoreError> {
         tracing::warn!(directory = %path.display(), error = %broken, "the local state is broken");
-        Self::open_anew(path, "broken")
+        Self::open_anew(path, cache, "broken")
     }
 
-    fn open_anew(path: &Path, mark: &str) -> Result<Self, StoreError> {
+    fn open_anew(path: &Path, cache: u64, mark: &str) -> Result<Self, StoreError> {
         let stamp = jiff::Timestamp::now().as_millisecond();
         let aside = path.with_file_name(format!(
             "{}.{mark}-{stamp}",
@@ -236,7 +250,7 @@ impl DataDir {
              aside can be deleted"
         );
         std::fs::rename(path, &aside).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
-        let db = open_db(path)?;
+        let db = open_db(path, cache)?;
         format_of(&db)?;
         Ok(Self { db, path: path.to_owned() })
     }
@@ -283,8 +297,8 @@ fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
     name.into()
 }
 
-fn open_db(path: &Path) -> Result<sled::Db, sled::Error> {
-    sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(1_000)).open()
+fn open_db(path: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
+    sled::Config::new().path(path).cache_capacity(cache).flush_every_ms(Some(1_000)).open()
 }
 
 /// sled answers a lock held by another process with an `Io` error that has only a text.

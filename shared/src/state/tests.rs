@@ -695,7 +695,7 @@ proptest! {
     fn chunks_and_stores_do_not_matter(steps in steps(), chunk in 1_usize..20) {
         let (stream, _, _) = play(&steps);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let dir = DataDir::open(&folder.path().join("view")).expect("an empty directory");
+        let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
         let store = Box::new(dir.store("acme").expect("a tree"));
         let mut view = View::open(store, Some("Serial Number")).expect("an empty view");
         for facts in stream.facts.chunks(chunk) {
@@ -720,7 +720,7 @@ proptest! {
 #[test]
 fn changing_the_mapped_serial_makes_the_index_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let dir = DataDir::open(&folder.path().join("view")).expect("an empty directory");
+    let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
     let open = |field| View::open(Box::new(dir.store("acme").expect("a tree")), field).expect("a view");
     let mut stream = Stream::into(open(Some("Serial Number")));
     stream.start(1);
@@ -736,13 +736,13 @@ fn changing_the_mapped_serial_makes_the_index_anew() {
 fn a_directory_in_use_is_left_alone_and_a_broken_one_moved_aside() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("state");
-    let first = DataDir::open(&path).expect("an empty directory");
-    let second = DataDir::open(&path).expect("a directory beside it");
+    let first = DataDir::open(OnDisk::at(&path)).expect("an empty directory");
+    let second = DataDir::open(OnDisk::at(&path)).expect("a directory beside it");
     assert_eq!(first.path(), path);
     assert_eq!(second.path(), folder.path().join("state.2"));
     drop((first, second));
     std::fs::write(path.join("conf"), "this is not sled's").expect("the file is written");
-    let rebuilt = DataDir::open(&path).expect("an empty directory in place of the broken one");
+    let rebuilt = DataDir::open(OnDisk::at(&path)).expect("an empty directory in place of the broken one");
     assert_eq!(rebuilt.path(), path);
     let aside = std::fs::read_dir(folder.path()).expect("a folder").flatten();
     assert!(aside.into_iter().any(|entry| entry.file_name().to_string_lossy().contains(".broken-")));

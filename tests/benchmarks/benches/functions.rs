@@ -12,7 +12,7 @@ use amfj_sync_reconciler::rules::{self, Site};
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{DeviceEntry, Event, Sequence};
 use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::state::{DataDir, View};
+use amfj_sync_shared::state::{DataDir, OnDisk, View};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ fn decisions(c: &mut Criterion) -> Result<()> {
     for (name, linked) in [("in sync", true), ("to be linked", false)] {
         let facts = facts(DEVICES, linked)?;
         let folder = tempfile::tempdir()?;
-        let disk = DataDir::open(&folder.path().join("view"))?.store(synthetic::ID)?;
+        let disk = DataDir::open(OnDisk::at(&folder.path().join("view")))?.store(synthetic::ID)?;
         let views = [
             ("sled", View::open(Box::new(disk), Some("Serial Number"))?),
             ("memory", View::in_memory(Some("Serial Number"))),
@@ -89,7 +89,7 @@ fn folding(c: &mut Criterion) -> Result<()> {
         );
     });
     let folder = tempfile::tempdir()?;
-    let dir = DataDir::open(&folder.path().join("view"))?;
+    let dir = DataDir::open(OnDisk::at(&folder.path().join("view")))?;
     let mut round = 0;
     group.bench_function("sled", |b| {
         b.iter_batched(
