@@ -1,7 +1,7 @@
 //! What the three binaries have in common: options, start, readiness, and an orderly end.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
