@@ -5,7 +5,6 @@ use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::Device;
-use amfj_sync_tests::sim::kandji::Mutation;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
@@ -64,14 +63,14 @@ async fn p22_refused_details_are_no_proof_that_a_device_is_gone() -> Result<()> 
     services.take_writes();
     let (device, asset) = owned(&services)?;
     services.kandji.remove_device(&device.device_id)?;
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
+    services.kandji.permit_details(false)?;
     for run in 1..=3 {
         pipeline.run().await?;
         let writes = services.take_writes();
         ensure!(writes.is_empty(), "run {run}, details are refused:\n{}", writes.join("\n"));
         ensure!(devices(&pipeline, "gone").await? == 0, "run {run}: unknown is not gone");
     }
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(true), prism: None })?;
+    services.kandji.permit_details(true)?;
     pipeline.run().await?;
     pipeline.run().await?;
     ensure!(holder(&services, &asset).is_none(), "404 in a complete run after two without it");
@@ -168,13 +167,13 @@ async fn p9_a_newcomer_waits_until_the_old_device_is_known_to_be_gone() -> Resul
     pipeline.run().await?;
     services.take_writes();
     let (device, _) = owned(&services)?;
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
+    services.kandji.permit_details(false)?;
     services.kandji.reenroll(&device.device_id)?;
     pipeline.run().await?;
     pipeline.run().await?;
     ensure!(services.take_writes().is_empty());
     ensure!(devices(&pipeline, "ambiguous").await? == 1, "the newcomer is ambiguous");
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(true), prism: None })?;
+    services.kandji.permit_details(true)?;
     pipeline.run().await?;
     ensure!(devices(&pipeline, "ambiguous").await? == 0, "the old one answers 404 now");
     ensure!(services.take_writes().is_empty(), "the owner has it already");

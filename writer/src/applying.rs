@@ -62,7 +62,7 @@ pub async fn apply(
     let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
         return Applied::HandBack;
     };
-    let begun = requests.has_begun();
+    let begun = requests.first_attempt().is_some();
     let mut applying = Applying { site, lease, event, change, received, replay, requests, begun };
     match applying.run().await {
         Ok(()) => Applied::Done,
@@ -132,7 +132,7 @@ impl Applying<'_> {
             Step::Done(outcome) => *outcome,
             Step::Request(request) => {
                 // The claim was read back, so it is there.
-                let first = uncertain.or_else(|| claim.first_attempt(self.site)).ok_or(NotYet::HandBack)?;
+                let first = uncertain.or_else(|| self.requests.first_attempt()).ok_or(NotYet::HandBack)?;
                 self.request(request, &first, tried_before).await?
             }
         };
@@ -206,6 +206,11 @@ impl Applying<'_> {
             Ok(outcome) => Ok(outcome),
             Err(Trouble::HandBack | Trouble::Unknown) => Err(NotYet::HandBack),
             Err(Trouble::Overtaken(why)) => Ok(stale(self.event, self.change, why)),
+            Err(Trouble::AssetDeleted(asset)) => {
+                let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
+                outcome.asset_deleted = Some(asset);
+                Ok(outcome)
+            }
             Err(Trouble::NotFound) => Ok(self.failed("AMFJ has no such record any more (404)".into())),
             Err(Trouble::Fail { reason, .. }) => Ok(self.failed(reason)),
         }
@@ -306,11 +311,7 @@ impl Applying<'_> {
                     outcome.refused = refused.fields;
                     return Ok(outcome);
                 }
-                Err(Trouble::NotFound) => {
-                    let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
-                    outcome.asset_deleted = Some(asset);
-                    return Ok(outcome);
-                }
+                Err(Trouble::NotFound) => return Err(Trouble::AssetDeleted(asset)),
                 Err(Trouble::Overtaken(why)) if self.may_have_written() => {
                     return self.overtaken_patch_of_asset(&asset, edits, refused, why).await;
                 }
@@ -366,14 +367,13 @@ impl Applying<'_> {
             Err(Trouble::Overtaken(why)) if self.may_have_written() => {
                 self.overtaken_assignment(asset, expected, to, primary, why).await
             }
-            held => Ok(self.assigned(held?, asset, expected, to, primary)),
+            held => Ok(self.assigned(held?, expected, to, primary)),
         }
     }
 
     fn assigned(
         &self,
         held: Held,
-        asset: &AssetId,
         expected: Option<&Holder>,
         to: Option<&Holder>,
         primary: Option<RecordId>,
@@ -387,11 +387,6 @@ impl Applying<'_> {
             }
             Held::SomebodyElse(asset) => {
                 stale(self.event, self.change, "somebody else has the asset by now").with_asset(*asset)
-            }
-            Held::NoSuchAsset => {
-                let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
-                outcome.asset_deleted = Some(asset.clone());
-                outcome
             }
         }
     }

@@ -124,12 +124,4 @@ impl Claim {
             && intent.users.iter().any(|user| self.users.contains(user))
             && Timestamp::now().duration_since(intent.at) < LOST_AFTER
     }
-
-    /// When the first attempt at this change was announced, and where in the stream.
-    pub(crate) fn first_attempt(&self, site: &Site) -> Option<IntentRow> {
-        let change = self.change;
-        site.state.read(|view| {
-            view.claims(&self.key.to_string()).into_iter().find(|row| row.intent.change == change)
-        })
-    }
 }

@@ -17,8 +17,6 @@ pub(crate) enum Held {
     AsWanted { asset: Box<Asset>, wrote: bool },
     /// Somebody has it who was not expected.
     SomebodyElse(Box<Asset>),
-    /// AMFJ has no such asset any more.
-    NoSuchAsset,
 }
 
 /// One assignment.
@@ -46,7 +44,7 @@ impl Assignment<'_> {
                 holder
             } else {
                 let read = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await?;
-                let Some(asset) = read else { return Ok(Held::NoSuchAsset) };
+                let asset = read.ok_or_else(|| Trouble::AssetDeleted(self.asset.clone()))?;
                 let holder = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
                 if holder.as_ref() == wanted {
                     return Ok(Held::AsWanted { asset: Box::new(asset), wrote });
@@ -73,7 +71,7 @@ impl Assignment<'_> {
                 // In the pause somebody may have given it to somebody else: read it. How often that goes
                 // on is not for the rounds to say, but for `give_up_after`.
                 Err(Trouble::Unknown) => rounds -= 1,
-                Err(Trouble::NotFound) => return Ok(Held::NoSuchAsset),
+                Err(Trouble::NotFound) => return Err(Trouble::AssetDeleted(self.asset.clone())),
                 Err(trouble) => return Err(trouble),
             }
         }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use amfj_sync_shared::broker::Lease;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::ids::{AssetId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::retry::{Backoff, Failure};
 use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::FailedAction;
+use amfj_sync_shared::state::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,6 +32,8 @@ pub(crate) enum Trouble {
     Overtaken(&'static str),
     /// AMFJ has no such record.
     NotFound,
+    /// AMFJ has the asset no more.
+    AssetDeleted(AssetId),
     /// Refused, or given up.
     Fail {
         /// One sentence.
@@ -194,7 +196,9 @@ impl<'a> Requests<'a> {
         if kind != Kind::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
-            if let Some(why) = self.overtaken().filter(|_| !self.halfway) {
+            if !self.halfway
+                && let Some(why) = self.overtaken()
+            {
                 return Err(Trouble::Overtaken(why));
             }
             self.attempts = self.attempts.saturating_add(1);
@@ -231,10 +235,10 @@ impl<'a> Requests<'a> {
         self.event.sequence.unwrap_or_default()
     }
 
-    /// Whether an attempt was announced, by whatever worker.
-    pub(crate) fn has_begun(&self) -> bool {
+    /// When the first attempt at this change was announced, by whatever worker, and where in the stream.
+    pub(crate) fn first_attempt(&self) -> Option<IntentRow> {
         let claims = self.site.state.read(|view| view.claims(&self.change.key.to_string()));
-        claims.iter().any(|row| row.intent.change == self.event.id)
+        claims.into_iter().find(|row| row.intent.change == self.event.id)
     }
 
     /// Why this change is no longer wanted: a newer decision about its key does not include it, or what

@@ -109,25 +109,25 @@ pub enum KandjiError {
 }
 
 impl KandjiError {
+    /// The failure itself, however often it was tried.
+    fn last(&self) -> &Self {
+        match self {
+            Self::GaveUp { error, .. } => error.last(),
+            error => error,
+        }
+    }
+
     /// Whether Kandji refused the token (401 or 403). For a device's details that means its state is
     /// unknown, never that it is gone (P22).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Unauthorized { .. } | Self::Forbidden { .. } => true,
-            Self::GaveUp { error, .. } => error.is_refusal(),
-            _ => false,
-        }
+        matches!(self.last(), Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
 
     /// Whether Kandji does not offer to this token what was asked for (403 or 404), now and later.
     #[must_use]
     pub fn is_not_to_be_had(&self) -> bool {
-        match self {
-            Self::Forbidden { .. } | Self::NoSuchTenant { .. } => true,
-            Self::GaveUp { error, .. } => error.is_not_to_be_had(),
-            _ => false,
-        }
+        matches!(self.last(), Self::Forbidden { .. } | Self::NoSuchTenant { .. })
     }
 }
 

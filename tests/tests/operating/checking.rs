@@ -2,7 +2,6 @@
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
-use amfj_sync_tests::sim::kandji::Mutation;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
@@ -75,7 +74,7 @@ async fn what_works_but_should_be_known_is_a_warning() -> Result<()> {
     enrol(&services, "Lobby iPad", None)?;
     services.amfj.add_user("Ana Horvat", None, true)?;
     services.amfj.add_user("Ben Carter", Some("ben@example.com"), true)?;
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
+    services.kandji.permit_details(false)?;
     services.kandji.set_limits(None, Some(60));
     let integration = services.integration("acme").field("Notes", "last_check_in");
     let pipeline = idle(integration).await?;
@@ -135,7 +134,7 @@ async fn what_would_fail_a_run_fails_the_check_with_its_cure() -> Result<()> {
         &["✗ AMFJ", "\"Labtop\"", "did you mean \"Laptop\"?", "\"Serial Nummer\"", "\"HW\"", "memry"],
     )?;
 
-    services.kandji.apply(Mutation::Permit { users: None, details: Some(false), prism: None })?;
+    services.kandji.permit_details(false)?;
     services.amfj.revoke_token();
     let (succeeded, text) = check(&pipeline).await?;
     ensure!(!succeeded, "{text}");

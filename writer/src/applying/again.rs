@@ -12,15 +12,11 @@ use crate::requests::{Kind, Trouble};
 use crate::restoring::{HolderAgain, asset_again, barred, holder_again, read_record, record_again};
 
 impl Applying<'_> {
-    /// The asset as it is now, or the outcome that says that it is gone.
-    pub(super) async fn read_asset(&mut self, id: &AssetId) -> Result<Result<Asset, Box<Outcome>>, Trouble> {
+    /// The asset as it is now.
+    pub(super) async fn read_asset(&mut self, id: &AssetId) -> Result<Asset, Trouble> {
         let client = &self.site.client;
         let read = self.requests.send(Kind::Read, || client.asset(id)).await?;
-        Ok(read.ok_or_else(|| {
-            let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
-            outcome.asset_deleted = Some(id.clone());
-            Box::new(outcome)
-        }))
+        read.ok_or_else(|| Trouble::AssetDeleted(id.clone()))
     }
 
     /// Nothing is left to write.
@@ -36,10 +32,7 @@ impl Applying<'_> {
         id: AssetId,
         fields: &BTreeMap<String, Past>,
     ) -> Result<Outcome, Trouble> {
-        let asset = match self.read_asset(&id).await? {
-            Ok(asset) => asset,
-            Err(gone) => return Ok(*gone),
-        };
+        let asset = self.read_asset(&id).await?;
         let again = self.site.state.read(|view| asset_again(&asset, fields, view.catalogue()));
         if again.edits.is_empty() {
             return Ok(self.nothing_again(again.why_not()).with_asset(asset));
@@ -74,10 +67,7 @@ impl Applying<'_> {
         primary: Option<RecordId>,
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
-        let asset = match self.read_asset(id).await? {
-            Ok(asset) => asset,
-            Err(gone) => return Ok(*gone),
-        };
+        let asset = self.read_asset(id).await?;
         match holder_again(asset.checked_out_to.as_ref(), found, wanted, tried_before) {
             HolderAgain::Done => Ok(self.nothing_again(None).with_settled(primary).with_asset(asset)),
             HolderAgain::Changed => {

@@ -28,10 +28,7 @@ impl Applying<'_> {
         refused: Refused,
         why: &str,
     ) -> Result<Outcome, Trouble> {
-        let asset = match self.read_asset(id).await? {
-            Ok(asset) => asset,
-            Err(gone) => return Ok(*gone),
-        };
+        let asset = self.read_asset(id).await?;
         let edits = refused.written(edits);
         let left = self.site.state.read(|view| asset_again(&asset, &past(&edits), view.catalogue()));
         let outcome = self.found_out(left.is_done(), edits, refused, why);
@@ -65,16 +62,13 @@ impl Applying<'_> {
         primary: Option<RecordId>,
         why: &str,
     ) -> Result<Outcome, Trouble> {
-        let asset = match self.read_asset(id).await? {
-            Ok(asset) => asset,
-            Err(gone) => return Ok(*gone),
-        };
+        let asset = self.read_asset(id).await?;
         let holder = asset.checked_out_to.as_ref().map(|holder| &holder.id);
         if holder != to.map(|holder| &holder.id) {
             return Ok(stale(self.event, self.change, why).with_asset(asset));
         }
         let held = Held::AsWanted { asset: Box::new(asset), wrote: self.requests.attempts > 0 };
-        Ok(self.assigned(held, id, expected, to, primary))
+        Ok(self.assigned(held, expected, to, primary))
     }
 
     /// Carried out: it belongs into the history, but no link is made of it any more.

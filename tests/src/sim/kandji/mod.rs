@@ -207,6 +207,14 @@ impl KandjiSim {
         Ok(serde_json::from_value(self.apply(Mutation::Reenroll { device: device.to_owned() })?)?)
     }
 
+    /// Lets the token read details, or no longer.
+    ///
+    /// # Errors
+    /// Never; the other mutations have some.
+    pub fn permit_details(&self, permitted: bool) -> anyhow::Result<()> {
+        self.apply(Mutation::Permit { users: None, details: Some(permitted), prism: None }).map(|_| ())
+    }
+
     /// Lets the token read Prism's device information, or no longer.
     ///
     /// # Errors
