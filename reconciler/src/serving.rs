@@ -18,6 +18,7 @@ use amfj_sync_shared::messages::{
 use amfj_sync_shared::state::rows::Open;
 use amfj_sync_shared::state::{Folded, State, Verdict, View};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -27,6 +28,9 @@ use crate::events;
 use crate::rules::{self, Draft, Site};
 
 mod mass_changes;
+mod under_way;
+
+use under_way::{AT_ONCE, Decided, InFlight, UnderWay};
 
 /// Everything that deciding one integration needs.
 #[derive(Debug)]
@@ -101,8 +105,8 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
         }
     };
     let held = desk.in_hand.serving(&lease.id, Stage::Reconcile);
-    let mut partition = Partition { desk: &desk, lease: &lease, held, folded, told: None };
-    match partition.run(&mut intake).await {
+    let partition = Partition { desk: &desk, lease: &lease, held };
+    match partition.run(&mut intake, Listening { folded, told: None }).await {
         Ok(()) | Err(Stop::Over) => {}
     }
     intake.close().await;
@@ -118,33 +122,36 @@ struct Step {
     conclusion: Conclusion,
 }
 
-struct Partition<'a> {
-    desk: &'a Desk,
-    lease: &'a Lease,
-    held: Held,
+/// What the facts of the stream give rise to.
+struct Listening {
     folded: broadcast::Receiver<Folded>,
     /// The run that was said to be decided last.
     told: Option<u64>,
 }
 
+struct Partition<'a> {
+    desk: &'a Desk,
+    lease: &'a Lease,
+    held: Held,
+}
+
 impl Partition<'_> {
-    async fn run(&mut self, intake: &mut Intake) -> Result<(), Stop> {
+    async fn run(&self, intake: &mut Intake, mut listening: Listening) -> Result<(), Stop> {
         self.decide_open_ones().await?;
+        let mut under_way = UnderWay::default();
         loop {
             tokio::select! {
                 biased;
-                () = self.lease.over() => return Ok(()),
-                folded = self.folded.recv() => self.follow_up(folded).await?,
-                batch = intake.next_batch(usize::from(WINDOW)) => {
+                () = self.lease.over() => return self.finish_all(&mut under_way).await,
+                folded = listening.folded.recv() => {
+                    self.follow_up(folded, &mut listening, &mut under_way).await?;
+                }
+                Some(decided) = under_way.next() => self.finish(decided?, under_way.oldest()).await?,
+                batch = intake.next_batch(AT_ONCE), if under_way.has_room() => {
                     if batch.is_empty() {
-                        return Ok(());
+                        return self.finish_all(&mut under_way).await;
                     }
-                    let taken = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
-                    events::in_flight(&self.desk.integration.id, taken);
-                    let done = self.take(batch).await;
-                    self.held.hold(None);
-                    events::in_flight(&self.desk.integration.id, -taken);
-                    done?;
+                    self.take(batch, &mut under_way).await?;
                 }
             }
         }
@@ -154,10 +161,12 @@ impl Partition<'_> {
         key.partition(self.desk.partitions) == self.lease.id.partition
     }
 
-    /// Messages of a batch are decided in order, published together, and acknowledged together.
-    async fn take(&self, batch: Vec<Received>) -> Result<(), Stop> {
+    /// Messages of a batch are decided in order, published together, and acknowledged together; the next batch is decided
+    /// while this one is published.
+    async fn take<'s>(&'s self, batch: Vec<Received>, under_way: &mut UnderWay<'s>) -> Result<(), Stop> {
         reach(Failpoint::ReconcilerTaken).await;
-        let mut subjects: Vec<Task> = Vec::new();
+        let in_flight = InFlight::of(&self.desk.integration.id, batch.len());
+        let mut tasks: Vec<Task> = Vec::new();
         let mut oldest = None;
         for received in &batch {
             if received.redelivered {
@@ -165,25 +174,52 @@ impl Partition<'_> {
             }
             match Event::decode(&received.body) {
                 Ok(event) => {
-                    self.held.hold(Some(*oldest.get_or_insert(event.time)));
-                    self.accept(event, received, &mut subjects).await?;
+                    let oldest = *oldest.get_or_insert(event.time);
+                    self.held.hold(under_way.oldest().or(Some(oldest)));
+                    self.accept(event, received, &mut tasks, under_way).await?;
                 }
                 Err(error) => self.bury(received, &error.to_string()).await?,
             }
         }
-        self.decide(std::mem::take(&mut subjects)).await?;
+        let Some(last) = batch.into_iter().next_back() else { return Ok(()) };
+        let keys = tasks.iter().map(|task| task.subject.key()).collect();
+        let deciding = async move {
+            self.decide(tasks).await?;
+            Ok(Decided { last, in_flight })
+        };
+        under_way.push(oldest, keys, deciding.boxed());
+        Ok(())
+    }
+
+    /// Acknowledges what is decided; `oldest` is what is in hand then.
+    async fn finish(&self, decided: Decided, oldest: Option<Timestamp>) -> Result<(), Stop> {
         reach(Failpoint::ReconcilerDecided).await;
-        if let Some(last) = batch.last()
-            && last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead
-        {
+        let Decided { last, in_flight } = decided;
+        if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {
             return Err(Stop::Over);
         }
-        events::done(&self.desk.integration.id, batch.len());
+        events::done(&self.desk.integration.id, in_flight.messages());
+        self.held.hold(oldest);
+        drop(in_flight);
         reach(Failpoint::ReconcilerAcknowledged).await;
         Ok(())
     }
 
-    async fn accept(&self, event: Event, received: &Received, subjects: &mut Vec<Task>) -> Result<(), Stop> {
+    /// Waits for everything that is under way: what comes now must see its decisions.
+    async fn finish_all(&self, under_way: &mut UnderWay<'_>) -> Result<(), Stop> {
+        while let Some(decided) = under_way.next().await {
+            self.finish(decided?, under_way.oldest()).await?;
+        }
+        Ok(())
+    }
+
+    async fn accept(
+        &self,
+        event: Event,
+        received: &Received,
+        tasks: &mut Vec<Task>,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<(), Stop> {
         let (sequence, cause) = (event.sequence.unwrap_or_default(), event.traceparent);
         let (key, subject) = match event.payload {
             Payload::DeviceSnapshot(snapshot) => {
@@ -197,7 +233,8 @@ impl Partition<'_> {
             Payload::EndOfRun(_) => {
                 let in_force = self.wait_for_inventory(sequence.run).await?;
                 // Everything before it is decided first.
-                self.decide(std::mem::take(subjects)).await?;
+                self.finish_all(under_way).await?;
+                self.decide(std::mem::take(tasks)).await?;
                 if in_force < sequence.run {
                     return Ok(());
                 }
@@ -209,10 +246,13 @@ impl Partition<'_> {
             }
         };
         let in_force = self.wait_for_inventory(sequence.run).await?;
+        if under_way.is_about(&key) {
+            self.finish_all(under_way).await?;
+        }
         let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
-            subjects.push(Task { subject, snapshot: sequence, cause });
+            tasks.push(Task { subject, snapshot: sequence, cause });
         } else {
             events::repeat_met();
         }
@@ -283,7 +323,12 @@ impl Partition<'_> {
     }
 
     /// Decides what an outcome or a person completed: nobody waits for it while holding a message.
-    async fn follow_up(&mut self, first: Result<Folded, RecvError>) -> Result<(), Stop> {
+    async fn follow_up(
+        &self,
+        first: Result<Folded, RecvError>,
+        listening: &mut Listening,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<(), Stop> {
         let mut keys = Causes::new();
         let mut next = first.map_err(|error| match error {
             RecvError::Lagged(_) => TryRecvError::Lagged(1),
@@ -296,10 +341,11 @@ impl Partition<'_> {
                     self.collect(&folded, &mut keys);
                     if let Payload::Fact(Fact::PartitionDecided { .. }) = &folded.event.payload {
                         self.judge_mass_changes().await?;
-                        self.tell_if_decided(&folded);
+                        self.tell_if_decided(&folded, listening);
                     }
                 }
                 Err(TryRecvError::Lagged(_)) => {
+                    self.finish_all(under_way).await?;
                     self.decide_open_ones().await?;
                 }
                 Err(TryRecvError::Closed) => return Err(Stop::Over),
@@ -309,7 +355,10 @@ impl Partition<'_> {
             if looked_at > usize::from(WINDOW) {
                 break;
             }
-            next = self.folded.try_recv();
+            next = listening.folded.try_recv();
+        }
+        if !keys.is_empty() {
+            self.finish_all(under_way).await?;
         }
         self.decide_again(keys).await
     }
@@ -372,20 +421,20 @@ impl Partition<'_> {
     }
 
     /// The owner of the first partition says once that a run is decided.
-    fn tell_if_decided(&mut self, folded: &Folded) {
+    fn tell_if_decided(&self, folded: &Folded, listening: &mut Listening) {
         let id = &self.desk.integration.id;
         if self.lease.id.partition == 0
             && folded.verdict == Verdict::Accepted
             && let Payload::Fact(Fact::PartitionDecided { number, .. }) = &folded.event.payload
             // The view may be further than this fact: then several of them see the run decided.
-            && self.told != Some(*number)
+            && listening.told != Some(*number)
             && self.desk.state.read(|view| {
                 let run = view.meta().in_force.as_ref().filter(|run| run.started.number == *number);
                 run.is_some_and(|run| run.decided.len() == usize::from(self.desk.partitions))
             })
         {
             events::run_decided(id, &RunId::of(id, *number));
-            self.told = Some(*number);
+            listening.told = Some(*number);
         }
     }
 
@@ -415,17 +464,10 @@ impl Partition<'_> {
             reach(Failpoint::ReconcilerChangesPublished).await;
             let (spans, facts): (Vec<Span>, Vec<Event>) =
                 steps.into_iter().map(|step| self.decided(step)).unzip();
-            self.read_back(facts).await?;
+            // The next decision about a key must see this one.
+            self.desk.state.publish_and_read_all_back(facts).await?;
             drop(spans);
         }
-        Ok(())
-    }
-
-    /// The next decision about a key must see this one, so the last fact is read back.
-    async fn read_back(&self, mut facts: Vec<Event>) -> Result<(), Stop> {
-        let Some(last) = facts.pop() else { return Ok(()) };
-        self.desk.state.publish(facts).await?;
-        self.desk.state.publish_and_read_back(last).await?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ const ROLE: Role = Role { name: "reconciler", stage: Stage::Reconcile };
 
 /// Bytes of sled's pages in memory. Each decision looks up some ten rows all over the view; reading their pages
 /// from disk again and again takes a third of all time (docs/performance.md).
-const CACHE: u64 = 16 << 20;
+const CACHE: u64 = 32 << 20;
 
 /// Between two counts of devices by state.
 const COUNT_EVERY: Duration = Duration::from_secs(15);

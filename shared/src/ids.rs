@@ -15,7 +15,7 @@ macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         #[schemars(with = "String")]
         pub struct $name(String);
 
@@ -36,7 +36,8 @@ macro_rules! identifier {
         impl TryFrom<String> for $name {
             type Error = Blank;
             fn try_from(text: String) -> Result<Self, Blank> {
-                Self::new(text)
+                let as_it_is = !text.is_empty() && text.trim().len() == text.len();
+                if as_it_is { Ok(Self(text)) } else { Self::new(text) }
             }
         }
 

@@ -90,12 +90,12 @@ impl FieldSource {
     ///
     /// `lookup` answers [`Known::Unknown`] for what was not read, and a known `null` for what is absent.
     #[must_use]
-    pub fn evaluate(&self, lookup: &dyn Fn(&PropertyPath) -> Known<Value>) -> Evaluated {
+    pub fn evaluate<'v>(&self, lookup: &dyn Fn(&PropertyPath) -> Known<&'v Value>) -> Evaluated {
         match self {
             Self::Property(path) => match lookup(path) {
                 Known::Unknown => Evaluated::Unknown,
-                Known::Known(value) if is_blank(&value) => Evaluated::Blank,
-                Known::Known(value) => Evaluated::Value(value),
+                Known::Known(value) if is_blank(value) => Evaluated::Blank,
+                Known::Known(value) => Evaluated::Value(value.clone()),
             },
             Self::Template(template) => template.evaluate(lookup),
         }
@@ -171,7 +171,7 @@ impl Mapping {
     #[must_use]
     pub fn maps(&self, field: &str, property: &str) -> bool {
         let source = self.get(field).and_then(|mapped| mapped.source.as_property());
-        source.is_some_and(|source| source.to_string() == property)
+        source.is_some_and(|source| source.as_str() == property)
     }
 
     /// Whether nothing is mapped.

@@ -96,9 +96,10 @@ pub fn resolve(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
     if let Some(reason) = closed(site, device) {
         return Resolution::unmatched(reason);
     }
-    serials::reenrolled(site.view, device)
+    let others = serials::others_of_serial(site.view, device);
+    serials::reenrolled(site.view, device, &others)
         .or_else(|| promised(site, device))
-        .unwrap_or_else(|| serials::beside_twins(site, device, by_name_or_new(site, device)))
+        .unwrap_or_else(|| serials::beside_twins(site, device, &others, by_name_or_new(site, device)))
 }
 
 /// A match by name that was decided and is not made yet stands, whatever device and asset are called

@@ -17,14 +17,14 @@ use super::{Site, because, label, values};
 pub(super) type Problems = BTreeMap<String, String>;
 
 /// The value of a mapped property; what has not been read is unknown, not blank.
-pub(super) fn property(device: &DeviceEntry, path: &PropertyPath) -> Known<Value> {
+pub(super) fn property<'d>(device: &'d DeviceEntry, path: &PropertyPath) -> Known<&'d Value> {
     let values = match (path.is_details(), &device.details) {
         (false, _) => &device.values,
         (true, Some(details)) => &details.values,
         (true, None) => return Known::Unknown,
     };
     // Not among them: the mapping is newer than what was read.
-    values.get(&path.to_string()).map_or(Known::Unknown, |value| Known::Known(value.clone()))
+    values.get(path.as_str()).map_or(Known::Unknown, Known::Known)
 }
 
 /// What a mapped field of a device should hold.

@@ -1,5 +1,7 @@
 //! Values of Kandji as values of AMFJ's fields, and when two of them are the same (P15).
 
+use std::borrow::Cow;
+
 use amfj_sync_shared::amfj::{Field, FieldType};
 use amfj_sync_shared::mapping::is_blank;
 use amfj_sync_shared::names::email_key;
@@ -46,7 +48,7 @@ pub(super) fn plain(value: &Value) -> Result<String, String> {
 }
 
 /// A list of scalars is their texts with commas between; a list or object of more has no value.
-fn scalar(value: &Value) -> Result<Value, String> {
+fn scalar(value: &Value) -> Result<Cow<'_, Value>, String> {
     match value {
         Value::Array(values) => {
             let texts: Result<Vec<String>, String> = values
@@ -57,13 +59,13 @@ fn scalar(value: &Value) -> Result<Value, String> {
                     scalar => Ok(text(scalar)),
                 })
                 .collect();
-            texts.map(|texts| texts.join(", ").into())
+            texts.map(|texts| Cow::Owned(texts.join(", ").into()))
         }
         Value::Object(members) => {
             let member = members.keys().next().map_or(String::new(), |name| format!(".{name}"));
             Err(not_plain("an object", &member))
         }
-        scalar => Ok(scalar.clone()),
+        scalar => Ok(Cow::Borrowed(scalar)),
     }
 }
 

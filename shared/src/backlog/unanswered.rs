@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 use crate::ids::Key;
 use crate::messages::{Decision, Fact, Payload};
 use crate::state::rows::Open;
-use crate::state::{Folded, State, View};
+use crate::state::{Folded, State, Verdict, View};
 
 /// Of each key the time at which its oldest change without an outcome was published.
 #[derive(Debug)]
@@ -47,13 +47,19 @@ impl Unanswered {
 
     fn follow(&mut self, folded: &Folded) {
         let Payload::Fact(fact) = &folded.event.payload else { return };
-        let key = match fact {
-            Fact::Decided(decision) => &decision.key,
-            Fact::Ended(outcome) => &outcome.key,
+        if folded.verdict != Verdict::Accepted {
+            return;
+        }
+        let (key, since) = match fact {
+            Fact::Decided(decision) => (&decision.key, self.state.read(|view| oldest_of(view, decision))),
+            Fact::Ended(outcome) => {
+                let key = &outcome.key;
+                let of_decision =
+                    |view: &View| view.decision(key).and_then(|decision| oldest_of(view, &decision));
+                (key, self.state.read(of_decision))
+            }
             _ => return,
         };
-        let since =
-            self.state.read(|view| view.decision(key).and_then(|decision| oldest_of(view, &decision)));
         match since {
             Some(since) => self.since.insert(key.clone(), since),
             None => self.since.remove(key),

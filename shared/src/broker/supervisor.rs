@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::BasicQosOptions;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::retry::Backoff;
 
 /// How often the connections are looked at; lapin tells the rest through failing calls.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Bytes of a frame on the connection for looks: RabbitMQ's least is 4,096.
+const LOOKS_FRAME: u32 = 8_192;
 
 /// The two connections that belong together. When either breaks, both are replaced.
 #[derive(Debug)]
@@ -38,18 +42,22 @@ pub(super) struct Dialling {
 
 impl Dialling {
     async fn open(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        self.open_as(&format!("{} {purpose}", self.worker)).await
+        let connect = Connection::connect(self.url.expose(), named(&format!("{} {purpose}", self.worker)));
+        within("a connection", self.limit, connect).await
     }
 
-    /// A connection that no work hangs on.
+    /// A connection that no work hangs on. It carries no messages, so its frames may be small: lapin keeps room for 64
+    /// of them, which are 8 MB else.
     pub(super) async fn open_for_looks(&self) -> Result<Connection, BrokerError> {
-        self.open_as(&format!("{} looking for locks", self.worker.replace('/', " "))).await
+        let mut uri: AMQPUri = self.url.expose().parse().map_err(BrokerError::Client)?;
+        uri.query.frame_max = Some(LOOKS_FRAME);
+        let name = format!("{} looking for locks", self.worker.replace('/', " "));
+        within("a connection", self.limit, Connection::connect_uri(uri, named(&name))).await
     }
+}
 
-    async fn open_as(&self, name: &str) -> Result<Connection, BrokerError> {
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        within("a connection", self.limit, Connection::connect(self.url.expose(), properties)).await
-    }
+fn named(connection: &str) -> ConnectionProperties {
+    ConnectionProperties::default().with_connection_name(connection.into())
 }
 
 impl Session {

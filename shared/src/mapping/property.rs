@@ -15,7 +15,11 @@ enum Step {
 
 /// Where a value is in a device, or in its details. `a.0.b` and `a[0].b` are the same path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PropertyPath(Vec<Step>);
+pub struct PropertyPath {
+    steps: Vec<Step>,
+    /// As values are filed under it.
+    text: String,
+}
 
 /// A text that is no property path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,26 +56,27 @@ impl PropertyPath {
         if matches!(steps.first(), Some(Step::Element(_))) {
             return Err(bad("it begins with a number"));
         }
-        Ok(Self(steps))
+        let text = write(&steps, |index| index.to_string());
+        Ok(Self { steps, text })
     }
 
     /// Whether it is in the details, which cost a request of their own per device (P17).
     #[must_use]
     pub fn is_details(&self) -> bool {
-        matches!(self.0.first(), Some(Step::Member(name)) if name == "details")
+        matches!(self.steps.first(), Some(Step::Member(name)) if name == "details")
     }
 
     /// Whether `other` is this property, or inside it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        other.0.starts_with(&self.0)
+        other.steps.starts_with(&self.steps)
     }
 
     /// Finds the value in a device of the list; for `details.` paths, in the details object.
     #[must_use]
     pub fn lookup<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         let prefix = usize::from(self.is_details());
-        self.0[prefix..].iter().try_fold(object, |value, step| match (step, value) {
+        self.steps[prefix..].iter().try_fold(object, |value, step| match (step, value) {
             (Step::Member(name), Value::Object(members)) => members.get(name),
             (Step::Element(index), Value::Array(values)) => values.get(*index),
             // A member whose name is a number, written as one.
@@ -82,7 +87,7 @@ impl PropertyPath {
 
     /// The names of its steps, elements as numbers: how a template reaches it.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|step| match step {
+        self.steps.iter().map(|step| match step {
             Step::Member(name) => name.clone(),
             Step::Element(index) => index.to_string(),
         })
@@ -90,28 +95,34 @@ impl PropertyPath {
 
     /// The path with every number replaced by `N`, as the list of documented properties writes it.
     pub(super) fn pattern(&self) -> String {
-        self.write(|_| "N".to_owned())
+        write(&self.steps, |_| "N".to_owned())
     }
 
-    fn write(&self, element: impl Fn(usize) -> String) -> String {
-        let mut text = String::new();
-        for step in &self.0 {
-            match step {
-                Step::Member(name) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(name);
+    /// The path as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+fn write(steps: &[Step], element: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            Step::Member(name) => {
+                if !text.is_empty() {
+                    text.push('.');
                 }
-                Step::Element(index) => {
-                    text.push('[');
-                    text.push_str(&element(*index));
-                    text.push(']');
-                }
+                text.push_str(name);
+            }
+            Step::Element(index) => {
+                text.push('[');
+                text.push_str(&element(*index));
+                text.push(']');
             }
         }
-        text
     }
+    text
 }
 
 /// Reads what stands between two dots.
@@ -129,7 +140,7 @@ fn step(name: &str) -> Option<Step> {
 
 impl fmt::Display for PropertyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.write(|index| index.to_string()))
+        f.write_str(&self.text)
     }
 }
 

@@ -80,17 +80,17 @@ impl Template {
     }
 
     /// Blank if all its properties are, or if what comes out is.
-    pub(super) fn evaluate(&self, lookup: &dyn Fn(&PropertyPath) -> Known<Value>) -> Evaluated {
+    pub(super) fn evaluate<'v>(&self, lookup: &dyn Fn(&PropertyPath) -> Known<&'v Value>) -> Evaluated {
         let mut values = Map::new();
         let mut all_blank = !self.properties.is_empty();
         // In order, `user` comes before `user.email`, and already holds it.
         let mut whole: Option<&PropertyPath> = None;
         for path in &self.properties {
             let Known::Known(value) = lookup(path) else { return Evaluated::Unknown };
-            all_blank &= is_blank(&value);
+            all_blank &= is_blank(value);
             if !whole.is_some_and(|whole| whole.contains(path)) {
                 if !value.is_null() {
-                    place(&mut values, path, without_nulls(value));
+                    place(&mut values, path, without_nulls(value.clone()));
                 }
                 whole = Some(path);
             }

@@ -12,6 +12,9 @@ use crate::ids::{IntegrationId, RunId};
 /// Name space of the deterministic message ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c0f_5a6e_0b2d_5e0c_9a53_3f1d_2c9b_7a41);
 
+/// What most messages fit into, so that they are written without growing.
+const USUAL_BYTES: usize = 2_048;
+
 /// One message: who says what about which subject of which integration, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -175,6 +178,7 @@ impl Event {
         let sequence = origin.sequence.map(|s| s.to_string()).unwrap_or_default();
         let mut name =
             format!("{}\n{subject}\n{sequence}\n{}\n", origin.integration, payload.type_name()).into_bytes();
+        name.reserve(USUAL_BYTES);
         // Our own types: string keys only, no failing Serialize, so this cannot fail.
         drop(serde_json::to_writer(&mut name, &payload));
         Self {
@@ -214,7 +218,11 @@ impl Event {
             traceparent: self.traceparent.clone(),
             data: &self.payload,
         };
-        serde_json::to_vec(&wire).unwrap_or_default()
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        match serde_json::to_writer(&mut bytes, &wire) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Reads JSON from the wire. Unknown members are ignored, unknown types refused.

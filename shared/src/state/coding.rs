@@ -14,7 +14,7 @@ pub struct Malformed(#[from] rmp_serde::decode::Error);
 /// A row as bytes.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
+    let mut bytes = Vec::with_capacity(1_024);
     // Human readable: ids and times are texts, as they are in the JSON of a checkpoint. Rows are our own
     // types with text keys, so they always serialise.
     let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();

@@ -224,6 +224,11 @@ impl State {
         self.shared.publish_and_read_back(fact).await
     }
 
+    /// Publishes facts together and waits until this worker has read all of them back.
+    pub async fn publish_and_read_all_back(&self, facts: Vec<Event>) -> Result<(), BrokerError> {
+        self.shared.publish_and_read_all_back(facts).await.map(drop)
+    }
+
     /// Returns when the view has everything that was in the stream at the time of the call.
     pub async fn read_to_end(&self) -> Result<(), BrokerError> {
         let marker = Fact::ReadMarker { token: Uuid::new_v4() };
@@ -303,24 +308,42 @@ impl Shared {
     }
 
     async fn publish_and_read_back(&self, fact: Event) -> Result<Verdict, BrokerError> {
+        let verdicts = self.publish_and_read_all_back(vec![fact]).await?;
+        verdicts.into_iter().next().ok_or(BrokerError::Stopping)
+    }
+
+    async fn publish_and_read_all_back(&self, facts: Vec<Event>) -> Result<Vec<Verdict>, BrokerError> {
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
         let begun = Instant::now();
-        let (sender, verdict) = oneshot::channel();
-        let id = fact.id;
-        self.waiting.lock().entry(id).or_default().push(sender);
-        if let Err(error) = self.publish(vec![fact]).await {
-            self.waiting.lock().remove(&id);
+        let ids: Vec<Uuid> = facts.iter().map(|fact| fact.id).collect();
+        let waiting: Vec<_> = {
+            let mut all_waiting = self.waiting.lock();
+            let waiting = ids.iter().map(|id| {
+                let (sender, verdict) = oneshot::channel();
+                all_waiting.entry(*id).or_default().push(sender);
+                verdict
+            });
+            waiting.collect()
+        };
+        if let Err(error) = self.publish(facts).await {
+            let mut waiting = self.waiting.lock();
+            for id in &ids {
+                waiting.remove(id);
+            }
             return Err(error);
         }
         reach(Failpoint::StatePublished).await;
-        let verdict = tokio::select! {
-            verdict = verdict => verdict.map_err(|_| BrokerError::Client(
+        let verdicts = tokio::select! {
+            verdicts = futures::future::try_join_all(waiting) => verdicts.map_err(|_| BrokerError::Client(
                 "the state is read anew, which may not say what became of a fact".into(),
             ))?,
             () = self.stop.cancelled() => return Err(BrokerError::Stopping),
         };
         let mut latest = self.read_back.lock();
         *latest = latest.max(Some(begun));
-        Ok(verdict)
+        Ok(verdicts)
     }
 
     /// Empties the view, and ends the waiting for facts: those of a stream that is gone, or that only a checkpoint

@@ -17,6 +17,10 @@ use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 
+/// That of the workers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DEVICES: usize = 2_000;
 
 fn config() -> Result<Config> {

@@ -15,6 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// That of the workers: `hops` serves one in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the pipeline on this machine, on a private broker, on loopback only
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -1,6 +1,7 @@
 //! Matching by name, and by serial among equal names (P5, P6).
 
 use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_shared::names::{NameKey, serial_key};
 use amfj_sync_shared::state::View;
@@ -134,18 +135,20 @@ fn rivals<'a>(
     device: &'a DeviceEntry,
     name: &'a NameKey,
 ) -> impl Iterator<Item = DeviceRow> + 'a {
-    let own = contenders(site.view, site.view.devices_named(name))
-        .filter(move |row| row.entry.device_id != device.device_id);
+    let own = contenders(site.view, others(site.view.devices_named(name), device));
     let theirs =
         site.siblings.iter().flat_map(move |sibling| contenders(sibling, sibling.devices_named(name)));
     own.chain(theirs)
 }
 
+/// Which of the devices are not this one: what there is to know about itself need not be looked up.
+fn others(mut ids: Vec<DeviceId>, device: &DeviceEntry) -> Vec<DeviceId> {
+    ids.retain(|id| *id != device.device_id);
+    ids
+}
+
 /// Those of the devices that are unlinked and take over no other link (P9).
-fn contenders(
-    view: &View,
-    ids: Vec<amfj_sync_shared::ids::DeviceId>,
-) -> impl Iterator<Item = DeviceRow> + '_ {
+fn contenders(view: &View, ids: Vec<DeviceId>) -> impl Iterator<Item = DeviceRow> + '_ {
     ids.into_iter()
         .filter_map(|id| view.device(&id))
         .filter(|row| is_open(view, row) && !serials::takes_over(view, &row.entry))
@@ -154,8 +157,7 @@ fn contenders(
 /// Whether no other contender of this name has the device's serial.
 fn has_serial_alone(site: &Site<'_>, device: &DeviceEntry, name: &NameKey) -> bool {
     let alone = |view: &View| {
-        contenders(view, view.devices_with_serial(&device.serial))
-            .filter(|row| row.entry.device_id != device.device_id)
+        contenders(view, others(view.devices_with_serial(&device.serial), device))
             .all(|row| NameKey::of(&row.entry.name).as_ref() != Some(name))
     };
     alone(site.view) && site.siblings.iter().all(|sibling| alone(sibling))

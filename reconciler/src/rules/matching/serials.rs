@@ -14,19 +14,19 @@ fn is_gone(row: &DeviceRow) -> bool {
     matches!(row.missing, Some(Missing { absence: Absence::NotFound, .. }))
 }
 
-fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceRow> {
+/// The other devices of its serial, listed or missing.
+pub(super) fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceRow> {
     let ids = view.devices_with_serial(&device.serial);
     ids.into_iter().filter(|id| *id != device.device_id).filter_map(|id| view.device(&id)).collect()
 }
 
 /// Whether an unlinked device takes over the link of its serial (P9).
 pub(super) fn takes_over(view: &View, device: &DeviceEntry) -> bool {
-    matches!(reenrolled(view, device), Some(Resolution::Link { .. }))
+    matches!(reenrolled(view, device, &others_of_serial(view, device)), Some(Resolution::Link { .. }))
 }
 
-/// P9; none where no linked device has this serial.
-pub(super) fn reenrolled(view: &View, device: &DeviceEntry) -> Option<Resolution> {
-    let others = others_of_serial(view, device);
+/// P9; none where none of the others of this serial is linked.
+pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]) -> Option<Resolution> {
     let (linked, unlinked): (Vec<_>, Vec<_>) =
         others.iter().partition(|row| is_linked(view, &row.entry.device_id));
     let (old, more) = linked.split_first()?;
@@ -69,13 +69,17 @@ fn shown(row: &DeviceRow) -> Candidate {
 /// Two unlinked devices of one serial are one machine that is listed twice: whichever were linked
 /// first, the other would be the newcomer of P9. So a match by name goes before a new asset, and where
 /// both have the same claim, both are ambiguous.
-pub(super) fn beside_twins(site: &Site<'_>, device: &DeviceEntry, own: Resolution) -> Resolution {
+pub(super) fn beside_twins(
+    site: &Site<'_>,
+    device: &DeviceEntry,
+    others: &[DeviceRow],
+    own: Resolution,
+) -> Resolution {
     let claim = strength(&own);
     if matches!(own, Resolution::Ambiguous { .. }) || serial_key(&device.serial).is_none() {
         return own;
     }
-    let twin =
-        others_of_serial(site.view, device).into_iter().find(|row| twin_claim(site, row) >= claim.max(1));
+    let twin = others.iter().find(|row| twin_claim(site, row) >= claim.max(1));
     let Some(twin) = twin else { return own };
     let id = &device.device_id;
     let reason = format!(
@@ -85,7 +89,7 @@ pub(super) fn beside_twins(site: &Site<'_>, device: &DeviceEntry, own: Resolutio
         twin.entry.device_id,
         device.serial.trim()
     );
-    Resolution::Ambiguous { reason, candidates: vec![shown(&twin)] }
+    Resolution::Ambiguous { reason, candidates: vec![shown(twin)] }
 }
 
 /// What a twin has a claim to; a link that is on its way is as good as one that is to be decided.

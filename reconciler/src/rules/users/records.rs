@@ -171,8 +171,8 @@ fn edits(
     edits
 }
 
-fn property(user: &UserEntry, path: &PropertyPath) -> Known<Value> {
-    user.values.get(&path.to_string()).map_or(Known::Unknown, |value| Known::Known(value.clone()))
+fn property<'u>(user: &'u UserEntry, path: &PropertyPath) -> Known<&'u Value> {
+    user.values.get(path.as_str()).map_or(Known::Unknown, Known::Known)
 }
 
 /// What a mapping of `Name` or `Email` says, if it says anything.
