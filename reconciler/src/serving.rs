@@ -30,7 +30,7 @@ use crate::rules::{self, Draft, Site};
 mod mass_changes;
 mod under_way;
 
-use under_way::{AT_ONCE, Decided, InFlight, UnderWay};
+use under_way::{AT_ONCE, Decided, InFlight, TAKEN, UnderWay};
 
 /// Everything that deciding one integration needs.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Subject {
 pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
     // Listening starts before the backlog is looked at, so that nothing falls in between.
     let folded = desk.state.listen();
-    let mut intake = match lease.intake(WINDOW).await {
+    let mut intake = match lease.intake(TAKEN).await {
         Ok(intake) => intake,
         Err(error) => {
             lease.session.give_up(&error);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use amfj_sync_shared::broker::{Received, WINDOW};
+use amfj_sync_shared::broker::Received;
 use amfj_sync_shared::ids::{IntegrationId, Key};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -13,10 +13,14 @@ use super::Stop;
 use crate::events;
 
 /// Batches under way at once: publishing waits for the broker's disk, and deciding need not.
-const BATCHES: usize = 4;
+const BATCHES: usize = 8;
 
-/// Messages that are decided and published together, at most. All batches under way are one window.
-pub(super) const AT_ONCE: usize = WINDOW as usize / BATCHES;
+/// Messages that are decided and published together, at most.
+pub(super) const AT_ONCE: usize = 64;
+
+/// Messages that are taken before the first is acknowledged: all batches under way.
+pub(super) const TAKEN: u16 = 512;
+const _: () = assert!(BATCHES * AT_ONCE == TAKEN as usize);
 
 /// Messages that were taken and are not done with, in the metrics for as long as this lives.
 #[derive(Debug)]
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_taken_than_make_a_window() {
+    async fn no_more_batches_are_taken_than_may_be_under_way() {
         let mut under_way: UnderWay<'_, usize> = UnderWay::default();
         for number in 0..BATCHES {
             assert!(under_way.has_room(), "{number}");

@@ -25,8 +25,8 @@ pub const MAX_BYTES: usize = 15 << 20;
 const MAX_HEADER_BYTES: usize = 4 << 10;
 
 /// Channels that publish side by side. Each waits for all answers to a window before it begins the next,
-/// since returns can only be told apart then; with two, the broker has work meanwhile.
-const CHANNELS: usize = 2;
+/// since returns can only be told apart then; with several, the broker has work meanwhile.
+const CHANNELS: usize = 6;
 
 /// For one publish or one confirm, while the broker does not block publishing.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -284,11 +284,24 @@ impl Publishing {
             return Ok((session.clone(), channel.clone()));
         }
         let session = self.broker.session().await?;
-        let channel = session.publishing_channel().await?;
-        within("confirm.select", LIMIT, channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let channel = match confirming_channel(&session).await {
+            Ok(channel) => channel,
+            Err(error) => {
+                // On a dead connection this fails at once. Whoever tried it again and again would keep the supervisor,
+                // which is to notice, from ever getting its turn.
+                session.give_up(&error);
+                return Err(error);
+            }
+        };
         self.channel = Some((session.clone(), channel.clone()));
         Ok((session, channel))
     }
+}
+
+async fn confirming_channel(session: &Session) -> Result<Channel, BrokerError> {
+    let channel = session.publishing_channel().await?;
+    within("confirm.select", LIMIT, channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    Ok(channel)
 }
 
 /// Waits with a time limit that does not run while the broker blocks publishing: an alarm can last.

@@ -55,12 +55,12 @@ pub(super) mod index {
 
 /// The key of a row.
 pub(super) fn row_key(table: &str, id: &str) -> Vec<u8> {
-    format!("{table}/{id}").into_bytes()
+    [table.as_bytes(), b"/", id.as_bytes()].concat()
 }
 
 /// The key of an index entry.
 pub(super) fn index_key(index: &str, value: &str, id: &str) -> Vec<u8> {
-    format!("{}/{index}/{value}\0{id}", table::INDEX).into_bytes()
+    [table::INDEX.as_bytes(), b"/", index.as_bytes(), b"/", value.as_bytes(), b"\0", id.as_bytes()].concat()
 }
 
 /// What is known of one integration.
