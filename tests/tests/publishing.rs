@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use amfj_sync_shared::broker::{Broker, Headers, Outgoing, Publisher, Stage};
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_tests::harness::{PrivateBroker, broker_only};
+use amfj_sync_tests::harness::{PrivateBroker, Proxy, broker_only};
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, QueueDeleteOptions};
 use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -114,4 +116,58 @@ async fn what_cannot_be_routed_is_published_again() -> Result<()> {
     ensure!(arrived == (MESSAGES..2 * MESSAGES).collect(), "{} of {MESSAGES} messages", arrived.len());
     post.close().await;
     Ok(())
+}
+
+/// How often the connections are cut, and how much time lies between.
+const CUTS: usize = 5;
+const BETWEEN_CUTS: Duration = Duration::from_secs(1);
+
+/// Publishes one message after the other, until all cuts are over.
+async fn publish_all_the_time(url: &str) -> Result<()> {
+    let stop = CancellationToken::new();
+    let config = broker_only(url, "publishing")?;
+    let link = Broker::start(&config, "writer/test", stop.clone());
+    let publisher = Publisher::start(link.clone(), stop.clone());
+    let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
+    let begin = Instant::now();
+    while begin.elapsed() < BETWEEN_CUTS * u32::try_from(CUTS + 1)? {
+        let message = Outgoing {
+            exchange: String::new(),
+            routing_key: queue.clone(),
+            id: Uuid::new_v4(),
+            body: b"{}".to_vec(),
+            headers: Headers::default(),
+            packable: false,
+        };
+        publisher.publish(vec![message]).await?;
+    }
+    stop.cancel();
+    link.close().await;
+    Ok(())
+}
+
+/// A channel cannot be opened on a connection that is dead, and is refused at once. A publisher that tried it again
+/// without waiting would leave no time for the supervisor, which is to notice and to connect anew: on a thread of its own
+/// here, as on the two of a small machine when several publish.
+#[tokio::test]
+async fn whoever_publishes_on_a_dead_connection_leaves_time_to_replace_it() -> Result<()> {
+    let broker = PrivateBroker::start().await?;
+    let proxy = Proxy::before(&broker.url()).await?;
+    let url = proxy.url().to_owned();
+    let (said, published) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let published = match runtime {
+            Ok(runtime) => runtime.block_on(publish_all_the_time(&url)),
+            Err(error) => Err(error.into()),
+        };
+        // Nobody waits any more: the test is over.
+        drop(said.send(published));
+    });
+    for _ in 0..CUTS {
+        tokio::time::sleep(BETWEEN_CUTS).await;
+        proxy.cut("writer/");
+    }
+    let published = tokio::time::timeout(Duration::from_secs(60), published).await;
+    published.context("nothing is published any more, and nobody connects anew")??
 }
