@@ -119,15 +119,15 @@ async fn what_cannot_be_routed_is_published_again() -> Result<()> {
 }
 
 /// How often the connections are cut, and how much time lies between.
-const CUTS: usize = 5;
-const BETWEEN_CUTS: Duration = Duration::from_secs(1);
+const CUTS: usize = 12;
+const BETWEEN_CUTS: Duration = Duration::from_millis(700);
 
-/// Publishes one message after the other, until all cuts are over.
+/// Publishes one message after the other, until all cuts are over, each with a publisher of its own: one that has no channel
+/// yet has to open one, which is what goes wrong on a dead connection.
 async fn publish_all_the_time(url: &str) -> Result<()> {
     let stop = CancellationToken::new();
     let config = broker_only(url, "publishing")?;
     let link = Broker::start(&config, "writer/test", stop.clone());
-    let publisher = Publisher::start(link.clone(), stop.clone());
     let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
     let begin = Instant::now();
     while begin.elapsed() < BETWEEN_CUTS * u32::try_from(CUTS + 1)? {
@@ -139,7 +139,9 @@ async fn publish_all_the_time(url: &str) -> Result<()> {
             headers: Headers::default(),
             packable: false,
         };
-        publisher.publish(vec![message]).await?;
+        let done = stop.child_token();
+        Publisher::start(link.clone(), done.clone()).publish(vec![message]).await?;
+        done.cancel();
     }
     stop.cancel();
     link.close().await;
