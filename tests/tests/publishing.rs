@@ -170,6 +170,6 @@ async fn whoever_publishes_on_a_dead_connection_leaves_time_to_replace_it() -> R
         tokio::time::sleep(BETWEEN_CUTS).await;
         proxy.cut("writer/");
     }
-    let published = tokio::time::timeout(Duration::from_secs(60), published).await;
+    let published = tokio::time::timeout(Duration::from_mins(1), published).await;
     published.context("nothing is published any more, and nobody connects anew")??
 }

@@ -123,11 +123,11 @@ async fn measure(devices: usize) -> Result<Size> {
     let (new_worker, known_worker) = newcomer(&stage).await?;
     Ok(Size {
         devices,
-        changed,
-        ledger,
         first,
         second,
         idle,
+        changed,
+        ledger,
         reconciler,
         writer,
         new_worker,
