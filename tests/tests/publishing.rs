@@ -23,6 +23,17 @@ const PARTITIONS: u16 = 4;
 /// After that nothing more comes.
 const SILENCE: Duration = Duration::from_secs(3);
 
+fn message(queue: &str, id: Uuid) -> Outgoing {
+    Outgoing {
+        exchange: String::new(),
+        routing_key: queue.to_owned(),
+        id,
+        body: b"{}".to_vec(),
+        headers: Headers::default(),
+        packable: false,
+    }
+}
+
 struct Post {
     broker: PrivateBroker,
     link: Broker,
@@ -46,15 +57,7 @@ impl Post {
     }
 
     fn messages(&self, ids: std::ops::Range<u128>) -> Vec<Outgoing> {
-        let message = |id| Outgoing {
-            exchange: String::new(),
-            routing_key: self.queue.clone(),
-            id: Uuid::from_u128(id),
-            body: b"{}".to_vec(),
-            headers: Headers::default(),
-            packable: false,
-        };
-        ids.map(message).collect()
+        ids.map(|id| message(&self.queue, Uuid::from_u128(id))).collect()
     }
 
     async fn channel(&self) -> Result<Channel> {
@@ -131,16 +134,9 @@ async fn publish_all_the_time(url: &str) -> Result<()> {
     let queue = link.names().work(&IntegrationId::new("acme")?, Stage::Apply, 0);
     let begin = Instant::now();
     while begin.elapsed() < BETWEEN_CUTS * u32::try_from(CUTS + 1)? {
-        let message = Outgoing {
-            exchange: String::new(),
-            routing_key: queue.clone(),
-            id: Uuid::new_v4(),
-            body: b"{}".to_vec(),
-            headers: Headers::default(),
-            packable: false,
-        };
         let done = stop.child_token();
-        Publisher::start(link.clone(), done.clone()).publish(vec![message]).await?;
+        let publisher = Publisher::start(link.clone(), done.clone());
+        publisher.publish(vec![message(&queue, Uuid::new_v4())]).await?;
         done.cancel();
     }
     stop.cancel();

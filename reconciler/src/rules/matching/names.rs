@@ -142,7 +142,7 @@ fn rivals<'a>(
 }
 
 /// Which of the devices are not this one: what there is to know about itself need not be looked up.
-fn others(mut ids: Vec<DeviceId>, device: &DeviceEntry) -> Vec<DeviceId> {
+pub(super) fn others(mut ids: Vec<DeviceId>, device: &DeviceEntry) -> Vec<DeviceId> {
     ids.retain(|id| *id != device.device_id);
     ids
 }

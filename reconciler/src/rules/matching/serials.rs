@@ -6,7 +6,7 @@ use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, Missing};
 
 use super::super::{Site, label};
-use super::names::SHOWN;
+use super::names::{SHOWN, others};
 use super::{Resolution, by_name_or_new, is_linked, is_open, linked_asset};
 
 /// Whether a device is gone from the run in force and its details answered 404 (P9).
@@ -16,8 +16,8 @@ fn is_gone(row: &DeviceRow) -> bool {
 
 /// The other devices of its serial, listed or missing.
 pub(super) fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceRow> {
-    let ids = view.devices_with_serial(&device.serial);
-    ids.into_iter().filter(|id| *id != device.device_id).filter_map(|id| view.device(&id)).collect()
+    let ids = others(view.devices_with_serial(&device.serial), device);
+    ids.iter().filter_map(|id| view.device(id)).collect()
 }
 
 /// Whether an unlinked device takes over the link of its serial (P9).
