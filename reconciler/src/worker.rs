@@ -40,7 +40,7 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.reconciler.data_dir.clone();
     let listen = config.reconciler.listen;
-    let on_disk = OnDisk { path: &data_dir, cache: CACHE };
+    let on_disk = OnDisk { path: &data_dir, cache: CACHE, for_matching: true };
     let worker = Arc::new(Worker::start(ROLE.name, config, Some(on_disk), shutdown).await?);
     let health = Arc::new(ReconcilerHealth { worker: worker.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));

@@ -18,7 +18,7 @@ use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
-use crate::state::{DataDir, Following, OnDisk, State, StateError, StoreError, View};
+use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
@@ -229,12 +229,13 @@ impl Worker {
     pub async fn start(
         role: &str,
         config: Config,
-        data_dir: Option<OnDisk<'_>>,
+        on_disk: Option<OnDisk<'_>>,
         shutdown: Shutdown,
     ) -> Result<Self, Exit> {
         let id = format!("{role}/{}", Uuid::new_v4());
-        let data_dir = match data_dir {
-            Some(OnDisk { path, cache }) => {
+        let matches = on_disk.is_some_and(|on_disk| on_disk.for_matching);
+        let data_dir = match on_disk {
+            Some(OnDisk { path, cache, .. }) => {
                 // Before anything is counted.
                 recorder().map_err(|error| Exit::Failed(error.to_string()))?;
                 start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
@@ -247,8 +248,9 @@ impl Worker {
         let mut states = BTreeMap::new();
         for integration in &config.integrations {
             let serial_field = serial_field(integration);
+            let indexes = if matches { Indexes::All { serial_field } } else { Indexes::Links };
             let view = match &data_dir {
-                Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), serial_field)?,
+                Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
                 None => View::in_memory(serial_field),
             };
             let following = Following {
@@ -358,7 +360,7 @@ async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
                 path.display()
             ))
         })?;
-        DataDir::open(OnDisk { path: &path, cache }).map_err(Exit::from)
+        DataDir::open(OnDisk { cache, ..OnDisk::at(&path) }).map_err(Exit::from)
     });
     opened.await.map_err(|error| Exit::Failed(error.to_string()))?
 }

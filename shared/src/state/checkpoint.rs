@@ -223,8 +223,8 @@ impl Loading {
 
     /// Puts the copied offset in force: only now does the view hold anything.
     pub(super) fn end(self, view: &mut View) -> Result<(), StoreError> {
-        let serial_field = view.meta.serial_field.take();
-        view.meta = Meta { serial_field, offset: Some(self.found.as_of), ..self.meta };
+        let copied = self.meta.indexed_as(&view.meta);
+        view.meta = Meta { offset: Some(self.found.as_of), ..copied };
         view.rebuild_indexes()
     }
 }

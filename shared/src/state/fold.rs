@@ -86,7 +86,7 @@ impl View {
     /// Empties the view, to read the stream from its beginning.
     pub fn reset(&mut self) -> Result<(), StoreError> {
         self.store.clear()?;
-        self.meta = Meta { serial_field: self.meta.serial_field.take(), ..Meta::default() };
+        self.meta = Meta::default().indexed_as(&self.meta);
         self.catalogue = Catalogue::default();
         Ok(())
     }

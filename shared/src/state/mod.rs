@@ -12,7 +12,7 @@ mod view;
 pub use fold::Verdict;
 pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
-pub use view::View;
+pub use view::{Indexes, View};
 
 #[cfg(test)]
 mod tests;

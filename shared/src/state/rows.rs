@@ -260,6 +260,9 @@ pub struct Meta {
     pub partitions: u16,
     /// The AMFJ field that the serial index was made for.
     pub serial_field: Option<String>,
+    /// Whether rows are not indexed by what matching looks for ([`Indexes::Links`](super::Indexes)).
+    #[serde(default)]
+    pub links_only: bool,
     /// Everything up to and including this offset is in the view.
     pub offset: Option<u64>,
     /// Id of the fact at that offset.
@@ -321,6 +324,11 @@ impl Meta {
         if let Some(new) = new.filter(of_device) {
             *self.devices.entry(new.state).or_default() += 1;
         }
+    }
+
+    /// The same, with the indexes of another view.
+    pub(super) fn indexed_as(self, other: &Self) -> Self {
+        Self { serial_field: other.serial_field.clone(), links_only: other.links_only, ..self }
     }
 
     /// The number of the run whose inventory is in force.

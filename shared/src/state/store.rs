@@ -189,13 +189,15 @@ pub struct OnDisk<'a> {
     pub path: &'a Path,
     /// Bytes of pages that sled keeps in memory.
     pub cache: u64,
+    /// Whether rows can be looked up by what matching looks for (`Indexes::All`).
+    pub for_matching: bool,
 }
 
 impl<'a> OnDisk<'a> {
-    /// With little of it in memory: enough for who mostly writes rows, or reads them once and in order.
+    /// With few indexes and little of it in memory: enough for who mostly writes rows, or reads them once and in order.
     #[must_use]
     pub fn at(path: &'a Path) -> Self {
-        Self { path, cache: 4 << 20 }
+        Self { path, cache: 4 << 20, for_matching: false }
     }
 }
 
@@ -204,7 +206,7 @@ impl DataDir {
     /// cannot be read, or that another release wrote in another format, is moved aside
     /// (`….broken-<time>`, `….format-1-<time>`) and started anew: its content is rebuilt from the stream.
     /// Blocks.
-    pub fn open(OnDisk { path, cache }: OnDisk<'_>) -> Result<Self, StoreError> {
+    pub fn open(OnDisk { path, cache, .. }: OnDisk<'_>) -> Result<Self, StoreError> {
         for number in 1..=MOST_WORKERS_A_DIRECTORY {
             let candidate = numbered(path, number);
             match open_db(&candidate, cache) {

@@ -51,6 +51,31 @@ pub(super) mod index {
     pub(in crate::state) const CLAIM: &str = "claim";
     /// May hold more than is true: who reads it looks at the decision.
     pub(in crate::state) const PROMISE: &str = "promise";
+
+    /// What only matching looks for.
+    pub(in crate::state) const FOR_MATCHING: [&str; 8] = [
+        ASSET_NAME,
+        ASSET_SERIAL,
+        RECORD_NAME,
+        RECORD_EMAIL,
+        DEVICE_NAME,
+        DEVICE_SERIAL,
+        DEVICE_USER,
+        USER_NAME,
+    ];
+}
+
+/// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
+/// else at every write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexes<'a> {
+    /// By links, claims and open decisions, and the person of a Kandji user: for who follows what others decide.
+    Links,
+    /// Also by names, serials, emails and the people of devices: for who decides.
+    All {
+        /// The AMFJ field that is mapped from `serial_number` (P6).
+        serial_field: Option<&'a str>,
+    },
 }
 
 /// The key of a row.
@@ -88,20 +113,24 @@ fn lenient<T: Default>(read: Result<T, StoreError>) -> T {
 }
 
 impl View {
-    /// Opens the rows of a store. `serial_field` is the AMFJ field that is mapped from
-    /// `serial_number` (P6); where the index was made for another, it is made anew.
-    pub fn open(store: Box<dyn Store>, serial_field: Option<&str>) -> Result<Self, StoreError> {
+    /// Opens the rows of a store. Where it has other indexes, they are made anew.
+    pub fn open(store: Box<dyn Store>, indexes: Indexes<'_>) -> Result<Self, StoreError> {
         let mut view = Self { store, meta: Meta::default(), catalogue: Catalogue::default() };
         view.meta = view.row(table::META, "").unwrap_or_default();
         view.catalogue = view.row(table::CATALOGUE, "").unwrap_or_default();
-        if view.meta.serial_field.as_deref() != serial_field {
+        let (links_only, serial_field) = match indexes {
+            Indexes::Links => (true, None),
+            Indexes::All { serial_field } => (false, serial_field),
+        };
+        if view.meta.links_only != links_only || view.meta.serial_field.as_deref() != serial_field {
+            view.meta.links_only = links_only;
             view.meta.serial_field = serial_field.map(str::to_owned);
             view.rebuild_indexes()?;
         }
         Ok(view)
     }
 
-    /// A view in memory.
+    /// A view in memory, with all indexes.
     #[must_use]
     pub fn in_memory(serial_field: Option<&str>) -> Self {
         let meta = Meta { serial_field: serial_field.map(str::to_owned), ..Meta::default() };
@@ -432,6 +461,10 @@ impl View {
     }
 
     fn indexed<T>(&self, index: &str, value: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        debug_assert!(
+            !(self.meta.links_only && index::FOR_MATCHING.contains(&index)),
+            "{index} is not indexed here: open the view with Indexes::All"
+        );
         let prefix = index_key(index, value, "");
         let mut found = Vec::new();
         lenient(self.store.scan(&prefix, &mut |key, _| {

@@ -12,7 +12,7 @@ use amfj_sync_reconciler::rules::{self, Site};
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{DeviceEntry, Event, Sequence};
 use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::state::{DataDir, OnDisk, View};
+use amfj_sync_shared::state::{DataDir, Indexes, OnDisk, View};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
@@ -22,6 +22,9 @@ use jiff::Timestamp;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const DEVICES: usize = 2_000;
+
+const SERIAL_FIELD: Option<&str> = Some("Serial Number");
+const ALL: Indexes<'_> = Indexes::All { serial_field: SERIAL_FIELD };
 
 fn config() -> Result<Config> {
     let place = Place { url: "amqp://guest:guest@127.0.0.1:5672/%2f", prefix: "bench", partitions: 4 };
@@ -58,10 +61,7 @@ fn decisions(c: &mut Criterion) -> Result<()> {
         let facts = facts(DEVICES, linked)?;
         let folder = tempfile::tempdir()?;
         let disk = DataDir::open(OnDisk::at(&folder.path().join("view")))?.store(synthetic::ID)?;
-        let views = [
-            ("sled", View::open(Box::new(disk), Some("Serial Number"))?),
-            ("memory", View::in_memory(Some("Serial Number"))),
-        ];
+        let views = [("sled", View::open(Box::new(disk), ALL)?), ("memory", View::in_memory(SERIAL_FIELD))];
         for (store, mut view) in views {
             fill(&mut view, &facts)?;
             let site = Site { view: &view, siblings: &[], config: integration, now: Timestamp::now() };
@@ -87,7 +87,7 @@ fn folding(c: &mut Criterion) -> Result<()> {
     group.sample_size(20);
     group.bench_function("memory", |b| {
         b.iter_batched(
-            || View::in_memory(Some("Serial Number")),
+            || View::in_memory(SERIAL_FIELD),
             |mut view| fill(&mut view, &facts).map(|()| view),
             BatchSize::LargeInput,
         );
@@ -99,7 +99,7 @@ fn folding(c: &mut Criterion) -> Result<()> {
         b.iter_batched(
             || {
                 round += 1;
-                View::open(Box::new(dir.store(&format!("round-{round}"))?), Some("Serial Number"))
+                View::open(Box::new(dir.store(&format!("round-{round}"))?), ALL)
             },
             |view| -> Result<View> {
                 let mut view = view?;

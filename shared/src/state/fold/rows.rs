@@ -25,9 +25,13 @@ fn name_entry(name: &str) -> Option<String> {
     NameKey::of(name).map(|key| key.as_str().to_owned())
 }
 
-fn asset_entries(row: &AssetRow, serial_field: Option<&str>) -> Entries {
+fn asset_entries(meta: &Meta, row: &AssetRow) -> Entries {
     let mut entries = Entries::new();
+    if meta.links_only {
+        return entries;
+    }
     push(&mut entries, index::ASSET_NAME, name_entry(&row.asset.name));
+    let serial_field = meta.serial_field.as_deref();
     let serial = serial_field.and_then(|field| row.asset.fields.get(field)).and_then(serial_of);
     push(&mut entries, index::ASSET_SERIAL, serial);
     entries
@@ -42,31 +46,40 @@ fn serial_of(value: &Value) -> Option<String> {
     }
 }
 
-fn record_entries(row: &RecordRow) -> Entries {
+fn record_entries(meta: &Meta, row: &RecordRow) -> Entries {
     let mut entries = Entries::new();
+    if meta.links_only {
+        return entries;
+    }
     push(&mut entries, index::RECORD_NAME, name_entry(&row.record.name));
     push(&mut entries, index::RECORD_EMAIL, row.record.email.as_deref().and_then(email_key));
     entries
 }
 
-fn device_entries(row: &DeviceRow) -> Entries {
+fn device_entries(meta: &Meta, row: &DeviceRow) -> Entries {
     let mut entries = Entries::new();
+    if !row.is_listed() {
+        entries.push((index::DEVICE_MISSING, String::new()));
+    }
+    if meta.links_only {
+        return entries;
+    }
     push(&mut entries, index::DEVICE_SERIAL, serial_key(&row.entry.serial));
     if row.is_listed() {
         push(&mut entries, index::DEVICE_NAME, name_entry(&row.entry.name));
         if let (PrimaryUser::Person { key }, true) = (&row.entry.user, row.entry.in_scope) {
             push(&mut entries, index::DEVICE_USER, Some(key.as_str().to_owned()));
         }
-    } else {
-        entries.push((index::DEVICE_MISSING, String::new()));
     }
     entries
 }
 
-fn user_entries(row: &UserRow) -> Entries {
+fn user_entries(meta: &Meta, row: &UserRow) -> Entries {
     let mut entries = Entries::new();
     if !row.missing {
-        push(&mut entries, index::USER_NAME, name_entry(&row.entry.name));
+        if !meta.links_only {
+            push(&mut entries, index::USER_NAME, name_entry(&row.entry.name));
+        }
         entries.extend(row.entry.ids.iter().map(|id| (index::USER_ID, id.as_str().to_owned())));
     }
     entries
@@ -94,7 +107,7 @@ fn reindex(batch: &mut Batch<'_>, id: &str, old: &Entries, new: &Entries) {
 }
 
 macro_rules! table_with_indexes {
-    ($put:ident, $get:ident, $row:ty, $id:ty, $table:expr, |$view:ident, $value:ident| $entries:expr, $key:expr) => {
+    ($put:ident, $get:ident, $row:ty, $id:ty, $table:expr, $entries:expr, $key:expr) => {
         pub(super) fn $get(&self, id: &$id) -> Result<Option<$row>, StoreError> {
             self.batch.row($table, id.as_str())
         }
@@ -106,12 +119,9 @@ macro_rules! table_with_indexes {
             if old.as_ref() == Some(new) {
                 return Ok(());
             }
-            let $view = &*self.meta;
-            let old = old.as_ref().map(|$value| $entries).unwrap_or_default();
-            let entries = {
-                let $value = new;
-                $entries
-            };
+            let entries_of: fn(&Meta, &$row) -> Entries = $entries;
+            let old = old.as_ref().map(|old| entries_of(self.meta, old)).unwrap_or_default();
+            let entries = entries_of(self.meta, new);
             reindex(self.batch, &id, &old, &entries);
             self.batch.put($table, &id, new);
             Ok(())
@@ -120,53 +130,32 @@ macro_rules! table_with_indexes {
 }
 
 impl Folding<'_, '_> {
-    table_with_indexes!(
-        put_asset,
-        asset,
-        AssetRow,
-        AssetId,
-        table::ASSET,
-        |meta, row| asset_entries(row, meta.serial_field.as_deref()),
-        |row| row.asset.id.as_str()
-    );
-    table_with_indexes!(
-        put_record,
-        record,
-        RecordRow,
-        RecordId,
-        table::RECORD,
-        |_meta, row| record_entries(row),
-        |row| row.record.id.as_str()
-    );
-    table_with_indexes!(
-        put_device,
-        device,
-        DeviceRow,
-        DeviceId,
-        table::DEVICE,
-        |_meta, row| device_entries(row),
-        |row| row.entry.device_id.as_str()
-    );
-    table_with_indexes!(
-        put_user,
-        user,
-        UserRow,
-        crate::ids::UserKey,
-        table::USER,
-        |_meta, row| user_entries(row),
-        |row| row.entry.key.as_str()
-    );
+    table_with_indexes!(put_asset, asset, AssetRow, AssetId, table::ASSET, asset_entries, |row| row
+        .asset
+        .id
+        .as_str());
+    table_with_indexes!(put_record, record, RecordRow, RecordId, table::RECORD, record_entries, |row| row
+        .record
+        .id
+        .as_str());
+    table_with_indexes!(put_device, device, DeviceRow, DeviceId, table::DEVICE, device_entries, |row| row
+        .entry
+        .device_id
+        .as_str());
+    table_with_indexes!(put_user, user, UserRow, crate::ids::UserKey, table::USER, user_entries, |row| row
+        .entry
+        .key
+        .as_str());
 
     pub(super) fn delete_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
-        let serial_field = self.meta.serial_field.clone();
-        let old = self.asset(id)?.map(|row| asset_entries(&row, serial_field.as_deref()));
+        let old = self.asset(id)?.map(|row| asset_entries(self.meta, &row));
         reindex(self.batch, id.as_str(), &old.unwrap_or_default(), &Entries::new());
         self.batch.delete(table::ASSET, id.as_str());
         Ok(())
     }
 
     pub(super) fn delete_record(&mut self, id: &RecordId) -> Result<(), StoreError> {
-        let old = self.record(id)?.map(|row| record_entries(&row));
+        let old = self.record(id)?.map(|row| record_entries(self.meta, &row));
         reindex(self.batch, id.as_str(), &old.unwrap_or_default(), &Entries::new());
         self.batch.delete(table::RECORD, id.as_str());
         Ok(())
@@ -262,12 +251,11 @@ impl View {
     /// Makes all indexes and counts anew from the tables.
     pub(in crate::state) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
         self.clear_indexes()?;
-        let serial_field = self.meta.serial_field.clone();
         self.meta.devices.clear();
-        self.index_table(table::ASSET, |_, row: &AssetRow| asset_entries(row, serial_field.as_deref()))?;
-        self.index_table(table::RECORD, |_, row: &RecordRow| record_entries(row))?;
-        self.index_table(table::DEVICE, |_, row: &DeviceRow| device_entries(row))?;
-        self.index_table(table::USER, |_, row: &UserRow| user_entries(row))?;
+        self.index_table(table::ASSET, |meta, row| asset_entries(meta, row))?;
+        self.index_table(table::RECORD, |meta, row| record_entries(meta, row))?;
+        self.index_table(table::DEVICE, |meta, row| device_entries(meta, row))?;
+        self.index_table(table::USER, |meta, row| user_entries(meta, row))?;
         self.index_table(table::LINK, |_, row: &LinkRow| {
             vec![(index::ASSET_LINK, row.asset.as_str().to_owned())]
         })?;
