@@ -20,7 +20,7 @@ use crate::messages::{Event, Pack, Payload};
 /// The largest body that is published: below the 16 MiB that RabbitMQ 4 takes.
 pub const MAX_BYTES: usize = 15 << 20;
 
-/// Of one header. All of a message must fit into one frame of 128 KiB: a larger one ends the connection,
+/// Of one header. All of a message must fit into one frame, of 32 KiB here: a larger one ends the connection,
 /// and so does every attempt to publish it again.
 const MAX_HEADER_BYTES: usize = 4 << 10;
 

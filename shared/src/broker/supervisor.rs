@@ -19,8 +19,15 @@ use crate::retry::Backoff;
 /// How often the connections are looked at; lapin tells the rest through failing calls.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Bytes of a frame on the connection for looks: RabbitMQ's least is 4,096.
-const LOOKS_FRAME: u32 = 8_192;
+/// Bytes of a frame. On every connection lapin keeps room for 64 of them, which are touched at once.
+mod frame {
+    /// RabbitMQ's own limit: what is consumed may be anybody's, and all of its headers come in one frame.
+    pub(super) const CONSUMING: u32 = 128 << 10;
+    /// Headers of the worker's own messages, a few of 4 KiB at most, also when the broker returns them.
+    pub(super) const PUBLISHING: u32 = 32 << 10;
+    /// No messages. RabbitMQ's least is 4 KiB.
+    pub(super) const LOOKING: u32 = 8 << 10;
+}
 
 /// The two connections that belong together. When either breaks, both are replaced.
 #[derive(Debug)]
@@ -41,23 +48,23 @@ pub(super) struct Dialling {
 }
 
 impl Dialling {
-    async fn open(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        let connect = Connection::connect(self.url.expose(), named(&format!("{} {purpose}", self.worker)));
-        within("a connection", self.limit, connect).await
+    async fn open(&self, purpose: &str, frame: u32) -> Result<Connection, BrokerError> {
+        self.open_named(format!("{} {purpose}", self.worker), frame).await
     }
 
-    /// A connection that no work hangs on. It carries no messages, so its frames may be small: lapin keeps room for 64
-    /// of them, which are 8 MB else.
+    /// A connection that no work hangs on.
     pub(super) async fn open_for_looks(&self) -> Result<Connection, BrokerError> {
-        let mut uri: AMQPUri = self.url.expose().parse().map_err(BrokerError::Client)?;
-        uri.query.frame_max = Some(LOOKS_FRAME);
         let name = format!("{} looking for locks", self.worker.replace('/', " "));
-        within("a connection", self.limit, Connection::connect_uri(uri, named(&name))).await
+        self.open_named(name, frame::LOOKING).await
     }
-}
 
-fn named(connection: &str) -> ConnectionProperties {
-    ConnectionProperties::default().with_connection_name(connection.into())
+    async fn open_named(&self, name: String, frame: u32) -> Result<Connection, BrokerError> {
+        let mut uri: AMQPUri = self.url.expose().parse().map_err(BrokerError::Client)?;
+        let asked = uri.query.frame_max.filter(|asked| *asked > 0);
+        uri.query.frame_max = Some(asked.map_or(frame, |asked| asked.min(frame)));
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        within("a connection", self.limit, Connection::connect_uri(uri, properties)).await
+    }
 }
 
 impl Session {
@@ -282,8 +289,8 @@ impl Supervisor {
             worker: self.worker.clone(),
             limit: self.config.timing.connect_timeout,
         };
-        let consuming = dialling.open("consuming").await?;
-        let publishing = dialling.open("publishing").await?;
+        let consuming = dialling.open("consuming", frame::CONSUMING).await?;
+        let publishing = dialling.open("publishing", frame::PUBLISHING).await?;
         self.link.send_if_modified(|link| {
             let Link::Pending { declaring, .. } = link else { return false };
             *declaring = true;

@@ -20,8 +20,8 @@ use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
 
-/// Records that are read from the view and published together.
-const PARTS_A_STEP: u32 = 8;
+/// Records that are read from the view and published together. Each takes a megabyte or two on its way.
+const PARTS_A_STEP: u32 = 2;
 
 /// The rows of one part.
 type Rows = BTreeMap<String, Value>;
