@@ -43,5 +43,6 @@ pub use topology::{Depth, Topology};
 /// Most messages in flight without a confirm, and most deliveries without an acknowledgement.
 pub const WINDOW: u16 = 256;
 
-/// Deliveries on their way to a reader that has a whole stream before it. Most carry many facts.
-pub const CATCHING_UP: u16 = 512;
+/// Deliveries of a stream that are on their way to its reader. Most carry many facts, some tens of kilobytes of them, and
+/// all of them are in memory while the view stands still.
+pub const STREAM_WINDOW: u16 = 64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::CATCHING_UP;
+use super::STREAM_WINDOW;
 use super::error::BrokerError;
 use super::intake::{Acknowledged, Intake, StreamOffset};
 use super::publisher::{Outgoing, Publisher};
@@ -32,7 +32,7 @@ pub async fn read_stream(
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
     publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
-    let mut intake = Intake::open_stream(session, stream, CATCHING_UP, StreamOffset::First).await?;
+    let mut intake = Intake::open_stream(session, stream, STREAM_WINDOW, StreamOffset::First).await?;
     let ended = read_up_to(&mut intake, marker.id, wanted, visit).await;
     intake.close().await;
     ended
@@ -46,7 +46,7 @@ async fn read_up_to(
 ) -> Result<(), BrokerError> {
     let over = || BrokerError::Client("the connection broke while a stream was read; try again".to_owned());
     loop {
-        let batch = intake.next_batch(usize::from(CATCHING_UP)).await;
+        let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
             for event in unpack(&received.body).unwrap_or_default() {

@@ -19,7 +19,7 @@ use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
 use crate::broker::{
-    Acknowledged, Broker, BrokerError, CATCHING_UP, Intake, Outgoing, Publisher, Received, Session,
+    Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, STREAM_WINDOW, Session,
     StreamOffset, WINDOW,
 };
 use crate::failpoint::{Failpoint, reach};
@@ -446,7 +446,7 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
     };
     if let Some(offset) = offset {
         let mut intake =
-            Intake::open_stream(session, &shared.stream, WINDOW, StreamOffset::At(offset)).await?;
+            Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(offset)).await?;
         // A consumer at an offset beyond the end gets nothing, so something must come after it.
         let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
         shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
@@ -489,13 +489,13 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         }
     }
     if first == 0 {
-        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::First).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::First).await?);
     }
     let Some(found) = find_checkpoint(shared, session, first, end).await? else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::First).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::First).await?);
     };
     if found.as_of + 1 < first {
         tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
@@ -511,7 +511,7 @@ async fn offset_found(
     session: &Arc<Session>,
     from: StreamOffset,
 ) -> Result<u64, BrokerError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, WINDOW, from).await?;
+    let mut intake = Intake::open_stream(session, &shared.stream, STREAM_WINDOW, from).await?;
     let first = intake.next().await;
     intake.close().await;
     let first = first.ok_or_else(|| BrokerError::Client("the stream could not be read".into()))?;
@@ -556,7 +556,7 @@ async fn attach_to_checkpoint(
         return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
     }
     loading.end(&mut shared.view.write())?;
-    Ok(Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::At(found.as_of)).await?)
+    Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(found.as_of)).await?)
 }
 
 /// Shows every fact of a checkpoint, from one offset to another or until `look` says `true`.
@@ -568,9 +568,9 @@ async fn read_checkpoints(
     look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
     let mut intake =
-        Intake::open_stream(session, &shared.stream, CATCHING_UP, StreamOffset::At(from)).await?;
+        Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(from)).await?;
     'reading: loop {
-        let batch = intake.next_batch(usize::from(WINDOW)).await;
+        let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
         let Some(last) = batch.last() else {
             return Err(BrokerError::Client("the connection is over".into()).into());
         };
@@ -609,7 +609,8 @@ fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
 /// and nobody is told. On another connection it reads on, also for those that wait.
 async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received>, BrokerError> {
     loop {
-        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(WINDOW))).await {
+        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(STREAM_WINDOW))).await
+        {
             return Ok(batch);
         }
         let owed_since = &mut shared.own.lock().owed_since;
