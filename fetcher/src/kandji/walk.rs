@@ -34,6 +34,8 @@ pub struct WalkSummary {
     pub rows: u64,
     /// Different devices among them.
     pub devices: u64,
+    /// Which ones.
+    pub ids: HashSet<DeviceId>,
     /// Rows that repeated a device, because something was enrolled during the walk.
     pub repeated: u64,
     /// Rows that could not be used.
@@ -67,7 +69,7 @@ impl KandjiClient {
             }
             progress(Progress { pages: walk.summary.pages, devices: walk.summary.devices });
             if end {
-                return Ok(walk.summary);
+                return Ok(WalkSummary { ids: walk.seen, ..walk.summary });
             }
         }
     }

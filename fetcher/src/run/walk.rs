@@ -60,6 +60,7 @@ impl Run<'_> {
             )
             .await;
         let summary = walked?;
+        fleet.ids = summary.ids.into_iter().collect();
         fleet.ids.sort_unstable();
         fleet.pages = summary.pages;
         if summary.malformed_rows > 0 {
@@ -120,7 +121,6 @@ impl Leader {
             let row = read_row(device, &self.config.scope, &self.mapped);
             fleet.unproven.see_row(&row.raw);
             let entry = &row.listed.entry;
-            fleet.ids.push(entry.device_id.clone());
             self.ways.met(&entry.device_id);
             fleet.in_scope += u64::from(entry.in_scope);
             if entry.removed {
