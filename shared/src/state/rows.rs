@@ -263,6 +263,9 @@ pub struct Meta {
     /// Whether rows are not indexed by what matching looks for ([`Indexes::Links`](super::Indexes)).
     #[serde(default)]
     pub links_only: bool,
+    /// Whether the indexes are being made: who finds it so, after a crash, makes them anew.
+    #[serde(default)]
+    pub indexing: bool,
     /// Everything up to and including this offset is in the view.
     pub offset: Option<u64>,
     /// Id of the fact at that offset.

@@ -113,7 +113,7 @@ fn lenient<T: Default>(read: Result<T, StoreError>) -> T {
 }
 
 impl View {
-    /// Opens the rows of a store. Where it has other indexes, they are made anew.
+    /// Opens the rows of a store. Where it has other indexes, or not all of them, they are made anew.
     pub fn open(store: Box<dyn Store>, indexes: Indexes<'_>) -> Result<Self, StoreError> {
         let mut view = Self { store, meta: Meta::default(), catalogue: Catalogue::default() };
         view.meta = view.row(table::META, "").unwrap_or_default();
@@ -122,7 +122,9 @@ impl View {
             Indexes::Links => (true, None),
             Indexes::All { serial_field } => (false, serial_field),
         };
-        if view.meta.links_only != links_only || view.meta.serial_field.as_deref() != serial_field {
+        let as_asked =
+            view.meta.links_only == links_only && view.meta.serial_field.as_deref() == serial_field;
+        if view.meta.indexing || !as_asked {
             view.meta.links_only = links_only;
             view.meta.serial_field = serial_field.map(str::to_owned);
             view.rebuild_indexes()?;

@@ -250,6 +250,8 @@ const STEP: usize = 1_024;
 impl View {
     /// Makes all indexes and counts anew from the tables.
     pub(in crate::state) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
+        self.meta.indexing = true;
+        self.put_meta()?;
         self.clear_indexes()?;
         self.meta.devices.clear();
         self.index_table(table::ASSET, |meta, row| asset_entries(meta, row))?;
@@ -276,6 +278,11 @@ impl View {
             let promised = row.changes.iter().filter_map(promise_in);
             promised.map(|(asset, _)| (index::PROMISE, asset.as_str().to_owned())).collect()
         })?;
+        self.meta.indexing = false;
+        self.put_meta()
+    }
+
+    fn put_meta(&mut self) -> Result<(), StoreError> {
         self.store.apply(vec![(row_key(table::META, ""), Some(coding::encode(&self.meta)))])
     }
 

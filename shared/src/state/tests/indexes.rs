@@ -1,7 +1,11 @@
 //! Which indexes a view has: as many as its worker looks rows up by.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::super::rows::Meta;
-use super::super::view::{index, index_key};
+use super::super::view::index;
 use super::*;
 
 const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };
@@ -12,7 +16,7 @@ fn rows_but_for_matching(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     rows.remove(&row_key(table::META, ""));
     rows.retain(|key, _| {
         let at = |index: &&str| key.starts_with(row_key(table::INDEX, index).as_slice());
-        !index::FOR_MATCHING.iter().any(|index| at(&index))
+        !index::FOR_MATCHING.iter().any(|index| at(index))
     });
     rows
 }
@@ -35,10 +39,7 @@ proptest! {
         let copied = load_into(for_links(), find(&copy).expect("a checkpoint"), copy).expect("all parts");
         for view in [&followed, &copied] {
             prop_assert_eq!(rows_but_for_matching(view), rows_but_for_matching(&stream.view));
-            for index in index::FOR_MATCHING {
-                let prefix = row_key(table::INDEX, index);
-                prop_assert!(!rows(view).keys().any(|key| key.starts_with(&prefix)), "{}", index);
-            }
+            prop_assert_eq!(indexed_for_matching(&rows(view)), 0);
         }
         let copy = copy_of(&followed);
         let whole = load(find(&copy).expect("a checkpoint"), copy).expect("all parts");
@@ -52,22 +53,106 @@ proptest! {
     }
 }
 
+/// How many of the indexes have rows that only matching looks at.
+fn indexed_for_matching(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+    let has_rows = |index: &&&str| {
+        let prefix = row_key(table::INDEX, &format!("{index}/"));
+        rows.keys().any(|key| key.starts_with(&prefix))
+    };
+    index::FOR_MATCHING.iter().filter(has_rows).count()
+}
+
+/// With an asset, a record, a device and its user.
+fn fill(view: View) -> View {
+    let key = UserKey::new("sam@example.com").expect("not blank");
+    let user = UserEntry {
+        key: key.clone(),
+        ids: vec![KandjiUserId::new("u1").expect("not blank")],
+        email: Some("sam@example.com".into()),
+        name: "Sam Doe".into(),
+        archived: false,
+        values: BTreeMap::new(),
+    };
+    let device = DeviceEntry { user: PrimaryUser::Person { key }, ..device("d", "Mac") };
+    let mut stream = Stream::into(view);
+    stream.start(1);
+    stream.say(listed(1, "Mac"));
+    stream.say(Fact::RecordListed { number: 1, record: record() });
+    stream.say(Fact::DeviceListed { number: 1, device });
+    stream.say(Fact::UserListed { number: 1, user });
+    stream.complete(1);
+    stream.view
+}
+
+#[test]
+fn fewer_indexes_have_nothing_that_only_matching_looks_at() {
+    assert_eq!(indexed_for_matching(&rows(&fill(for_links()))), 0);
+}
+
 #[test]
 fn other_indexes_are_made_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
     let open = |indexes| View::open(Box::new(dir.store("acme").expect("a tree")), indexes).expect("a view");
-    let mut stream = Stream::into(open(BY_SERIAL));
-    stream.start(1);
-    stream.say(listed(1, "Mac"));
-    stream.complete(1);
-    let all = rows(&stream.view);
-    assert_eq!(stream.view.assets_with_serial("C02X"), [asset_id()]);
-    drop(stream);
+    let all = rows(&fill(open(BY_SERIAL)));
+    assert_eq!(indexed_for_matching(&all), index::FOR_MATCHING.len(), "something in each");
     assert!(open(Indexes::All { serial_field: None }).assets_with_serial("C02X").is_empty());
-    let name = index_key(index::ASSET_NAME, "mac", asset_id().as_str());
-    assert!(all.contains_key(&name) && !rows(&open(Indexes::Links)).contains_key(&name));
+    assert_eq!(indexed_for_matching(&rows(&open(Indexes::Links))), 0);
     let again = open(BY_SERIAL);
     assert_eq!(again.assets_with_serial("C02X"), [asset_id()]);
     assert_eq!(rows(&again), all);
+}
+
+/// Rows that outlive who writes them, and a disk that is pulled after so many writes.
+struct Pulled {
+    rows: Arc<Mutex<MemoryStore>>,
+    writes_left: usize,
+}
+
+impl Store for Pulled {
+    fn look(&self, key: &[u8], look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.rows.lock().look(key, look)
+    }
+
+    fn scan_after(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.rows.lock().scan_after(prefix, after, visit)
+    }
+
+    fn apply(&mut self, writes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+        let left = self.writes_left.checked_sub(1);
+        self.writes_left = left.ok_or_else(|| sled::Error::Io(std::io::ErrorKind::BrokenPipe.into()))?;
+        self.rows.lock().apply(writes)
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.rows.lock().clear()
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn indexes_that_a_crash_left_half_made_are_made_anew() {
+    let rows_kept = Arc::new(Mutex::new(MemoryStore::default()));
+    let open =
+        |indexes, writes_left| View::open(Box::new(Pulled { rows: rows_kept.clone(), writes_left }), indexes);
+    let all = rows(&fill(open(BY_SERIAL, usize::MAX).expect("an empty view")));
+    let rows_with = |indexes| rows(&open(indexes, usize::MAX).expect("a view"));
+    let few = rows_with(Indexes::Links);
+    let mut crashes = 0;
+    while rows_with(BY_SERIAL) == all && open(Indexes::Links, crashes).is_err() {
+        assert_eq!(rows_with(Indexes::Links), few, "after {crashes} writes");
+        assert_eq!(rows_with(BY_SERIAL), all, "after {crashes} writes");
+        drop(open(Indexes::Links, crashes));
+        assert_eq!(rows_with(BY_SERIAL), all, "after {crashes} writes");
+        crashes += 1;
+    }
+    assert!(crashes > 3, "cut in the middle too, not {crashes} times");
 }
