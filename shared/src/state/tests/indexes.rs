@@ -16,7 +16,7 @@ fn rows_but_for_matching(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     rows.remove(&row_key(table::META, ""));
     rows.retain(|key, _| {
         let at = |index: &&str| key.starts_with(row_key(table::INDEX, index).as_slice());
-        !index::FOR_MATCHING.iter().any(|index| at(index))
+        !index::FOR_MATCHING.iter().any(at)
     });
     rows
 }
