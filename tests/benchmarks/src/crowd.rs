@@ -1,11 +1,11 @@
 //! Many small integrations on two workers of each kind.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amfj_sync_benchmarks::figures::{machine, table};
 use amfj_sync_tests::pipeline::{Services, spec};
 use amfj_sync_tests::sim::fleet::{Fleet, Site};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::stage::Stage;
@@ -19,6 +19,27 @@ pub(crate) struct Options {
     /// Devices of each
     #[arg(long, default_value_t = 50)]
     devices: usize,
+}
+
+/// Messages of all integrations, as far as one reconciler's metrics tell: it looks every five seconds.
+#[derive(Default)]
+struct Backlog {
+    to_decide: f64,
+    to_apply: f64,
+}
+
+impl Backlog {
+    /// Keeps the most that waits at any time; ends only with an error.
+    async fn watch<T>(&mut self, stage: &Stage) -> Result<T> {
+        let reconciler = stage.reconcilers.first().context("a reconciler")?;
+        loop {
+            let metrics = reconciler.metrics().await?;
+            let waiting = |kind| metrics.sum("amfj_sync_queue_messages", &[("stage", kind)]);
+            self.to_decide = self.to_decide.max(waiting("reconcile"));
+            self.to_apply = self.to_apply.max(waiting("apply"));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -41,7 +62,12 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let begin = Instant::now();
     let stage = Stage::set(settings.collect(), 2, 2).await?;
     let ready = begin.elapsed();
-    let first = stage.run().await?;
+    let mut backlog = Backlog::default();
+    let first = tokio::select! {
+        took = stage.run() => took?,
+        failed = backlog.watch(&stage) => failed?,
+    };
+    let queues = stage.count_queues().await?;
     // When the last write of each was made tells whether one was served before the others.
     let mut ends: Vec<_> =
         all.iter().filter_map(|services| services.amfj.writes().last().map(|write| write.time)).collect();
@@ -60,8 +86,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         shown.add_row([what.to_owned(), figure]);
     };
     add("integrations × devices", format!("{} × {}", options.integrations, options.devices));
+    add("queues and streams at the broker", queues.to_string());
     add("two reconcilers and two writers ready", format!("{:.1} s", ready.as_secs_f64()));
     add("first run of all", format!("{:.1} s", first.all.as_secs_f64()));
+    add(
+        "most that waited to be decided, and to be applied",
+        format!("{}, {}", backlog.to_decide, backlog.to_apply),
+    );
     add("between the first and the last integration done", format!("{spread:.1} s"));
     add("idle run of all", format!("{:.1} s", idle.all.as_secs_f64()));
     add(

@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     integrations: Vec<String>,
     _scratch: Scratch,
     // Last: the workers end before their broker does.
-    _broker: PrivateBroker,
+    broker: PrivateBroker,
 }
 
 /// What a run took.
@@ -63,7 +63,7 @@ impl Stage {
             config,
             integrations: ids,
             _scratch: scratch,
-            _broker: broker,
+            broker,
         };
         for _ in 0..reconcilers {
             stage.reconcilers.push(stage.spawn(Role::Reconciler)?);
@@ -93,6 +93,12 @@ impl Stage {
             worker.terminate().await?;
         }
         Ok(self)
+    }
+
+    /// Queues and streams at the broker, but for those that live with a connection.
+    pub(crate) async fn count_queues(&self) -> Result<usize> {
+        let shown = self.broker.ctl(&["--silent", "list_queues", "type"]).await?;
+        Ok(shown.lines().filter(|kind| *kind == "quorum" || *kind == "stream").count())
     }
 
     /// `fetcher run --once`, and everything that follows from it.
