@@ -32,9 +32,7 @@ pub struct WalkSummary {
     pub pages: u64,
     /// Rows received.
     pub rows: u64,
-    /// Different devices among them.
-    pub devices: u64,
-    /// Which ones.
+    /// The different devices among them.
     pub ids: HashSet<DeviceId>,
     /// Rows that repeated a device, because something was enrolled during the walk.
     pub repeated: u64,
@@ -42,6 +40,14 @@ pub struct WalkSummary {
     pub malformed_rows: u64,
     /// The reasons for the first hundred of these.
     pub malformed: Vec<String>,
+}
+
+impl WalkSummary {
+    /// How many different devices there are.
+    #[must_use]
+    pub fn devices(&self) -> u64 {
+        self.ids.len() as u64
+    }
 }
 
 impl KandjiClient {
@@ -67,9 +73,9 @@ impl KandjiClient {
             if !fresh.is_empty() {
                 sink(fresh).map_err(KandjiError::Sink)?;
             }
-            progress(Progress { pages: walk.summary.pages, devices: walk.summary.devices });
+            progress(Progress { pages: walk.summary.pages, devices: walk.summary.devices() });
             if end {
-                return Ok(WalkSummary { ids: walk.seen, ..walk.summary });
+                return Ok(walk.summary);
             }
         }
     }
@@ -77,7 +83,6 @@ impl KandjiClient {
 
 #[derive(Default)]
 struct Walk {
-    seen: HashSet<DeviceId>,
     stale_pages: u32,
     summary: WalkSummary,
 }
@@ -94,13 +99,12 @@ impl Walk {
         summary.malformed.extend(page.malformed.into_iter().take(room));
 
         let mut fresh = page.devices;
-        fresh.retain(|device| self.seen.insert(device.device_id.clone()));
-        summary.devices = self.seen.len() as u64;
+        fresh.retain(|device| summary.ids.insert(device.device_id.clone()));
         summary.repeated += listed - fresh.len() as u64;
 
         self.stale_pages = if fresh.is_empty() { self.stale_pages + 1 } else { 0 };
         if page.rows > 0 && self.stale_pages >= STALE_PAGES {
-            return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices });
+            return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices() });
         }
         Ok(fresh)
     }

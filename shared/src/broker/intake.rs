@@ -12,6 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::time::Instant;
 
+use super::STREAM_WINDOW;
 use super::error::{BrokerError, within};
 use super::supervisor::Session;
 use super::topology::depth;
@@ -211,16 +212,15 @@ impl Intake {
         Ok(Self { watch: Some(Watch::of(queue)), ..intake })
     }
 
-    /// Consumes a stream from an offset on.
+    /// Consumes a stream from an offset on, with at most [`STREAM_WINDOW`] deliveries on their way.
     pub async fn open_stream(
         session: &Arc<Session>,
         stream: &str,
-        prefetch: u16,
         offset: StreamOffset,
     ) -> Result<Self, BrokerError> {
         let mut arguments = FieldTable::default();
         arguments.insert("x-stream-offset".into(), offset.argument());
-        Self::open_with(session, stream, prefetch, arguments).await
+        Self::open_with(session, stream, STREAM_WINDOW, arguments).await
     }
 
     async fn open_with(

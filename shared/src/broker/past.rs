@@ -32,7 +32,7 @@ pub async fn read_stream(
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
     publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
-    let mut intake = Intake::open_stream(session, stream, STREAM_WINDOW, StreamOffset::First).await?;
+    let mut intake = Intake::open_stream(session, stream, StreamOffset::First).await?;
     let ended = read_up_to(&mut intake, marker.id, wanted, visit).await;
     intake.close().await;
     ended

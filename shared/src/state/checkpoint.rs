@@ -20,7 +20,7 @@ use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
 
-/// Records that are read from the view and published together. Each takes a megabyte or two on its way.
+/// Records that are read from the view and published together: what is in memory for a copy grows with it.
 const PARTS_A_STEP: u32 = 2;
 
 /// The rows of one part.

@@ -445,8 +445,7 @@ async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, State
         (view.meta().offset, view.meta().last_fact)
     };
     if let Some(offset) = offset {
-        let mut intake =
-            Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(offset)).await?;
+        let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(offset)).await?;
         // A consumer at an offset beyond the end gets nothing, so something must come after it.
         let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
         shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
@@ -489,13 +488,13 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         }
     }
     if first == 0 {
-        return Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::First).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
     }
     let Some(found) = find_checkpoint(shared, session, first, end).await? else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::First).await?);
+        return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
     };
     if found.as_of + 1 < first {
         tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
@@ -511,7 +510,7 @@ async fn offset_found(
     session: &Arc<Session>,
     from: StreamOffset,
 ) -> Result<u64, BrokerError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, STREAM_WINDOW, from).await?;
+    let mut intake = Intake::open_stream(session, &shared.stream, from).await?;
     let first = intake.next().await;
     intake.close().await;
     let first = first.ok_or_else(|| BrokerError::Client("the stream could not be read".into()))?;
@@ -556,7 +555,7 @@ async fn attach_to_checkpoint(
         return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
     }
     loading.end(&mut shared.view.write())?;
-    Ok(Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(found.as_of)).await?)
+    Ok(Intake::open_stream(session, &shared.stream, StreamOffset::At(found.as_of)).await?)
 }
 
 /// Shows every fact of a checkpoint, from one offset to another or until `look` says `true`.
@@ -567,8 +566,7 @@ async fn read_checkpoints(
     end: u64,
     look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
-    let mut intake =
-        Intake::open_stream(session, &shared.stream, STREAM_WINDOW, StreamOffset::At(from)).await?;
+    let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(from)).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
         let Some(last) = batch.last() else {

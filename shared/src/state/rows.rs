@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::view::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
@@ -327,6 +328,11 @@ impl Meta {
         if let Some(new) = new.filter(of_device) {
             *self.devices.entry(new.state).or_default() += 1;
         }
+    }
+
+    /// Whether rows are indexed by this.
+    pub(super) fn has_index(&self, index: &str) -> bool {
+        !self.links_only || !index::FOR_MATCHING.contains(&index)
     }
 
     /// The same, with the indexes of another view.

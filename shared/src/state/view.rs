@@ -463,10 +463,7 @@ impl View {
     }
 
     fn indexed<T>(&self, index: &str, value: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
-        debug_assert!(
-            !(self.meta.links_only && index::FOR_MATCHING.contains(&index)),
-            "{index} is not indexed here: open the view with Indexes::All"
-        );
+        debug_assert!(self.meta.has_index(index), "no {index} here: open the view with Indexes::All");
         let prefix = index_key(index, value, "");
         let mut found = Vec::new();
         lenient(self.store.scan(&prefix, &mut |key, _| {

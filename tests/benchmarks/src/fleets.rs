@@ -46,13 +46,13 @@ struct Size {
 }
 
 impl Size {
-    fn fetcher_peak(&self) -> u64 {
-        let peaks = [self.first, self.second, self.idle, self.changed].map(|took| took.fetcher_peak);
-        peaks.into_iter().max().unwrap_or_default()
+    /// Of the fetcher of each run, in bytes.
+    fn fetcher_peaks(&self) -> [u64; 4] {
+        [self.first, self.second, self.idle, self.changed].map(|took| took.fetcher_peak)
     }
 
-    fn fetcher_peaks(&self) -> [u64; 4] {
-        [self.first, self.second, self.idle, self.changed].map(|took| took.fetcher_peak / 1_000_000)
+    fn fetcher_peak(&self) -> u64 {
+        self.fetcher_peaks().into_iter().max().unwrap_or_default()
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     show(&sizes);
     println!(
         "peak memory of the fetcher in each run: {:?} MB",
-        sizes.iter().map(Size::fetcher_peaks).collect::<Vec<_>>()
+        sizes.iter().map(|size| size.fetcher_peaks().map(|peak| peak / 1_000_000)).collect::<Vec<_>>()
     );
     if let Some(path) = &options.plot {
         std::fs::write(path, plot(&sizes).to_svg())?;

@@ -11,14 +11,16 @@ use super::super::rows::{
 use super::super::store::StoreError;
 use super::super::view::{View, index, index_key, parse_row, promise_in, row_key, table};
 use super::{Folding, Verdict};
-use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
+use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};
 use crate::names::{NameKey, email_key, serial_key};
 
 type Entries = Vec<(&'static str, String)>;
 
-fn push(entries: &mut Entries, index: &'static str, value: Option<String>) {
-    entries.extend(value.map(|value| (index, value)));
+fn push(entries: &mut Entries, meta: &Meta, index: &'static str, value: impl FnOnce() -> Option<String>) {
+    if meta.has_index(index) {
+        entries.extend(value().map(|value| (index, value)));
+    }
 }
 
 fn name_entry(name: &str) -> Option<String> {
@@ -27,13 +29,10 @@ fn name_entry(name: &str) -> Option<String> {
 
 fn asset_entries(meta: &Meta, row: &AssetRow) -> Entries {
     let mut entries = Entries::new();
-    if meta.links_only {
-        return entries;
-    }
-    push(&mut entries, index::ASSET_NAME, name_entry(&row.asset.name));
-    let serial_field = meta.serial_field.as_deref();
-    let serial = serial_field.and_then(|field| row.asset.fields.get(field)).and_then(serial_of);
-    push(&mut entries, index::ASSET_SERIAL, serial);
+    push(&mut entries, meta, index::ASSET_NAME, || name_entry(&row.asset.name));
+    push(&mut entries, meta, index::ASSET_SERIAL, || {
+        meta.serial_field.as_deref().and_then(|field| row.asset.fields.get(field)).and_then(serial_of)
+    });
     entries
 }
 
@@ -48,28 +47,21 @@ fn serial_of(value: &Value) -> Option<String> {
 
 fn record_entries(meta: &Meta, row: &RecordRow) -> Entries {
     let mut entries = Entries::new();
-    if meta.links_only {
-        return entries;
-    }
-    push(&mut entries, index::RECORD_NAME, name_entry(&row.record.name));
-    push(&mut entries, index::RECORD_EMAIL, row.record.email.as_deref().and_then(email_key));
+    push(&mut entries, meta, index::RECORD_NAME, || name_entry(&row.record.name));
+    push(&mut entries, meta, index::RECORD_EMAIL, || row.record.email.as_deref().and_then(email_key));
     entries
 }
 
 fn device_entries(meta: &Meta, row: &DeviceRow) -> Entries {
     let mut entries = Entries::new();
-    if !row.is_listed() {
-        entries.push((index::DEVICE_MISSING, String::new()));
-    }
-    if meta.links_only {
-        return entries;
-    }
-    push(&mut entries, index::DEVICE_SERIAL, serial_key(&row.entry.serial));
+    push(&mut entries, meta, index::DEVICE_SERIAL, || serial_key(&row.entry.serial));
     if row.is_listed() {
-        push(&mut entries, index::DEVICE_NAME, name_entry(&row.entry.name));
+        push(&mut entries, meta, index::DEVICE_NAME, || name_entry(&row.entry.name));
         if let (PrimaryUser::Person { key }, true) = (&row.entry.user, row.entry.in_scope) {
-            push(&mut entries, index::DEVICE_USER, Some(key.as_str().to_owned()));
+            push(&mut entries, meta, index::DEVICE_USER, || Some(key.as_str().to_owned()));
         }
+    } else {
+        entries.push((index::DEVICE_MISSING, String::new()));
     }
     entries
 }
@@ -77,9 +69,7 @@ fn device_entries(meta: &Meta, row: &DeviceRow) -> Entries {
 fn user_entries(meta: &Meta, row: &UserRow) -> Entries {
     let mut entries = Entries::new();
     if !row.missing {
-        if !meta.links_only {
-            push(&mut entries, index::USER_NAME, name_entry(&row.entry.name));
-        }
+        push(&mut entries, meta, index::USER_NAME, || name_entry(&row.entry.name));
         entries.extend(row.entry.ids.iter().map(|id| (index::USER_ID, id.as_str().to_owned())));
     }
     entries
@@ -107,45 +97,39 @@ fn reindex(batch: &mut Batch<'_>, id: &str, old: &Entries, new: &Entries) {
 }
 
 macro_rules! table_with_indexes {
-    ($put:ident, $get:ident, $row:ty, $id:ty, $table:expr, $entries:expr, $key:expr) => {
+    ($put:ident, $get:ident, $row:ty, $id:ty, $table:expr, $entries_of:ident, $($id_of:ident).+) => {
         pub(super) fn $get(&self, id: &$id) -> Result<Option<$row>, StoreError> {
             self.batch.row($table, id.as_str())
         }
 
         pub(super) fn $put(&mut self, new: &$row) -> Result<(), StoreError> {
-            let key: fn(&$row) -> &str = $key;
-            let id = key(new).to_owned();
-            let old: Option<$row> = self.batch.row($table, &id)?;
+            let id = new.$($id_of).+.as_str();
+            let old: Option<$row> = self.batch.row($table, id)?;
             if old.as_ref() == Some(new) {
                 return Ok(());
             }
-            let entries_of: fn(&Meta, &$row) -> Entries = $entries;
-            let old = old.as_ref().map(|old| entries_of(self.meta, old)).unwrap_or_default();
-            let entries = entries_of(self.meta, new);
-            reindex(self.batch, &id, &old, &entries);
-            self.batch.put($table, &id, new);
+            let old = old.as_ref().map(|old| $entries_of(self.meta, old)).unwrap_or_default();
+            let entries = $entries_of(self.meta, new);
+            reindex(self.batch, id, &old, &entries);
+            self.batch.put($table, id, new);
             Ok(())
         }
     };
 }
 
 impl Folding<'_, '_> {
-    table_with_indexes!(put_asset, asset, AssetRow, AssetId, table::ASSET, asset_entries, |row| row
-        .asset
-        .id
-        .as_str());
-    table_with_indexes!(put_record, record, RecordRow, RecordId, table::RECORD, record_entries, |row| row
-        .record
-        .id
-        .as_str());
-    table_with_indexes!(put_device, device, DeviceRow, DeviceId, table::DEVICE, device_entries, |row| row
-        .entry
-        .device_id
-        .as_str());
-    table_with_indexes!(put_user, user, UserRow, crate::ids::UserKey, table::USER, user_entries, |row| row
-        .entry
-        .key
-        .as_str());
+    table_with_indexes!(put_asset, asset, AssetRow, AssetId, table::ASSET, asset_entries, asset.id);
+    table_with_indexes!(put_record, record, RecordRow, RecordId, table::RECORD, record_entries, record.id);
+    table_with_indexes!(
+        put_device,
+        device,
+        DeviceRow,
+        DeviceId,
+        table::DEVICE,
+        device_entries,
+        entry.device_id
+    );
+    table_with_indexes!(put_user, user, UserRow, UserKey, table::USER, user_entries, entry.key);
 
     pub(super) fn delete_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
         let old = self.asset(id)?.map(|row| asset_entries(self.meta, &row));

@@ -10,14 +10,26 @@ use super::*;
 
 const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };
 
-/// The rows without those that the indexes alone decide.
-fn rows_but_for_matching(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn is_in(index: &str, key: &[u8]) -> bool {
+    key.starts_with(&row_key(table::INDEX, &format!("{index}/")))
+}
+
+/// How many of the indexes have rows that only matching looks at.
+fn indexed_for_matching(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+    index::FOR_MATCHING.iter().filter(|index| rows.keys().any(|key| is_in(index, key))).count()
+}
+
+/// The rows but for what says which indexes there are.
+fn rows_but_for_meta(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = rows(view);
     rows.remove(&row_key(table::META, ""));
-    rows.retain(|key, _| {
-        let at = |index: &&str| key.starts_with(row_key(table::INDEX, index).as_slice());
-        !index::FOR_MATCHING.iter().any(at)
-    });
+    rows
+}
+
+/// The rows that do not depend on which indexes there are.
+fn rows_but_for_matching(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = rows_but_for_meta(view);
+    rows.retain(|key, _| !index::FOR_MATCHING.iter().any(|index| is_in(index, key)));
     rows
 }
 
@@ -32,9 +44,7 @@ proptest! {
     fn fewer_indexes_leave_the_rest_as_it_is(steps in steps()) {
         let (stream, _, _) = play(&steps);
         let mut followed = for_links();
-        for fact in &stream.facts {
-            followed.apply(std::slice::from_ref(fact)).expect("memory does not fail");
-        }
+        followed.apply(&stream.facts).expect("memory does not fail");
         let copy = copy_of(&stream.view);
         let copied = load_into(for_links(), find(&copy).expect("a checkpoint"), copy).expect("all parts");
         for view in [&followed, &copied] {
@@ -44,22 +54,8 @@ proptest! {
         let copy = copy_of(&followed);
         let whole = load(find(&copy).expect("a checkpoint"), copy).expect("all parts");
         prop_assert_eq!(whole.meta(), &Meta { last_fact: whole.meta().last_fact, ..stream.view.meta().clone() });
-        let but_for_meta = |view| {
-            let mut rows = rows(view);
-            rows.remove(&row_key(table::META, ""));
-            rows
-        };
-        prop_assert_eq!(but_for_meta(&whole), but_for_meta(&stream.view));
+        prop_assert_eq!(rows_but_for_meta(&whole), rows_but_for_meta(&stream.view));
     }
-}
-
-/// How many of the indexes have rows that only matching looks at.
-fn indexed_for_matching(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
-    let has_rows = |index: &&&str| {
-        let prefix = row_key(table::INDEX, &format!("{index}/"));
-        rows.keys().any(|key| key.starts_with(&prefix))
-    };
-    index::FOR_MATCHING.iter().filter(has_rows).count()
 }
 
 /// With an asset, a record, a device and its user.
