@@ -557,9 +557,13 @@ impl Partition<'_> {
     }
 }
 
-/// How a key stands in the view, to be decided again as of its last snapshot.
+/// How a key stands in the view, to be decided again. Rows are as the inventory in force has them, so the
+/// decision answers that run's snapshot, although that may still be in the queue: changes of older runs that it
+/// does not include are out of date.
 fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> {
-    let snapshot = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
+    let decided = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
+    let listed = view.meta().number_in_force().map(Sequence::first).unwrap_or_default();
+    let snapshot = decided.max(listed);
     match key {
         Key::Device(id) => {
             let row = view.device(id)?;

@@ -256,10 +256,8 @@ impl<'a> Requests<'a> {
         let retry = self.failure_to_retry().is_some();
         self.site.state.read(|view| {
             let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
-                let asks = decision.changes.iter().any(|decided| decided.id == self.event.id);
                 let would_ask = decision.failed.iter().any(|failed| failed == action.kind());
-                decision.snapshot > self.sequence()
-                    && !asks
+                decision.supersedes(self.event.id, self.sequence())
                     && !(retry && (action.makes_a_link() || would_ask))
             });
             if decided_otherwise {

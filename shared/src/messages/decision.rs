@@ -142,6 +142,17 @@ pub struct Decision {
     pub changes: Vec<Decided>,
 }
 
+impl Decision {
+    /// Whether it was made after this change was decided, whose place in the key's order is `place`, and does not
+    /// ask for it any more: it answers a newer snapshot, or asks for something that comes after it.
+    #[must_use]
+    pub fn supersedes(&self, change: Uuid, place: Sequence) -> bool {
+        let asks = self.changes.iter().any(|decided| decided.id == change);
+        let goes_on = self.changes.iter().any(|decided| decided.sequence > place);
+        !asks && (self.snapshot > place || goes_on)
+    }
+}
+
 /// What a person decided, and who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PersonDecision {

@@ -148,3 +148,36 @@ fn the_reason_for_a_dead_letter_does_not_quote_the_whole_message() {
     let Err(error) = Event::decode(envelope.to_string().as_bytes()) else { panic!("it was understood") };
     assert!(error.to_string().len() < 1_000, "{} bytes", error.to_string().len());
 }
+
+#[test]
+fn a_decision_supersedes_what_it_does_not_ask_for_and_what_was_decided_before_it() {
+    let run = 1_764_000_000_000;
+    let (asked, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let place = |run, step| Sequence { run, step };
+    let decision = |snapshot, changes: &[(Uuid, Sequence)]| {
+        let sample = samples::decision();
+        let template = &sample.changes[0];
+        let changes =
+            changes.iter().map(|(id, sequence)| Decided { id: *id, sequence: *sequence, ..template.clone() });
+        Decision { snapshot, changes: changes.collect(), ..sample.clone() }
+    };
+    for (case, decision, expected) in [
+        ("a newer run wants nothing", decision(place(run + 1, 0), &[]), true),
+        ("a newer run wants it still", decision(place(run + 1, 0), &[(asked, place(run, 2))]), false),
+        (
+            "a newer run wants something else",
+            decision(place(run + 1, 0), &[(other, place(run + 1, 1))]),
+            true,
+        ),
+        // The details of a device came after its place in the list.
+        (
+            "the same run wants something else by now",
+            decision(place(run, 0), &[(other, place(run, 3))]),
+            true,
+        ),
+        ("decided before, and not read yet", decision(place(run, 0), &[(other, place(run, 1))]), false),
+        ("an older run", decision(place(run - 1, 0), &[]), false),
+    ] {
+        assert_eq!(decision.supersedes(asked, place(run, 2)), expected, "{case}");
+    }
+}

@@ -55,6 +55,45 @@ async fn what_was_announced_and_not_sent_is_not_sent_later() -> Result<()> {
     Ok(())
 }
 
+/// A first round's values are queued, a run later Kandji has `after`, whose inventory is in force and whose
+/// snapshots wait, when a reconciler comes that first looks at what is open. Answers what each asset got then.
+async fn newcomer_before_the_snapshots(after: u32, seed: u64) -> Result<Vec<Vec<Value>>> {
+    let services = Services::plain(DEVICES as usize, seed).await?;
+    let crew = Crew { reconcilers: 1, writers: 1 };
+    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    tag(&services, 0)?;
+    run_to_the_end(&pipeline, &services).await?;
+    ensure!(pipeline.writers.remove(0).terminate().await?.success());
+    tag(&services, 1)?;
+    fetch(&pipeline).await?;
+    decided(&pipeline).await?;
+    queued(&pipeline, DEVICES).await?;
+    ensure!(pipeline.reconcilers.remove(0).terminate().await?.success());
+    services.amfj.clear_requests();
+    tag(&services, after)?;
+    fetch(&pipeline).await?;
+    join(&mut pipeline, Role::Reconciler, |launch| launch).await?;
+    decided(&pipeline).await?;
+    join(&mut pipeline, Role::Writer, |launch| launch).await?;
+    pipeline.settle().await?;
+    Ok(writes_by_asset(&services).into_values().map(|writes| writes.iter().map(notes).collect()).collect())
+}
+
+#[tokio::test]
+async fn what_a_newcomer_decides_before_the_snapshots_overtakes_older_runs() -> Result<()> {
+    let written = newcomer_before_the_snapshots(2, 159).await?;
+    ensure!(written == vec![vec![json!(stamp(2))]; DEVICES as usize], "{written:?}");
+    Ok(())
+}
+
+/// Nothing is to be done any more, which a decision says by asking for nothing.
+#[tokio::test]
+async fn what_is_back_to_what_it_was_before_the_newcomer_is_not_written() -> Result<()> {
+    let written = newcomer_before_the_snapshots(0, 160).await?;
+    ensure!(written.is_empty(), "{written:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn p26_what_was_carried_out_is_found_out_and_is_in_the_history() -> Result<()> {
     let (services, mut pipeline) = killed_in_the_first_round("writer.answered", 156).await?;

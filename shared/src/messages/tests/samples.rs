@@ -277,7 +277,7 @@ fn failed_outcome() -> Outcome {
     }
 }
 
-fn decision() -> Decision {
+pub(super) fn decision() -> Decision {
     let Payload::Change(change) = change(Action::BreakLink { asset: asset_id() }) else { unreachable!() };
     Decision {
         key: Key::Device(device_id()),
