@@ -3,6 +3,9 @@
 //! **Identity.** A view says which fact it read last. It attaches *at* that offset and requires that
 //! very fact; anything else means that the stream was deleted or trimmed, and the view starts anew.
 
+mod attaching;
+mod reading;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +17,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::checkpoint::{self, Found, Loading};
+use attaching::attach;
+use reading::{read_until_broken, unreadable_facts};
+
+use super::checkpoint;
 use super::fold::Verdict;
 use super::store::StoreError;
 use super::view::View;
-use crate::broker::{
-    Acknowledged, Broker, BrokerError, Intake, Outgoing, Publisher, Received, STREAM_WINDOW, Session,
-    StreamOffset, WINDOW,
-};
+use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
-use crate::messages::{DecodeError, Event, FORMAT, Fact, Glance, Origin, Payload, unpack};
+use crate::messages::{Event, FORMAT, Fact, Origin};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;
-
-/// How long the record at the stored offset may take to arrive before the stream counts as another.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long the stream may bring nothing at all although it has taken a fact of this worker.
-const STALLED: Duration = Duration::from_secs(20);
-
-/// How many of the last messages of a long stream are searched for a checkpoint, the fewest first. Beyond that, reading
-/// everything takes no longer. Most carry many facts.
-const NEAR_END: [u64; 3] = [512, 4_096, 32_768];
 
 /// Own facts that are kept until the stream brings them back; what goes beyond is read like all others.
 const MOST_OWN: usize = 1_024;
@@ -438,266 +431,11 @@ async fn announce_caught_up(shared: &Shared) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Attaches at the last fact that the view has read, or rebuilds the view from what the stream holds.
-async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<Intake, StateError> {
-    let (offset, last_fact) = {
-        let view = shared.view.read();
-        (view.meta().offset, view.meta().last_fact)
-    };
-    if let Some(offset) = offset {
-        let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(offset)).await?;
-        // A consumer at an offset beyond the end gets nothing, so something must come after it.
-        let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-        shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-        if let Ok(Some(first)) = tokio::time::timeout(PATIENCE, intake.next()).await {
-            let id = first.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
-            if first.offset == Some(offset) && id == last_fact {
-                acknowledged(first.acknowledge().await)?;
-                return Ok(intake);
-            }
-        }
-        intake.close().await;
-        if session.broken().is_cancelled() {
-            return Err(BrokerError::Client("the connection is over".into()).into());
-        }
-        tracing::warn!(integration = %shared.following.integration,
-            "the state stream is not the one that was followed before; the view is built anew");
-        shared.caught_up.send_replace(false);
-    }
-    let _still = shared.folding.lock().await;
-    // Also what an earlier attempt may have left.
-    shared.forget()?;
-    attach_anew(shared, session).await
-}
-
-/// Starts from the first record of the stream; from its latest checkpoint where that is near the end of a long
-/// stream, or where the first record was trimmed.
-async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, StateError> {
-    // So that there is a record at all.
-    let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-    shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-    let first = offset_found(shared, session, StreamOffset::First).await?;
-    let end = offset_found(shared, session, StreamOffset::Last).await?;
-    for facts in NEAR_END {
-        let near = end.saturating_sub(facts);
-        if near.saturating_sub(first) < facts {
-            break;
-        }
-        if let Some(found) = find_checkpoint(shared, session, near, end).await? {
-            return attach_to_checkpoint(shared, session, found, end).await;
-        }
-    }
-    if first == 0 {
-        return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
-    }
-    let Some(found) = find_checkpoint(shared, session, first, end).await? else {
-        tracing::error!(integration = %shared.following.integration,
-            "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
-             again by the rules; links that a person made must be made again");
-        return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
-    };
-    if found.as_of + 1 < first {
-        tracing::error!(integration = %shared.following.integration, as_of = found.as_of, first,
-            "the stream was trimmed beyond what its latest checkpoint copies: what was said in between is lost, and \
-             comes again with the next runs, but for what a person decided");
-    }
-    attach_to_checkpoint(shared, session, found, end).await
-}
-
-/// The offset of the record that comes first from there on.
-async fn offset_found(
-    shared: &Shared,
-    session: &Arc<Session>,
-    from: StreamOffset,
-) -> Result<u64, BrokerError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, from).await?;
-    let first = intake.next().await;
-    intake.close().await;
-    let first = first.ok_or_else(|| BrokerError::Client("the stream could not be read".into()))?;
-    Ok(first.offset.unwrap_or_default())
-}
-
-/// Reads the records from one offset to another, to know which checkpoint is the latest that is complete there.
-async fn find_checkpoint(
-    shared: &Shared,
-    session: &Arc<Session>,
-    from: u64,
-    end: u64,
-) -> Result<Option<Found>, StateError> {
-    let mut search = checkpoint::Search::default();
-    read_checkpoints(shared, session, from, end, &mut |offset, glance| {
-        search.look_at(offset, glance.data());
-        Ok(false)
-    })
-    .await?;
-    Ok(search.found())
-}
-
-/// Reads that checkpoint once more, now for its rows, and follows what it does not copy.
-async fn attach_to_checkpoint(
-    shared: &Shared,
-    session: &Arc<Session>,
-    found: Found,
-    end: u64,
-) -> Result<Intake, StateError> {
-    tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
-    let mut loading = Loading::begin(&mut shared.view.write(), found)?;
-    let mut complete = false;
-    read_checkpoints(shared, session, found.begun, end, &mut |_, glance| {
-        if let Ok(fact) = glance.fact() {
-            complete = loading.take(&mut shared.view.write(), fact)?;
-        }
-        Ok(complete)
-    })
-    .await?;
-    if !complete {
-        // Trimmed between the two readings: look again.
-        return Err(BrokerError::Client("the latest checkpoint was trimmed while it was read".into()).into());
-    }
-    loading.end(&mut shared.view.write())?;
-    Ok(Intake::open_stream(session, &shared.stream, StreamOffset::At(found.as_of)).await?)
-}
-
-/// Shows every fact of a checkpoint, from one offset to another or until `look` says `true`.
-async fn read_checkpoints(
-    shared: &Shared,
-    session: &Arc<Session>,
-    from: u64,
-    end: u64,
-    look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
-) -> Result<(), StateError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(from)).await?;
-    'reading: loop {
-        let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
-        let Some(last) = batch.last() else {
-            return Err(BrokerError::Client("the connection is over".into()).into());
-        };
-        // Neither markers nor the facts of checkpoints share a message with others.
-        for received in &batch {
-            let Some(offset) = received.offset else { continue };
-            if let Ok(glance) = Glance::of(&received.body)
-                && glance.subject() == Fact::CHECKPOINT
-                && look(offset, &glance)?
-            {
-                break 'reading;
-            }
-            if offset >= end {
-                break 'reading;
-            }
-        }
-        acknowledged(last.acknowledge_up_to_here().await)?;
-    }
-    intake.close().await;
-    Ok(())
-}
-
 fn acknowledged(answer: Acknowledged) -> Result<(), BrokerError> {
     match answer {
         Acknowledged::Yes => Ok(()),
         Acknowledged::ChannelIsDead => {
             Err(BrokerError::Client("the channel of the state stream died".into()))
         }
-    }
-}
-
-/// What the stream has next; an error where it has brought nothing for long, and has taken a fact of this worker
-/// meanwhile.
-///
-/// When the node that leads the stream dies, RabbitMQ may leave a reader attached that gets nothing any more,
-/// and nobody is told. On another connection it reads on, also for those that wait.
-async fn next_facts(shared: &Shared, intake: &mut Intake) -> Result<Vec<Received>, BrokerError> {
-    loop {
-        if let Ok(batch) = tokio::time::timeout(STALLED, intake.next_batch(usize::from(STREAM_WINDOW))).await
-        {
-            return Ok(batch);
-        }
-        let owed_since = &mut shared.own.lock().owed_since;
-        if owed_since.take_if(|since| since.elapsed() >= STALLED).is_some() {
-            return Err(BrokerError::TimedOut { what: "with a fact that it had taken", limit: STALLED });
-        }
-    }
-}
-
-async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> Result<(), StateError> {
-    loop {
-        let batch = next_facts(shared, intake).await?;
-        let Some(last) = batch.last() else {
-            return Err(BrokerError::Client("the state stream ended".into()).into());
-        };
-        reach(Failpoint::StateReceived).await;
-        let mut messages = batch.iter().peekable();
-        while messages.peek().is_some() {
-            // Whole messages: the facts of one are in the view all at once.
-            let mut facts = Facts::new();
-            for received in messages.by_ref() {
-                decode(shared, received, &mut facts);
-                if facts.len() >= usize::from(WINDOW) {
-                    break;
-                }
-            }
-            let still = shared.folding.lock().await;
-            // Short: a few hundred rows into sled's memory; the disk follows in the background.
-            let verdicts = shared.view.write().apply(&facts)?;
-            drop(still);
-            announce(shared, facts, verdicts);
-        }
-        shared.brought();
-        reach(Failpoint::StateStored).await;
-        acknowledged(last.acknowledge_up_to_here().await)?;
-    }
-}
-
-/// A record that is no fact of ours is passed over: nothing of the view depends on it.
-fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
-    let Some(offset) = received.offset else { return };
-    let unreadable = |error: &DecodeError| {
-        unreadable_facts(&shared.following.integration).increment(1);
-        tracing::warn!(integration = %shared.following.integration, offset, %error,
-            "a record of the state stream cannot be read; it is passed over");
-    };
-    match unpack(&received.body) {
-        Ok(events) => {
-            for event in events {
-                match read(shared, event) {
-                    Ok(event) => facts.push((offset, event)),
-                    Err(error) => unreadable(&error),
-                }
-            }
-        }
-        Err(error) => unreadable(&error),
-    }
-}
-
-/// A fact of this worker that came back need not be read. The same content at another time has the same id, so the bytes
-/// decide.
-fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
-    let glance = Glance::of(bytes)?;
-    let own = shared.own.lock().facts.remove(&glance.id());
-    if let Some((_, event)) = own.filter(|(body, _)| body == bytes) {
-        return Ok(event);
-    }
-    let event = match checkpoint::outline(&glance) {
-        Some(fact) => glance.saying(Payload::Fact(fact)),
-        None => glance.event()?,
-    };
-    Ok(Arc::new(event))
-}
-
-fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
-    metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
-}
-
-fn announce(shared: &Shared, facts: Facts, verdicts: Vec<Verdict>) {
-    if let Some((offset, _)) = facts.last() {
-        shared.read.send_replace(Some(*offset));
-    }
-    let mut waiting = shared.waiting.lock();
-    for ((offset, event), verdict) in facts.into_iter().zip(verdicts) {
-        for sender in waiting.remove(&event.id).unwrap_or_default() {
-            // The caller may have been cancelled.
-            drop(sender.send(verdict.clone()));
-        }
-        // Nobody may be listening.
-        drop(shared.folded.send(Folded { offset, event, verdict }));
     }
 }

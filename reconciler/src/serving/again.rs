@@ -1,0 +1,181 @@
+//! What is decided again without a message: because of an outcome, of what a person decided, or because a worker that
+//! died may have left it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amfj_sync_shared::broker::WINDOW;
+use amfj_sync_shared::ids::{Key, RunId};
+use amfj_sync_shared::messages::{Ending, Fact, Order, Payload, PrimaryUser, Sequence};
+use amfj_sync_shared::state::rows::Open;
+use amfj_sync_shared::state::{Folded, Verdict, View};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::under_way::UnderWay;
+use super::{Partition, Stop, Subject, Task};
+use crate::events;
+
+/// Keys that are to be decided again, each with the `traceparent` of what gave rise to it.
+type Causes = BTreeMap<Key, Option<String>>;
+
+/// What the facts of the stream give rise to.
+pub(super) struct Listening {
+    pub(super) folded: broadcast::Receiver<Folded>,
+    /// The run that was said to be decided last.
+    pub(super) told: Option<u64>,
+}
+
+impl Partition<'_> {
+    /// Decides what an outcome or a person completed: nobody waits for it while holding a message.
+    pub(super) async fn follow_up(
+        &self,
+        first: Result<Folded, RecvError>,
+        listening: &mut Listening,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<(), Stop> {
+        let mut keys = Causes::new();
+        let mut next = first.map_err(|error| match error {
+            RecvError::Lagged(_) => TryRecvError::Lagged(1),
+            RecvError::Closed => TryRecvError::Closed,
+        });
+        let mut looked_at = 0;
+        loop {
+            match next {
+                Ok(folded) => {
+                    self.collect(&folded, &mut keys);
+                    if let Payload::Fact(Fact::PartitionDecided { .. }) = &folded.event.payload {
+                        self.judge_mass_changes().await?;
+                        self.tell_if_decided(&folded, listening);
+                    }
+                }
+                Err(TryRecvError::Lagged(_)) => {
+                    self.finish_all(under_way).await?;
+                    self.decide_open_ones().await?;
+                }
+                Err(TryRecvError::Closed) => return Err(Stop::Over),
+                Err(TryRecvError::Empty) => break,
+            }
+            looked_at += 1;
+            if looked_at > usize::from(WINDOW) {
+                break;
+            }
+            next = listening.folded.try_recv();
+        }
+        if !keys.is_empty() {
+            self.finish_all(under_way).await?;
+        }
+        self.decide_again(keys).await
+    }
+
+    fn collect(&self, folded: &Folded, keys: &mut Causes) {
+        if folded.verdict != Verdict::Accepted {
+            return;
+        }
+        let Payload::Fact(fact) = &folded.event.payload else { return };
+        let mut touched = Vec::new();
+        match fact {
+            // What was found out of date is decided again in the next run, on what is read then (P21).
+            Fact::Ended(outcome) if matches!(outcome.ending, Ending::Stale { .. }) => {}
+            Fact::Ended(outcome) => {
+                touched.push(outcome.key.clone());
+                if outcome.user_link.is_some()
+                    && let Key::User(user) = &outcome.key
+                {
+                    touched.extend(
+                        self.desk.state.read(|view| view.devices_of(user)).into_iter().map(Key::Device),
+                    );
+                }
+            }
+            Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
+            Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.staged()),
+            _ => {}
+        }
+        let cause = &folded.event.traceparent;
+        keys.extend(touched.into_iter().filter(|key| self.is_ours(key)).map(|key| (key, cause.clone())));
+    }
+
+    fn touched_by_person(&self, order: &Order, touched: &mut Vec<Key>) {
+        self.desk.state.read(|view| match order {
+            Order::Link { device, .. } | Order::Unlink { device } => {
+                touched.push(Key::Device(device.clone()));
+                let user = view.device(device).map(|row| row.entry.user);
+                if let Some(PrimaryUser::Person { key }) = user {
+                    touched.push(Key::User(key));
+                }
+            }
+            Order::LinkUser { ids, .. } | Order::UnlinkUser { ids } => {
+                for user in ids.iter().filter_map(|id| view.user_of(id)) {
+                    touched.extend(view.devices_of(&user).into_iter().map(Key::Device));
+                    touched.push(Key::User(user));
+                }
+            }
+            Order::Release | Order::Rematch => {}
+        });
+        if *order == Order::Release {
+            touched.extend(self.staged());
+        }
+    }
+
+    /// What a worker that died may have left: decisions that wait for something that has come since.
+    pub(super) async fn decide_open_ones(&self) -> Result<(), Stop> {
+        self.judge_mass_changes().await?;
+        let mut open = self.open_decisions(Open::Awaiting);
+        open.extend(self.open_decisions(Open::WithChanges));
+        self.decide_again(open.into_iter().map(|key| (key, None)).collect()).await
+    }
+
+    /// The owner of the first partition says once that a run is decided.
+    fn tell_if_decided(&self, folded: &Folded, listening: &mut Listening) {
+        let id = &self.desk.integration.id;
+        if self.lease.id.partition == 0
+            && folded.verdict == Verdict::Accepted
+            && let Payload::Fact(Fact::PartitionDecided { number, .. }) = &folded.event.payload
+            // The view may be further than this fact: then several of them see the run decided.
+            && listening.told != Some(*number)
+            && self.desk.state.read(|view| {
+                let run = view.meta().in_force.as_ref().filter(|run| run.started.number == *number);
+                run.is_some_and(|run| run.decided.len() == usize::from(self.desk.partitions))
+            })
+        {
+            events::run_decided(id, &RunId::of(id, *number));
+            listening.told = Some(*number);
+        }
+    }
+
+    /// Keys of this partition whose decision is open in this way.
+    pub(super) fn open_decisions(&self, open: Open) -> BTreeSet<Key> {
+        let open = self.desk.state.read(|view| view.open_decisions(open));
+        open.into_iter().filter(|key| self.is_ours(key)).collect()
+    }
+
+    async fn decide_again(&self, keys: Causes) -> Result<(), Stop> {
+        let subjects = self.desk.state.read(|view| {
+            keys.into_iter().filter_map(|(key, cause)| known_subject(view, &key, cause)).collect::<Vec<_>>()
+        });
+        self.decide(subjects).await
+    }
+}
+
+/// How a key stands in the view, to be decided again. Rows are as the inventory in force has them, so the
+/// decision answers that run's snapshot, although that may still be in the queue: changes of older runs that it
+/// does not include are out of date.
+fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> {
+    let decided = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
+    let listed = view.meta().number_in_force().map(Sequence::first).unwrap_or_default();
+    let snapshot = decided.max(listed);
+    match key {
+        Key::Device(id) => {
+            let row = view.device(id)?;
+            let subject = if row.is_listed() {
+                Subject::Device(Box::new(row.entry))
+            } else {
+                Subject::Missing(id.clone())
+            };
+            Some(Task { subject, snapshot, cause })
+        }
+        Key::User(key) => {
+            let row = view.user(key).filter(|row| !row.missing)?;
+            Some(Task { subject: Subject::User(Box::new(row.entry)), snapshot, cause })
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Decides, and publishes what follows: the changes, then the decisions.
+
+use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
+use amfj_sync_shared::failpoint::{Failpoint, reach};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{Event, Fact, Origin, Payload, Sequence};
+use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::telemetry::{Span, SpanKind};
+use jiff::Timestamp;
+
+use super::{Partition, Stop, Subject, Task};
+use crate::deciding::{Before, Conclusion, MassChanges, conclude, says_the_same};
+use crate::events;
+use crate::rules::{self, Draft, Site};
+
+/// A decision that is being published.
+struct Step {
+    span: Span,
+    traceparent: Option<String>,
+    conclusion: Conclusion,
+}
+
+impl Partition<'_> {
+    /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
+    pub(super) async fn decide(&self, subjects: Vec<Task>) -> Result<(), Stop> {
+        for chunk in subjects.chunks(usize::from(WINDOW)) {
+            let steps: Vec<Step> = chunk.iter().filter_map(|task| self.step(task)).collect();
+            let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
+            let changes: Vec<Outgoing> = changes.map(|event| self.outgoing(event)).collect();
+            if !changes.is_empty() {
+                reach(Failpoint::ReconcilerConcluded).await;
+            }
+            self.desk.publisher.publish(changes).await?;
+            reach(Failpoint::ReconcilerChangesPublished).await;
+            let (spans, facts): (Vec<Span>, Vec<Event>) =
+                steps.into_iter().map(|step| self.decided(step)).unzip();
+            // The next decision about a key must see this one.
+            self.desk.state.publish_and_read_all_back(facts).await?;
+            drop(spans);
+        }
+        Ok(())
+    }
+
+    fn outgoing(&self, event: &Event) -> Outgoing {
+        let partition = match &event.payload {
+            Payload::Change(change) => change.key.partition(self.desk.partitions),
+            _ => self.lease.id.partition,
+        };
+        let queue = self.desk.names.work(&self.desk.integration.id, Stage::Apply, partition);
+        // The writer's view may lag behind this one: it must have read what this was decided on.
+        let read = self.desk.state.read(|view| view.meta().offset).unwrap_or_default();
+        Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
+    }
+
+    /// None where nothing new was found out.
+    fn step(&self, task: &Task) -> Option<Step> {
+        let id = &self.desk.integration.id;
+        let run = self.desk.state.read(|view| view.meta().in_force.as_ref().map(|run| run.run_id(id)));
+        let span = Span::on(task.cause.as_deref(), SpanKind::Consumer, "decide");
+        let span = span.about(id, run.as_ref(), Some(&task.subject.key()));
+        let traceparent = span.traceparent().or_else(|| task.cause.clone());
+        let conclusion = self.conclude(&task.subject, task.snapshot, traceparent.as_ref())?;
+        span.set("amfj_sync.state", conclusion.decision.state.as_str());
+        events::decided(id, run.as_ref(), &conclusion.decision);
+        Some(Step { span, traceparent, conclusion })
+    }
+
+    fn decided(&self, step: Step) -> (Span, Event) {
+        let Step { span, traceparent, conclusion } = step;
+        let mut origin = Origin { traceparent, ..self.desk.state.origin() };
+        origin.sequence = Some(conclusion.decision.snapshot);
+        (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))
+    }
+
+    fn conclude(
+        &self,
+        subject: &Subject,
+        snapshot: Sequence,
+        traceparent: Option<&String>,
+    ) -> Option<Conclusion> {
+        let siblings: Vec<_> = self.desk.siblings.iter().collect();
+        with_views(&siblings, &mut Vec::new(), &mut |siblings| {
+            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot, traceparent))
+        })
+    }
+
+    fn conclude_on(
+        &self,
+        view: &View,
+        siblings: &[&View],
+        subject: &Subject,
+        snapshot: Sequence,
+        traceparent: Option<&String>,
+    ) -> Option<Conclusion> {
+        let now = Timestamp::now();
+        let site = Site { view, siblings, config: &self.desk.integration, now };
+        let draft: Draft = match subject {
+            Subject::Device(device) => rules::decide_device(&site, device, snapshot),
+            Subject::User(user) => rules::decide_user(&site, user, snapshot),
+            Subject::Missing(device) => rules::decide_missing(&site, &view.device(device)?),
+        };
+        let key = draft.decision.key.clone();
+        let previous = view.decision(&key);
+        let run = view.meta().in_force.as_ref()?;
+        let answered = view.answered(&key);
+        let before = Before {
+            decision: previous.as_ref(),
+            answered: &answered,
+            run: run.started.number,
+            now,
+            has_link: matches!(&key, Key::Device(device) if view.link(device).is_some()),
+            mass_changes: match (&run.held, run.allowed) {
+                (Some(reason), _) => MassChanges::Held(reason),
+                (None, true) => MassChanges::Allowed,
+                (None, false) => MassChanges::Counted,
+            },
+            change_lost_after: self.desk.change_lost_after,
+        };
+        let origin = Origin {
+            run: Some(run.run_id(&self.desk.integration.id)),
+            traceparent: traceparent.cloned(),
+            ..self.desk.state.origin()
+        };
+        let conclusion = conclude(&self.desk.integration, &origin, draft, &before);
+        let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
+        (!known || !conclusion.publish.is_empty()).then_some(conclusion)
+    }
+}
+
+/// Borrows the views of several states at once.
+pub(crate) fn with_views<R>(
+    states: &[&State],
+    borrowed: &mut Vec<&View>,
+    then: &mut dyn FnMut(&[&View]) -> R,
+) -> R {
+    match states.split_first() {
+        None => then(borrowed),
+        Some((first, rest)) => first.read(|view| {
+            let mut borrowed: Vec<&View> = borrowed.iter().copied().chain([view]).collect();
+            with_views(rest, &mut borrowed, then)
+        }),
+    }
+}
