@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::coding::{self, Pile};
+use super::keys::{index_key, row_key};
 use super::store::{Store, StoreError};
-use super::view::{index_key, parse_row, row_key};
+use super::view::parse_row;
 
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);

@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::coding;
+use super::keys::{row_key, table};
 use super::rows::Meta;
 use super::store::StoreError;
-use super::view::{View, row_key, table};
+use super::view::View;
 use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 
 /// Rows in one record of the stream.

@@ -14,9 +14,10 @@ mod runs;
 use std::borrow::Borrow;
 
 use super::batch::Batch;
+use super::keys::table;
 use super::rows::Meta;
 use super::store::StoreError;
-use super::view::{View, table};
+use super::view::View;
 use crate::messages::{Catalogue, Event, Fact, Payload};
 
 /// Whether a fact had an effect. A worker acts on its own fact only if it was accepted.

@@ -5,6 +5,7 @@ mod checkpoint;
 pub mod coding;
 mod fold;
 mod follower;
+mod keys;
 pub mod rows;
 mod store;
 mod view;

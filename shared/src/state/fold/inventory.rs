@@ -1,8 +1,9 @@
 //! The inventory of a run: staged fact by fact, in force all at once.
 
+use super::super::keys::table;
 use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
 use super::super::store::StoreError;
-use super::super::view::{parse_row, table};
+use super::super::view::parse_row;
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};

@@ -1,9 +1,9 @@
 //! Claims and what became of them.
 
+use super::super::keys::{index, table};
 use super::super::rows::{Age, Answered, AssetRow, FailedAction, IntentRow, LinkRow, Memory, RecordRow};
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
-use super::super::view::{index, table};
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
 use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Rule, UserLinkOutcome};

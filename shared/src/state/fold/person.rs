@@ -1,8 +1,8 @@
 //! Decisions of a person: they stand above every rule.
 
+use super::super::keys::table;
 use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
 use super::super::store::StoreError;
-use super::super::view::table;
 use super::{Folding, Verdict};
 use crate::ids::{AssetId, DeviceId, Key};
 use crate::messages::{Order, PersonDecision, Rule};

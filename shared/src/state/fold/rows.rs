@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use super::super::batch::Batch;
 use super::super::coding;
+use super::super::keys::{index, index_key, row_key, table};
 use super::super::rows::{
     AssetRow, DeviceRow, IntentRow, LinkRow, Meta, Open, RecordRow, UserLinkRow, UserRow,
 };
 use super::super::store::StoreError;
-use super::super::view::{View, index, index_key, parse_row, promise_in, row_key, table};
+use super::super::view::{View, parse_row, promise_in};
 use super::{Folding, Verdict};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};

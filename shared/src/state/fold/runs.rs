@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::keys::table;
 use super::super::rows::RunRow;
 use super::super::store::StoreError;
-use super::super::view::table;
 use super::{Folding, Verdict};
 use crate::messages::RunStarted;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::super::keys::index;
 use super::super::rows::Meta;
-use super::super::view::index;
+use super::histories::{play, steps};
 use super::*;
 
 const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };

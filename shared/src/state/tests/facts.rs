@@ -1,0 +1,278 @@
+//! What each kind of fact does to the view.
+
+use super::*;
+
+#[test]
+fn the_first_announcement_of_a_run_wins_and_numbers_only_grow() {
+    let mut stream = Stream::new();
+    assert_eq!(stream.start(5), Verdict::Accepted);
+    assert!(matches!(stream.start(5), Verdict::Rejected(_)), "another leader, the same number");
+    assert!(matches!(stream.start(4), Verdict::Rejected(_)), "a late one");
+    assert_eq!(stream.start(6), Verdict::Accepted);
+}
+
+#[test]
+fn the_inventory_takes_effect_in_one_step_at_its_marker() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(listed(1, "Mac"));
+    stream.say(Fact::DeviceListed { number: 1, device: device("d", "Mac") });
+    let key = NameKey::of("mac").expect("not blank");
+    assert_eq!(stream.name(), None);
+    assert!(stream.view.devices_named(&key).is_empty());
+    assert_eq!(stream.complete(1), Verdict::Accepted);
+    assert_eq!(stream.name().as_deref(), Some("Mac"));
+    assert_eq!(stream.view.assets_named(&key), [asset_id()]);
+    assert_eq!(stream.view.assets_with_serial("c02x"), [asset_id()]);
+    assert_eq!(stream.view.devices_named(&key), [device_id("d")]);
+    assert_eq!(stream.view.devices_with_serial("serial-D"), [device_id("d")]);
+}
+
+#[test]
+fn p2_what_a_run_staged_that_did_not_complete_never_takes_effect() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(listed(1, "half read"));
+    stream.start(2);
+    assert!(matches!(stream.complete(1), Verdict::Rejected(_)), "the newer run fences the older");
+    assert!(matches!(stream.say(listed(1, "late")), Verdict::Rejected(_)));
+    stream.complete(2);
+    assert_eq!(stream.name(), None);
+}
+
+#[test]
+fn the_age_rule_keeps_the_later_of_list_and_outcome() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(listed(1, "first"));
+    stream.complete(1);
+    stream.pass(3600);
+    stream.start(2);
+    stream.say(wrote(1, "written while the list was read"));
+    stream.say(listed(2, "read before it was written"));
+    stream.complete(2);
+    assert_eq!(stream.name().as_deref(), Some("written while the list was read"));
+    stream.pass(30);
+    stream.start(3);
+    stream.say(listed(3, "still without the write"));
+    stream.complete(3);
+    assert_eq!(stream.name().as_deref(), Some("written while the list was read"), "within the list delay");
+    stream.pass(3600);
+    stream.start(4);
+    stream.say(listed(4, "changed by hand"));
+    stream.complete(4);
+    assert_eq!(stream.name().as_deref(), Some("changed by hand"));
+}
+
+#[test]
+fn the_age_rule_holds_when_a_clock_is_set_back() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.pass(-7200);
+    stream.say(wrote(1, "written while the list was read"));
+    stream.say(listed(1, "read before it was written"));
+    stream.complete(1);
+    assert_eq!(stream.name().as_deref(), Some("written while the list was read"));
+}
+
+#[test]
+fn absence_removes_only_what_is_older_than_the_list() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(wrote(1, "created meanwhile"));
+    stream.say(Fact::AssetAbsent { number: 1, asset: asset_id() });
+    stream.complete(1);
+    assert!(stream.name().is_some());
+    stream.pass(3600);
+    stream.start(2);
+    stream.say(Fact::AssetAbsent { number: 2, asset: asset_id() });
+    stream.complete(2);
+    assert!(stream.name().is_none());
+    assert!(stream.view.assets_named(&NameKey::of("created meanwhile").expect("not blank")).is_empty());
+}
+
+#[test]
+fn p11_a_user_record_is_deleted_after_two_complete_lists_without_it() {
+    let mut stream = Stream::new();
+    let id = record().id;
+    let absent = |number| Fact::RecordAbsent { number, record: record().id };
+    stream.start(1);
+    stream.say(Fact::RecordListed { number: 1, record: record() });
+    stream.complete(1);
+    assert_eq!(stream.view.records_with_email("sam@example.com"), std::slice::from_ref(&id));
+    for (number, present) in [(2, true), (3, false)] {
+        stream.pass(3600);
+        stream.start(number);
+        stream.say(absent(number));
+        stream.complete(number);
+        assert_eq!(stream.view.record(&id).is_some(), present, "after run {number}");
+    }
+    assert!(stream.view.records_with_email("sam@example.com").is_empty());
+}
+
+#[test]
+fn p4_the_first_link_of_an_asset_stands() {
+    let mut stream = Stream::new();
+    stream.say(link("one", 1, &asset_id()));
+    stream.say(link("two", 2, &asset_id()));
+    assert_eq!(stream.view.linked_device(&asset_id()), Some(device_id("one")));
+    assert_eq!(stream.view.link(&device_id("two")), None);
+}
+
+#[test]
+fn p9_a_re_enrolled_device_takes_the_link_and_the_settled_user() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(link("old", 1, &asset_id()));
+    let settled = Settled { primary: Some(record().id) };
+    stream.say(Fact::Ended(Box::new(Outcome { settled: Some(settled), ..outcome("old", 2) })));
+    let link =
+        LinkOutcome::Linked { asset: asset_id(), rule: Rule::Reenrolled, takes_over: Some(device_id("old")) };
+    stream.say(Fact::Ended(Box::new(Outcome { link: Some(link), ..outcome("new", 3) })));
+    assert_eq!(stream.view.linked_device(&asset_id()), Some(device_id("new")));
+    assert_eq!(stream.view.link(&device_id("old")), None);
+    let memory = stream.view.memory(&Key::Device(device_id("new")));
+    assert_eq!(memory.settled.and_then(|settled| settled.primary), Some(record().id));
+}
+
+#[test]
+fn an_answer_that_comes_twice_or_too_late_changes_nothing() {
+    let mut stream = Stream::new();
+    stream.say(wrote(2, "second"));
+    assert!(matches!(stream.say(wrote(2, "second again")), Verdict::Rejected(_)));
+    assert!(matches!(stream.say(wrote(1, "first, late")), Verdict::Rejected(_)));
+    assert_eq!(stream.name().as_deref(), Some("second"));
+}
+
+#[test]
+fn p20_switching_auto_checkout_off_forgets_the_settled_users() {
+    let mut stream = Stream::new();
+    let key = Key::Device(device_id("d"));
+    let settled = Settled { primary: Some(record().id) };
+    stream.say(Fact::Ended(Box::new(Outcome { settled: Some(settled), ..outcome("d", 1) })));
+    assert!(stream.view.memory(&key).settled.is_some());
+    let off = RunStarted {
+        number: 9,
+        leader: "fetcher/1".into(),
+        at: stream.now,
+        first_sync: false,
+        applies_to_all: true,
+        auto_checkout: false,
+        list_delay_ms: 0,
+    };
+    stream.say(Fact::RunStarted(off));
+    assert!(stream.view.memory(&key).settled.is_none());
+}
+
+#[test]
+fn p5_the_first_sync_ends_when_every_partition_decided_a_complete_run_that_applies() {
+    let mut stream = Stream::new();
+    let decided = |number, complete| Fact::PartitionDecided { number, partition: 0, complete, staged: 0 };
+    stream.start(1);
+    stream.complete(1);
+    stream.say(decided(1, false));
+    assert!(!stream.view.meta().first_sync_over, "a partition was overtaken");
+    stream.say(decided(1, true));
+    assert!(stream.view.meta().first_sync_over);
+    let order = PersonDecision { by: "sam".into(), order: Order::Rematch };
+    stream.say(Fact::PersonDecided { token: Uuid::nil(), decision: order });
+    assert!(!stream.view.meta().first_sync_over, "a person asked for a first sync");
+}
+
+#[test]
+fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
+    let mut stream = Stream::new();
+    let intent = |worker: &str, step: u32| Intent {
+        change: outcome("d", step).change,
+        key: Key::Device(device_id(worker)),
+        asset: Some(asset_id()),
+        record: None,
+        users: Vec::new(),
+        worker: worker.into(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    stream.say(Fact::Intended(intent("w1", 1)));
+    stream.say(Fact::Intended(intent("w2", 2)));
+    stream.say(Fact::Intended(intent("w1", 1)));
+    let workers = |view: &View| -> Vec<String> {
+        view.claims("asset/A1").into_iter().map(|row| row.intent.worker).collect()
+    };
+    assert_eq!(workers(&stream.view), ["w1", "w2"], "a claim said twice keeps its first place");
+    stream.say(Fact::Ended(Box::new(outcome("w1", 1))));
+    assert_eq!(workers(&stream.view), ["w2"]);
+}
+
+#[test]
+fn a_person_links_only_what_is_there_and_free() {
+    let mut stream = Stream::new();
+    let order = |order| Fact::PersonDecided {
+        token: Uuid::new_v4(),
+        decision: PersonDecision { by: "sam".into(), order },
+    };
+    let link_by_hand = |device: &str| order(Order::Link { device: device_id(device), asset: asset_id() });
+    assert!(matches!(stream.say(link_by_hand("d")), Verdict::Rejected(_)), "no such asset");
+    stream.start(1);
+    stream.say(listed(1, "Mac"));
+    stream.complete(1);
+    assert_eq!(stream.say(link_by_hand("d")), Verdict::Accepted);
+    assert_eq!(stream.view.person("device/d").map(|row| row.decision.by), Some("sam".to_owned()));
+    assert!(!stream.view.is_unlinked_by_person(&device_id("d")));
+    assert!(matches!(stream.say(link_by_hand("e")), Verdict::Rejected(_)), "linked to another");
+    stream.say(order(Order::Unlink { device: device_id("d") }));
+    assert!(stream.view.is_unlinked_by_person(&device_id("d")));
+    assert_eq!(stream.view.link(&device_id("d")), None);
+    stream.say(link_by_hand("d"));
+    assert!(!stream.view.is_unlinked_by_person(&device_id("d")), "linking takes the refusal back");
+}
+
+#[test]
+fn a_view_reads_on_from_where_it_was_and_passes_over_what_it_has() {
+    let mut stream = Stream::new();
+    stream.start(1);
+    stream.say(listed(1, "Mac"));
+    stream.complete(1);
+    let before = rows(&stream.view);
+    let facts = stream.facts.clone();
+    let verdicts = stream.view.apply(&facts).expect("memory does not fail");
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Rejected(_))));
+    assert_eq!(rows(&stream.view), before);
+}
+
+/// A worker that lost its partition publishes what it had decided before that, after another one has decided a newer
+/// snapshot.
+#[test]
+fn a_late_decision_about_an_older_snapshot_changes_nothing() {
+    let mut stream = Stream::new();
+    let newer = decision("a", 2, 1);
+    assert_eq!(stream.say(Fact::Decided(Box::new(newer.clone()))), Verdict::Accepted);
+    let late = stream.say(Fact::Decided(Box::new(decision("a", 1, 6))));
+    assert!(matches!(late, Verdict::Rejected(_)), "{late:?}");
+    let key = Key::Device(device_id("a"));
+    assert_eq!(stream.view.decision(&key), Some(newer));
+    // The same snapshot may be decided again, on facts that came since.
+    assert_eq!(stream.say(Fact::Decided(Box::new(decision("a", 2, 0)))), Verdict::Accepted);
+    assert_eq!(stream.view.decision(&key).map(|decision| decision.awaits), Some(None));
+}
+
+#[test]
+fn user_links_are_found_from_both_sides() {
+    let mut stream = Stream::new();
+    let kandji_user = KandjiUserId::new("K1").expect("not blank");
+    let user_link =
+        UserLinkOutcome { record: record().id, rule: Rule::Created, ids: vec![kandji_user.clone()] };
+    let created = Outcome { record: Some(record()), user_link: Some(user_link), ..outcome("d", 1) };
+    stream.say(Fact::Ended(Box::new(created)));
+    assert_eq!(stream.view.linked_users(&record().id), std::slice::from_ref(&kandji_user));
+    assert_eq!(stream.view.user_link(&kandji_user).map(|link| link.record), Some(record().id));
+    assert!(stream.view.record(&record().id).is_some_and(|row| row.ours));
+}
+
+#[test]
+fn numbers_and_minutes_that_no_clock_shows_are_refused() {
+    let mut stream = Stream::new();
+    assert!(matches!(stream.start(u64::MAX), Verdict::Rejected(_)), "no run could come after it");
+    let minute = |minute| Fact::KandjiRequests { minute, count: u32::MAX, token: Uuid::nil() };
+    assert!(matches!(stream.say(minute(u64::MAX)), Verdict::Rejected(_)));
+    assert_eq!(stream.say(minute(29_400_000)), Verdict::Accepted);
+    assert_eq!(stream.start(1_764_000_000_000), Verdict::Accepted);
+}
