@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::backlog::{Held, InHand};
 use amfj_sync_shared::broker::letters::{Death, dead_letter};
 use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Lease, Names, Publisher, Received, Stage};
@@ -23,7 +24,7 @@ mod under_way;
 
 use again::Listening;
 pub(crate) use concluding::with_views;
-use under_way::{AT_ONCE, Decided, InFlight, TAKEN, UnderWay};
+use under_way::{AT_ONCE, Decided, TAKEN, UnderWay};
 
 /// Everything that deciding one integration needs.
 #[derive(Debug)]
@@ -141,13 +142,12 @@ impl Partition<'_> {
     /// while this one is published.
     async fn take<'s>(&'s self, batch: Vec<Received>, under_way: &mut UnderWay<'s>) -> Result<(), Stop> {
         reach(Failpoint::ReconcilerTaken).await;
-        let in_flight = InFlight::of(&self.desk.integration.id, batch.len());
+        let in_flight = InFlight::of(&self.desk.integration.id, Stage::Reconcile, batch.len());
         let mut tasks: Vec<Task> = Vec::new();
         let mut oldest = None;
+        let redelivered = batch.iter().filter(|received| received.redelivered).count();
+        counting::redelivered(Stage::Reconcile, redelivered);
         for received in &batch {
-            if received.redelivered {
-                events::redelivered();
-            }
             match Event::decode(&received.body) {
                 Ok(event) => {
                     let oldest = *oldest.get_or_insert(event.time);
@@ -174,7 +174,7 @@ impl Partition<'_> {
         if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {
             return Err(Stop::Over);
         }
-        events::done(&self.desk.integration.id, in_flight.messages());
+        counting::done(&self.desk.integration.id, Stage::Reconcile, in_flight.messages());
         self.held.hold(oldest);
         drop(in_flight);
         reach(Failpoint::ReconcilerAcknowledged).await;
@@ -230,7 +230,7 @@ impl Partition<'_> {
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
             tasks.push(Task { subject, snapshot: sequence, cause });
         } else {
-            events::repeat_met();
+            counting::repeat_met(Stage::Reconcile);
         }
         Ok(())
     }

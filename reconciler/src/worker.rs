@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::backlog;
+use amfj_sync_shared::backlog::{self, counting};
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::ids::IntegrationId;
@@ -93,7 +93,7 @@ fn desks(worker: &Worker) -> Desks {
             change_lost_after: worker.config.timing.change_lost_after,
             integration: integration.clone(),
         };
-        events::begin(&integration.id);
+        counting::begin(&integration.id, Stage::Reconcile);
         Some((integration.id.clone(), Arc::new(desk)))
     };
     config.integrations.iter().filter_map(desk).collect()

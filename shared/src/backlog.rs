@@ -13,6 +13,7 @@
 //!
 //! Each worker sees a part of this, so of all workers the largest value counts.
 
+pub mod counting;
 mod in_hand;
 mod unanswered;
 mod watching;

@@ -1,8 +1,9 @@
 //! The way of one change through the writer.
 
 use amfj_sync_shared::amfj::Holder;
+use amfj_sync_shared::backlog::counting;
 use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received};
+use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::messages::{
@@ -86,7 +87,7 @@ impl Applying<'_> {
     async fn run(&mut self) -> Result<(), NotYet> {
         reach(Failpoint::WriterTaken).await;
         if self.requests.is_answered() {
-            events::repeat_met();
+            counting::repeat_met(Stage::Apply);
             return Ok(());
         }
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
@@ -123,7 +124,7 @@ impl Applying<'_> {
         self.requests.uncertain = tried_before;
         self.catch_up_with_siblings().await?;
         if self.requests.is_answered() {
-            events::repeat_met();
+            counting::repeat_met(Stage::Apply);
             return Ok(());
         }
         reach(Failpoint::WriterTurn).await;

@@ -1,5 +1,7 @@
 //! What the writer counts and logs: one function for each thing worth it.
 
+use amfj_sync_shared::backlog::counting;
+use amfj_sync_shared::broker::Stage;
 use amfj_sync_shared::ids::{IntegrationId, RunId};
 use amfj_sync_shared::messages::{Action, Ending, Outcome};
 
@@ -11,6 +13,7 @@ pub(crate) fn circuit(integration: &IntegrationId, open: bool) {
 
 /// Counters that an alert compares exist before the first change.
 pub(crate) fn begin(integration: &IntegrationId) {
+    counting::begin(integration, Stage::Apply);
     let integration = integration.to_string();
     for kind in Action::KINDS {
         for result in RESULTS {
@@ -19,23 +22,10 @@ pub(crate) fn begin(integration: &IntegrationId) {
             .increment(0);
         }
     }
-    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.clone()).increment(0);
-    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(0);
-    metrics::counter!("amfj_sync_repeats_total", "stage" => "apply").increment(0);
-    metrics::counter!("amfj_sync_messages_done_total", "integration" => integration.clone(), "stage" => "apply")
-        .increment(0);
     for what in ["asset", "user"] {
         metrics::counter!("amfj_sync_adopted_total", "integration" => integration.clone(), "what" => what)
             .increment(0);
     }
-    metrics::gauge!("amfj_sync_in_flight", "integration" => integration, "stage" => "apply").set(0.0);
-}
-
-/// A message was acknowledged.
-pub(crate) fn done(integration: &IntegrationId) {
-    metrics::counter!("amfj_sync_messages_done_total",
-        "integration" => integration.to_string(), "stage" => "apply")
-    .increment(1);
 }
 
 /// How a change can end.
@@ -68,27 +58,11 @@ pub(crate) fn result(ending: &Ending) -> &'static str {
     }
 }
 
-/// A message was delivered that had been delivered before.
-pub(crate) fn redelivered() {
-    metrics::counter!("amfj_sync_redeliveries_total", "stage" => "apply").increment(1);
-}
-
-/// A change was met that has its outcome already: nothing was done.
-pub(crate) fn repeat_met() {
-    metrics::counter!("amfj_sync_repeats_total", "stage" => "apply").increment(1);
-}
-
 /// A creation whose answer was lost was found in AMFJ instead of sent again.
 pub(crate) fn adopted(integration: &IntegrationId, what: &'static str) {
     metrics::counter!("amfj_sync_adopted_total", "integration" => integration.to_string(), "what" => what)
         .increment(1);
     tracing::info!(%integration, what, "an interrupted creation was found in AMFJ and adopted");
-}
-
-/// Messages taken from the queue and not finished, as a difference.
-pub(crate) fn in_flight(integration: &IntegrationId, difference: f64) {
-    metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => "apply")
-        .increment(difference);
 }
 
 /// A message became a dead letter. What failed says so by itself; nobody has heard of what was never

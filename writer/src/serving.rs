@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
@@ -14,7 +15,6 @@ use tokio::task::JoinSet;
 use crate::applying::{Applied, apply, read_change};
 use crate::circuit::Position;
 use crate::dead_letters::bury;
-use crate::events;
 use crate::site::Site;
 
 /// Changes of a partition that may be taken before the first is done. More would only wait here.
@@ -24,6 +24,7 @@ struct Job {
     received: Received,
     event: Event,
     change: Change,
+    _in_flight: InFlight,
 }
 
 /// Serves a partition until its lease is over.
@@ -82,26 +83,18 @@ impl<'a> Partition<'a> {
                 }
             }
         }
-        let waiting: usize = self.behind.values().map(VecDeque::len).sum();
         self.behind.clear();
-        self.count(-f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
         while self.running.join_next().await.is_some() {}
         intake
     }
 
-    fn count(&self, difference: f64) {
-        events::in_flight(&self.site.integration.id, difference);
-    }
-
     /// `false` where the channel turned out dead.
     async fn accept(&mut self, received: Received) -> bool {
-        if received.redelivered {
-            events::redelivered();
-        }
+        counting::redelivered(Stage::Apply, usize::from(received.redelivered));
         match read_change(&received.body) {
             Ok((event, change)) => {
-                self.count(1.0);
-                let job = Job { received, event, change };
+                let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
+                let job = Job { received, event, change, _in_flight: in_flight };
                 if let Some(behind) = self.behind.get_mut(&job.change.key) {
                     behind.push_back(job);
                 } else {
@@ -130,7 +123,6 @@ impl<'a> Partition<'a> {
         let site = self.site.clone();
         let lease = self.lease.clone();
         self.running.spawn(async move {
-            let _counted = Counted(site.clone());
             let key = job.change.key.clone();
             let span =
                 Span::on(job.event.traceparent.as_deref(), SpanKind::Consumer, job.change.action.kind());
@@ -141,7 +133,7 @@ impl<'a> Partition<'a> {
             let applying = Box::pin(apply(&site, &lease, &job.event, &job.change, &job.received));
             let applied = span.around(applying).await;
             if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
-                events::done(&site.integration.id);
+                counting::done(&site.integration.id, Stage::Apply, 1);
                 reach(Failpoint::WriterAcknowledged).await;
                 (key, Applied::Done)
             } else {
@@ -162,14 +154,5 @@ async fn has_read_enough(site: &Site, lease: &Lease, received: &Received) -> boo
     tokio::select! {
         _ = site.state.has_read(decided_on.unwrap_or(0), LAG) => true,
         () = lease.over() => false,
-    }
-}
-
-/// Takes one off the messages in flight when its change ends, however it ends.
-struct Counted(Arc<Site>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        events::in_flight(&self.0.integration.id, -1.0);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use amfj_sync_shared::backlog::counting::InFlight;
 use amfj_sync_shared::broker::Received;
-use amfj_sync_shared::ids::{IntegrationId, Key};
+use amfj_sync_shared::ids::Key;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use jiff::Timestamp;
 
 use super::Stop;
-use crate::events;
 
 /// Batches under way at once: publishing waits for the broker's disk, and deciding need not.
 const BATCHES: usize = 8;
@@ -21,35 +21,6 @@ pub(super) const AT_ONCE: usize = 64;
 /// Messages that are taken before the first is acknowledged: all batches under way.
 pub(super) const TAKEN: u16 = 512;
 const _: () = assert!(BATCHES * AT_ONCE == TAKEN as usize);
-
-/// Messages that were taken and are not done with, in the metrics for as long as this lives.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    integration: IntegrationId,
-    messages: usize,
-}
-
-impl InFlight {
-    pub(super) fn of(integration: &IntegrationId, messages: usize) -> Self {
-        let in_flight = Self { integration: integration.clone(), messages };
-        events::in_flight(integration, in_flight.count());
-        in_flight
-    }
-
-    pub(super) fn messages(&self) -> usize {
-        self.messages
-    }
-
-    fn count(&self) -> f64 {
-        f64::from(u32::try_from(self.messages).unwrap_or(u32::MAX))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        events::in_flight(&self.integration, -self.count());
-    }
-}
 
 /// A batch whose changes and decisions are published.
 #[derive(Debug)]
