@@ -45,9 +45,8 @@ pub(crate) enum MassChanges<'a> {
 impl Before<'_> {
     /// The place behind everything that was decided or answered about the key.
     fn last_place(&self) -> Sequence {
-        let decided = self.decision.into_iter().flat_map(|decision| &decision.changes);
-        let last = decided.map(|decided| decided.sequence).max().unwrap_or_default();
-        last.max(self.answered.sequence).max(Sequence::first(self.run))
+        let decided = self.decision.map(Decision::last_place).unwrap_or_default();
+        decided.max(self.answered.sequence).max(Sequence::first(self.run))
     }
 
     /// The same change, published already and not answered.
@@ -114,6 +113,7 @@ pub(crate) fn conclude(
         decision.changes.push(Decided { id: event.id, sequence: place, published, staged: false, change });
         publish.push(event);
     }
+    decision.place = place;
     if let Some(reason) = held_back
         && matches!(decision.state, State::Pending | State::InSync)
     {
@@ -152,9 +152,8 @@ fn change_event(origin: &Origin, place: Sequence, now: Timestamp, change: Change
 
 /// Whether two decisions say the same to an operator and to the writer.
 pub(crate) fn says_the_same(one: &Decision, other: &Decision) -> bool {
-    let mut one = one.clone();
-    one.snapshot = other.snapshot;
-    one == *other
+    let (snapshot, place) = (other.snapshot, other.place);
+    Decision { snapshot, place, ..one.clone() } == *other
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ impl<'a> Requests<'a> {
                     && !(retry && (action.makes_a_link() || would_ask))
             });
             if decided_otherwise {
-                return Some("a newer run decided otherwise");
+                return Some("it was decided otherwise meanwhile");
             }
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
         })

@@ -59,6 +59,7 @@ fn draft(changes: Vec<Change>) -> Draft {
     let decision = Decision {
         key: Key::Device(DeviceId::new("d").expect("not blank")),
         snapshot: Sequence::first(RUN),
+        place: Sequence::first(RUN),
         state: State::Pending,
         reason: "The link is broken.".into(),
         asset: None,
@@ -146,6 +147,19 @@ fn a_different_change_takes_the_place_behind_it() {
     let second = decide(APPLY, vec![change("B")], Some(&first.decision), &Answered::default());
     assert_eq!(second.publish[0].sequence, Some(Sequence { run: RUN, step: 2 }));
     assert_eq!(second.decision.changes.len(), 1, "the first one is superseded");
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_superseded_and_its_place_is_not_given_again() {
+    let first = decide(APPLY, vec![change("A")], None, &Answered::default());
+    let published = &first.decision.changes[0];
+    assert!(!first.decision.supersedes(published.id, published.sequence));
+    let second = decide(APPLY, Vec::new(), Some(&first.decision), &Answered::default());
+    assert!(second.decision.supersedes(published.id, published.sequence));
+    let third = decide(APPLY, vec![change("B")], Some(&second.decision), &Answered::default());
+    let place = third.publish[0].sequence.expect("changes have a place");
+    assert_eq!(place, Sequence { run: RUN, step: 2 });
+    assert!(!second.decision.supersedes(third.publish[0].id, place), "it was decided before");
 }
 
 #[test]

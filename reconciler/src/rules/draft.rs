@@ -147,6 +147,8 @@ impl Findings {
         let decision = Decision {
             key,
             snapshot,
+            // Known once its changes have their places.
+            place: snapshot,
             state: self.state,
             reason: self.reason,
             asset: self.asset,

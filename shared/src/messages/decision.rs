@@ -108,6 +108,9 @@ pub struct Decision {
     pub key: Key,
     /// Sequence of the snapshot that it answers.
     pub snapshot: Sequence,
+    /// Up to this place in the key's order it says what is wanted: its own changes, and nothing else.
+    #[serde(default)]
+    pub place: Sequence,
     /// The state an operator sees.
     pub state: State,
     /// Why, in one plain sentence that also says what to do.
@@ -143,13 +146,19 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether it was made after this change was decided, whose place in the key's order is `place`, and does not
-    /// ask for it any more: it answers a newer snapshot, or asks for something that comes after it.
+    /// Whether it was made after this change, whose place in the key's order is `place`, and does not ask for it any
+    /// more. A release that did not say up to which place it decides said at least which snapshot it answers.
     #[must_use]
     pub fn supersedes(&self, change: Uuid, place: Sequence) -> bool {
         let asks = self.changes.iter().any(|decided| decided.id == change);
-        let goes_on = self.changes.iter().any(|decided| decided.sequence > place);
-        !asks && (self.snapshot > place || goes_on)
+        !asks && (self.place >= place || self.snapshot > place)
+    }
+
+    /// The last place in the key's order that it knows of.
+    #[must_use]
+    pub fn last_place(&self) -> Sequence {
+        let changes = self.changes.iter().map(|decided| decided.sequence);
+        changes.fold(self.place, Sequence::max)
     }
 }
 

@@ -154,29 +154,24 @@ fn a_decision_supersedes_what_it_does_not_ask_for_and_what_was_decided_before_it
     let run = 1_764_000_000_000;
     let (asked, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let place = |run, step| Sequence { run, step };
-    let decision = |snapshot, changes: &[(Uuid, Sequence)]| {
+    let decision = |snapshot, up_to, change: Option<(Uuid, Sequence)>| {
         let sample = samples::decision();
-        let template = &sample.changes[0];
-        let changes =
-            changes.iter().map(|(id, sequence)| Decided { id: *id, sequence: *sequence, ..template.clone() });
-        Decision { snapshot, changes: changes.collect(), ..sample.clone() }
+        let template = sample.changes[0].clone();
+        let changes = change.map(|(id, sequence)| Decided { id, sequence, ..template }).into_iter().collect();
+        Decision { snapshot, place: up_to, changes, ..sample }
     };
+    let unsaid = Sequence::default();
     for (case, decision, expected) in [
-        ("a newer run wants nothing", decision(place(run + 1, 0), &[]), true),
-        ("a newer run wants it still", decision(place(run + 1, 0), &[(asked, place(run, 2))]), false),
+        ("nothing is wanted", decision(place(run, 0), place(run, 2), None), true),
+        ("it is wanted still", decision(place(run, 0), place(run, 2), Some((asked, place(run, 2)))), false),
         (
-            "a newer run wants something else",
-            decision(place(run + 1, 0), &[(other, place(run + 1, 1))]),
+            "something else is wanted",
+            decision(place(run, 0), place(run, 3), Some((other, place(run, 3)))),
             true,
         ),
-        // The details of a device came after its place in the list.
-        (
-            "the same run wants something else by now",
-            decision(place(run, 0), &[(other, place(run, 3))]),
-            true,
-        ),
-        ("decided before, and not read yet", decision(place(run, 0), &[(other, place(run, 1))]), false),
-        ("an older run", decision(place(run - 1, 0), &[]), false),
+        ("decided before it", decision(place(run, 0), place(run, 1), Some((other, place(run, 1)))), false),
+        ("a newer run wants nothing, by an old release", decision(place(run + 1, 0), unsaid, None), true),
+        ("the same run, by an old release", decision(place(run, 0), unsaid, None), false),
     ] {
         assert_eq!(decision.supersedes(asked, place(run, 2)), expected, "{case}");
     }

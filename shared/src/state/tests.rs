@@ -258,6 +258,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
     Decision {
         key,
         snapshot: Sequence::first(run),
+        place: Sequence::first(run),
         state: if waits == 0 { crate::messages::State::InSync } else { crate::messages::State::Pending },
         reason: "Because.".into(),
         asset: None,

@@ -1,11 +1,11 @@
 //! Who has an asset, when people act between two requests of a writer (P21).
 
-use amfj_sync_tests::harness::eventually;
+use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 
-use super::support::{a_while, sent};
+use super::support::{a_while, decided, fetch, join, queued, sent};
 
 /// AMFJ refuses a check-in for a moment, and in the pause before the next attempt a person checks the
 /// asset out to somebody else: the repeat must not take it from them.
@@ -46,5 +46,45 @@ async fn p21_a_check_in_that_is_tried_again_takes_the_asset_from_nobody_else() -
     a_while().await;
     let holder = services.amfj.asset(&asset).context("the asset")?.holder;
     ensure!(holder.as_ref() == Some(&colleague), "the check-out by hand was undone by a repeat: {holder:?}");
+    Ok(())
+}
+
+/// A person sees that somebody was taken for somebody else, and unlinks them, while the check-out waits for a
+/// writer: nothing is to be done about the device any more, so it is not made.
+#[tokio::test]
+async fn p21_a_queued_check_out_to_somebody_who_was_unlinked_meanwhile_is_not_made() -> Result<()> {
+    let services = Services::plain(6, 142).await?;
+    let settings = services
+        .integration("acme")
+        .set("sync.create_users", "all")
+        .set("sync.auto_checkout", true)
+        .set("sync.change_limit", "100%");
+    let mut pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| config).await?;
+    let owned: Vec<_> = services
+        .kandji
+        .devices()
+        .into_iter()
+        .filter(|device| device.to_json()["user"]["email"].is_string())
+        .take(2)
+        .collect();
+    let [first, second] = &owned[..] else { anyhow::bail!("two devices with owners") };
+    services.kandji.give_to(&first.device_id, "Next Owner", "next@example.com")?;
+    pipeline.run().await?;
+    let asset = services.amfj.assets_named(&second.device_name).pop().context("its asset")?;
+    for writer in pipeline.writers.drain(..) {
+        ensure!(writer.terminate().await?.success());
+    }
+    services.kandji.give_to(&second.device_id, "Next Owner", "next@example.com")?;
+    fetch(&pipeline).await?;
+    decided(&pipeline).await?;
+    queued(&pipeline, 1).await?;
+    let unlinked =
+        pipeline.call(Role::Reconciler).args(["unlink-user", "next@example.com"]).finish(RUN_LIMIT).await?;
+    ensure!(unlinked.status.success(), "{}", unlinked.stderr);
+    a_while().await;
+    join(&mut pipeline, Role::Writer, |launch| launch).await?;
+    pipeline.settle().await?;
+    let holder = services.amfj.asset(&asset.id).context("the asset")?.holder;
+    ensure!(holder.is_some() && holder == asset.holder, "{:?} had it, {holder:?} has it", asset.holder);
     Ok(())
 }

@@ -109,10 +109,9 @@ pub(super) fn again(
 
 fn last_place(view: &View, key: &Key) -> Sequence {
     let decision = view.decision(key);
-    let decided = decision.iter().flat_map(|decision| &decision.changes).map(|decided| decided.sequence);
-    let snapshot = decision.iter().map(|decision| decision.snapshot);
+    let decided = decision.iter().flat_map(|decision| [decision.last_place(), decision.snapshot]);
     let run = view.meta().number_in_force().map(Sequence::first);
-    decided.chain(snapshot).chain(run).chain([view.answered(key).sequence]).max().unwrap_or_default()
+    decided.chain(run).chain([view.answered(key).sequence]).max().unwrap_or_default()
 }
 
 fn serials(view: &View, key: &Key) -> (String, Vec<String>) {

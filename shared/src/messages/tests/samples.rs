@@ -282,6 +282,7 @@ pub(super) fn decision() -> Decision {
     Decision {
         key: Key::Device(device_id()),
         snapshot: Sequence::first(1_764_000_000_000),
+        place: Sequence::first(1_764_000_000_000).next(),
         state: State::Ambiguous,
         reason: "two assets are called so".into(),
         asset: Some(asset_id()),
