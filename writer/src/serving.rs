@@ -24,7 +24,7 @@ struct Job {
     received: Received,
     event: Event,
     change: Change,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 /// Serves a partition until its lease is over.
@@ -94,7 +94,7 @@ impl<'a> Partition<'a> {
         match read_change(&received.body) {
             Ok((event, change)) => {
                 let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
-                let job = Job { received, event, change, _in_flight: in_flight };
+                let job = Job { received, event, change, in_flight };
                 if let Some(behind) = self.behind.get_mut(&job.change.key) {
                     behind.push_back(job);
                 } else {
@@ -123,16 +123,17 @@ impl<'a> Partition<'a> {
         let site = self.site.clone();
         let lease = self.lease.clone();
         self.running.spawn(async move {
-            let key = job.change.key.clone();
-            let span =
-                Span::on(job.event.traceparent.as_deref(), SpanKind::Consumer, job.change.action.kind());
-            let span = span.about(&site.integration.id, job.event.run.as_ref(), Some(&key));
-            if !has_read_enough(&site, &lease, &job.received).await {
+            // Counted until the end of this task, whichever it is.
+            let Job { received, event, change, in_flight: _in_flight } = job;
+            let key = change.key.clone();
+            let span = Span::on(event.traceparent.as_deref(), SpanKind::Consumer, change.action.kind());
+            let span = span.about(&site.integration.id, event.run.as_ref(), Some(&key));
+            if !has_read_enough(&site, &lease, &received).await {
                 return (key, Applied::HandBack);
             }
-            let applying = Box::pin(apply(&site, &lease, &job.event, &job.change, &job.received));
+            let applying = Box::pin(apply(&site, &lease, &event, &change, &received));
             let applied = span.around(applying).await;
-            if applied == Applied::Done && job.received.acknowledge().await == Acknowledged::Yes {
+            if applied == Applied::Done && received.acknowledge().await == Acknowledged::Yes {
                 counting::done(&site.integration.id, Stage::Apply, 1);
                 reach(Failpoint::WriterAcknowledged).await;
                 (key, Applied::Done)
