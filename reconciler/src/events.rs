@@ -16,12 +16,6 @@ pub(crate) fn run_decided(integration: &IntegrationId, run: &RunId) {
     tracing::info!(%integration, %run, "run decided");
 }
 
-/// A message became a dead letter.
-pub(crate) fn dead_letter(integration: &IntegrationId, reason: &str) {
-    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);
-    tracing::warn!(%integration, reason, "a message that cannot be read became a dead letter");
-}
-
 /// Devices of an integration in one state.
 pub(crate) fn devices(integration: &IntegrationId, state: &'static str, count: u32) {
     metrics::gauge!("amfj_sync_devices", "integration" => integration.to_string(), "state" => state)

@@ -15,8 +15,6 @@ use amfj_sync_shared::state::State;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 
-use crate::events;
-
 mod again;
 mod concluding;
 mod mass_changes;
@@ -285,7 +283,6 @@ impl Partition<'_> {
     }
 
     async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {
-        events::dead_letter(&self.desk.integration.id, reason);
         let death = Death {
             integration: &self.desk.integration.id,
             stage: Stage::Reconcile,
@@ -294,6 +291,7 @@ impl Partition<'_> {
             reason,
             attempts: 0,
         };
+        counting::dead_letter(&death);
         let letter = dead_letter(&self.desk.names, received, &death);
         Ok(self.desk.publisher.publish(vec![letter]).await?)
     }

@@ -18,9 +18,7 @@ fn settings(services: &Services) -> IntegrationBuilder {
 
 /// A device with an owner, and its asset.
 fn owned(services: &Services) -> Result<(Device, String)> {
-    let devices = services.kandji.devices().into_iter();
-    let mut devices = devices.filter(|device| device.to_json()["user"]["email"].is_string());
-    let device = devices.next().context("a device with an owner")?;
+    let device = services.owned_devices().into_iter().next().context("a device with an owner")?;
     let asset = services.amfj.assets_named(&device.device_name).pop().context("its asset")?.id;
     Ok((device, asset))
 }

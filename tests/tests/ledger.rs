@@ -14,9 +14,8 @@ async fn services(devices: usize) -> Result<(Services, usize)> {
     fleet.site = Site::empty();
     let services = Services::start(&fleet).await?;
     let devices = services.kandji.devices();
-    let emails =
-        devices.iter().map(|device| device.to_json()["user"]["email"].as_str().map(str::to_lowercase));
-    let people: BTreeSet<String> = emails.flatten().collect();
+    let people: BTreeSet<String> =
+        devices.iter().filter_map(|device| device.email().map(str::to_lowercase)).collect();
     Ok((services, people.len()))
 }
 

@@ -52,9 +52,7 @@ impl Synced {
             .set("sync.auto_checkout", true);
         let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
         pipeline.run().await?;
-        let owned =
-            |device: &amfj_sync_tests::sim::fleet::Device| device.to_json()["user"]["email"].is_string();
-        let device = services.kandji.devices().into_iter().find(owned).context("somebody has a device")?;
+        let device = services.owned_devices().into_iter().next().context("somebody has a device")?;
         let asset = services.amfj.assets_named(&device.device_name).pop().unwrap().id;
         let before = now(&services, &asset);
         services.kandji.set(&device.device_id, "model", json!("A new model"))?;

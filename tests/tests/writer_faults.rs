@@ -201,12 +201,7 @@ async fn p21_nobody_loses_an_asset_to_a_stale_decision() -> Result<()> {
     let colleague = services.amfj.add_user("Hand Made", Some("hand@example.com"), false)?;
     // Linked and assigned first, so that the next run decides hand-overs only.
     pipeline.run().await?;
-    let device = services
-        .kandji
-        .devices()
-        .into_iter()
-        .find(|device| device.to_json()["user"]["email"].is_string())
-        .unwrap();
+    let device = services.owned_devices().into_iter().next().unwrap();
     let asset = services.amfj.assets_named(&device.device_name).pop().unwrap();
     pipeline.writers.drain(..).try_for_each(|writer| Worker::kill9(writer).map(drop))?;
     services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;

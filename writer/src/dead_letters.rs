@@ -1,9 +1,9 @@
 //! Messages that cannot be done, kept with the reason for a person to look at.
 
+use amfj_sync_shared::backlog::counting;
 use amfj_sync_shared::broker::letters::{Death, dead_letter};
 use amfj_sync_shared::broker::{BrokerError, Received, Stage};
 
-use crate::events;
 use crate::site::Site;
 
 /// Publishes a message of `queue` to the dead letters.
@@ -16,7 +16,7 @@ pub(crate) async fn bury(
     attempts: u32,
 ) -> Result<(), BrokerError> {
     let integration = &site.integration.id;
-    events::dead_letter(integration.as_str(), key, reason);
     let death = Death { integration, stage: Stage::Apply, queue, key, reason, attempts };
+    counting::dead_letter(&death);
     site.publisher.publish(vec![dead_letter(&site.names, received, &death)]).await
 }

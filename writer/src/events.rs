@@ -64,12 +64,3 @@ pub(crate) fn adopted(integration: &IntegrationId, what: &'static str) {
         .increment(1);
     tracing::info!(%integration, what, "an interrupted creation was found in AMFJ and adopted");
 }
-
-/// A message became a dead letter. What failed says so by itself; nobody has heard of what was never
-/// understood.
-pub(crate) fn dead_letter(integration: &str, key: &str, reason: &str) {
-    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_owned()).increment(1);
-    if key.is_empty() {
-        tracing::warn!(integration, reason, "a message that cannot be read became a dead letter");
-    }
-}

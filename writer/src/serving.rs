@@ -90,7 +90,9 @@ impl<'a> Partition<'a> {
 
     /// `false` where the channel turned out dead.
     async fn accept(&mut self, received: Received) -> bool {
-        counting::redelivered(Stage::Apply, usize::from(received.redelivered));
+        if received.redelivered {
+            counting::redelivered(Stage::Apply, 1);
+        }
         match read_change(&received.body) {
             Ok((event, change)) => {
                 let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);

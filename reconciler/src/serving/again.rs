@@ -157,8 +157,7 @@ impl Partition<'_> {
 }
 
 /// How a key stands in the view, to be decided again. Rows are as the inventory in force has them, so the
-/// decision answers that run's snapshot, although that may still be in the queue: changes of older runs that it
-/// does not include are out of date.
+/// decision answers that run's snapshot, although that may still be in the queue: no older run's word comes after it.
 fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> {
     let decided = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
     let listed = view.meta().number_in_force().map(Sequence::first).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What a stage counts about the messages of its queues.
 
 use crate::broker::Stage;
+use crate::broker::letters::Death;
 use crate::ids::IntegrationId;
 
 /// Whatever an alert compares is there before the first message.
@@ -9,15 +10,14 @@ pub fn begin(integration: &IntegrationId, stage: Stage) {
     metrics::counter!("amfj_sync_repeats_total", "stage" => stage.as_str()).increment(0);
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(0);
     done(integration, stage, 0);
-    metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => stage.as_str())
-        .set(0.0);
+    in_flight(integration, stage).set(0.0);
 }
 
 /// So many messages were acknowledged.
-pub fn done(integration: &IntegrationId, stage: Stage, messages: usize) {
+pub fn done(integration: &IntegrationId, stage: Stage, messages: u32) {
     metrics::counter!("amfj_sync_messages_done_total",
         "integration" => integration.to_string(), "stage" => stage.as_str())
-    .increment(messages as u64);
+    .increment(messages.into());
 }
 
 /// So many messages were delivered that had been delivered before.
@@ -30,42 +30,44 @@ pub fn repeat_met(stage: Stage) {
     metrics::counter!("amfj_sync_repeats_total", "stage" => stage.as_str()).increment(1);
 }
 
+/// A message becomes a dead letter. What failed says so by itself; nobody has heard of what was never understood.
+pub fn dead_letter(Death { integration, key, reason, .. }: &Death<'_>) {
+    metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);
+    if key.is_empty() {
+        tracing::warn!(%integration, reason, "a message that cannot be read became a dead letter");
+    }
+}
+
+fn in_flight(integration: &IntegrationId, stage: Stage) -> metrics::Gauge {
+    metrics::gauge!("amfj_sync_in_flight", "integration" => integration.to_string(), "stage" => stage.as_str())
+}
+
 /// Messages that were taken and are not done with, in the metrics for as long as this lives.
 #[derive(Debug)]
 pub struct InFlight {
-    integration: IntegrationId,
-    stage: Stage,
-    messages: usize,
+    gauge: metrics::Gauge,
+    messages: u32,
 }
 
 impl InFlight {
     /// So many messages were taken.
     #[must_use]
     pub fn of(integration: &IntegrationId, stage: Stage, messages: usize) -> Self {
-        let in_flight = Self { integration: integration.clone(), stage, messages };
-        in_flight.add(in_flight.count());
-        in_flight
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        let gauge = in_flight(integration, stage);
+        gauge.increment(messages);
+        Self { gauge, messages }
     }
 
     /// How many.
     #[must_use]
-    pub fn messages(&self) -> usize {
+    pub fn messages(&self) -> u32 {
         self.messages
-    }
-
-    fn count(&self) -> f64 {
-        f64::from(u32::try_from(self.messages).unwrap_or(u32::MAX))
-    }
-
-    fn add(&self, difference: f64) {
-        metrics::gauge!("amfj_sync_in_flight",
-            "integration" => self.integration.to_string(), "stage" => self.stage.as_str())
-        .increment(difference);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.add(-self.count());
+        self.gauge.decrement(self.messages);
     }
 }

@@ -23,6 +23,9 @@ mod retries;
 mod shared_offsets;
 mod stores;
 
+/// All indexes, with a mapped serial.
+const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };
+
 const LIST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Facts with offsets and a clock that the test moves.

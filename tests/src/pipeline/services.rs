@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::harness::IntegrationBuilder;
 use crate::model::KandjiContent;
 use crate::sim::amfj::{AmfjOptions, AmfjSim, Write};
-use crate::sim::fleet::{Fleet, FleetSpec, Traps};
+use crate::sim::fleet::{Device, Fleet, FleetSpec, Traps};
 use crate::sim::kandji::{KandjiOptions, KandjiSim};
 
 /// Both services of one integration.
@@ -64,6 +64,12 @@ impl Services {
             .set("amfj.request_timeout", "2s")
     }
 
+    /// The devices of somebody with an email.
+    #[must_use]
+    pub fn owned_devices(&self) -> Vec<Device> {
+        self.kandji.devices().into_iter().filter(|device| device.email().is_some()).collect()
+    }
+
     /// What Kandji would answer now.
     #[must_use]
     pub fn content(&self) -> KandjiContent {
@@ -72,7 +78,7 @@ impl Services {
             .iter()
             .filter_map(|device| Some((device.device_id.clone(), self.kandji.details(&device.device_id)?)))
             .collect();
-        KandjiContent { devices: devices.iter().map(crate::sim::fleet::Device::to_json).collect(), details }
+        KandjiContent { devices: devices.iter().map(Device::to_json).collect(), details }
     }
 
     /// The writes since the last call, each as `METHOD path body`, in order of the path.

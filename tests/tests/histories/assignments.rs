@@ -19,12 +19,7 @@ async fn p21_a_check_in_that_is_tried_again_takes_the_asset_from_nobody_else() -
     })
     .await?;
     pipeline.run().await?;
-    let device = services
-        .kandji
-        .devices()
-        .into_iter()
-        .find(|device| device.to_json()["user"]["email"].is_string())
-        .context("a device with an owner")?;
+    let device = services.owned_devices().into_iter().next().context("a device with an owner")?;
     let asset = services.amfj.assets_named(&device.device_name).pop().context("its asset")?.id;
     let colleague = services.amfj.add_user("Hand Made", Some("hand@example.com"), false)?;
     services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
@@ -60,14 +55,8 @@ async fn p21_a_queued_check_out_to_somebody_who_was_unlinked_meanwhile_is_not_ma
         .set("sync.auto_checkout", true)
         .set("sync.change_limit", "100%");
     let mut pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| config).await?;
-    let owned: Vec<_> = services
-        .kandji
-        .devices()
-        .into_iter()
-        .filter(|device| device.to_json()["user"]["email"].is_string())
-        .take(2)
-        .collect();
-    let [first, second] = &owned[..] else { anyhow::bail!("two devices with owners") };
+    let owned = services.owned_devices();
+    let [first, second, ..] = &owned[..] else { anyhow::bail!("two devices with owners") };
     services.kandji.give_to(&first.device_id, "Next Owner", "next@example.com")?;
     pipeline.run().await?;
     let asset = services.amfj.assets_named(&second.device_name).pop().context("its asset")?;

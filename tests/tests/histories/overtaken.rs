@@ -15,12 +15,12 @@ use super::support::{
 
 const DEVICES: u32 = 3;
 
-/// Everything is in step, then a writer dies there with the first round's values, and the second round's
-/// are decided before another one comes.
-async fn killed_in_the_first_round(failpoint: &str, seed: u64) -> Result<(Services, Pipeline)> {
+/// Everything is in step, and then the first round's values are decided and wait for a writer.
+async fn first_round_queued(seed: u64) -> Result<(Services, Pipeline)> {
     let services = Services::plain(DEVICES as usize, seed).await?;
     let crew = Crew { reconcilers: 1, writers: 1 };
     let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    tag(&services, 0)?;
     run_to_the_end(&pipeline, &services).await?;
     ensure!(pipeline.writers.remove(0).terminate().await?.success());
     services.amfj.clear_requests();
@@ -28,6 +28,12 @@ async fn killed_in_the_first_round(failpoint: &str, seed: u64) -> Result<(Servic
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, DEVICES).await?;
+    Ok((services, pipeline))
+}
+
+/// A writer dies there with the first round's values, and the second round's are decided before another one comes.
+async fn killed_in_the_first_round(failpoint: &str, seed: u64) -> Result<(Services, Pipeline)> {
+    let (services, mut pipeline) = first_round_queued(seed).await?;
     let writer = armed_writer(&mut pipeline, &format!("{failpoint}=kill")).await?;
     killed_at(&mut pipeline, writer, failpoint).await?;
     tag(&services, 2)?;
@@ -55,21 +61,11 @@ async fn what_was_announced_and_not_sent_is_not_sent_later() -> Result<()> {
     Ok(())
 }
 
-/// A first round's values are queued, a run later Kandji has `after`, whose inventory is in force and whose
+/// While the first round waits for a writer, Kandji gets the values of another: its inventory is in force, and its
 /// snapshots wait, when a reconciler comes that first looks at what is open. Answers what each asset got then.
 async fn newcomer_before_the_snapshots(after: u32, seed: u64) -> Result<Vec<Vec<Value>>> {
-    let services = Services::plain(DEVICES as usize, seed).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
-    tag(&services, 0)?;
-    run_to_the_end(&pipeline, &services).await?;
-    ensure!(pipeline.writers.remove(0).terminate().await?.success());
-    tag(&services, 1)?;
-    fetch(&pipeline).await?;
-    decided(&pipeline).await?;
-    queued(&pipeline, DEVICES).await?;
+    let (services, mut pipeline) = first_round_queued(seed).await?;
     ensure!(pipeline.reconcilers.remove(0).terminate().await?.success());
-    services.amfj.clear_requests();
     tag(&services, after)?;
     fetch(&pipeline).await?;
     join(&mut pipeline, Role::Reconciler, |launch| launch).await?;

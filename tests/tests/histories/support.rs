@@ -187,7 +187,7 @@ pub(crate) fn ensure_exactly_once(services: &Services) -> Result<()> {
         let mut own = assets.iter().filter(|asset| asset.fields.get("Serial Number") == Some(&serial));
         let asset = own.next().with_context(|| format!("{} has no asset", device.device_name))?;
         ensure!(own.next().is_none(), "{} has two assets", device.device_name);
-        let owner = device.to_json()["user"]["email"].as_str().map(str::to_lowercase);
+        let owner = device.email().map(str::to_lowercase);
         let holder = asset.holder.as_ref().and_then(|id| services.amfj.user(id)).and_then(|user| user.email);
         let holder = holder.map(|email| email.to_lowercase());
         ensure!(owner == holder, "{} is with {holder:?} instead of {owner:?}", device.device_name);

@@ -184,7 +184,7 @@ proptest! {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
         let store = Box::new(dir.store("acme").expect("a tree"));
-        let mut view = View::open(store, Indexes::All { serial_field: Some("Serial Number") }).expect("an empty view");
+        let mut view = View::open(store, BY_SERIAL).expect("an empty view");
         for facts in stream.facts.chunks(chunk) {
             view.apply(facts).expect("sled does not fail");
         }

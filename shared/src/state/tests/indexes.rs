@@ -9,8 +9,6 @@ use super::super::rows::Meta;
 use super::histories::{play, steps};
 use super::*;
 
-const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };
-
 fn is_in(index: &str, key: &[u8]) -> bool {
     key.starts_with(&row_key(table::INDEX, &format!("{index}/")))
 }

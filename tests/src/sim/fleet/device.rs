@@ -49,6 +49,12 @@ impl Device {
         serde_json::to_value(self).unwrap_or_default()
     }
 
+    /// Email of the person who has it.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.user.person()?.email.as_deref()
+    }
+
     /// The same device with one property of the list set to any JSON value.
     ///
     /// # Errors
