@@ -261,6 +261,9 @@ pub struct Meta {
     pub partitions: u16,
     /// The AMFJ field that the serial index was made for.
     pub serial_field: Option<String>,
+    /// The edition of the comparison of names and serials that the indexes were made with.
+    #[serde(default)]
+    pub comparison: u32,
     /// Whether rows are not indexed by what matching looks for ([`Indexes::Links`](super::Indexes)).
     #[serde(default)]
     pub links_only: bool,
@@ -337,7 +340,12 @@ impl Meta {
 
     /// The same, with the indexes of another view.
     pub(super) fn indexed_as(self, other: &Self) -> Self {
-        Self { serial_field: other.serial_field.clone(), links_only: other.links_only, ..self }
+        Self {
+            serial_field: other.serial_field.clone(),
+            comparison: other.comparison,
+            links_only: other.links_only,
+            ..self
+        }
     }
 
     /// The number of the run whose inventory is in force.

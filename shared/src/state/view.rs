@@ -11,7 +11,7 @@ use super::rows::{
 use super::store::{Store, StoreError};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Action, Catalogue, Decided, Decision, Rule};
-use crate::names::{NameKey, email_key, serial_key};
+use crate::names::{COMPARISON, NameKey, email_key, serial_key};
 
 /// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
 /// else at every write.
@@ -60,11 +60,13 @@ impl View {
             Indexes::Links => (true, None),
             Indexes::All { serial_field } => (false, serial_field),
         };
-        let as_asked =
-            view.meta.links_only == links_only && view.meta.serial_field.as_deref() == serial_field;
+        let as_asked = view.meta.links_only == links_only
+            && view.meta.serial_field.as_deref() == serial_field
+            && view.meta.comparison == COMPARISON;
         if view.meta.indexing || !as_asked {
             view.meta.links_only = links_only;
             view.meta.serial_field = serial_field.map(str::to_owned);
+            view.meta.comparison = COMPARISON;
             view.rebuild_indexes()?;
         }
         Ok(view)
@@ -73,7 +75,8 @@ impl View {
     /// A view in memory, with all indexes.
     #[must_use]
     pub fn in_memory(serial_field: Option<&str>) -> Self {
-        let meta = Meta { serial_field: serial_field.map(str::to_owned), ..Meta::default() };
+        let serial_field = serial_field.map(str::to_owned);
+        let meta = Meta { serial_field, comparison: COMPARISON, ..Meta::default() };
         Self { store: Box::<super::store::MemoryStore>::default(), meta, catalogue: Catalogue::default() }
     }
 
