@@ -96,6 +96,8 @@ failpoints! {
     WriterIntentReadBack = "writer.intent-read-back",
     /// The change has its turn, no request is sent.
     WriterTurn = "writer.turn",
+    /// A change goes back to the queue, its intent is not withdrawn.
+    WriterHandingBack = "writer.handing-back",
     /// AMFJ has answered, no outcome is published.
     WriterAnswered = "writer.answered",
     /// A failed change is among the dead letters, no outcome is published.

@@ -26,13 +26,14 @@ use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
 use crate::updating::Refused;
+use crate::working::Working;
 
 mod again;
 mod overtaken;
 
 /// Whether the message may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
+pub(crate) enum Applied {
     /// Its outcome is in the stream.
     Done,
     /// It goes back to the queue.
@@ -52,22 +53,27 @@ impl From<BrokerError> for NotYet {
 }
 
 /// Applies one change, as it was received.
-pub async fn apply(
+pub(crate) async fn apply(
     site: &Site,
     lease: &Lease,
     event: &Event,
     change: &Change,
     received: &Received,
+    working: &Working,
 ) -> Applied {
     let replay = Replay::of(received);
-    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
+    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref(), working) else {
         return Applied::HandBack;
     };
     let begun = requests.first_attempt().is_some();
-    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun };
+    let announced = None;
+    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun, announced };
     match applying.run().await {
         Ok(()) => Applied::Done,
-        Err(NotYet::HandBack) => Applied::HandBack,
+        Err(NotYet::HandBack) => {
+            applying.withdraw().await;
+            Applied::HandBack
+        }
     }
 }
 
@@ -81,6 +87,8 @@ struct Applying<'a> {
     requests: Requests<'a>,
     /// Whether an attempt was announced before this one.
     begun: bool,
+    /// What this attempt has announced, and nothing before it.
+    announced: Option<Claim>,
 }
 
 impl Applying<'_> {
@@ -98,17 +106,17 @@ impl Applying<'_> {
         {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
-        if let Step::Done(outcome) = self.step()
-            && outcome.link.is_none()
-            && outcome.user_link.is_none()
-        {
-            return self.conclude(*outcome).await;
+        match self.step() {
+            Step::Done(outcome) if outcome.link.is_none() && outcome.user_link.is_none() => {
+                return self.conclude(*outcome).await;
+            }
+            // A link alone costs no request.
+            Step::Done(_) => {}
+            Step::Request(_) => self.requests.admit().await.map_err(|_| NotYet::HandBack)?,
         }
         let claim = self.claim();
-        reach(Failpoint::WriterBeforeIntent).await;
-        claim.publish(self.site, self.event).await?;
-        reach(Failpoint::WriterIntentReadBack).await;
-        let tried_before = match claim.wait_for_turn(self.site, &self.requests).await {
+        self.announce(&claim).await?;
+        let tried_before = match claim.wait_for_turn(self.site, &mut self.requests).await {
             Ok(Turn::Ours { tried_before }) => {
                 tried_before || self.site.unknown.lock().contains(&self.event.id)
             }
@@ -139,6 +147,31 @@ impl Applying<'_> {
         };
         reach(Failpoint::WriterAnswered).await;
         self.conclude(outcome).await
+    }
+
+    /// Publishes the intent. Who has the admission for a request may be sending it a moment later.
+    async fn announce(&mut self, claim: &Claim) -> Result<(), NotYet> {
+        let (stood, _) = claim.announced_by(self.site);
+        self.announced = (!stood).then(|| claim.clone());
+        reach(Failpoint::WriterBeforeIntent).await;
+        claim.publish(self.site, self.event).await?;
+        reach(Failpoint::WriterIntentReadBack).await;
+        // What was withdrawn is known by now to have come to nothing.
+        let (_, by_others) = claim.announced_by(self.site);
+        self.begun = stood || by_others;
+        Ok(())
+    }
+
+    /// The change goes back to the queue. Its intent is taken back, unless something of it, or of an earlier attempt
+    /// here, was carried out or may have been: then whoever has the change next has to look.
+    async fn withdraw(&mut self) {
+        self.requests.step_back();
+        let Some(claim) = self.announced.take().filter(|_| !self.requests.may_have_written) else { return };
+        reach(Failpoint::WriterHandingBack).await;
+        // Fails only when the worker stops: then the intent is waited out.
+        if let Err(error) = claim.withdraw(self.site, self.event).await {
+            tracing::debug!(integration = %self.site.integration.id, %error, "an intent was not withdrawn");
+        }
     }
 
     fn step(&self) -> Step {
@@ -395,6 +428,7 @@ impl Applying<'_> {
     /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in
     /// between and a repeat of any step is harmless.
     async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
+        self.requests.step_back();
         outcome.attempts = self.requests.attempts;
         outcome.replay = self.replay.as_ref().map(|replay| replay.token);
         if let Ending::Failed { reason } = &outcome.ending {

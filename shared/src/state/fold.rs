@@ -123,6 +123,7 @@ impl Folding<'_, '_> {
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
             Fact::Decided(decision) => self.decided(decision),
             Fact::Intended(intent) => self.intended(intent),
+            Fact::IntentWithdrawn { change, worker, .. } => self.withdrawn(*change, worker),
             Fact::Ended(outcome) => self.ended(outcome),
             Fact::PersonDecided { decision, .. } => self.person_decided(decision),
             Fact::CheckpointEnded { .. } => {

@@ -364,6 +364,15 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
         ("decided", Fact::Decided(Box::new(decision()))),
         ("intended", Fact::Intended(intent)),
+        (
+            "intent-withdrawn",
+            Fact::IntentWithdrawn {
+                change: uuid(1),
+                key: Key::User(user_key()),
+                worker: "writer/1".into(),
+                at: time(),
+            },
+        ),
         ("ended", Fact::Ended(Box::new(outcome()))),
         ("ended-failed", Fact::Ended(Box::new(failed_outcome()))),
         ("person-link", person(Order::Link { device: device_id(), asset: asset_id() })),

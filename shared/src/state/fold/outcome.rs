@@ -1,5 +1,7 @@
 //! Claims and what became of them.
 
+use uuid::Uuid;
+
 use super::super::keys::{index, table};
 use super::super::rows::{Age, Answered, AssetRow, FailedAction, IntentRow, LinkRow, Memory, RecordRow};
 use super::super::rows::{SettledRow, UserLinkRow};
@@ -17,13 +19,13 @@ pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
     subjects
 }
 
-fn intent_id(intent: &Intent) -> String {
-    format!("{}/{}", intent.change, intent.worker)
+fn intent_id(change: Uuid, worker: &str) -> String {
+    format!("{change}/{worker}")
 }
 
 impl Folding<'_, '_> {
     pub(super) fn intended(&mut self, intent: &Intent) -> Result<Verdict, StoreError> {
-        let id = intent_id(intent);
+        let id = intent_id(intent.change, &intent.worker);
         // A claim that is published again keeps its place.
         let offset = self.batch.row::<IntentRow>(table::INTENT, &id)?.map_or(self.offset, |row| row.offset);
         self.batch.put(table::INTENT, &id, &IntentRow { intent: intent.clone(), offset });
@@ -33,23 +35,35 @@ impl Folding<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
+    /// A worker takes its claim back; those of others for the same change stand.
+    pub(super) fn withdrawn(&mut self, change: Uuid, worker: &str) -> Result<Verdict, StoreError> {
+        let closed = self.close_intent(&intent_id(change, worker))?;
+        Ok(Verdict::unless(closed.is_none().then_some("there is no such claim")))
+    }
+
     /// Closes the claims of the change that ended. Answers the first of them.
     fn close_intents(&mut self, outcome: &Outcome) -> Result<Option<IntentRow>, StoreError> {
         let mut first: Option<IntentRow> = None;
         let prefix = format!("{}/{}/", table::INTENT, outcome.change);
         for worker in self.batch.keys(prefix.as_bytes())? {
-            let id = format!("{}/{worker}", outcome.change);
-            if let Some(row) = self.batch.row::<IntentRow>(table::INTENT, &id)? {
-                for subject in claimed_subjects(&row.intent) {
-                    self.batch.unindex(index::CLAIM, &subject, &id);
-                }
-                if first.as_ref().is_none_or(|known| row.offset < known.offset) {
-                    first = Some(row);
-                }
+            if let Some(row) = self.close_intent(&intent_id(outcome.change, &worker))?
+                && first.as_ref().is_none_or(|known| row.offset < known.offset)
+            {
+                first = Some(row);
             }
-            self.batch.delete(table::INTENT, &id);
         }
         Ok(first)
+    }
+
+    fn close_intent(&mut self, id: &str) -> Result<Option<IntentRow>, StoreError> {
+        let row = self.batch.row::<IntentRow>(table::INTENT, id)?;
+        if let Some(row) = &row {
+            for subject in claimed_subjects(&row.intent) {
+                self.batch.unindex(index::CLAIM, &subject, id);
+            }
+        }
+        self.batch.delete(table::INTENT, id);
+        Ok(row)
     }
 
     /// Whether the outcome is that of a replay of a change that had failed for good: then, and only then,
