@@ -73,6 +73,8 @@ struct Task {
     snapshot: Sequence,
     /// `traceparent` of the message that gave rise to it.
     cause: Option<String>,
+    /// Whether a person's order gave rise to it.
+    by_person: bool,
 }
 
 impl Subject {
@@ -226,7 +228,7 @@ impl Partition<'_> {
         let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
-            tasks.push(Task { subject, snapshot: sequence, cause });
+            tasks.push(Task { subject, snapshot: sequence, cause, by_person: false });
         } else {
             counting::repeat_met(Stage::Reconcile);
         }
@@ -261,6 +263,7 @@ impl Partition<'_> {
                 subject: Subject::Missing(id),
                 snapshot: Sequence::first(run),
                 cause: cause.clone(),
+                by_person: false,
             };
             ours.map(task).collect()
         });

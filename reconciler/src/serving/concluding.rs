@@ -3,13 +3,13 @@
 use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Fact, Origin, Payload, Sequence};
+use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use super::{Partition, Stop, Subject, Task};
-use crate::deciding::{Before, Conclusion, MassChanges, conclude, says_the_same};
+use crate::deciding::{Before, Changes, Conclusion, conclude, says_the_same};
 use crate::events;
 use crate::rules::{self, Draft, Site};
 
@@ -59,7 +59,7 @@ impl Partition<'_> {
         let span = Span::on(task.cause.as_deref(), SpanKind::Consumer, "decide");
         let span = span.about(id, run.as_ref(), Some(&task.subject.key()));
         let traceparent = span.traceparent().or_else(|| task.cause.clone());
-        let conclusion = self.conclude(&task.subject, task.snapshot, traceparent.as_ref())?;
+        let conclusion = self.conclude(task, traceparent.as_ref())?;
         span.set("amfj_sync.state", conclusion.decision.state.as_str());
         events::decided(id, run.as_ref(), &conclusion.decision);
         Some(Step { span, traceparent, conclusion })
@@ -72,15 +72,10 @@ impl Partition<'_> {
         (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))
     }
 
-    fn conclude(
-        &self,
-        subject: &Subject,
-        snapshot: Sequence,
-        traceparent: Option<&String>,
-    ) -> Option<Conclusion> {
+    fn conclude(&self, task: &Task, traceparent: Option<&String>) -> Option<Conclusion> {
         let siblings: Vec<_> = self.desk.siblings.iter().collect();
         with_views(&siblings, &mut Vec::new(), &mut |siblings| {
-            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot, traceparent))
+            self.desk.state.read(|view| self.conclude_on(view, siblings, task, traceparent))
         })
     }
 
@@ -88,13 +83,13 @@ impl Partition<'_> {
         &self,
         view: &View,
         siblings: &[&View],
-        subject: &Subject,
-        snapshot: Sequence,
+        task: &Task,
         traceparent: Option<&String>,
     ) -> Option<Conclusion> {
         let now = Timestamp::now();
+        let snapshot = task.snapshot;
         let site = Site { view, siblings, config: &self.desk.integration, now };
-        let draft: Draft = match subject {
+        let draft: Draft = match &task.subject {
             Subject::Device(device) => rules::decide_device(&site, device, snapshot),
             Subject::User(user) => rules::decide_user(&site, user, snapshot),
             Subject::Missing(device) => rules::decide_missing(&site, &view.device(device)?),
@@ -109,11 +104,13 @@ impl Partition<'_> {
             run: run.started.number,
             now,
             has_link: matches!(&key, Key::Device(device) if view.link(device).is_some()),
-            mass_changes: match (&run.held, run.allowed) {
-                (Some(reason), _) => MassChanges::Held(reason),
-                (None, true) => MassChanges::Allowed,
-                (None, false) => MassChanges::Counted,
+            changes: match (&run.held, run.allowed) {
+                (Some(reason), _) => Changes::Held(reason),
+                (None, true) => Changes::Allowed,
+                (None, false) => Changes::Staged,
             },
+            // What is decided before this partition has spoken counts for the run.
+            between_runs: !task.by_person && run.decided.contains_key(&self.lease.id.partition),
             change_lost_after: self.desk.change_lost_after,
         };
         let origin = Origin {

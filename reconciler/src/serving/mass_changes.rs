@@ -1,4 +1,5 @@
-//! Check-ins, hand-overs and broken links: counted over all partitions before any of them is made (P23).
+//! A run is made or held whole (P23): outside a first sync everything that it changes is staged until all partitions have
+//! spoken, and check-ins, hand-overs and broken links are counted over all of them.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +9,29 @@ use amfj_sync_shared::messages::Fact;
 use amfj_sync_shared::state::rows::Open;
 
 use super::{Partition, Stop};
-use crate::deciding::are_too_many;
+use crate::deciding::{are_too_many, counts_towards_limit};
 
 impl Partition<'_> {
-    /// Keys of this partition with changes that wait for the count of all partitions (P23).
-    pub(super) fn staged(&self) -> BTreeSet<Key> {
-        self.open_decisions(Open::Staged)
+    /// Keys of this partition whose changes wait for the judgement over the run, or for the user record that waits for it.
+    pub(super) fn kept_back(&self) -> BTreeSet<Key> {
+        let mut keys = self.open_decisions(Open::Staged);
+        keys.extend(self.open_decisions(Open::Awaiting));
+        keys
     }
 
-    /// Keys of this partition that count towards `change_limit`: what is staged, and every asset that
-    /// will leave its holder as soon as the new one has a user record (P23).
+    /// Keys of this partition that count towards `change_limit`: whose staged changes take an asset from somebody or end a
+    /// link, and every asset that will leave its holder as soon as the new one has a user record (P23).
     pub(super) fn mass_changes(&self) -> BTreeSet<Key> {
-        let mut keys = self.staged();
+        let mut keys = self.open_decisions(Open::Staged);
+        self.desk.state.read(|view| {
+            keys.retain(|key| {
+                let has_link = matches!(key, Key::Device(device) if view.link(device).is_some());
+                let decision = view.decision(key);
+                decision.is_some_and(|decision| {
+                    decision.changes.iter().any(|decided| counts_towards_limit(decided, has_link))
+                })
+            });
+        });
         if self.desk.integration.sync.auto_checkout {
             let waiting = self.open_decisions(Open::Awaiting);
             self.desk.state.read(|view| {
@@ -57,7 +69,8 @@ impl Partition<'_> {
         let id = &self.desk.integration.id;
         let reason = format!(
             "{staged} of {linked} linked devices would be checked in, handed over or lose their link at once, more \
-             than change_limit ({limit}) allows: look at them, and if they are right, run `reconciler release {id}`"
+             than change_limit ({limit}) allows, so nothing of this run is written: look at them, and if they are right, \
+             run `reconciler release {id}`"
         );
         let run = RunId::of(id, number);
         tracing::warn!(integration = %id, %run, reason, "the run is held");

@@ -26,6 +26,17 @@ pub enum Indexes<'a> {
     },
 }
 
+/// How far the first sync is for one device (P5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstSync {
+    /// It goes by the run alone.
+    Over,
+    /// The creation of its asset is published and not answered.
+    CreationUnderWay,
+    /// What was decided in the first sync has not been carried out.
+    Lasts,
+}
+
 /// What is known of one integration.
 ///
 /// Reads are consistent while the view is borrowed: facts are applied through `&mut`.
@@ -248,20 +259,35 @@ impl View {
             .find(|id| self.promised_asset(id).is_some_and(|(promised, _)| promised == *asset))
     }
 
-    /// Whether the creation of a device's asset is published and not answered.
+    /// How far the first sync is for a device, whatever run is in force (P5).
     #[must_use]
-    pub fn is_being_created(&self, device: &DeviceId) -> bool {
-        let unanswered = self.unanswered(device);
-        unanswered.iter().any(|decided| matches!(decided.change.action, Action::CreateAsset { .. }))
+    pub fn first_sync_of(&self, device: &DeviceId) -> FirstSync {
+        let key = Key::Device(device.clone());
+        let decision = self.decision(&key);
+        let lasts = match &decision {
+            Some(decision) => decision.first_sync,
+            None => self.memory(&key).first_sync,
+        };
+        // A device that had a link was synced.
+        if lasts && self.link(device).is_none() && !self.memory(&key).lost_link {
+            return FirstSync::Lasts;
+        }
+        let unanswered = decision.map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default();
+        let creates = |decided: &Decided| matches!(decided.change.action, Action::CreateAsset { .. });
+        if unanswered.iter().any(creates) { FirstSync::CreationUnderWay } else { FirstSync::Over }
     }
 
     /// The changes of a device that are published and have no outcome yet.
     fn unanswered(&self, device: &DeviceId) -> Vec<Decided> {
         let key = Key::Device(device.clone());
-        let Some(decision) = self.decision(&key).filter(|decision| !decision.changes.is_empty()) else {
+        self.decision(&key).map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default()
+    }
+
+    fn unanswered_in(&self, key: &Key, decision: Decision) -> Vec<Decided> {
+        if decision.changes.is_empty() {
             return Vec::new();
-        };
-        let answered = self.answered(&key);
+        }
+        let answered = self.answered(key);
         let mut changes = decision.changes;
         changes
             .retain(|decided| decided.published.is_some() && !answered.covers(decided.sequence, decided.id));
