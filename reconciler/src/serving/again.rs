@@ -90,7 +90,8 @@ impl Partition<'_> {
                     && !self.found_something(folded.offset, outcome) => {}
             Fact::Ended(outcome) => {
                 touched.push(outcome.key.clone());
-                if (outcome.user_link.is_some() || outcome.record.is_some())
+                let is_stale = matches!(outcome.ending, Ending::Stale { .. });
+                if (outcome.user_link.is_some() || is_stale)
                     && let Key::User(user) = &outcome.key
                 {
                     touched.extend(
@@ -164,6 +165,7 @@ impl Partition<'_> {
     /// What a worker that died may have left: decisions that wait for something that has come since.
     pub(super) async fn decide_open_ones(&self) -> Result<(), Stop> {
         self.judge_mass_changes().await?;
+        self.until_readable().await?;
         let mut open = self.open_decisions(Open::Awaiting);
         open.extend(self.open_decisions(Open::WithChanges));
         self.decide_again(open.into_iter().map(|key| (key, Cause::default())).collect()).await
@@ -194,9 +196,11 @@ impl Partition<'_> {
     }
 
     async fn decide_again(&self, keys: Causes) -> Result<(), Stop> {
-        let subjects = self.desk.state.read(|view| {
-            keys.into_iter().filter_map(|(key, cause)| known_subject(view, &key, cause)).collect::<Vec<_>>()
-        });
+        let look = |view: &View| {
+            let known = keys.iter().filter_map(|(key, cause)| known_subject(view, key, cause.clone()));
+            known.collect::<Vec<_>>()
+        };
+        let subjects = self.look(look).await?;
         self.decide(subjects).await
     }
 }

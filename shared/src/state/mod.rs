@@ -14,7 +14,7 @@ mod view;
 pub use fold::Verdict;
 pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
-pub use view::{FirstSync, Indexes, View};
+pub use view::{FirstSync, Indexes, Unreadable, View};
 
 #[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ impl Folding<'_, '_> {
                 break;
             }
             for (key, facts) in rows {
-                for fact in parse_row::<Vec<Fact>>(table::STAGED, &facts).into_iter().flatten() {
+                for fact in parse_row::<Vec<Fact>>(table::STAGED, &facts)? {
                     self.promote(&run, fact)?;
                 }
                 self.batch.delete_row(key);

@@ -325,19 +325,22 @@ impl View {
         let prefix = row_key(table, "");
         let mut after = Vec::new();
         loop {
-            let (mut rows, mut writes) = (0, Vec::new());
+            let (mut rows, mut writes, mut read) = (0, Vec::new(), Ok(()));
             let (store, meta) = (&self.store, &mut self.meta);
             store.scan_after(&prefix, &after.clone(), &mut |key, value| {
                 rows += 1;
                 after = key.to_vec();
                 let id = id_of(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
-                if let (Some(id), Some(row)) = (id, parse_row::<T>(table, value)) {
-                    for (index, value) in entries_of(meta, &row) {
-                        writes.push((index_key(index, &value, &id), Some(Vec::new())));
-                    }
+                match parse_row::<T>(table, value) {
+                    Ok(row) => writes.extend(id.into_iter().flat_map(|id| {
+                        let entries = entries_of(meta, &row).into_iter();
+                        entries.map(move |(index, value)| (index_key(index, &value, &id), Some(Vec::new())))
+                    })),
+                    Err(error) => read = Err(error),
                 }
-                rows < STEP
+                rows < STEP && read.is_ok()
             })?;
+            read?;
             if rows == 0 {
                 return Ok(());
             }
