@@ -16,7 +16,7 @@ use amfj_sync_shared::ids::RunId;
 use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, RunStarted};
 use amfj_sync_shared::retry::{InvalidBackoff, Policy};
 use amfj_sync_shared::state::rows::Meta;
-use amfj_sync_shared::state::{State, Store, Verdict};
+use amfj_sync_shared::state::{State, Store, Unreadable, Verdict};
 use amfj_sync_shared::worker::{Exit, Worker};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -118,6 +118,8 @@ struct Run<'a> {
     started: RunStarted,
     /// Of the *started* fact: what a list says is true as of here.
     offset: u64,
+    /// Reads of the view that had failed when it started.
+    failed_reads: u64,
 }
 
 impl Leader {
@@ -230,8 +232,9 @@ impl Leader {
             view.meta().latest.as_ref().filter(|run| run.started.number == number).map(|run| run.offset)
         });
         let offset = offset.ok_or(Halt::Superseded)?;
+        let failed_reads = self.state.failed_reads();
         tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
-        Ok(Run { leader: self, origin, started, offset })
+        Ok(Run { leader: self, origin, started, offset, failed_reads })
     }
 
     fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {
@@ -334,6 +337,10 @@ impl Run<'_> {
     fn is_current(&self) -> Result<(), Halt> {
         if self.leader.stop.is_cancelled() {
             return Err(Halt::Stopping);
+        }
+        // What could not be read looks as if it were not there: new to a list, or absent from none.
+        if self.leader.state.failed_reads() != self.failed_reads {
+            return Err(Halt::failed(Unreadable.to_string()));
         }
         let latest = self.leader.state.read(|view| view.meta().latest.as_ref().map(|run| run.started.number));
         if latest == Some(self.started.number) { Ok(()) } else { Err(Halt::Superseded) }

@@ -3,6 +3,7 @@
 //! Everything here is pure. Whether AMFJ has the field is checked by whoever has read its lists; the
 //! line to name in that error is [`MappedField::place`] (P18).
 
+pub mod fingerprint;
 mod guards;
 pub mod known;
 pub mod property;

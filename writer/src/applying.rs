@@ -12,6 +12,7 @@ use amfj_sync_shared::messages::{
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_shared::state::{State, Unreadable};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,7 +22,7 @@ use crate::creating::create;
 use crate::dead_letters::bury;
 use crate::events;
 use crate::holders::{Assignment, Held};
-use crate::outcomes::{With, assigned, ended, stale};
+use crate::outcomes::{With, assigned, ended, remember_definitions, stale};
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
@@ -94,6 +95,7 @@ struct Applying<'a> {
 impl Applying<'_> {
     async fn run(&mut self) -> Result<(), NotYet> {
         reach(Failpoint::WriterTaken).await;
+        self.until_readable().await?;
         if self.requests.is_answered() {
             counting::repeat_met(Stage::Apply);
             return Ok(());
@@ -102,11 +104,11 @@ impl Applying<'_> {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
         if !self.begun
-            && let Some(why) = self.requests.overtaken()
+            && let Some(why) = self.requests.overtaken().map_err(|_| NotYet::HandBack)?
         {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
-        match self.step() {
+        match self.step().await? {
             Step::Done(outcome) if outcome.link.is_none() && outcome.user_link.is_none() => {
                 return self.conclude(*outcome).await;
             }
@@ -137,7 +139,7 @@ impl Applying<'_> {
         }
         reach(Failpoint::WriterTurn).await;
         // Things may have changed while the turn was waited for.
-        let outcome = match self.step() {
+        let outcome = match self.step().await? {
             Step::Done(outcome) => *outcome,
             Step::Request(request) => {
                 // The claim was read back, so it is there.
@@ -174,7 +176,36 @@ impl Applying<'_> {
         }
     }
 
-    fn step(&self) -> Step {
+    /// Waits until the views that the change is compared with can be read: one that cannot is being built anew.
+    async fn until_readable(&self) -> Result<(), NotYet> {
+        let site = self.site;
+        let readable = async {
+            for state in site.siblings.iter().chain([&site.state]) {
+                state.ready().await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            readable = readable => readable,
+            () = self.lease.over() => Err(NotYet::HandBack),
+        }
+    }
+
+    /// What the change still needs. Nothing is found on a view that cannot be read.
+    async fn step(&self) -> Result<Step, NotYet> {
+        loop {
+            let failed = || self.site.siblings.iter().map(State::failed_reads).sum::<u64>();
+            let before = failed();
+            if let Ok(step) = self.step_on_view()
+                && failed() == before
+            {
+                return Ok(step);
+            }
+            self.until_readable().await?;
+        }
+    }
+
+    fn step_on_view(&self) -> Result<Step, Unreadable> {
         let linked_elsewhere = |asset: &AssetId| {
             self.site.siblings.iter().any(|sibling| {
                 sibling.read(|view| {
@@ -185,7 +216,7 @@ impl Applying<'_> {
                 })
             })
         };
-        self.site.state.read(|view| {
+        self.site.state.try_read(|view| {
             let (event, change, begun) = (self.event, self.change, self.begun);
             Known { event, change, view, begun, linked_elsewhere: &linked_elsewhere }.step()
         })
@@ -431,6 +462,7 @@ impl Applying<'_> {
         self.requests.step_back();
         outcome.attempts = self.requests.attempts;
         outcome.replay = self.replay.as_ref().map(|replay| replay.token);
+        remember_definitions(self.site, &mut outcome);
         if let Ending::Failed { reason } = &outcome.ending {
             let creates =
                 matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });

@@ -10,6 +10,7 @@ use std::time::Duration;
 use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
 use amfj_sync_shared::messages::{Event, Fact, Intent};
+use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
@@ -80,9 +81,9 @@ impl Claim {
 
     /// The open intents before ours on anything that we claim, oldest first. Our own place is that of
     /// this worker's intent for this change.
-    fn earlier(&self, site: &Site) -> Vec<IntentRow> {
+    fn earlier(&self, site: &Site) -> Result<Vec<IntentRow>, Unreadable> {
         let ours = |row: &IntentRow| row.intent.change == self.change && row.intent.worker == site.worker;
-        site.state.read(|view| {
+        site.state.try_read(|view| {
             let mut earlier: Vec<IntentRow> = Vec::new();
             for subject in self.subjects() {
                 let before = view.claims(&subject).into_iter().take_while(|row| !ours(row));
@@ -124,7 +125,11 @@ impl Claim {
         let first_seen = Instant::now();
         let patience = site.settling_time();
         loop {
-            let earlier = self.earlier(site);
+            // Built anew from the broker; what is claimed is in there.
+            let Ok(earlier) = self.earlier(site) else {
+                requests.wait(LOOK_EVERY).await?;
+                continue;
+            };
             let tried_before = earlier.iter().any(|row| row.intent.change == self.change);
             // This process has one task a key, so an older intent of its own is no longer under way:
             // only what others have begun is waited for.

@@ -193,7 +193,7 @@ impl<'a> Requests<'a> {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
             if !self.halfway
-                && let Some(why) = self.overtaken()
+                && let Some(why) = self.overtaken()?
             {
                 return Err(Trouble::Overtaken(why));
             }
@@ -276,13 +276,13 @@ impl<'a> Requests<'a> {
     /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
     /// made is looked at anyway. A past change that a person wants again is compared with what AMFJ
     /// holds, not with what is decided now.
-    pub(crate) fn overtaken(&self) -> Option<&'static str> {
+    pub(crate) fn overtaken(&self) -> Result<Option<&'static str>, Trouble> {
         let action = &self.change.action;
         if matches!(action, Action::Restore { .. }) {
-            return None;
+            return Ok(None);
         }
         let retry = self.failure_to_retry().is_some();
-        self.site.state.read(|view| {
+        let looked = self.site.state.try_read(|view| {
             let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
                 let would_ask = decision.failed.iter().any(|failed| failed == action.kind());
                 decision.supersedes(self.event.id, self.sequence())
@@ -292,7 +292,8 @@ impl<'a> Requests<'a> {
                 return Some("it was decided otherwise meanwhile");
             }
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
-        })
+        });
+        looked.map_err(|_| Trouble::HandBack)
     }
 
     async fn opened(&self) {

@@ -209,7 +209,7 @@ pub enum Fact {
         partition: u16,
         /// Whether every snapshot was decided, and not overtaken by a newer run.
         complete: bool,
-        /// Changes staged because they count towards `change_limit` (P23).
+        /// Staged changes that count towards `change_limit` (P23); all others of the run are staged beside them.
         staged: u32,
     },
     /// The check-ins, hand-overs and broken links of the run are within the limit; they may be

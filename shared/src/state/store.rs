@@ -11,6 +11,24 @@ use std::path::Path;
 #[error("the local state cannot be read or written: {0}")]
 pub struct StoreError(String);
 
+impl StoreError {
+    /// A row that is not what its table holds.
+    pub(super) fn undecodable(table: &str, error: &dyn std::fmt::Display) -> Self {
+        Self(format!("a row of `{table}`: {error}"))
+    }
+
+    /// Somebody could not read a row.
+    pub(super) fn unreadable() -> Self {
+        Self("a row could not be read".to_owned())
+    }
+
+    /// For stores that fail on purpose.
+    #[cfg(test)]
+    pub(super) fn on_purpose() -> Self {
+        Self("on purpose".to_owned())
+    }
+}
+
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
         Self(error.to_string())
@@ -176,7 +194,7 @@ const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 /// The format of the rows. Raise it whenever rows are written differently, an index is added, or a new
 /// kind of fact alters the view: a release that did not know the fact passed it over, so what it left
 /// in its directory lacks it. Other formats are moved aside.
-pub const STATE_FORMAT: u32 = 5;
+pub const STATE_FORMAT: u32 = 6;
 
 /// The tree that says what the others are.
 const ABOUT: &str = "about";
