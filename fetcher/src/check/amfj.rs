@@ -52,9 +52,9 @@ async fn read_catalogue(
     stop: &CancellationToken,
 ) -> Result<Catalogue, Stopped<CallError>> {
     Ok(Catalogue {
-        asset_types: retry(reads, stop, || client.asset_types()).await?,
-        locations: retry(reads, stop, || client.locations()).await?,
-        user_fields: retry(reads, stop, || client.user_fields()).await?,
+        asset_types: retry(reads, stop, || client.asset_types()).await?.results,
+        locations: retry(reads, stop, || client.locations()).await?.results,
+        user_fields: retry(reads, stop, || client.user_fields()).await?.results,
     })
 }
 

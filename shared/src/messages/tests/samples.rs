@@ -355,7 +355,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("device-missing", Fact::DeviceMissing { number, device: device_id(), absence: Absence::NotFound }),
         ("user-listed", Fact::UserListed { number, user: user() }),
         ("user-missing", Fact::UserMissing { number, user: user_key() }),
-        ("inventory-complete", Fact::InventoryComplete { number, counts }),
+        ("inventory-complete", Fact::InventoryComplete { number, counts, report: Box::new(report()) }),
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),

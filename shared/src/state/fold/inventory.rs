@@ -6,7 +6,7 @@ use super::super::store::StoreError;
 use super::super::view::parse_row;
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
-use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
+use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, ReadingReport};
 
 /// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
 /// for it does not grow with the fleet.
@@ -28,6 +28,7 @@ impl Folding<'_, '_> {
         &mut self,
         number: u64,
         counts: InventoryCounts,
+        report: &ReadingReport,
     ) -> Result<Verdict, StoreError> {
         let Some(mut run) = self.meta.latest.clone().filter(|run| run.started.number == number) else {
             return Ok(Verdict::Rejected("a newer run has started".into()));
@@ -49,6 +50,7 @@ impl Folding<'_, '_> {
             // With the counts that changed, still at the offset before the marker.
             self.commit_so_far()?;
         }
+        self.batch.put(table::REPORT, "", report);
         run.counts = Some(counts);
         run.inventory_at = Some(self.event.time);
         self.meta.latest = Some(run.clone());
