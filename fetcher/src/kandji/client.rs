@@ -105,7 +105,10 @@ impl KandjiClient {
             Err(error) => return Err(self.explain(error, DETAILS)),
         };
         match body {
-            Value::Object(_) => Ok(Some(body)),
+            mut details @ Value::Object(_) => {
+                json::cut_value(&mut details);
+                Ok(Some(details))
+            }
             other => Err(self.unexpected("the details of a device", &other)),
         }
     }

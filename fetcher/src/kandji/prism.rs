@@ -53,6 +53,8 @@ impl KandjiClient {
             return Err(self.unexpected("an object with a list in “data”", &body));
         };
         let rows = data.into_iter().filter_map(|row| {
+            let mut row = row;
+            json::cut_value(&mut row);
             let Value::Object(columns) = row else { return None };
             let device = DeviceId::new(columns.get("device_id")?.as_str()?).ok()?;
             Some(PrismRow { device, columns })

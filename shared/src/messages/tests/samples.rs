@@ -308,6 +308,12 @@ fn person(order: Order) -> Fact {
     Fact::PersonDecided { token: uuid(3), decision }
 }
 
+fn report() -> ReadingReport {
+    let mut report = ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
+    report.unusable.add(Unusable::new("asset", Some("A1"), Some("Sam’s Mac"), "its name is a list instead of a text"));
+    report
+}
+
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
     let number = 1_764_000_000_000;
     let field =
