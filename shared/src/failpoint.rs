@@ -56,7 +56,7 @@ failpoints! {
     StateStored = "state.stored",
     /// The *started* fact of a run was accepted.
     FetcherRunStarted = "fetcher.run-started",
-    /// AMFJ has been read to its end, and what differs is staged.
+    /// AMFJ has been read to its end, and what differs is kept aside.
     FetcherAmfjRead = "fetcher.amfj-read",
     /// Kandji has been read to its end.
     FetcherWalked = "fetcher.walked",

@@ -69,7 +69,8 @@ fn unproven(device: &DeviceEntry, missing: Option<Missing>) -> Option<String> {
 fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_shared::amfj::Asset) -> Findings {
     let label = label(device);
     let successor = successor(site, device);
-    let holder = asset.checked_out_to.as_ref();
+    // Nobody loses an asset to a holder who cannot be read (P30).
+    let holder = asset.checked_out_to.as_ref().filter(|holder| holder.is_readable());
     let fate = match (&successor, site.config.sync.when_gone, holder) {
         (Some(id), _, _) => {
             format!("device {id} with the same serial takes over its asset \"{}\"", asset.name)

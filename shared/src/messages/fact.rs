@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, UserEntry};
+use super::{Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry};
 use crate::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
 
@@ -177,6 +177,9 @@ pub enum Fact {
         number: u64,
         /// How many of what.
         counts: InventoryCounts,
+        /// What the run went on without, and what its settings named (P18, P30).
+        #[serde(default, skip_serializing_if = "ReadingReport::is_empty")]
+        report: Box<ReadingReport>,
     },
     /// All snapshots of the run and its end markers are in the queues.
     RunPublished {

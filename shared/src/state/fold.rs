@@ -112,7 +112,9 @@ impl Folding<'_, '_> {
             Fact::RunFailed { number, reason, configuration } => {
                 Ok(self.run_failed(*number, reason, *configuration))
             }
-            Fact::InventoryComplete { number, counts } => self.inventory_complete(*number, *counts),
+            Fact::InventoryComplete { number, counts, report } => {
+                self.inventory_complete(*number, *counts, report)
+            }
             Fact::RunPublished { number, took_ms } => Ok(self.run_published(*number, *took_ms)),
             Fact::DetailsRead { device, details } => self.details_read(device, details),
             Fact::KandjiRequests { minute, count, .. } => self.kandji_requests(*minute, *count),

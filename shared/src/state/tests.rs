@@ -85,7 +85,8 @@ impl Stream {
     }
 
     fn complete(&mut self, number: u64) -> Verdict {
-        self.say(Fact::InventoryComplete { number, counts: InventoryCounts::default() })
+        let (counts, report) = (InventoryCounts::default(), Box::default());
+        self.say(Fact::InventoryComplete { number, counts, report })
     }
 
     fn name(&self) -> Option<String> {

@@ -12,7 +12,7 @@ use super::rows::{
 };
 use super::store::{Store, StoreError};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{Action, Catalogue, Decided, Decision, Rule};
+use crate::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
 use crate::names::{COMPARISON, NameKey, email_key, serial_key};
 
 /// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
@@ -120,6 +120,12 @@ impl View {
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// What the run whose inventory is in force said about its reading (P18, P30).
+    #[must_use]
+    pub fn reading_report(&self) -> ReadingReport {
+        self.row(table::REPORT, "").unwrap_or_default()
     }
 
     /// An asset that AMFJ has.

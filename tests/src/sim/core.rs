@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
+    disguise::{Disguise, Disguises},
     faults::{Action, Faults, Rule, RuleId},
     journal::{Journal, RequestRecord},
     wire::{Answer, Ask, Ending, Reply},
@@ -35,6 +36,7 @@ pub struct Controls {
     offline: AtomicBool,
     latency_micros: AtomicU64,
     faults: Faults,
+    disguises: Disguises,
     journal: Journal,
     /// Token rotations replace what is accepted without touching what was first handed out.
     accepted: Mutex<Option<String>>,
@@ -56,6 +58,7 @@ impl Controls {
             offline: AtomicBool::new(false),
             latency_micros: AtomicU64::new(0),
             faults: Faults::new(seed),
+            disguises: Disguises::default(),
             journal: Journal::default(),
             accepted: Mutex::new(None),
         };
@@ -116,6 +119,11 @@ impl Controls {
     /// Adds a fault.
     pub fn fault(&self, rule: Rule) -> RuleId {
         self.faults.add(rule)
+    }
+
+    /// Shows a record (by its id) otherwise than it is held, or again as it is.
+    pub fn disguise(&self, id: &str, disguise: impl Into<Option<Disguise>>) {
+        self.disguises.put(id, disguise.into());
     }
 
     /// All faults.
@@ -211,7 +219,8 @@ impl<S: Service> Answer for Core<S> {
                 _ => {}
             }
         }
-        let (verdict, ending) = spoil(&*self.service, controls, &ask, actions.last());
+        let (mut verdict, ending) = spoil(&*self.service, controls, &ask, actions.last());
+        controls.disguises.apply(&ask, &mut verdict.reply);
         controls.journal.add(RequestRecord {
             number: 0,
             time: Timestamp::now(),

@@ -255,7 +255,7 @@ impl World {
         facts.extend(self.amfj_facts());
         facts.extend(self.kandji_facts());
         let counts = InventoryCounts::default();
-        facts.push(Fact::InventoryComplete { number: self.run, counts });
+        facts.push(Fact::InventoryComplete { number: self.run, counts, report: Box::default() });
         for fact in facts {
             self.tell(fact);
         }

@@ -308,6 +308,12 @@ fn person(order: Order) -> Fact {
     Fact::PersonDecided { token: uuid(3), decision }
 }
 
+fn report() -> ReadingReport {
+    let mut report = ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
+    report.unusable.add(Unusable::new("asset", Some("A1"), Some("Sam’s Mac"), "its name is a list instead of a text"));
+    report
+}
+
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
     let number = 1_764_000_000_000;
     let field =
@@ -355,7 +361,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("device-missing", Fact::DeviceMissing { number, device: device_id(), absence: Absence::NotFound }),
         ("user-listed", Fact::UserListed { number, user: user() }),
         ("user-missing", Fact::UserMissing { number, user: user_key() }),
-        ("inventory-complete", Fact::InventoryComplete { number, counts }),
+        ("inventory-complete", Fact::InventoryComplete { number, counts, report: Box::new(report()) }),
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),

@@ -7,7 +7,7 @@ use super::super::view::parse_row;
 use super::outcome::{held_by_asset, held_by_record};
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
-use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
+use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, ReadingReport};
 
 /// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
 /// for it does not grow with the fleet.
@@ -29,6 +29,7 @@ impl Folding<'_, '_> {
         &mut self,
         number: u64,
         counts: InventoryCounts,
+        report: &ReadingReport,
     ) -> Result<Verdict, StoreError> {
         let Some(mut run) = self.meta.latest.clone().filter(|run| run.started.number == number) else {
             return Ok(Verdict::Rejected("a newer run has started".into()));
@@ -50,6 +51,7 @@ impl Folding<'_, '_> {
             // With the counts that changed, still at the offset before the marker.
             self.commit_so_far()?;
         }
+        self.batch.put(table::REPORT, "", report);
         run.counts = Some(counts);
         run.inventory_at = Some(self.event.time);
         self.meta.latest = Some(run.clone());
