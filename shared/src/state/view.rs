@@ -78,9 +78,12 @@ impl View {
             view.meta.links_only = links_only;
             view.meta.serial_field = serial_field.map(str::to_owned);
             view.meta.comparison = COMPARISON;
-            if let Err(error) = view.rebuild_indexes() {
-                tracing::error!(%error, "the local state is emptied, and built anew from the broker, which has all of it");
-                view.reset()?;
+            match view.rebuild_indexes() {
+                Err(error) if error.is_undecodable() => {
+                    tracing::error!(%error, "the local state is rebuilt from the broker, which has all of it");
+                    view.reset()?;
+                }
+                made => made?,
             }
         }
         Ok(view)

@@ -353,6 +353,12 @@ impl World {
         }
     }
 
+    /// Says what is decided about a device, as a reconciler does.
+    pub(crate) fn decided(&mut self, device: &str) {
+        let decision = self.decide(device).decision;
+        self.tell(Fact::Decided(Box::new(decision)));
+    }
+
     pub(crate) fn decide_user(&self, key: &str) -> Draft {
         let row = self.view.user(&UserKey::new(key).unwrap()).unwrap();
         decide_user(&self.site(), &row.entry, Sequence::first(self.run))

@@ -256,8 +256,9 @@ fn outcome() -> Outcome {
         found_holder: Some(holder()),
         refused: BTreeMap::from([(
             "Warranty".into(),
-            Refusal { value: json!("soon"), reason: "not a date".into() },
+            Refusal { value: json!("soon"), reason: "not a date".into(), fingerprint: Some("3f2a".into()) },
         )]),
+        fingerprints: BTreeMap::from([("OS Version".into(), "9c41".into())]),
     }
 }
 
@@ -273,6 +274,7 @@ fn failed_outcome() -> Outcome {
         settled: None,
         edits: BTreeMap::new(),
         refused: BTreeMap::new(),
+        fingerprints: BTreeMap::new(),
         ..outcome()
     }
 }
@@ -293,6 +295,7 @@ pub(super) fn decision() -> Decision {
         warnings: vec!["the emails differ".into()],
         failed: vec!["update-asset".into()],
         awaits: Some(user_key()),
+        first_sync: true,
         changes: vec![Decided {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
