@@ -10,7 +10,6 @@ use amfj_sync_shared::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Restored, Rule, UserLinkOutcome,
 };
 use amfj_sync_shared::mode;
-use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
@@ -60,9 +59,7 @@ pub async fn apply(
     received: &Received,
 ) -> Applied {
     let replay = Replay::of(received);
-    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
-        return Applied::HandBack;
-    };
+    let requests = Requests::new(site, lease, event, change, replay.as_ref());
     let begun = requests.first_attempt().is_some();
     let mut applying = Applying { site, lease, event, change, received, replay, requests, begun };
     match applying.run().await {
@@ -328,7 +325,6 @@ impl Applying<'_> {
         edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
     ) -> Result<Outcome, Trouble> {
         let client = &self.site.client;
-        self.requests.classify_with(Failure::of_user_update);
         let mut refused = Refused::default();
         loop {
             if patch.is_empty() {
@@ -422,7 +418,7 @@ impl Applying<'_> {
         self.site.state.publish_and_read_back(fact).await?;
         reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
-        self.site.failing.lock().remove(&self.event.id);
+        self.site.blame.ended(self.event.id);
         events::ended(&self.site.integration.id, self.event.run.as_ref(), &outcome);
         Ok(())
     }

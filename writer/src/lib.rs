@@ -5,6 +5,7 @@
 //! acknowledge. The process may be killed between any two steps.
 
 pub mod applying;
+pub mod blame;
 pub mod circuit;
 mod claims;
 pub mod commands;
@@ -12,6 +13,7 @@ mod creating;
 mod dead_letters;
 mod events;
 mod holders;
+mod obeying;
 mod outcomes;
 mod requests;
 mod restoring;

@@ -11,14 +11,26 @@ use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::applying::{Applied, apply, read_change};
-use crate::circuit::Position;
 use crate::dead_letters::bury;
 use crate::site::Site;
 
 /// Changes of a partition that may be taken before the first is done. More would only wait here.
 const PREFETCH: u16 = 64;
+
+/// The most of them, where many stand aside.
+const MOST: u16 = 4_096;
+
+/// With fewer than this that do not stand aside, more are taken.
+const USEFUL: usize = 16;
+
+/// How long a change is kept in hand: the broker takes away what is not acknowledged for half an hour.
+const KEPT: Duration = Duration::from_mins(20);
+
+/// Between two looks at how many stand aside.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 struct Job {
     received: Received,
@@ -31,21 +43,24 @@ struct Job {
 pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
     // What is in hand is known by its missing outcome; only that it is served is said here.
     let _serving = site.in_hand.serving(&lease.id, Stage::Apply);
+    let mut window = PREFETCH;
     while !lease.is_over() {
-        let position = tokio::select! {
-            position = site.circuit.passable() => position,
+        tokio::select! {
+            () = site.circuit.passable() => {}
             () = lease.over() => return,
-        };
-        let prefetch = if position == Position::HalfOpen { 1 } else { PREFETCH };
-        let intake = match lease.intake(prefetch).await {
+        }
+        let intake = match lease.intake(window).await {
             Ok(intake) => intake,
             Err(error) => {
                 lease.session.give_up(&error);
                 return;
             }
         };
-        let intake = Partition::new(&site, &lease).take(intake, position).await;
+        // What is taken on this channel is given back with it.
+        let taken = Lease { stop: lease.stop.child_token(), ..lease.clone() };
+        let (intake, next) = Partition::new(&site, &taken, window).take(intake).await;
         intake.close().await;
+        window = next;
     }
 }
 
@@ -55,24 +70,34 @@ struct Partition<'a> {
     running: JoinSet<(Key, Applied)>,
     /// Changes behind the running one of their key.
     behind: HashMap<Key, VecDeque<Job>>,
+    /// How many may be taken before the first is done.
+    window: u16,
+    /// How many are taken and not done.
+    taken: usize,
+    since: Instant,
 }
 
 impl<'a> Partition<'a> {
-    fn new(site: &'a Arc<Site>, lease: &'a Lease) -> Self {
-        Self { site, lease, running: JoinSet::new(), behind: HashMap::new() }
+    fn new(site: &'a Arc<Site>, lease: &'a Lease, window: u16) -> Self {
+        let (running, behind, since) = (JoinSet::new(), HashMap::new(), Instant::now());
+        Self { site, lease, running, behind, window, taken: 0, since }
     }
 
-    /// Takes messages until the lease is over, the circuit moves, or the channel dies; then lets what is
-    /// started end. What was not acknowledged is delivered again, in order, once the channel is closed.
-    async fn take(mut self, mut intake: Intake, position: Position) -> Intake {
+    /// Takes messages until the lease is over, the circuit opens, the window is to be another, or the channel dies;
+    /// then lets what is under way end. What was not acknowledged is delivered again, in order, once the channel is
+    /// closed. Answers the next window.
+    async fn take(mut self, mut intake: Intake) -> (Intake, u16) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut next = self.window;
         loop {
             tokio::select! {
                 biased;
                 () = self.lease.over() => break,
-                () = self.site.circuit.moved_from(position) => break,
+                () = self.site.circuit.opened() => break,
                 Some(ended) = self.running.join_next() => {
                     // A task that panicked is delivered again with everything behind it.
                     let Ok((key, Applied::Done)) = ended else { break };
+                    self.taken = self.taken.saturating_sub(1);
                     self.start_next(&key);
                 }
                 received = intake.next() => {
@@ -81,11 +106,32 @@ impl<'a> Partition<'a> {
                         break;
                     }
                 }
+                _ = look.tick() => {
+                    if let Some(window) = self.other_window() {
+                        next = window;
+                        break;
+                    }
+                }
             }
         }
         self.behind.clear();
+        self.lease.stop.cancel();
         while self.running.join_next().await.is_some() {}
-        intake
+        (intake, next)
+    }
+
+    /// The window that is wanted instead: those that stand aside must not keep back the others, nor be kept for too
+    /// long.
+    fn other_window(&self) -> Option<u16> {
+        let aside = self.site.blame.aside_in(&self.lease.queue);
+        let full = self.taken >= usize::from(self.window);
+        if full && aside > 0 && self.window < MOST && self.running.len().saturating_sub(aside) < USEFUL {
+            return Some(self.window.saturating_mul(4).min(MOST));
+        }
+        if self.window > PREFETCH && self.taken < usize::from(PREFETCH / 2) {
+            return Some(PREFETCH);
+        }
+        (aside > 0 && self.since.elapsed() > KEPT).then_some(self.window)
     }
 
     /// `false` where the channel turned out dead.
@@ -95,6 +141,7 @@ impl<'a> Partition<'a> {
         }
         match read_change(&received.body) {
             Ok((event, change)) => {
+                self.taken += 1;
                 let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
                 let job = Job { received, event, change, in_flight };
                 if let Some(behind) = self.behind.get_mut(&job.change.key) {

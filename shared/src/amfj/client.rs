@@ -242,8 +242,7 @@ impl AmfjClient {
         self.send(call.json(user)).await?.json()
     }
 
-    /// Changes what the patch names. 403 means a Jira user
-    /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
+    /// Changes what the patch names. 403 may mean a Jira user, whom nobody but Jira may change.
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
         let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
         self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?.json()
@@ -269,7 +268,8 @@ impl AmfjClient {
             self.limiter.acquire().await;
         }
         let answer = self.api.execute(call).await?;
-        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+        // Who waits for the limiter also pauses it: it may know better whom the pause is about.
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS && !self.limited_by_caller {
             self.limiter.pause_for(answer.retry_after().unwrap_or(UNSTATED_PAUSE));
         }
         Ok(answer)

@@ -3,6 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::error::BodyForm;
+
 /// How much of a body an error message quotes, in characters.
 const QUOTED: usize = 500;
 
@@ -79,6 +81,20 @@ fn message(value: &Value) -> Option<String> {
             ["error", "message", "detail"].iter().find_map(|name| members.get(*name).and_then(message))
         }
         _ => None,
+    }
+}
+
+/// What a body is.
+pub(super) fn form(body: &[u8]) -> BodyForm {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        BodyForm::Empty
+    } else if is_html(body) {
+        BodyForm::Html
+    } else if serde_json::from_slice::<Value>(body).is_ok_and(|value| value.is_object()) {
+        BodyForm::Json
+    } else {
+        BodyForm::Other
     }
 }
 

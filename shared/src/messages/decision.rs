@@ -203,4 +203,16 @@ pub enum Order {
     Release,
     /// The next run is a first sync again (P5).
     Rematch,
+    /// Try the change now that AMFJ refused and that stepped aside; without a key, all of the integration.
+    TryStopped {
+        /// The device or person that the change is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
+    /// Give up the change that AMFJ refused and that stepped aside: it becomes a dead letter.
+    DropStopped {
+        /// The device or person that the change is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
 }

@@ -372,6 +372,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("person-unlink-user", person(Order::UnlinkUser { ids: vec![kandji_user()] })),
         ("person-release", person(Order::Release)),
         ("person-rematch", person(Order::Rematch)),
+        ("person-try-stopped", person(Order::TryStopped { key: Some(Key::Device(device_id())) })),
+        ("person-drop-stopped", person(Order::DropStopped { key: None })),
         ("checkpoint-begun", Fact::CheckpointBegun { checkpoint: uuid(8), as_of: 41, format: FORMAT }),
         (
             "checkpoint-rows",

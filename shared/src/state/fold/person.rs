@@ -50,6 +50,8 @@ impl Folding<'_, '_> {
                 self.meta.first_sync_over = false;
                 Ok(Verdict::Accepted)
             }
+            // For whichever writer has the change in hand; the view has nothing to learn of it.
+            Order::TryStopped { .. } | Order::DropStopped { .. } => Ok(Verdict::Accepted),
         }
     }
 
