@@ -171,6 +171,19 @@ pub struct PersonDecision {
     pub order: Order,
 }
 
+/// Who typed it: `login@host`, as far as the machine tells.
+#[must_use]
+pub fn author() -> String {
+    let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let known = |text: Option<String>, otherwise: &str| {
+        text.map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .unwrap_or(otherwise.to_owned())
+    };
+    format!("{}@{}", known(login, "unknown"), known(host, "unknown"))
+}
+
 /// The decisions a person can make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "snake_case")]
