@@ -198,7 +198,10 @@ async fn progress_is_told_page_by_page() {
     let mut told = Vec::new();
     let progress =
         |progress: amfj_sync_fetcher::kandji::Progress| told.push((progress.pages, progress.devices));
-    stub.client().walk(Begin::default(), &policy(), &CancellationToken::new(), |_| Ok(()), progress).await.unwrap();
+    stub.client()
+        .walk(Begin::default(), &policy(), &CancellationToken::new(), |_| Ok(()), progress)
+        .await
+        .unwrap();
     assert_eq!(told, [(1, 300), (2, 450), (3, 450)]);
 }
 
@@ -207,7 +210,11 @@ async fn a_sink_that_fails_ends_the_walk() {
     let rows = fleet(450);
     let stub = Stub::start(move |_, target| page(&rows, target, 300)).await;
     let sink = |_: Vec<Device>| Err(anyhow::anyhow!("disk full"));
-    let error = stub.client().walk(Begin::default(), &policy(), &CancellationToken::new(), sink, |_| {}).await.unwrap_err();
+    let error = stub
+        .client()
+        .walk(Begin::default(), &policy(), &CancellationToken::new(), sink, |_| {})
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("disk full"), "{error}");
     assert_eq!(stub.count(), 1);
 }
@@ -398,7 +405,11 @@ async fn a_page_is_given_up_in_time_and_says_why() {
     let brief =
         Policy::try_new(Duration::from_millis(1), Duration::from_millis(10), Duration::from_millis(50))
             .unwrap();
-    let error = stub.client().walk(Begin::default(), &brief, &CancellationToken::new(), |_| Ok(()), |_| {}).await.unwrap_err();
+    let error = stub
+        .client()
+        .walk(Begin::default(), &brief, &CancellationToken::new(), |_| Ok(()), |_| {})
+        .await
+        .unwrap_err();
     assert!(matches!(error, KandjiError::GaveUp { .. }), "{error:?}");
     assert!(error.to_string().contains("503") && error.to_string().contains("maintenance"), "{error}");
 }

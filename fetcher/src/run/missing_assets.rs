@@ -39,7 +39,8 @@ impl Run<'_> {
         let missing = self.missing(listed);
         let mut left = missing.len();
         let (mut facts, mut failures) = (Vec::new(), 0);
-        let mut answers = stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
+        let mut answers =
+            stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
         while let Some((row, looked)) = answers.next().await {
             left -= 1;
             failures = if is_trouble(&looked) { failures + 1 } else { 0 };
