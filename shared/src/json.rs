@@ -64,9 +64,7 @@ impl Mending<'_> {
     fn between_texts(&mut self) {
         while let Some(at) = self.rest.find(['"', 'N', 'I']) {
             self.copy(at);
-            if let Some(rest) =
-                self.rest.strip_prefix("NaN").or_else(|| self.rest.strip_prefix("Infinity"))
-            {
+            if let Some(rest) = self.rest.strip_prefix("NaN").or_else(|| self.rest.strip_prefix("Infinity")) {
                 if self.mended.ends_with('-') {
                     self.mended.pop();
                 }

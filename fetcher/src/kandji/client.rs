@@ -185,7 +185,9 @@ fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
         match Device::parse(row) {
             Ok(mut device) => {
                 if mended && json::has_unreadable(&device.raw) {
-                    device.odd.push("a text in it has characters that cannot be read; U+FFFD stands for them".into());
+                    device.odd.push(
+                        "a text in it has characters that cannot be read; U+FFFD stands for them".into(),
+                    );
                 }
                 let (id, name) = (device.device_id.as_str(), device.name.as_deref());
                 let odd = device.odd.iter().map(|why| Unusable::new("device", Some(id), name, why));

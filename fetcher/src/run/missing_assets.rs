@@ -41,7 +41,8 @@ impl Run<'_> {
         let missing = self.missing(listed);
         let mut left = missing.len();
         let (mut facts, mut failures) = (Vec::new(), 0);
-        let mut answers = stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
+        let mut answers =
+            stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
         while let Some((row, looked)) = answers.next().await {
             left -= 1;
             failures = if is_trouble(&looked) { failures + 1 } else { 0 };
@@ -115,8 +116,9 @@ impl Run<'_> {
 impl Run<'_> {
     fn report_unknown(&self, row: &AssetRow, said: &str) {
         let asset = &row.asset;
-        let why =
-            format!("it is in no list, and whether it still exists is unknown ({said}); it stays as it was known");
+        let why = format!(
+            "it is in no list, and whether it still exists is unknown ({said}); it stays as it was known"
+        );
         self.report(Unusable::new("asset", Some(asset.id.as_str()), Some(&asset.name), &why));
     }
 }

@@ -232,7 +232,10 @@ fn unusable(view: &View, device: &DeviceEntry, now: &Decision) -> Vec<String> {
         asset.as_ref().map(AssetId::as_str),
         now.record.as_ref().map(|record| record.as_str()),
     ];
-    ids.into_iter().flatten().flat_map(|id| report.about(id).map(ToString::to_string).collect::<Vec<_>>()).collect()
+    ids.into_iter()
+        .flatten()
+        .flat_map(|id| report.about(id).map(ToString::to_string).collect::<Vec<_>>())
+        .collect()
 }
 
 fn warnings(decision: Option<Decision>, now: &Decision) -> Vec<String> {

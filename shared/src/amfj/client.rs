@@ -346,11 +346,7 @@ impl AmfjClient {
     }
 
     /// A list that is assumed to come in one piece; further pages are read should there be any.
-    async fn whole<T: Record>(
-        &self,
-        operation: &'static str,
-        list: &str,
-    ) -> Result<Page<T>, CallError> {
+    async fn whole<T: Record>(&self, operation: &'static str, list: &str) -> Result<Page<T>, CallError> {
         let mut cursors = Cursors::new(operation);
         let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
         loop {

@@ -99,7 +99,11 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     }
     let more = unusable.count.saturating_sub(SHOWN_UNUSABLE as u64);
     if more > 0 {
-        lines.add(Ink::Yellow, "", &format!("and {more} more; `reconciler status --json` names the first fifty"));
+        lines.add(
+            Ink::Yellow,
+            "",
+            &format!("and {more} more; `reconciler status --json` names the first fifty"),
+        );
     }
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
     let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };

@@ -309,8 +309,14 @@ fn person(order: Order) -> Fact {
 }
 
 fn report() -> ReadingReport {
-    let mut report = ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
-    report.unusable.add(Unusable::new("asset", Some("A1"), Some("Sam’s Mac"), "its name is a list instead of a text"));
+    let mut report =
+        ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
+    report.unusable.add(Unusable::new(
+        "asset",
+        Some("A1"),
+        Some("Sam’s Mac"),
+        "its name is a list instead of a text",
+    ));
     report
 }
 
