@@ -148,7 +148,8 @@ fn code_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The value of a body, as it is or mended.
 pub fn value(body: &[u8]) -> serde_json::Result<Value> {
-    serde_json::from_slice(body).or_else(|_| read(&mend(body).0))
+    let as_it_is = if has_nul(body) { None } else { serde_json::from_slice(body).ok() };
+    as_it_is.map_or_else(|| read(&mend(body).0), Ok)
 }
 
 /// A value, and where it is an object with a member that no value can hold (too deep, too large a number), with that

@@ -119,6 +119,6 @@ mod tests {
         let (pages, _) = walk(&mut Cursors::after("list assets", 1_000_000), fresh);
         assert_eq!(pages, 4 * 1_000_000 / 100);
         let (pages, why) = walk(&mut Cursors::new("list assets"), |page| (page.to_string(), 100, 0));
-        assert!(pages < 100 && why.contains("nothing new"), "{pages}: {why}");
+        assert!(pages < 100 && why.contains("without anything new"), "{pages}: {why}");
     }
 }
