@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::applying::{Applied, apply, read_change};
+use crate::circuit::Position;
 use crate::dead_letters::bury;
 use crate::site::Site;
 
@@ -25,6 +26,10 @@ const MOST: u16 = 4_096;
 
 /// With fewer than this that do not stand aside, more are taken.
 const USEFUL: usize = 16;
+
+/// How long a full window is kept while one change at a time is tried: more would only wait, until it shows that none
+/// of these is the one that succeeds.
+const ONE_BY_ONE: Duration = Duration::from_secs(10);
 
 /// How long a change is kept in hand: the broker takes away what is not acknowledged for half an hour.
 const KEPT: Duration = Duration::from_mins(20);
@@ -124,7 +129,9 @@ impl<'a> Partition<'a> {
     /// long.
     fn other_window(&self) -> Option<u16> {
         let aside = self.site.blame.aside_in(&self.lease.queue);
-        let full = self.taken >= usize::from(self.window);
+        let half_open = self.site.circuit.position() == Position::HalfOpen;
+        let patience = if half_open { ONE_BY_ONE } else { Duration::ZERO };
+        let full = self.taken >= usize::from(self.window) && self.since.elapsed() >= patience;
         if full && aside > 0 && self.window < MOST && self.running.len().saturating_sub(aside) < USEFUL {
             return Some(self.window.saturating_mul(4).min(MOST));
         }
