@@ -1,5 +1,6 @@
 //! The blame goes to the smallest thing (P28): a record, a kind of request, and only then the service.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
@@ -133,9 +134,9 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
     ensure!(pipeline.dead_letters().await? == 0, "waiting makes no dead letters");
     services.amfj.faults().remove(forbidden);
     pipeline.settle().await?;
-    let people = services.owned_devices().iter().filter_map(|device| device.email()).collect::<Vec<_>>();
-    let emails: std::collections::BTreeSet<String> =
-        people.iter().map(|email| email.to_lowercase()).collect();
+    let owned = services.owned_devices();
+    let emails: BTreeSet<String> =
+        owned.iter().filter_map(|device| device.email()).map(str::to_lowercase).collect();
     ensure!(services.amfj.users().len() == emails.len(), "{} users", services.amfj.users().len());
     ensure!(pipeline.dead_letters().await? == 0 && !opened(&pipeline).await?);
     Ok(())
