@@ -4,6 +4,7 @@
 //! **intent**, published and read back → HTTP → history → **outcome**, published and read back →
 //! acknowledge. The process may be killed between any two steps.
 
+mod answers;
 pub mod applying;
 pub mod circuit;
 mod claims;

@@ -30,10 +30,12 @@ pub(crate) enum Trouble {
     /// A newer decision does not want it any more; why, in one sentence. An earlier attempt may have been
     /// carried out all the same.
     Overtaken(&'static str),
-    /// AMFJ has no such record.
+    /// AMFJ said success, and did not show what it holds now: that is to be read.
+    Unshown,
+    /// AMFJ says of a write that there is no such record. That proves nothing: it is to be read.
     NotFound,
-    /// AMFJ has the asset no more.
-    AssetDeleted(AssetId),
+    /// AMFJ did not show the asset when it was asked for it by its id.
+    NotThere(AssetId),
     /// Refused, or given up.
     Fail {
         /// One sentence.
@@ -41,6 +43,32 @@ pub(crate) enum Trouble {
         /// The field at fault.
         field: Option<String>,
     },
+}
+
+/// What a change does when a request is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// It tries again, for as long as `give_up_after` says.
+    #[default]
+    TriesAgain,
+    /// It ends the request at the first refusal: what was done before must not lie there half done.
+    Ends,
+    /// The same, also where AMFJ failed (5xx): the change does not need this request.
+    IsNoMatter,
+}
+
+impl OnRefusal {
+    /// Whether this answer ends the request at once. Who is to wait, has the wrong token or reaches something
+    /// in between waits for the service; one value, and a record that is said not to exist, are looked into.
+    fn ends_at(self, error: &CallError) -> bool {
+        match error.status() {
+            Some(422) => self != Self::TriesAgain && error.field().is_none(),
+            Some(401 | 404 | 407 | 408 | 410 | 425 | 429) => false,
+            Some(400..=499) => self != Self::TriesAgain,
+            Some(500..) => self == Self::IsNoMatter && error.retry_after().is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// Whether sending twice does harm.
@@ -75,6 +103,11 @@ pub(crate) struct Requests<'a> {
     pub(crate) halfway: bool,
     /// Whether the last attempt at a creation may have been carried out, although no answer said so.
     pub(crate) uncertain: bool,
+    /// Whether some attempt at some request may have been carried out, although no answer said so: what
+    /// AMFJ holds as it was wanted is part of the history then (P26).
+    pub(crate) unanswered: bool,
+    /// What is done when a request is refused.
+    pub(crate) refusal: OnRefusal,
 }
 
 impl<'a> Requests<'a> {
@@ -100,6 +133,8 @@ impl<'a> Requests<'a> {
             attempts: 0,
             halfway: false,
             uncertain: false,
+            unanswered: false,
+            refusal: OnRefusal::default(),
         })
     }
 
@@ -118,6 +153,7 @@ impl<'a> Requests<'a> {
             if kind == Kind::Creation {
                 self.uncertain = answer.as_ref().is_err_and(CallError::may_have_happened);
             }
+            self.unanswered |= kind != Kind::Read && answer.as_ref().is_err_and(CallError::may_have_happened);
             let error = match answer {
                 Ok(answer) => {
                     self.site.circuit.answered(kind != Kind::Read);
@@ -127,9 +163,21 @@ impl<'a> Requests<'a> {
             };
             let (device, user) = self.change.key.parts();
             tracing::debug!(integration = %self.site.integration.id, device, user, %error, "a request failed");
+            if kind != Kind::Read && error.is_unshown_success() {
+                self.site.circuit.answered(true);
+                return Err(Trouble::Unshown);
+            }
             if error.is_not_found() {
                 self.site.circuit.answered(false);
                 return Err(Trouble::NotFound);
+            }
+            if kind != Kind::Read && self.refusal.ends_at(&error) {
+                if error.status().is_some_and(|status| status < 500) {
+                    self.site.circuit.answered(false);
+                } else {
+                    self.site.circuit.failed(&self.change.key, &error.to_string());
+                }
+                return Err(Trouble::Fail { reason: error.to_string(), field: None });
             }
             match (self.classify)(&error) {
                 Failure::Pause { reason } => {
@@ -291,6 +339,38 @@ impl<'a> Requests<'a> {
         self.wait(pause).await.inspect_err(|_| {
             self.site.failing.lock().insert(self.event.id, spent);
         })
+    }
+
+    /// The last answer turned out to be about this change alone, although it read otherwise: it is a refusal
+    /// like any other, and pauses. `Ok` when it is to be sent again.
+    pub(crate) async fn refused(&mut self, reason: &str) -> Result<(), Trouble> {
+        if self.refusal == OnRefusal::TriesAgain {
+            return self.pause(None, reason).await;
+        }
+        Err(Trouble::Fail { reason: reason.to_owned(), field: None })
+    }
+
+    /// A read of a list: there 404 is about no record, but trouble like any other.
+    pub(crate) async fn look<T, F>(&mut self, mut call: impl FnMut() -> F) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        loop {
+            match self.send(Kind::Read, &mut call).await {
+                Err(Trouble::NotFound) => self.refused("AMFJ answered 404 to a search").await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Waits for something that others do, holding nothing that they need for it, unless the change has to go
+    /// back to the queue meanwhile.
+    pub(crate) async fn wait_for<T>(&mut self, others: impl Future<Output = T>) -> Result<T, Trouble> {
+        tokio::select! {
+            done = others => Ok(done),
+            () = self.lease.over() => Err(Trouble::HandBack),
+            () = self.opened() => Err(Trouble::HandBack),
+        }
     }
 
     /// Waits, unless the change has to go back to the queue meanwhile.

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use crate::circuit::Circuit;
+use crate::creating::Walks;
 use crate::events;
 use crate::serving::serve;
 use crate::site::Site;
@@ -127,6 +128,8 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             unknown: parking_lot::Mutex::default(),
             failing: parking_lot::Mutex::default(),
             landing: parking_lot::Mutex::default(),
+            asset_walks: Walks::default(),
+            record_walks: Walks::default(),
             integration: integration.clone(),
         };
         events::begin(&integration.id);

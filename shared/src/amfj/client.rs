@@ -34,8 +34,10 @@ use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, Responder,
 use crate::ids::{AssetId, RecordId};
 use crate::retry::{Policy, Stopped, retry};
 
+mod answers;
 mod requests;
 
+use answers::{ASSET_SHOWS, assigned, user_shows, written};
 pub use requests::{AssetPatch, NewAsset, NewUser, UserPatch};
 use requests::{CheckIn, CheckOut};
 
@@ -203,13 +205,15 @@ impl AmfjClient {
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
         let call = Call::new("create asset", Method::POST, segments(&[&self.contract.paths.assets], &[]));
-        self.send(call.json(asset)).await?.json()
+        let shows = ASSET_SHOWS.iter().copied();
+        written(self.send(call.json(asset)).await?, None, shows)
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str()]);
-        self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?.json()
+        let call = Call::new("update asset", Method::PATCH, address).json(patch);
+        written(self.send(call).await?, Some(id.as_str()), ASSET_SHOWS.iter().copied())
     }
 
     /// Checks an asset out to a user record.
@@ -221,14 +225,14 @@ impl AmfjClient {
     ) -> Result<Assigned, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-out"]);
         let call = Call::new("check out", Method::POST, address);
-        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?)
+        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?, id)
     }
 
     /// Checks an asset in from whoever has it.
     pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-in"]);
         let call = Call::new("check in", Method::POST, address);
-        assigned(self.send(call.json(&CheckIn { note })).await?)
+        assigned(self.send(call.json(&CheckIn { note })).await?, id)
     }
 
     /// The user records of exactly this email.
@@ -239,14 +243,15 @@ impl AmfjClient {
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
         let call = Call::new("create user", Method::POST, segments(&[&self.contract.paths.users], &[]));
-        self.send(call.json(user)).await?.json()
+        written(self.send(call.json(user)).await?, None, user_shows(&user.fields))
     }
 
     /// Changes what the patch names. 403 means a Jira user
     /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
         let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
-        self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?.json()
+        let call = Call::new("update user", Method::PATCH, address).json(patch);
+        written(self.send(call).await?, Some(id.as_str()), user_shows(&patch.fields))
     }
 
     /// The custom fields of user records.
@@ -360,23 +365,28 @@ impl AmfjClient {
 }
 
 /// The cursors of one walk; none may come twice, or the walk would never end.
-struct Cursors {
+#[derive(Debug)]
+pub struct Cursors {
     operation: &'static str,
     seen: HashSet<String>,
     current: Option<String>,
 }
 
 impl Cursors {
-    fn new(operation: &'static str) -> Self {
+    /// The walk of this operation, before its first page.
+    #[must_use]
+    pub fn new(operation: &'static str) -> Self {
         Self { operation, seen: HashSet::new(), current: None }
     }
 
-    fn current(&self) -> Option<&str> {
+    /// Where the next page begins; none before the first.
+    #[must_use]
+    pub fn current(&self) -> Option<&str> {
         self.current.as_deref()
     }
 
-    /// Whether there is another page.
-    fn advance(&mut self, next: Option<String>) -> Result<bool, CallError> {
+    /// Whether there is another page; an error where the walk would go round for ever.
+    pub fn advance(&mut self, next: Option<String>) -> Result<bool, CallError> {
         let Some(next) = next else { return Ok(false) };
         if !self.seen.insert(next.clone()) {
             return Err(CallError::NotJson {
@@ -395,14 +405,6 @@ impl Cursors {
 fn token_of(config: &AmfjConfig) -> Result<SecretString, SetupError> {
     let token = config.token.as_ref().ok_or_else(|| SetupError::without_token("AMFJ"))?;
     Ok(token.to_secret_string())
-}
-
-fn assigned(answer: Answer) -> Result<Assigned, CallError> {
-    match answer.json() {
-        Ok(asset) => Ok(Assigned::Done(asset)),
-        Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
-        Err(error) => Err(error),
-    }
 }
 
 /// Segments of configured paths, which may have slashes, and of ids, which may not be taken apart.

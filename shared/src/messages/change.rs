@@ -413,7 +413,8 @@ pub struct Outcome {
     /// The asset afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset: Option<Asset>,
-    /// An asset that was found deleted.
+    /// An asset that AMFJ did not show when it was asked for by its id: doubtful until a run's lists decide
+    /// (P8). The name is of earlier releases, which took that for a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_deleted: Option<AssetId>,
     /// The user record afterwards.
@@ -437,6 +438,13 @@ pub struct Outcome {
     /// Values that AMFJ refused, by field name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, Refusal>,
+    /// Whether the link was made without the default location that it was to set (P4, P13).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub location_due: bool,
+    /// Whether the asset or record may be what this creation made, although it does not say so: nothing
+    /// is created beside it before it is linked or gone (P7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
 }
 
 impl Outcome {
@@ -474,6 +482,8 @@ impl Outcome {
             edits: BTreeMap::new(),
             found_holder: None,
             refused: BTreeMap::new(),
+            location_due: false,
+            doubtful: false,
         }
     }
 }
@@ -494,6 +504,14 @@ pub struct Intent {
     /// The Kandji users that get a record with it, whatever key the change goes by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<KandjiUserId>,
+    /// What integrations of one AMFJ site exclude each other by: the email or name of a person, the serial
+    /// of a device that gets an asset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// Whether it lets another integration of the site go first: nothing is sent for it until it is made
+    /// again without this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     /// The writer that will send the request.
     pub worker: String,
     /// When it was made, by that writer's clock; requests end within the time-out after it.

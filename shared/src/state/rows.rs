@@ -164,6 +164,12 @@ pub struct Memory {
     pub settled: Option<SettledRow>,
     /// Whether it had a link that broke (P8, P11).
     pub lost_link: bool,
+    /// Whether the default location, which only a link sets, is still to be set (P4, P13).
+    #[serde(default)]
+    pub location_due: bool,
+    /// The asset or user record that an interrupted creation may have made: nothing is created beside it.
+    #[serde(default)]
+    pub doubt: Option<String>,
 }
 
 /// How far the changes of a key have been answered.
