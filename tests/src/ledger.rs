@@ -36,12 +36,24 @@ pub const LEDGER: [Line; 10] = [
     ("GET asset-types", "1", |_| 1),
     ("GET locations", "1", |_| 1),
     ("GET user-fields", "1", |_| 1),
-    ("GET assets", "⌈assets / 100⌉, at least 1", |run| run.assets.div_ceil(100).max(1)),
-    ("GET users", "⌈user records / 100⌉, at least 1", |run| run.records.div_ceil(100).max(1)),
+    (
+        "GET assets",
+        "⌈assets / 100⌉, at least 1; as many again or one for each asset created, whichever is less",
+        |run| pages(run.assets) + run.new_assets.min(pages(run.assets)),
+    ),
+    (
+        "GET users",
+        "⌈user records / 100⌉, at least 1; as many again or one for each record created, whichever is less",
+        |run| pages(run.records) + run.new_records.min(pages(run.records)),
+    ),
     ("POST assets", "assets created", |run| run.new_assets),
     ("PATCH assets", "assets with any difference", |run| run.changed_assets),
     ("POST users", "user records created", |run| run.new_records),
 ];
+
+fn pages(records: usize) -> usize {
+    records.div_ceil(100).max(1)
+}
 
 fn kind_of(request: &RequestRecord) -> String {
     let path = request.path.trim_start_matches("/api").trim_start_matches("/v1").trim_start_matches('/');

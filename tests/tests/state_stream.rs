@@ -101,6 +101,8 @@ fn linked(number: u32) -> Result<Outcome> {
         settled: None,
         edits: BTreeMap::new(),
         found_holder: None,
+        location_due: false,
+        doubtful: false,
         refused: BTreeMap::new(),
     })
 }

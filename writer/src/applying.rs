@@ -1,35 +1,33 @@
 //! The way of one change through the writer.
 
-use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::backlog::counting;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{
-    Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Restored, Rule, UserLinkOutcome,
-};
+use amfj_sync_shared::ids::AssetId;
+use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Outcome, Payload, Restored};
 use amfj_sync_shared::mode;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::state::{State, Unreadable};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::claims::{Claim, Turn};
-use crate::creating::create;
+use crate::creating::Looked;
 use crate::dead_letters::bury;
 use crate::events;
-use crate::holders::{Assignment, Held};
-use crate::outcomes::{With, assigned, ended, remember_definitions, stale};
+use crate::outcomes::{ended, remember_definitions, stale};
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
-use crate::updating::Refused;
 use crate::working::Working;
 
 mod again;
+mod assignments;
+mod creations;
 mod overtaken;
+mod siblings;
+mod updates;
 
 /// Whether the message may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +62,9 @@ pub(crate) async fn apply(
     let replay = Replay::of(received);
     let requests = Requests::new(site, lease, event, change, replay.as_ref(), working);
     let begun = requests.first_attempt().is_some();
-    let announced = None;
-    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun, announced };
+    let (announced, looked) = (None, Looked::NotYet);
+    let mut applying =
+        Applying { site, lease, event, change, received, replay, requests, begun, announced, looked };
     match applying.run().await {
         Ok(()) => Applied::Done,
         Err(NotYet::HandBack) => {
@@ -87,6 +86,8 @@ struct Applying<'a> {
     begun: bool,
     /// What this attempt has announced, and nothing before it.
     announced: Option<Claim>,
+    /// How AMFJ is asked before something is created.
+    looked: Looked,
 }
 
 impl Applying<'_> {
@@ -134,10 +135,14 @@ impl Applying<'_> {
         let uncertain = self.requests.failure_to_retry().and_then(|failed| failed.first_attempt);
         let tried_before = tried_before || uncertain.is_some();
         self.requests.uncertain = tried_before;
-        self.catch_up_with_siblings().await?;
+        self.begun |= tried_before;
+        let after_you = self.let_siblings_go_first(&claim).await?;
         if self.requests.is_answered() {
             counting::repeat_met(Stage::Apply);
             return Ok(());
+        }
+        if let Some(outcome) = after_you {
+            return self.conclude(outcome).await;
         }
         reach(Failpoint::WriterTurn).await;
         // Things may have changed while the turn was waited for.
@@ -209,14 +214,8 @@ impl Applying<'_> {
 
     fn step_on_view(&self) -> Result<Step, Unreadable> {
         let linked_elsewhere = |asset: &AssetId| {
-            self.site.siblings.iter().any(|sibling| {
-                sibling.read(|view| {
-                    // An open claim of a sibling with the smaller id goes first: both see each other.
-                    let claimed = sibling.integration() < &self.site.integration.id
-                        && !view.claims(&format!("asset/{asset}")).is_empty();
-                    claimed || view.linked_device(asset).is_some()
-                })
-            })
+            let linked = |sibling: &State| sibling.read(|view| view.linked_device(asset).is_some());
+            self.site.siblings.iter().any(linked)
         };
         self.site.state.try_read(|view| {
             let (event, change, begun) = (self.event, self.change, self.begun);
@@ -231,18 +230,9 @@ impl Applying<'_> {
             asset: self.change.action.asset().cloned(),
             record: self.change.action.record().cloned(),
             users: self.change.action.users().to_vec(),
+            subjects: self.shared_subjects(),
+            waits: false,
         }
-    }
-
-    /// Links are unique in an AMFJ site (P4): before one is made, what other integrations of the site
-    /// have claimed or linked by now is read to the end.
-    async fn catch_up_with_siblings(&self) -> Result<(), NotYet> {
-        if matches!(self.change.action, Action::LinkAsset { .. }) {
-            for sibling in &self.site.siblings {
-                sibling.read_to_end().await?;
-            }
-        }
-        Ok(())
     }
 
     async fn request(
@@ -273,14 +263,20 @@ impl Applying<'_> {
             Ok(outcome) => Ok(outcome),
             Err(Trouble::HandBack | Trouble::Unknown) => Err(NotYet::HandBack),
             Err(Trouble::Overtaken(why)) => Ok(stale(self.event, self.change, why)),
-            Err(Trouble::AssetDeleted(asset)) => {
-                let mut outcome = stale(self.event, self.change, "the asset was deleted in AMFJ");
-                outcome.asset_deleted = Some(asset);
-                Ok(outcome)
-            }
-            Err(Trouble::NotFound) => Ok(self.failed("AMFJ has no such record any more (404)".into())),
+            Err(Trouble::NotThere(asset)) => Ok(self.asset_not_there(asset)),
+            // Whoever sends a request looks into these.
+            Err(Trouble::NotFound) => Ok(self.failed("AMFJ answered 404".to_owned())),
+            Err(Trouble::Unshown) => Ok(self.failed("AMFJ's answer does not show what it holds".to_owned())),
             Err(Trouble::Fail { reason, .. }) => Ok(self.failed(reason)),
         }
+    }
+
+    /// One answer proves no deletion (P8): what is known stays, and a run decides.
+    fn asset_not_there(&self, asset: AssetId) -> Outcome {
+        let why = "AMFJ did not show the asset when it was asked for it by its id; the next run decides";
+        let mut outcome = stale(self.event, self.change, why);
+        outcome.asset_deleted = Some(asset);
+        outcome
     }
 
     fn failed(&self, reason: String) -> Outcome {
@@ -289,172 +285,6 @@ impl Applying<'_> {
 
     fn applied(&self) -> Outcome {
         ended(self.event, self.change, Ending::Applied)
-    }
-
-    async fn create_asset(
-        &mut self,
-        mut asset: amfj_sync_shared::amfj::client::NewAsset,
-        first: &IntentRow,
-        tried_before: bool,
-    ) -> Result<Outcome, Trouble> {
-        let mut refused = Refused::default();
-        loop {
-            match create(self.site, &mut self.requests, &asset, first, tried_before).await {
-                Ok(created) => {
-                    let link = LinkOutcome::Linked {
-                        asset: created.id.clone(),
-                        rule: Rule::Created,
-                        takes_over: None,
-                    };
-                    let mut outcome = self.applied().with_link(link);
-                    outcome = outcome.with_edit(Outcome::NAME, Value::Null, asset.name.clone().into());
-                    if let Some(location) = created.location.as_ref().filter(|_| asset.location_id.is_some())
-                    {
-                        outcome =
-                            outcome.with_edit(Outcome::LOCATION, Value::Null, location.name.clone().into());
-                    }
-                    for (field, value) in &asset.fields {
-                        outcome = outcome.with_edit(field, Value::Null, value.clone());
-                    }
-                    outcome.refused = refused.fields;
-                    return Ok(outcome.with_asset(created));
-                }
-                Err(trouble) => refused.leave_out(&mut asset, trouble)?,
-            }
-        }
-    }
-
-    async fn create_user(
-        &mut self,
-        mut user: amfj_sync_shared::amfj::client::NewUser,
-        first: &IntentRow,
-        tried_before: bool,
-    ) -> Result<Outcome, Trouble> {
-        let Action::CreateUser { ids, .. } = &self.change.action else {
-            return Err(Trouble::HandBack);
-        };
-        let mut refused = Refused::default();
-        loop {
-            match create(self.site, &mut self.requests, &user, first, tried_before).await {
-                Ok(created) => {
-                    let link =
-                        UserLinkOutcome { record: created.id.clone(), rule: Rule::Created, ids: ids.clone() };
-                    let mut outcome = self.applied().with_user_link(link);
-                    outcome = outcome.with_edit(Outcome::NAME, Value::Null, user.name.clone().into());
-                    outcome = outcome.with_edit(Outcome::EMAIL, Value::Null, user.email.clone().into());
-                    for (field, value) in &user.fields {
-                        outcome = outcome.with_edit(field, Value::Null, value.clone());
-                    }
-                    outcome.refused = refused.fields;
-                    outcome.record = Some(created);
-                    return Ok(outcome);
-                }
-                Err(trouble) => refused.leave_out(&mut user, trouble)?,
-            }
-        }
-    }
-
-    async fn patch_asset(
-        &mut self,
-        asset: AssetId,
-        mut patch: amfj_sync_shared::amfj::client::AssetPatch,
-        edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
-        link: Option<LinkOutcome>,
-    ) -> Result<Outcome, Trouble> {
-        let client = &self.site.client;
-        let mut refused = Refused::default();
-        loop {
-            if patch.is_empty() {
-                let mut outcome = self.applied();
-                outcome.link = link;
-                outcome.refused = refused.fields;
-                return Ok(outcome);
-            }
-            match self.requests.send(Kind::Repeatable, || client.update_asset(&asset, &patch)).await {
-                Ok(written) => {
-                    let mut outcome = self.applied().with_asset(written);
-                    outcome.link = link;
-                    outcome.edits = refused.written(edits);
-                    outcome.refused = refused.fields;
-                    return Ok(outcome);
-                }
-                Err(Trouble::NotFound) => return Err(Trouble::AssetDeleted(asset)),
-                Err(Trouble::Overtaken(why)) if self.may_have_written() => {
-                    return self.overtaken_patch_of_asset(&asset, edits, refused, why).await;
-                }
-                Err(trouble) => refused.leave_out(&mut patch, trouble)?,
-            }
-        }
-    }
-
-    async fn patch_user(
-        &mut self,
-        record: RecordId,
-        mut patch: amfj_sync_shared::amfj::client::UserPatch,
-        edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
-    ) -> Result<Outcome, Trouble> {
-        let client = &self.site.client;
-        let mut refused = Refused::default();
-        loop {
-            if patch.is_empty() {
-                let mut outcome = self.applied();
-                outcome.refused = refused.fields;
-                return Ok(outcome);
-            }
-            match self.requests.send(Kind::Repeatable, || client.update_user(&record, &patch)).await {
-                Ok(written) => {
-                    let mut outcome = self.applied();
-                    outcome.record = Some(written);
-                    outcome.edits = refused.written(edits);
-                    outcome.refused = refused.fields;
-                    return Ok(outcome);
-                }
-                Err(Trouble::NotFound) => {
-                    return Ok(stale(self.event, self.change, "the user record was deleted in AMFJ"));
-                }
-                Err(Trouble::Overtaken(why)) if self.may_have_written() => {
-                    return self.overtaken_patch_of_record(&record, edits, refused, why).await;
-                }
-                Err(trouble) => refused.leave_out(&mut patch, trouble)?,
-            }
-        }
-    }
-
-    async fn assign(
-        &mut self,
-        asset: &AssetId,
-        expected: Option<&Holder>,
-        to: Option<&Holder>,
-        primary: Option<RecordId>,
-        tried_before: bool,
-    ) -> Result<Outcome, Trouble> {
-        let assignment = Assignment { site: self.site, asset, expected, to };
-        match assignment.make(&mut self.requests, tried_before).await {
-            Err(Trouble::Overtaken(why)) if self.may_have_written() => {
-                self.overtaken_assignment(asset, expected, to, primary, why).await
-            }
-            held => Ok(self.assigned(held?, expected, to, primary)),
-        }
-    }
-
-    fn assigned(
-        &self,
-        held: Held,
-        expected: Option<&Holder>,
-        to: Option<&Holder>,
-        primary: Option<RecordId>,
-    ) -> Outcome {
-        match held {
-            Held::AsWanted { asset, wrote } if wrote || self.begun => {
-                assigned(self.event, self.change, expected, to, primary).with_asset(*asset)
-            }
-            Held::AsWanted { asset, .. } => {
-                ended(self.event, self.change, Ending::Unneeded).with_settled(primary).with_asset(*asset)
-            }
-            Held::SomebodyElse(asset) => {
-                stale(self.event, self.change, "somebody else has the asset by now").with_asset(*asset)
-            }
-        }
     }
 
     /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in

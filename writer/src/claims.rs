@@ -21,11 +21,11 @@ use crate::requests::{Requests, Trouble};
 use crate::site::Site;
 
 /// How often the claims are looked at while another one is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A change that has begun and is not answered after this long was lost; so long a published change
 /// counts as on its way.
-const LOST_AFTER: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const LOST_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a change claims.
 #[derive(Debug, Clone)]
@@ -36,6 +36,10 @@ pub(crate) struct Claim {
     pub(crate) record: Option<RecordId>,
     /// The Kandji users that get a record: whatever key they go by, they get one.
     pub(crate) users: Vec<KandjiUserId>,
+    /// What other integrations of the AMFJ site are excluded by.
+    pub(crate) subjects: Vec<String>,
+    /// Whether one of them goes first.
+    pub(crate) waits: bool,
 }
 
 /// What came of waiting.
@@ -56,6 +60,7 @@ impl Claim {
         subjects.extend(self.asset.iter().map(|id| format!("asset/{id}")));
         subjects.extend(self.record.iter().map(|id| format!("record/{id}")));
         subjects.extend(self.users.iter().map(|id| format!("kandji-user/{id}")));
+        subjects.extend(self.subjects.iter().cloned());
         subjects
     }
 
@@ -67,6 +72,8 @@ impl Claim {
             asset: self.asset.clone(),
             record: self.record.clone(),
             users: self.users.clone(),
+            subjects: self.subjects.clone(),
+            waits: self.waits,
             worker: site.worker.clone(),
             at: Timestamp::now(),
         };

@@ -1,182 +1,229 @@
 //! Creating assets and user records exactly once, although AMFJ promises nothing about repeats.
 //!
-//! A creation whose outcome is unknown is never sent again blindly: AMFJ is searched for a record with
-//! the values that were sent, younger than the first attempt and claimed by nothing else. One hit is
-//! adopted. None: the list delay is waited out, then searched again, and only then it is sent again.
-//! Several are left to a person.
+//! Before the first creation AMFJ is asked whether it has the record by now ([`looking`]). A creation whose
+//! outcome is unknown is never sent again blindly: AMFJ is searched for a record with the values that were
+//! sent, younger than the first attempt and claimed by nothing else. One hit is adopted. None: the list delay
+//! is waited out and it is searched again, and the whole list is gone through for a young record that only
+//! resembles what was sent ([`resembling`]). Only if there is none either it is sent again. What resembles it
+//! is a doubt: for a person or for the next run, and never a reason to send again.
 
-use amfj_sync_shared::amfj::client::{NewAsset, NewUser};
-use amfj_sync_shared::amfj::{Asset, UserRecord};
+use amfj_sync_shared::amfj::client::{Cursors, Page};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::names::{NameKey, email_key};
+use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::IntentRow;
-use jiff::SignedDuration;
-use serde_json::Value;
 
 use crate::events;
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 
-/// How far AMFJ's clock may be behind the writer's before its own record looks too old.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+mod assets;
+mod looking;
+mod resembling;
+mod users;
 
-/// What a search for a possibly created record found.
-enum Hit<T> {
-    None,
-    One(T),
-    Several(usize),
-}
-
-fn hits<T>(mut found: Vec<T>) -> Hit<T> {
-    match found.len() {
-        0 => Hit::None,
-        1 => found.pop().map_or(Hit::None, Hit::One),
-        several => Hit::Several(several),
-    }
-}
+pub(crate) use looking::{Looked, Walks, walk};
 
 /// A record that can be created and looked for.
-pub(crate) trait Creatable: Sync {
-    type Record: Send;
+pub(crate) trait Creatable: Sync + Sized {
+    type Record: Clone + Send + Sync + 'static;
 
-    fn what(&self) -> &'static str;
+    const WHAT: &'static str;
+    const LIST: &'static str;
 
     fn create(&self, site: &Site) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
 
-    fn search(&self, site: &Site) -> impl Future<Output = Result<Vec<Self::Record>, CallError>> + Send;
+    /// Asks AMFJ for records of exactly this name or email; none where the contract has no such search.
+    fn search(
+        &self,
+        site: &Site,
+    ) -> impl Future<Output = Result<Option<Vec<Self::Record>>, CallError>> + Send;
 
-    /// Whether a record found may be the one that the first attempt created.
-    fn may_be_ours(&self, site: &Site, found: &Self::Record, first_attempt: &IntentRow) -> bool;
+    /// A page of the list of all such records.
+    fn page(
+        site: &Site,
+        cursor: Option<String>,
+    ) -> impl Future<Output = Result<Page<Self::Record>, CallError>> + Send;
+
+    /// The walks through that list that are shared.
+    fn walks(site: &Site) -> &Walks<Self::Record>;
+
+    /// How many more may be created, and how many there are already, as far as is known.
+    fn expected(view: &View) -> (u64, u64);
+
+    /// Whether the view does not know it, or knows it under another name, email or serial.
+    fn is_unknown(site: &Site, view: &View, found: &Self::Record) -> bool;
+
+    /// Whether it has the name, email or serial of what is to be created.
+    fn is_namesake(&self, site: &Site, found: &Self::Record) -> bool;
+
+    /// Whether it came after the first attempt, and nothing claims it.
+    fn is_young_and_free(site: &Site, found: &Self::Record, first: &IntentRow) -> bool;
+
+    /// Whether it holds all that was sent.
+    fn holds_what_was_sent(&self, found: &Self::Record) -> bool;
+
+    /// Whether AMFJ may have made it of what was sent, by storing that in forms of its own.
+    fn resembles(&self, site: &Site, found: &Self::Record) -> bool;
 }
 
-/// Creates a record, or finds the one that an earlier attempt created.
-pub(crate) async fn create<C: Creatable>(
-    site: &Site,
-    requests: &mut Requests<'_>,
-    wanted: &C,
-    first_attempt: &IntentRow,
-    tried_before: bool,
-) -> Result<C::Record, Trouble> {
-    let mut unknown = tried_before;
-    loop {
-        if unknown {
-            for round in 0..2 {
-                if round == 1 {
-                    requests.wait(site.integration.amfj.list_delay).await?;
-                }
-                let found = requests.send(Kind::Read, || wanted.search(site)).await?;
-                let ours =
-                    found.into_iter().filter(|hit| wanted.may_be_ours(site, hit, first_attempt)).collect();
-                match hits(ours) {
-                    Hit::One(record) => {
-                        events::adopted(&site.integration.id, wanted.what());
-                        return Ok(record);
-                    }
-                    Hit::None => {}
-                    Hit::Several(count) => {
-                        let what = wanted.what();
-                        let reason = format!(
-                            "a creation was interrupted, and {count} new {what}s look like it; keep one, link it by \
-                             hand, and delete the others"
-                        );
-                        return Err(Trouble::Fail { reason, field: None });
-                    }
-                }
-            }
-        }
-        match requests.send(Kind::Creation, || wanted.create(site)).await {
-            Err(Trouble::Unknown) => unknown = true,
-            answer => return answer,
-        }
-    }
+/// What came of a creation.
+#[derive(Debug)]
+pub(crate) enum Created<R> {
+    /// The record, made now or by an earlier attempt.
+    Made(R),
+    /// Nothing is created, for AMFJ has this.
+    Found {
+        record: Box<R>,
+        /// Whether an interrupted attempt may have made it.
+        doubtful: bool,
+    },
+    /// AMFJ said that it was created, and does not show it.
+    NotShown,
 }
 
-/// Whether AMFJ's value is the one that was sent, however it spells it.
-fn same_value(sent: &Value, held: Option<&Value>) -> bool {
-    let comparable = |value: &Value| match value {
-        Value::String(text) => NameKey::of(text).map(|key| key.as_str().to_owned()).unwrap_or_default(),
-        Value::Number(number) => number.as_f64().map(|number| number.to_string()).unwrap_or_default(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    comparable(sent) == held.map(comparable).unwrap_or_default()
+/// The course of one creation, over all values that are left out on the way.
+#[derive(Debug)]
+pub(crate) struct Creation<'a> {
+    /// When the first attempt was announced.
+    pub(crate) first: &'a IntentRow,
+    /// Whether an attempt may have been carried out that nobody has looked for.
+    pub(crate) unknown: bool,
+    /// Whether AMFJ was asked before the first attempt.
+    pub(crate) looked: Looked,
+    /// Whether AMFJ said that it was done.
+    said_done: bool,
 }
 
-impl Creatable for NewAsset {
-    type Record = Asset;
-
-    fn what(&self) -> &'static str {
-        "asset"
+impl<'a> Creation<'a> {
+    pub(crate) fn new(first: &'a IntentRow, tried_before: bool, looked: Looked) -> Self {
+        Self { first, unknown: tried_before, looked, said_done: false }
     }
 
-    async fn create(&self, site: &Site) -> Result<Asset, CallError> {
-        site.client.create_asset(self).await
-    }
-
-    async fn search(&self, site: &Site) -> Result<Vec<Asset>, CallError> {
-        site.client.find_assets_by_name(&self.name).await
-    }
-
-    fn may_be_ours(&self, site: &Site, found: &Asset, first_attempt: &IntentRow) -> bool {
-        let young = found
-            .created_at
-            .is_none_or(|created| first_attempt.intent.at.duration_since(created) <= CLOCK_TOLERANCE);
-        let (known_before, claimed) = site.state.read(|view| {
-            let before = view.asset(&found.id).is_some_and(|row| row.age.offset < first_attempt.offset);
-            let claimed = view.linked_device(&found.id).is_some()
-                || view
-                    .claims(&format!("asset/{}", found.id))
-                    .iter()
-                    .any(|row| row.intent.change != first_attempt.intent.change);
-            (before, claimed)
-        });
-        let claimed = claimed
-            || site.siblings.iter().any(|other| other.read(|view| view.linked_device(&found.id).is_some()));
-        young
-            && !known_before
-            && !claimed
-            && found.asset_type.id == self.asset_type_id
-            && NameKey::of(&found.name) == NameKey::of(&self.name)
-            && self.fields.iter().all(|(field, sent)| same_value(sent, found.fields.get(field)))
-    }
-}
-
-impl Creatable for NewUser {
-    type Record = UserRecord;
-
-    fn what(&self) -> &'static str {
-        "user record"
-    }
-
-    async fn create(&self, site: &Site) -> Result<UserRecord, CallError> {
-        site.client.create_user(self).await
-    }
-
-    /// By email where there is one, else through the whole list: the contract has no search by name.
-    async fn search(&self, site: &Site) -> Result<Vec<UserRecord>, CallError> {
-        if let Some(email) = &self.email {
-            return site.client.find_users_by_email(email).await;
-        }
-        let mut found = Vec::new();
-        let mut cursor: Option<String> = None;
+    /// Creates a record, or finds the one that an earlier attempt created.
+    pub(crate) async fn make<C: Creatable>(
+        &mut self,
+        site: &Site,
+        requests: &mut Requests<'_>,
+        wanted: &C,
+    ) -> Result<Created<C::Record>, Trouble> {
         loop {
-            let page = site.client.users_page(cursor.as_deref()).await?;
-            found.extend(page.results);
-            match page.next {
-                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                _ => return Ok(found),
+            if self.unknown {
+                if let Some(found) = self.search(site, requests, wanted).await? {
+                    return Ok(found);
+                }
+                if self.said_done {
+                    return Ok(Created::NotShown);
+                }
+                self.unknown = false;
+                self.looked = Looked::Already;
+            }
+            if let Some(record) = looking::look(&mut self.looked, site, requests, wanted).await? {
+                return Ok(Created::Found { record: Box::new(record), doubtful: false });
+            }
+            let answer = requests.send(Kind::Creation, || wanted.create(site)).await;
+            match answer {
+                Ok(record) => return Ok(Created::Made(record)),
+                Err(Trouble::Unknown) => self.is_unknown_now(site),
+                Err(Trouble::Unshown) => {
+                    self.said_done = true;
+                    self.is_unknown_now(site);
+                }
+                Err(Trouble::NotFound) => requests.refused("AMFJ answered 404 to a creation").await?,
+                Err(Trouble::Fail { reason, field }) if requests.uncertain => {
+                    // Given up after an attempt whose answer was lost: a last look (P26).
+                    let found = self.exact(site, requests, wanted).await.ok().map(|(ours, _)| ours);
+                    return match found.and_then(only) {
+                        Some(record) => Ok(adopted::<C>(site, record)),
+                        None => Err(Trouble::Fail { reason, field }),
+                    };
+                }
+                Err(trouble) => return Err(trouble),
             }
         }
     }
 
-    fn may_be_ours(&self, site: &Site, found: &UserRecord, first_attempt: &IntentRow) -> bool {
-        let (known_before, claimed) = site.state.read(|view| {
-            let before = view.record(&found.id).is_some_and(|row| row.age.offset < first_attempt.offset);
-            (before, !view.linked_users(&found.id).is_empty())
-        });
-        !known_before
-            && !claimed
-            && NameKey::of(&found.name) == NameKey::of(&self.name)
-            && found.email.as_deref().and_then(email_key) == self.email.as_deref().and_then(email_key)
+    /// Whoever has the change next, should it go back to the queue, looks first.
+    fn is_unknown_now(&mut self, site: &Site) {
+        self.unknown = true;
+        site.unknown.lock().insert(self.first.intent.change);
     }
+
+    /// What an earlier attempt created, or may have created.
+    async fn search<C: Creatable>(
+        &self,
+        site: &Site,
+        requests: &mut Requests<'_>,
+        wanted: &C,
+    ) -> Result<Option<Created<C::Record>>, Trouble> {
+        for round in 0..2 {
+            if round == 1 {
+                requests.wait(site.integration.amfj.list_delay).await?;
+            }
+            let (ours, others) = self.exact(site, requests, wanted).await?;
+            if let Some(found) = one_of::<C>(site, ours)? {
+                return Ok(Some(found));
+            }
+            if let Some(other) = looking::news(site, wanted, others).await? {
+                let doubtful =
+                    C::is_young_and_free(site, &other, self.first) && wanted.resembles(site, &other);
+                return Ok(Some(Created::Found { record: Box::new(other), doubtful }));
+            }
+        }
+        let young = looking::young::<C>(site, requests, self.first).await?;
+        let (ours, others): (Vec<_>, Vec<_>) = young
+            .into_iter()
+            .filter(|found| C::is_young_and_free(site, found, self.first) && wanted.resembles(site, found))
+            .partition(|found| wanted.is_namesake(site, found) && wanted.holds_what_was_sent(found));
+        if let Some(found) = one_of::<C>(site, ours)? {
+            return Ok(Some(found));
+        }
+        Ok(others.into_iter().next().map(|other| Created::Found { record: Box::new(other), doubtful: true }))
+    }
+
+    /// What AMFJ has by exactly this name or email: what can only be ours, and the rest.
+    async fn exact<C: Creatable>(
+        &self,
+        site: &Site,
+        requests: &mut Requests<'_>,
+        wanted: &C,
+    ) -> Result<(Vec<C::Record>, Vec<C::Record>), Trouble> {
+        let found = match requests.send(Kind::Read, || wanted.search(site)).await? {
+            Some(found) => found,
+            None => looking::walked::<C>(site, requests, |found| wanted.is_namesake(site, found)).await?,
+        };
+        let is_ours = |found: &C::Record| {
+            wanted.is_namesake(site, found)
+                && wanted.holds_what_was_sent(found)
+                && C::is_young_and_free(site, found, self.first)
+        };
+        Ok(found.into_iter().partition(is_ours))
+    }
+}
+
+fn only<T>(mut found: Vec<T>) -> Option<T> {
+    if found.len() == 1 { found.pop() } else { None }
+}
+
+fn adopted<C: Creatable>(site: &Site, record: C::Record) -> Created<C::Record> {
+    events::adopted(&site.integration.id, C::WHAT);
+    Created::Made(record)
+}
+
+/// The one record that an interrupted attempt made; several are left to a person.
+fn one_of<C: Creatable>(site: &Site, ours: Vec<C::Record>) -> Result<Option<Created<C::Record>>, Trouble> {
+    if ours.len() > 1 {
+        let reason = format!(
+            "a creation was interrupted, and {} new {}s look like it; keep one, link it by hand, and delete the \
+             others",
+            ours.len(),
+            C::WHAT
+        );
+        return Err(Trouble::Fail { reason, field: None });
+    }
+    Ok(only(ours).map(|record| adopted::<C>(site, record)))
+}
+
+/// The cursors of a walk through the list.
+fn cursors<C: Creatable>() -> Cursors {
+    Cursors::new(C::LIST)
 }

@@ -1,13 +1,14 @@
 //! Assignments: check-in and check-out with the holder that is expected (P20, P21).
 //!
 //! AMFJ checks in from whoever has the asset, so before a check-in it is read: nobody loses an asset to
-//! a decision that was made when somebody else had it.
+//! a decision that was made when somebody else had it. And nobody loses it to a check-out that AMFJ
+//! refuses: it goes back to whom it was taken from.
 
 use amfj_sync_shared::amfj::client::Assigned;
 use amfj_sync_shared::amfj::{Asset, Holder};
 use amfj_sync_shared::ids::{AssetId, RecordId};
 
-use crate::requests::{Kind, Requests, Trouble};
+use crate::requests::{Kind, OnRefusal, Requests, Trouble};
 use crate::site::Site;
 
 /// How an assignment ended.
@@ -17,6 +18,8 @@ pub(crate) enum Held {
     AsWanted { asset: Box<Asset>, wrote: bool },
     /// Somebody has it who was not expected.
     SomebodyElse(Box<Asset>),
+    /// AMFJ refused the check-out after our check-in; why, and the asset as it was left.
+    Refused { asset: Box<Asset>, reason: String },
 }
 
 /// One assignment.
@@ -30,56 +33,150 @@ pub(crate) struct Assignment<'a> {
 /// More rounds than an undisturbed assignment needs; after that the next run decides again.
 const ROUNDS: u32 = 6;
 
+/// Who has an asset, if anybody.
+type Has = Option<RecordId>;
+
+/// What is known of an assignment while it is made.
+struct Course {
+    /// Who has the asset, where an answer said so; it is read otherwise.
+    known: Option<Has>,
+    /// Whether something was written.
+    wrote: bool,
+    /// Whether nobody has it because we, or an earlier attempt of ours, checked it in.
+    taken: bool,
+    /// The holder that the last request met, where AMFJ said that it could not be.
+    conflict: Option<Has>,
+    /// The holder that the last request met, where AMFJ said that it was done and did not show it.
+    said_done: Option<Has>,
+}
+
+fn holder_of(asset: &Asset) -> Has {
+    asset.checked_out_to.as_ref().map(|holder| holder.id.clone())
+}
+
 impl Assignment<'_> {
-    /// Makes the holder the wanted one. `read_first` where an earlier attempt may have done part of it.
-    pub(crate) async fn make(&self, requests: &mut Requests<'_>, read_first: bool) -> Result<Held, Trouble> {
+    /// Makes the holder the wanted one. `tried_before` where an earlier attempt may have done part of it.
+    pub(crate) async fn make(
+        &self,
+        requests: &mut Requests<'_>,
+        tried_before: bool,
+    ) -> Result<Held, Trouble> {
         let wanted = self.to.map(|holder| &holder.id);
-        let expected = self.expected.map(|holder| &holder.id);
-        let mut wrote = false;
-        let mut known: Option<Option<RecordId>> = (!read_first && expected.is_none()).then_some(None);
+        let known = (!tried_before && self.expected.is_none()).then_some(None);
+        let mut course = Course { known, wrote: false, taken: false, conflict: None, said_done: None };
         let mut rounds = 0;
         while rounds < ROUNDS {
             rounds += 1;
-            let holder = if let Some(holder) = known.take() {
-                holder
-            } else {
-                let read = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await?;
-                let asset = read.ok_or_else(|| Trouble::AssetDeleted(self.asset.clone()))?;
-                let holder = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
-                if holder.as_ref() == wanted {
-                    return Ok(Held::AsWanted { asset: Box::new(asset), wrote });
-                }
-                // Nobody has it: our own check-in, or somebody's; either way nobody loses it.
-                if holder.is_some() && holder.as_ref() != expected {
-                    return Ok(Held::SomebodyElse(Box::new(asset)));
-                }
-                requests.halfway |= holder.is_none() && expected.is_some();
-                holder
+            let holder = match course.known.take() {
+                Some(holder) => holder,
+                None => match self.look(requests, &mut course, tried_before).await? {
+                    Ok(holder) => holder,
+                    Err(held) => return Ok(held),
+                },
             };
-            match self.move_one_step(requests, holder.as_ref(), wanted).await {
+            let hands_over = course.taken && holder.is_none() && wanted.is_some();
+            requests.refusal = if hands_over { OnRefusal::Ends } else { OnRefusal::TriesAgain };
+            let answer = match self.after_conflict(requests, &mut course, holder.as_ref()).await {
+                Ok(refused) => {
+                    rounds -= u32::from(refused);
+                    self.move_one_step(requests, holder.as_ref(), wanted).await
+                }
+                Err(trouble) => Err(trouble),
+            };
+            match answer {
                 Ok(Assigned::Done(asset)) => {
-                    wrote = true;
+                    course.wrote = true;
                     let unreadable =
                         asset.checked_out_to.as_ref().is_some_and(|holder| !holder.is_readable());
-                    let now = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
+                    let now = holder_of(&asset);
                     if now.as_ref() == wanted {
-                        return Ok(Held::AsWanted { asset, wrote });
+                        return Ok(Held::AsWanted { asset, wrote: true });
                     }
+                    if now == holder {
+                        // Said to be done, and nothing is.
+                        course.conflict = Some(holder);
+                        continue;
+                    }
+                    course.taken |= now.is_none();
                     requests.halfway = true;
                     // Not known: it is read, and left alone where that does not tell either (P30).
-                    known = (!unreadable).then_some(now);
+                    course.known = (!unreadable).then_some(now);
                 }
                 // Not as it was known: read it.
-                Ok(Assigned::Conflict { .. }) => {}
+                Ok(Assigned::Conflict { .. }) => course.conflict = Some(holder),
+                Err(Trouble::Unshown) => {
+                    course.wrote = true;
+                    course.taken |= holder.is_some();
+                    course.said_done = Some(holder);
+                }
                 // In the pause somebody may have given it to somebody else: read it. How often that goes
                 // on is not for the rounds to say, but for `give_up_after`.
-                Err(Trouble::Unknown) => rounds -= 1,
-                Err(Trouble::NotFound) => return Err(Trouble::AssetDeleted(self.asset.clone())),
+                Err(Trouble::Unknown) => {
+                    course.taken |= holder.is_some();
+                    rounds -= 1;
+                }
+                Err(Trouble::NotFound) => {
+                    // Of the asset, or of whom it is to go to: it is looked at before it is tried again.
+                    course.conflict = Some(holder);
+                    rounds -= 1;
+                }
+                Err(Trouble::Fail { reason, .. }) if hands_over => {
+                    return self.give_back(requests, reason).await;
+                }
                 Err(trouble) => return Err(trouble),
             }
         }
         let reason = "the asset kept changing hands while it was assigned".to_owned();
         Err(Trouble::Fail { reason, field: None })
+    }
+
+    /// Reads who has the asset: whom the next step is to find, or how it ended.
+    async fn look(
+        &self,
+        requests: &mut Requests<'_>,
+        course: &mut Course,
+        tried_before: bool,
+    ) -> Result<Result<Has, Held>, Trouble> {
+        let mut asset = self.read(requests).await?;
+        if course.said_done.take().is_some_and(|before| before == holder_of(&asset)) {
+            // What AMFJ shows late is waited for once; what it does not do is a refusal.
+            requests.wait(self.site.integration.amfj.list_delay).await?;
+            asset = self.read(requests).await?;
+            course.conflict = Some(holder_of(&asset));
+        }
+        let holder = holder_of(&asset);
+        let expected = self.expected.map(|holder| &holder.id);
+        if holder.as_ref() == self.to.map(|holder| &holder.id) {
+            return Ok(Err(Held::AsWanted { asset: Box::new(asset), wrote: course.wrote }));
+        }
+        // Nobody has it: our own check-in, or somebody's; either way nobody loses it.
+        if holder.is_some() && holder.as_ref() != expected {
+            return Ok(Err(Held::SomebodyElse(Box::new(asset))));
+        }
+        requests.halfway |= holder.is_none() && expected.is_some();
+        course.taken |= tried_before && holder.is_none() && expected.is_some();
+        Ok(Ok(holder))
+    }
+
+    async fn read(&self, requests: &mut Requests<'_>) -> Result<Asset, Trouble> {
+        let read = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await?;
+        read.ok_or_else(|| Trouble::NotThere(self.asset.clone()))
+    }
+
+    /// Whether AMFJ refused the very same step, and the asset is still as it was: a refusal like any other,
+    /// which is tried again after a pause.
+    async fn after_conflict(
+        &self,
+        requests: &mut Requests<'_>,
+        course: &mut Course,
+        holder: Option<&RecordId>,
+    ) -> Result<bool, Trouble> {
+        let same = course.conflict.take().is_some_and(|met| met.as_ref() == holder);
+        if same {
+            let reason = "AMFJ does not do it, although the asset is there and nobody else has it";
+            requests.refused(reason).await?;
+        }
+        Ok(same)
     }
 
     async fn move_one_step(
@@ -96,5 +193,48 @@ impl Assignment<'_> {
             // A check-in takes the asset from whoever has it.
             _ => requests.send(Kind::Guarded, || client.check_in(self.asset, None)).await,
         }
+    }
+
+    /// AMFJ refused the check-out after our check-in: the asset goes back to whom it was taken from (P21).
+    async fn give_back(&self, requests: &mut Requests<'_>, why: String) -> Result<Held, Trouble> {
+        let Some(from) = self.expected else { return Err(Trouble::Fail { reason: why, field: None }) };
+        requests.refusal = OnRefusal::TriesAgain;
+        let client = &self.site.client;
+        let to = self.to.map_or("the user", |to| to.name.as_str());
+        let refused = loop {
+            match requests.send(Kind::Repeatable, || client.check_out(self.asset, &from.id, None)).await {
+                Ok(_) | Err(Trouble::Unshown | Trouble::NotFound) => {
+                    let asset = self.read(requests).await?;
+                    let holder = holder_of(&asset);
+                    if holder.as_ref() == self.to.map(|to| &to.id) {
+                        return Ok(Held::AsWanted { asset: Box::new(asset), wrote: true });
+                    }
+                    if let Some(holder) = &asset.checked_out_to {
+                        let reason = if holder.id == from.id {
+                            format!("{why}; the asset was given back to {}", from.name)
+                        } else {
+                            format!("{why}; {} took the asset meanwhile and keeps it", holder.name)
+                        };
+                        return Ok(Held::Refused { asset: Box::new(asset), reason });
+                    }
+                    let again = "AMFJ does not give the asset back, although nobody has it";
+                    if let Err(trouble) = requests.refused(again).await {
+                        break trouble;
+                    }
+                }
+                Err(trouble) => break trouble,
+            }
+        };
+        let Trouble::Fail { reason, .. } = refused else { return Err(refused) };
+        let left = self.read(requests).await.map_err(|trouble| match trouble {
+            Trouble::Fail { .. } => Trouble::Fail { reason: why.clone(), field: None },
+            other => other,
+        })?;
+        let nobody = format!(
+            "{why}; nor did AMFJ take the asset back for {} ({reason}): nobody has it, check it out to {to} or \
+             {} by hand",
+            from.name, from.name
+        );
+        Ok(Held::Refused { asset: Box::new(left), reason: nobody })
     }
 }

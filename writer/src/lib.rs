@@ -5,6 +5,7 @@
 //! acknowledge. The process may be killed between any two steps.
 
 mod admission;
+mod answers;
 pub mod applying;
 pub mod blame;
 pub mod circuit;

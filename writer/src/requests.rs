@@ -34,11 +34,13 @@ pub(crate) enum Trouble {
     /// A newer decision does not want it any more; why, in one sentence. An earlier attempt may have been
     /// carried out all the same.
     Overtaken(&'static str),
+    /// AMFJ said success, and did not show what it holds now: that is to be read.
+    Unshown,
     /// AMFJ says of a write, in its own form, that there is no such record (404, 410). That proves nothing: read it by
     /// its id, and if it is there, say so with [`Requests::refused`].
     NotFound,
-    /// AMFJ has the asset no more.
-    AssetDeleted(AssetId),
+    /// AMFJ did not show the asset when it was asked for it by its id.
+    NotThere(AssetId),
     /// Refused, or given up.
     Fail {
         /// One sentence.
@@ -46,6 +48,32 @@ pub(crate) enum Trouble {
         /// The field at fault.
         field: Option<String>,
     },
+}
+
+/// What a change does when a request is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// It tries again, for as long as `give_up_after` says.
+    #[default]
+    TriesAgain,
+    /// It ends the request at the first refusal: what was done before must not lie there half done.
+    Ends,
+    /// The same, also where AMFJ failed (5xx): the change does not need this request.
+    IsNoMatter,
+}
+
+impl OnRefusal {
+    /// Whether this answer ends the request at once. Who is to wait, has the wrong token or reaches something
+    /// in between waits for the service; one value, and a record that is said not to exist, are looked into.
+    fn ends_at(self, error: &CallError) -> bool {
+        match error.status() {
+            Some(422) => self != Self::TriesAgain && error.field().is_none(),
+            Some(401 | 404 | 407 | 408 | 410 | 425 | 429) => false,
+            Some(400..=499) => self != Self::TriesAgain,
+            Some(500..) => self == Self::IsNoMatter && error.retry_after().is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// Whether sending twice does harm.
@@ -86,6 +114,11 @@ pub(crate) struct Requests<'a> {
     pub(crate) uncertain: bool,
     /// Whether anything that was sent here was carried out, or may have been.
     pub(crate) may_have_written: bool,
+    /// Whether some attempt at some request may have been carried out, although no answer said so: what
+    /// AMFJ holds as it was wanted is part of the history then (P26).
+    pub(crate) unanswered: bool,
+    /// What is done when a request is refused.
+    pub(crate) refusal: OnRefusal,
     /// The right to send one request, had before the change was announced.
     admission: Option<Admission<'a>>,
     /// The changes of the partition that are worked on: whoever waits is not.
@@ -130,6 +163,8 @@ impl<'a> Requests<'a> {
             halfway: false,
             uncertain: false,
             may_have_written: false,
+            unanswered: false,
+            refusal: OnRefusal::default(),
             admission: None,
             working,
         }
@@ -146,14 +181,10 @@ impl<'a> Requests<'a> {
             if kind == Kind::Creation {
                 self.uncertain = answer.as_ref().is_err_and(CallError::may_have_happened);
             }
+            self.unanswered |= kind != Kind::Read && answer.as_ref().is_err_and(CallError::may_have_happened);
             let error = match answer {
                 Ok(answer) => {
-                    let wrote = kind != Kind::Read;
-                    self.site.blame.succeeded(self.event.id, request, wrote);
-                    if wrote {
-                        self.site.circuit.wrote();
-                        self.trials.retain(|trial| Some(trial.kind) != request);
-                    }
+                    self.succeeded(request, kind != Kind::Read);
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -161,6 +192,14 @@ impl<'a> Requests<'a> {
             let (device, user) = self.change.key.parts();
             tracing::debug!(integration = %self.site.integration.id, device, user, %error, "a request failed");
             self.judge(kind, request, &error, turn).await?;
+        }
+    }
+
+    fn succeeded(&mut self, request: Option<RequestKind>, wrote: bool) {
+        self.site.blame.succeeded(self.event.id, request, wrote);
+        if wrote {
+            self.site.circuit.wrote();
+            self.trials.retain(|trial| Some(trial.kind) != request);
         }
     }
 
@@ -172,6 +211,10 @@ impl<'a> Requests<'a> {
         error: &CallError,
         turn: Option<Turn<'a>>,
     ) -> Result<(), Trouble> {
+        if kind != Kind::Read && error.is_unshown_success() {
+            self.succeeded(request, true);
+            return Err(Trouble::Unshown);
+        }
         let reason = said(request, error);
         let status = error.status().unwrap_or_default();
         let answered = Answered::of(error);
@@ -195,6 +238,9 @@ impl<'a> Requests<'a> {
             Answered::AskedToWait { pause, out_of_order } => {
                 drop(turn);
                 self.wait_as_asked(kind, error, pause, out_of_order, &reason).await?;
+            }
+            Answered::Refused | Answered::Failed if kind != Kind::Read && self.refusal.ends_at(error) => {
+                return Err(Trouble::Fail { reason, field: None });
             }
             Answered::NotThere | Answered::Refused | Answered::Failed => {
                 if matches!(error, CallError::NotSent { .. }) {
@@ -273,8 +319,10 @@ impl<'a> Requests<'a> {
     /// The last answer turned out to be about this change alone, although it read otherwise (a 404, and the record is
     /// there; a 422 about a field that was never sent): it is a refusal like any other. It pauses, and counts. `Ok`
     /// when it is to be sent again.
-    #[expect(dead_code, reason = "for those who find out what a 404 or a 422 was about")]
     pub(crate) async fn refused(&mut self, reason: &str) -> Result<(), Trouble> {
+        if self.refusal != OnRefusal::TriesAgain {
+            return Err(Trouble::Fail { reason: reason.to_owned(), field: None });
+        }
         let (request, cause) = self.last.unwrap_or((None, Cause::Failed));
         self.pause_after_refusal(request, cause, reason, None, None).await
     }
@@ -507,6 +555,17 @@ impl<'a> Requests<'a> {
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
         });
         looked.map_err(|_| Trouble::HandBack)
+    }
+
+    /// Waits for something that others do, holding nothing that they need for it, unless the change has to go
+    /// back to the queue meanwhile.
+    pub(crate) async fn wait_for<T>(&mut self, others: impl Future<Output = T>) -> Result<T, Trouble> {
+        self.step_back();
+        tokio::select! {
+            done = others => Ok(done),
+            () = self.lease.over() => Err(Trouble::HandBack),
+            () = self.site.circuit.opened() => Err(Trouble::HandBack),
+        }
     }
 
     /// Waits, unless the change has to go back to the queue meanwhile.

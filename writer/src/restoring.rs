@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::amfj::client::{AssetPatch, UserPatch};
 use amfj_sync_shared::amfj::{Asset, Holder, UserRecord};
-use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::RecordId;
 use amfj_sync_shared::mapping::is_blank;
 use amfj_sync_shared::messages::{Catalogue, Edit, Outcome, Past};
@@ -177,29 +176,6 @@ pub(crate) fn barred(site: &Site, view: &View, record: &RecordId) -> Option<Stri
     let named = people.iter().any(|person| listed(person.entry.email.as_deref()));
     (named || listed(row.record.email.as_deref()))
         .then(|| format!("{} is listed in no_checkout_users", row.record.name))
-}
-
-/// A user record as it is now. The contract knows no read by id: by email where there is one, else
-/// through the whole list.
-pub(crate) async fn read_record(site: &Site, id: &RecordId) -> Result<Option<UserRecord>, CallError> {
-    let email = site.state.read(|view| view.record(id)).and_then(|row| row.record.email);
-    if let Some(email) = email {
-        let found = site.client.find_users_by_email(&email).await?;
-        if let Some(record) = found.into_iter().find(|record| record.id == *id) {
-            return Ok(Some(record));
-        }
-    }
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = site.client.users_page(cursor.as_deref()).await?;
-        if let Some(record) = page.results.into_iter().find(|record| record.id == *id) {
-            return Ok(Some(record));
-        }
-        match page.next {
-            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-            _ => return Ok(None),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::backlog::InHand;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, RetryConfig};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use crate::blame::Blame;
 use crate::circuit::Circuit;
+use crate::creating::Walks;
 
 /// What changes of one integration share.
 #[derive(Debug)]
@@ -54,6 +56,10 @@ pub struct Site {
     /// When a write that was not answered, and whose change was handed back, can no longer be carried
     /// out.
     pub landing: Mutex<HashMap<Key, Instant>>,
+    /// What walks through the list of assets showed before and after creations.
+    pub(crate) asset_walks: Walks<Asset>,
+    /// The same of user records.
+    pub(crate) record_walks: Walks<UserRecord>,
 }
 
 impl Site {

@@ -7,7 +7,14 @@ use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
 use amfj_sync_shared::messages::{Edit, Outcome, Refusal};
 use serde_json::Value;
 
-use crate::requests::Trouble;
+use crate::answers::is_kept;
+
+/// Why a value is left out that AMFJ answered without a word and did not keep.
+const NOT_TAKEN: &str = "AMFJ did not take it: its answer shows what was there before";
+
+fn refusal(value: Value, reason: &str) -> Refusal {
+    Refusal { value, reason: reason.to_owned(), fingerprint: None }
+}
 
 /// Something with fields of which one can be left out.
 pub(crate) trait Fields {
@@ -67,13 +74,30 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Leaves out the field that the trouble names and remembers it; gives the trouble back where that
-    /// would not help.
-    pub(crate) fn leave_out(&mut self, from: &mut impl Fields, trouble: Trouble) -> Result<(), Trouble> {
-        let Trouble::Fail { reason, field: Some(field) } = &trouble else { return Err(trouble) };
-        let Some((name, value)) = from.leave_out(field) else { return Err(trouble) };
-        self.fields.insert(name, Refusal { value, reason: reason.clone(), fingerprint: None });
-        Ok(())
+    /// Leaves out the field that AMFJ blames and remembers it. `false` where that would not help, because it
+    /// was not sent: then the refusal is about the record, and about no field.
+    pub(crate) fn leave_out(&mut self, from: &mut impl Fields, field: &str, reason: &str) -> bool {
+        let Some((name, value)) = from.leave_out(field) else { return false };
+        self.fields.insert(name, refusal(value, reason));
+        true
+    }
+
+    /// The edits that AMFJ took, as its answer shows: what it did not keep is refused, although no answer
+    /// said so (P15).
+    pub(crate) fn taken(
+        &mut self,
+        edits: BTreeMap<String, Edit>,
+        shown: impl Fn(&str) -> Value,
+    ) -> BTreeMap<String, Edit> {
+        let mut taken = self.written(edits);
+        taken.retain(|field, edit| {
+            let kept = is_kept(edit, &shown(field));
+            if !kept {
+                self.fields.insert(field.clone(), refusal(edit.new.clone(), NOT_TAKEN));
+            }
+            kept
+        });
+        taken
     }
 
     /// The edits that were not refused.

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::blame::{Blame, Limits};
 use crate::circuit::Circuit;
+use crate::creating::Walks;
 use crate::events;
 use crate::obeying::obey;
 use crate::serving::{serve, window};
@@ -133,6 +134,8 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             own_requests: Semaphore::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
             landing: parking_lot::Mutex::default(),
+            asset_walks: Walks::default(),
+            record_walks: Walks::default(),
             integration: integration.clone(),
         };
         events::begin(&integration.id);

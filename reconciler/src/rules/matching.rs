@@ -15,7 +15,7 @@ use amfj_sync_shared::names::NameKey;
 use amfj_sync_shared::state::rows::{AssetRow, DeviceRow};
 use amfj_sync_shared::state::{FirstSync, View};
 
-use super::{Site, handle, label};
+use super::{Site, doubt, handle, label};
 
 /// What a device is to AMFJ.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ fn is_linked(view: &View, device: &DeviceId) -> bool {
 }
 
 /// Whether some device of the AMFJ site has this asset or will have it, in this or another integration (P4).
-fn is_taken(site: &Site<'_>, asset: &AssetId) -> bool {
+pub(super) fn is_taken(site: &Site<'_>, asset: &AssetId) -> bool {
     let has = |view: &View| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
     has(site.view) || site.siblings.iter().any(|sibling| has(sibling))
 }
@@ -207,7 +207,7 @@ fn without_match(
             device.device_id
         ));
     }
-    Resolution::Create
+    doubt::of_device(site, device).unwrap_or(Resolution::Create)
 }
 
 /// Why no asset may be created for this device, if none may (P7, P8).

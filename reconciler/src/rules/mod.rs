@@ -7,6 +7,7 @@
 
 pub mod checkout;
 pub mod creating;
+mod doubt;
 mod draft;
 mod fields;
 pub mod gone;

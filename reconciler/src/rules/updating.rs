@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Field};
+use amfj_sync_shared::amfj::{Asset, Field, Named};
 use amfj_sync_shared::config::OnEmpty;
 use amfj_sync_shared::ids::{DeviceId, Key};
 pub(super) use amfj_sync_shared::mapping::fingerprint::built_in as name_field;
@@ -38,7 +38,10 @@ pub(super) fn evaluate(source: &FieldSource, device: &DeviceEntry) -> Evaluated 
 /// A device whose asset is linked: mapped values that differ are written (P13).
 pub(super) fn in_step(site: &Site<'_>, device: &DeviceEntry, row: &AssetRow, memory: &Memory) -> Findings {
     let asset = &row.asset;
-    let (write, problems) = difference(site, device, asset, &row.claims, memory);
+    let (mut write, problems) = difference(site, device, asset, &row.claims, memory);
+    if memory.location_due {
+        write.location = default_location(site, asset).filter(|location| !is_refused(memory, location));
+    }
     let reason = format!("\"{}\" is in step with asset \"{}\".", label(device), asset.name);
     let mut findings = Findings::new(State::InSync, reason);
     findings.asset = Some(asset.id.clone());
@@ -65,10 +68,7 @@ pub(super) fn link(
     let claims = row.map(|row| row.claims).unwrap_or_default();
     let memory = site.memory(&Key::Device(device.device_id.clone()));
     let (mut write, problems) = difference(site, device, asset, &claims, &memory);
-    if asset.location.is_none() {
-        let location = site.config.sync.default_location.as_deref();
-        write.location = location.and_then(|name| site.view.catalogue().location_named(name)).cloned();
-    }
+    write.location = default_location(site, asset);
     let mut why = format!("\"{}\" is linked to asset \"{}\": {}", label(device), asset.name, because(rule));
     if !write.is_empty() {
         why = format!("{why}; the asset gets {}", summary(&write));
@@ -93,6 +93,18 @@ fn doubtful(device: &DeviceEntry, asset: &Asset, rule: Rule) -> Findings {
     findings.asset = Some(asset.id.clone());
     findings.rule = Some(rule);
     findings
+}
+
+/// The default location, where the asset has none (P13).
+fn default_location(site: &Site<'_>, asset: &Asset) -> Option<Named> {
+    let name = site.config.sync.default_location.as_deref().filter(|_| asset.location.is_none())?;
+    site.view.catalogue().location_named(name).cloned()
+}
+
+/// A location that AMFJ refused is not tried again, whether it was refused by its id or by its name.
+fn is_refused(memory: &Memory, location: &Named) -> bool {
+    let refused = memory.refused.get(Outcome::LOCATION).and_then(|refusal| refusal.value.as_str());
+    refused.is_some_and(|value| value == location.id || value == location.name)
 }
 
 fn summary(write: &AssetWrite) -> String {

@@ -25,7 +25,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::cursors::Cursors;
+pub use super::cursors::Cursors;
 pub use super::lenient::Page;
 use super::lenient::{self, Record};
 use super::types::{Asset, AssetType, Field, Named, UserRecord};
@@ -35,8 +35,10 @@ use crate::ids::{AssetId, RecordId};
 use crate::messages::Unusable;
 use crate::retry::{Policy, Stopped, retry};
 
+mod answers;
 mod requests;
 
+use answers::{ASSET_SHOWS, assigned, user_shows, written};
 pub use requests::{AssetPatch, NewAsset, NewUser, UserPatch};
 use requests::{CheckIn, CheckOut};
 
@@ -212,13 +214,15 @@ impl AmfjClient {
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
         let call = Call::new("create asset", Method::POST, segments(&[&self.contract.paths.assets], &[]));
-        one(self.send(call.json(asset)).await?)
+        let shows = ASSET_SHOWS.iter().copied();
+        written(self.send(call.json(asset)).await?, None, shows)
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str()]);
-        one(self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?)
+        let call = Call::new("update asset", Method::PATCH, address).json(patch);
+        written(self.send(call).await?, Some(id.as_str()), ASSET_SHOWS.iter().copied())
     }
 
     /// Checks an asset out to a user record.
@@ -230,14 +234,14 @@ impl AmfjClient {
     ) -> Result<Assigned, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-out"]);
         let call = Call::new("check out", Method::POST, address);
-        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?)
+        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?, id)
     }
 
     /// Checks an asset in from whoever has it.
     pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-in"]);
         let call = Call::new("check in", Method::POST, address);
-        assigned(self.send(call.json(&CheckIn { note })).await?)
+        assigned(self.send(call.json(&CheckIn { note })).await?, id)
     }
 
     /// The user records of exactly this email.
@@ -248,13 +252,14 @@ impl AmfjClient {
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
         let call = Call::new("create user", Method::POST, segments(&[&self.contract.paths.users], &[]));
-        one(self.send(call.json(user)).await?)
+        written(self.send(call.json(user)).await?, None, user_shows(&user.fields))
     }
 
     /// Changes what the patch names. 403 may mean a Jira user, whom nobody but Jira may change.
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
         let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
-        one(self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?)
+        let call = Call::new("update user", Method::PATCH, address).json(patch);
+        written(self.send(call).await?, Some(id.as_str()), user_shows(&patch.fields))
     }
 
     /// The custom fields of user records.
@@ -374,11 +379,6 @@ fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {
     Ok(token.to_token())
 }
 
-/// The record that an answer carries, read as far as it goes (P30).
-fn one<T: Record>(answer: Answer) -> Result<T, CallError> {
-    Ok(answer.read(lenient::one)?.0)
-}
-
 /// A successful answer about something else.
 fn not_it(operation: &str, reason: &str) -> CallError {
     CallError::NotJson {
@@ -387,14 +387,6 @@ fn not_it(operation: &str, reason: &str) -> CallError {
         reason: reason.to_owned(),
         html: false,
         body: String::new(),
-    }
-}
-
-fn assigned(answer: Answer) -> Result<Assigned, CallError> {
-    match one(answer) {
-        Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
-        Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
-        Err(error) => Err(error),
     }
 }
 

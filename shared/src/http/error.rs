@@ -138,6 +138,13 @@ impl CallError {
         matches!(self, Self::Status { status: 409, .. })
     }
 
+    /// Whether a write succeeded, but the answer does not show what was written: no body (204), half a
+    /// record, no JSON. An HTML page is none: it comes from something in between.
+    #[must_use]
+    pub fn is_unshown_success(&self) -> bool {
+        matches!(self, Self::NotJson { status: 200..=299, html: false, .. })
+    }
+
     /// Whether a write may have been carried out all the same. If so, it must not be sent again
     /// before somebody has looked.
     #[must_use]

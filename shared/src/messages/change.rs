@@ -445,6 +445,13 @@ pub struct Outcome {
     /// Of the definition and mapping of fields that were written although a list had contradicted them before (P15).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fingerprints: BTreeMap<String, String>,
+    /// Whether the link was made without the default location that it was to set (P4, P13).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub location_due: bool,
+    /// Whether the asset or record may be what this creation made, although it does not say so: nothing
+    /// is created beside it before it is linked or gone (P7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
 }
 
 impl Outcome {
@@ -483,6 +490,8 @@ impl Outcome {
             found_holder: None,
             refused: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
+            location_due: false,
+            doubtful: false,
         }
     }
 }
@@ -503,6 +512,14 @@ pub struct Intent {
     /// The Kandji users that get a record with it, whatever key the change goes by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<KandjiUserId>,
+    /// What integrations of one AMFJ site exclude each other by: the email or name of a person, the serial
+    /// of a device that gets an asset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// Whether it lets another integration of the site go first: nothing is sent for it until it is made
+    /// again without this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     /// The writer that will send the request.
     pub worker: String,
     /// When it was made, by that writer's clock; requests end within the time-out after it.

@@ -213,6 +213,12 @@ pub struct Memory {
     /// device is listed, its decision says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_sync: bool,
+    /// Whether the default location, which only a link sets, is still to be set (P4, P13).
+    #[serde(default)]
+    pub location_due: bool,
+    /// The asset or user record that an interrupted creation may have made: nothing is created beside it.
+    #[serde(default)]
+    pub doubt: Option<String>,
 }
 
 /// How far the changes of a key have been answered.

@@ -161,6 +161,8 @@ fn outcome(device: &str, step: u32) -> Outcome {
         settled: None,
         edits: BTreeMap::new(),
         found_holder: None,
+        location_due: false,
+        doubtful: false,
         refused: BTreeMap::new(),
         fingerprints: BTreeMap::new(),
     }

@@ -2,21 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Holder};
+use amfj_sync_shared::amfj::client::NewUser;
+use amfj_sync_shared::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::messages::{Ending, Outcome, Past};
 
 use super::Applying;
+use crate::creating::walk;
 use crate::outcomes::{With, ended, stale};
 use crate::requests::{Kind, Trouble};
-use crate::restoring::{HolderAgain, asset_again, barred, holder_again, read_record, record_again};
+use crate::restoring::{HolderAgain, asset_again, barred, holder_again, record_again};
 
 impl Applying<'_> {
-    /// The asset as it is now.
+    /// The asset as it is now; not there where AMFJ says so of its id.
     pub(super) async fn read_asset(&mut self, id: &AssetId) -> Result<Asset, Trouble> {
         let client = &self.site.client;
         let read = self.requests.send(Kind::Read, || client.asset(id)).await?;
-        read.ok_or_else(|| Trouble::AssetDeleted(id.clone()))
+        read.ok_or_else(|| Trouble::NotThere(id.clone()))
+    }
+
+    /// A user record as it is now. The contract knows no read by id: by email where there is one, else through
+    /// the whole list.
+    pub(super) async fn read_record(&mut self, id: &RecordId) -> Result<Option<UserRecord>, Trouble> {
+        let client = &self.site.client;
+        let email = self.site.state.read(|view| view.record(id)).and_then(|row| row.record.email);
+        if let Some(email) = email {
+            let found = self.requests.send(Kind::Read, || client.find_users_by_email(&email)).await?;
+            if let Some(record) = found.into_iter().find(|record| record.id == *id) {
+                return Ok(Some(record));
+            }
+        }
+        let mut found = None;
+        let keep = &mut |record: UserRecord| {
+            if record.id == *id {
+                found = Some(record);
+            }
+            found.is_none()
+        };
+        walk::<NewUser>(self.site, &mut self.requests, keep).await?;
+        Ok(found)
     }
 
     /// Nothing is left to write.
@@ -45,11 +69,7 @@ impl Applying<'_> {
         id: RecordId,
         fields: &BTreeMap<String, Past>,
     ) -> Result<Outcome, Trouble> {
-        let site = self.site;
-        let read = self.requests.send(Kind::Read, || read_record(site, &id)).await?;
-        let Some(record) = read else {
-            return Ok(stale(self.event, self.change, "the user record was deleted in AMFJ"));
-        };
+        let Some(record) = self.read_record(&id).await? else { return Ok(self.record_not_there()) };
         let again = record_again(&record, fields);
         if again.edits.is_empty() {
             let mut outcome = self.nothing_again(again.why_not());

@@ -11,8 +11,8 @@ use amfj_sync_shared::messages::{Edit, Outcome, Past};
 use super::Applying;
 use crate::holders::Held;
 use crate::outcomes::{With, stale};
-use crate::requests::{Kind, Trouble};
-use crate::restoring::{asset_again, read_record, record_again};
+use crate::requests::Trouble;
+use crate::restoring::{asset_again, record_again};
 use crate::updating::Refused;
 
 impl Applying<'_> {
@@ -42,10 +42,7 @@ impl Applying<'_> {
         refused: Refused,
         why: &str,
     ) -> Result<Outcome, Trouble> {
-        let site = self.site;
-        let Some(record) = self.requests.send(Kind::Read, || read_record(site, id)).await? else {
-            return Ok(stale(self.event, self.change, "the user record was deleted in AMFJ"));
-        };
+        let Some(record) = self.read_record(id).await? else { return Ok(self.record_not_there()) };
         let edits = refused.written(edits);
         let done = record_again(&record, &past(&edits)).is_done();
         let mut outcome = self.found_out(done, edits, refused, why);

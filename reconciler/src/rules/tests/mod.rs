@@ -3,6 +3,7 @@
 mod checkout;
 mod creating;
 mod gone;
+mod left;
 mod matching;
 mod oddities;
 mod plan;

@@ -6,7 +6,7 @@ use amfj_sync_shared::names::{NameKey, email_key};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::RecordRow;
 
-use super::super::Site;
+use super::super::{Site, doubt};
 use super::{candidate, label, linked_record};
 
 /// What a person is to AMFJ.
@@ -63,7 +63,23 @@ pub fn resolve_user(site: &Site<'_>, user: &UserEntry) -> UserResolution {
         .or_else(|| {
             site.config.user_fields.maps(Outcome::NAME, "user.name").then(|| by_name(view, user)).flatten()
         })
+        .or_else(|| in_doubt(site, user))
         .unwrap_or(UserResolution::Unmatched)
+}
+
+/// Nothing is created beside what an interrupted creation may have made.
+fn in_doubt(site: &Site<'_>, user: &UserEntry) -> Option<UserResolution> {
+    let record = doubt::of_person(site, &user.key)?.record;
+    let reason = format!(
+        "An interrupted creation may have made user record \"{}\" of \"{}\"; if it did: `reconciler link-user {} \
+         {}`; if not, delete that record in AMFJ.",
+        record.name,
+        label(user),
+        user.key,
+        record.id
+    );
+    let candidates = vec![candidate(&record, "may have come of an interrupted creation")];
+    Some(UserResolution::Ambiguous { reason, candidates })
 }
 
 /// The first rung: the record that one of the person's Kandji users is linked to.

@@ -254,6 +254,8 @@ fn outcome() -> Outcome {
         settled: Some(Settled { primary: Some(record_id()) }),
         edits: BTreeMap::from([("OS Version".into(), edit(json!("14.4"), json!("14.4.1")))]),
         found_holder: Some(holder()),
+        location_due: true,
+        doubtful: true,
         refused: BTreeMap::from([(
             "Warranty".into(),
             Refusal { value: json!("soon"), reason: "not a date".into(), fingerprint: Some("3f2a".into()) },
@@ -352,6 +354,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         asset: Some(asset_id()),
         record: Some(record_id()),
         users: vec![kandji_user()],
+        subjects: vec!["email/sam@example.com".into()],
+        waits: true,
         worker: "writer/1".into(),
         at: time(),
     };

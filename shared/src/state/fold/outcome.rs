@@ -26,6 +26,7 @@ pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
     subjects.extend(intent.asset.iter().map(|id| format!("asset/{id}")));
     subjects.extend(intent.record.iter().map(|id| format!("record/{id}")));
     subjects.extend(intent.users.iter().map(|id| format!("kandji-user/{id}")));
+    subjects.extend(intent.subjects.iter().cloned());
     subjects
 }
 
@@ -263,6 +264,7 @@ impl Folding<'_, '_> {
         memory
             .refused
             .extend(outcome.refused.iter().map(|(field, refusal)| (field.clone(), refuse(refusal))));
+        remember_what_is_left(&mut memory, outcome);
         match (&outcome.ending, &outcome.action) {
             (Ending::Failed { reason }, Some(action)) => {
                 let failed = FailedAction {
@@ -288,6 +290,19 @@ impl Folding<'_, '_> {
             self.batch.put(table::MEMORY, key, &memory);
         }
         Ok(())
+    }
+}
+
+/// The location that a link left out, and the record that an interrupted creation may have made.
+fn remember_what_is_left(memory: &mut Memory, outcome: &Outcome) {
+    let is_set = outcome.edits.contains_key(Outcome::LOCATION);
+    memory.location_due = outcome.location_due || (memory.location_due && !is_set);
+    let made = outcome.asset.as_ref().map(|asset| asset.id.to_string());
+    let made = made.or_else(|| outcome.record.as_ref().map(|record| record.id.to_string()));
+    if outcome.doubtful {
+        memory.doubt = made;
+    } else if outcome.link.is_some() || outcome.user_link.is_some() {
+        memory.doubt = None;
     }
 }
 

@@ -188,6 +188,8 @@ fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
         asset: Some(asset_id()),
         record: None,
         users: Vec::new(),
+        subjects: Vec::new(),
+        waits: false,
         worker: worker.into(),
         at: Timestamp::UNIX_EPOCH,
     };

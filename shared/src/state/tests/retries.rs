@@ -25,6 +25,8 @@ fn intended(step: u32, stream: &Stream) -> Fact {
         asset: None,
         record: None,
         users: Vec::new(),
+        subjects: Vec::new(),
+        waits: false,
         worker: format!("writer/{}", stream.facts.len()),
         at: stream.now,
     })

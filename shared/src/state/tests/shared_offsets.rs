@@ -45,6 +45,8 @@ fn claims_of_one_message_stand_one_after_the_other() {
         asset: Some(asset_id()),
         record: None,
         users: Vec::new(),
+        subjects: Vec::new(),
+        waits: false,
         worker: "w".into(),
         at: Timestamp::UNIX_EPOCH,
     };

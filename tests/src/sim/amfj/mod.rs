@@ -5,6 +5,7 @@
 //! request without `Authorization` is a violation as well, and answered 401.
 
 mod fields;
+mod forms;
 mod listing;
 mod mutation;
 mod requests;
@@ -24,6 +25,7 @@ use super::{
     wire::{self, Ask, Reply, Serving},
 };
 
+pub use forms::Forms;
 pub use mutation::Mutation;
 
 use store::Store;
@@ -271,6 +273,11 @@ impl AmfjSim {
     /// Changes how late writes show in lists.
     pub fn set_list_lag(&self, lag: Duration) {
         self.site.store.lock().set_lag(lag);
+    }
+
+    /// Changes how what is written is kept and listed.
+    pub fn set_forms(&self, forms: Forms) {
+        self.site.store.lock().forms = forms;
     }
 
     fn id_of(&self, mutation: Mutation) -> anyhow::Result<String> {

@@ -82,8 +82,10 @@ fn assets(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
     only(ask, &["limit", "cursor", "name"])?;
     let (limit, after) = page_of(ask, "a")?;
     let name = ask.param("name");
-    let (found, more) =
-        store.assets.listed(after.as_deref(), limit, |asset| name.is_none_or(|name| asset.name == name));
+    let unlisted = store.forms.unlisted.clone();
+    let (found, more) = store.assets.listed(after.as_deref(), limit, |asset| {
+        name.map_or(!unlisted.contains(&asset.id), |name| asset.name == name)
+    });
     let results: Vec<Value> = found.iter().map(|(_, asset)| store.show_asset(asset)).collect();
     Ok(page("a", found.last().map(|(id, _)| id.as_str()), more, &results))
 }
@@ -92,8 +94,9 @@ fn users(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
     only(ask, &["limit", "cursor", "email"])?;
     let (limit, after) = page_of(ask, "u")?;
     let email = ask.param("email");
+    let unlisted = store.forms.unlisted.clone();
     let (found, more) = store.users.listed(after.as_deref(), limit, |user| {
-        email.is_none_or(|email| user.email.as_deref() == Some(email))
+        email.map_or(!unlisted.contains(&user.id), |email| user.email.as_deref() == Some(email))
     });
     let results: Vec<Value> = found.iter().map(|(_, user)| Store::show_user(user)).collect();
     Ok(page("u", found.last().map(|(id, _)| id.as_str()), more, &results))

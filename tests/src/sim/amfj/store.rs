@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Handover, Write, fields,
+    Forms, Handover, Write, fields,
     listing::Records,
     requests::{AssetPatch, Change, NewAsset, NewUser, Refusal, UserPatch},
 };
@@ -24,6 +24,7 @@ pub(crate) struct Store {
     /// Assets that clients made equal to what they were.
     pub(crate) idle_patches: Vec<String>,
     pub(crate) handovers: Vec<Handover>,
+    pub(crate) forms: Forms,
     /// Numbers the records that are still to come.
     next: usize,
 }
@@ -43,6 +44,7 @@ impl Store {
             writes: Vec::new(),
             idle_patches: Vec::new(),
             handovers: Vec::new(),
+            forms: Forms::default(),
             next,
         }
     }
@@ -119,7 +121,9 @@ impl Store {
         shown
     }
 
-    pub(crate) fn create_asset(&mut self, new: NewAsset) -> Result<Value, Refusal> {
+    pub(crate) fn create_asset(&mut self, mut new: NewAsset) -> Result<Value, Refusal> {
+        new.name = self.forms.name(new.name);
+        new.fields = self.forms.fields(new.fields);
         check_name(&new.name)?;
         if !self.asset_types.iter().any(|kind| kind.id == new.asset_type_id) {
             return Err(Refusal::field("asset_type_id", "is not the id of an asset type"));
@@ -143,15 +147,16 @@ impl Store {
     pub(crate) fn update_asset(&mut self, id: &str, patch: AssetPatch) -> Result<Value, Refusal> {
         let mut asset = self.asset_to_change(id)?;
         let before = asset.clone();
+        let sent = self.forms.fields(patch.fields);
         if let Some(name) = patch.name {
             check_name(&name)?;
-            asset.name = name;
+            asset.name = self.forms.name(name);
         }
         if let Change::Set(location) = patch.location_id {
             self.check_location(location.as_deref())?;
             asset.location_id = location;
         }
-        fields::merge(&mut asset.fields, &patch.fields, &self.specs(&asset.asset_type_id))?;
+        fields::merge(&mut asset.fields, &sent, &self.specs(&asset.asset_type_id))?;
         if asset == before {
             self.idle_patches.push(asset.id.clone());
         }
@@ -185,7 +190,9 @@ impl Store {
         self.keep_asset(asset)
     }
 
-    pub(crate) fn create_user(&mut self, new: NewUser) -> Result<Value, Refusal> {
+    pub(crate) fn create_user(&mut self, mut new: NewUser) -> Result<Value, Refusal> {
+        new.name = self.forms.name(new.name);
+        new.fields = self.forms.fields(new.fields);
         check_name(&new.name)?;
         check_email(new.email.as_deref())?;
         let values = self.merged_user_fields(BTreeMap::new(), &new.fields)?;

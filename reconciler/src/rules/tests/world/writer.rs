@@ -48,6 +48,8 @@ impl World {
             settled: None,
             edits: BTreeMap::new(),
             found_holder: None,
+            location_due: false,
+            doubtful: false,
             refused: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
         }

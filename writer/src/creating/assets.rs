@@ -1,0 +1,105 @@
+//! Assets that are created and looked for.
+
+use amfj_sync_shared::amfj::Asset;
+use amfj_sync_shared::amfj::client::{NewAsset, Page};
+use amfj_sync_shared::http::CallError;
+use amfj_sync_shared::names::NameKey;
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_shared::worker::serial_field;
+use jiff::SignedDuration;
+
+use super::resembling::{name_resembles, same_value, serial_in};
+use super::{Creatable, Walks};
+use crate::site::Site;
+
+/// How far AMFJ's clock may be behind the writer's before its own record looks too old.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+fn serial_of(site: &Site, asset: &Asset) -> Option<String> {
+    serial_in(asset.fields.get(serial_field(&site.integration)?))
+}
+
+fn serial_sent(site: &Site, asset: &NewAsset) -> Option<String> {
+    serial_in(asset.fields.get(serial_field(&site.integration)?))
+}
+
+impl Creatable for NewAsset {
+    type Record = Asset;
+
+    const WHAT: &'static str = "asset";
+    const LIST: &'static str = "list assets";
+
+    async fn create(&self, site: &Site) -> Result<Asset, CallError> {
+        site.client.create_asset(self).await
+    }
+
+    async fn search(&self, site: &Site) -> Result<Option<Vec<Asset>>, CallError> {
+        site.client.find_assets_by_name(&self.name).await.map(Some)
+    }
+
+    async fn page(site: &Site, cursor: Option<String>) -> Result<Page<Asset>, CallError> {
+        site.client.assets_page(cursor.as_deref()).await
+    }
+
+    fn walks(site: &Site) -> &Walks<Asset> {
+        &site.asset_walks
+    }
+
+    fn expected(view: &View) -> (u64, u64) {
+        let counts = view.meta().in_force.as_ref().and_then(|run| run.counts).unwrap_or_default();
+        let links = view.count_links() as u64;
+        let mut known = 0;
+        view.each_asset_id(&mut |_| {
+            known += 1;
+            true
+        });
+        (counts.in_scope.saturating_sub(links), counts.assets.max(known))
+    }
+
+    fn is_unknown(site: &Site, view: &View, found: &Asset) -> bool {
+        view.asset(&found.id).is_none_or(|row| {
+            NameKey::of(&row.asset.name) != NameKey::of(&found.name)
+                || serial_of(site, &row.asset) != serial_of(site, found)
+        })
+    }
+
+    fn is_namesake(&self, site: &Site, found: &Asset) -> bool {
+        let serial = serial_sent(site, self);
+        NameKey::of(&found.name) == NameKey::of(&self.name)
+            || (serial.is_some() && serial == serial_of(site, found))
+    }
+
+    fn is_young_and_free(site: &Site, found: &Asset, first: &IntentRow) -> bool {
+        let young =
+            found.created_at.is_none_or(|created| first.intent.at.duration_since(created) <= CLOCK_TOLERANCE);
+        let (known_before, claimed) = site.state.read(|view| {
+            let before = view.asset(&found.id).is_some_and(|row| row.age.offset < first.offset);
+            let claimed = view.linked_device(&found.id).is_some()
+                || view
+                    .claims(&format!("asset/{}", found.id))
+                    .iter()
+                    .any(|row| row.intent.change != first.intent.change);
+            (before, claimed)
+        });
+        let linked = |view: &View| view.linked_device(&found.id).is_some();
+        young && !known_before && !claimed && !site.siblings.iter().any(|other| other.read(linked))
+    }
+
+    fn holds_what_was_sent(&self, found: &Asset) -> bool {
+        found.asset_type.id == self.asset_type_id
+            && NameKey::of(&found.name) == NameKey::of(&self.name)
+            && self.fields.iter().all(|(field, sent)| same_value(sent, found.fields.get(field)))
+    }
+
+    /// An asset with another serial is another device's, whatever it is called.
+    fn resembles(&self, site: &Site, found: &Asset) -> bool {
+        if found.asset_type.id != self.asset_type_id {
+            return false;
+        }
+        match (serial_sent(site, self), serial_of(site, found)) {
+            (Some(sent), Some(held)) => sent == held,
+            _ => name_resembles(&self.name, &found.name),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Looking before something is created (P7): by its name or email, or, where more is to be created than the
+//! list has pages, by one walk through that list which is good for ten minutes. And the walk for young
+//! records, after an answer was lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_shared::state::rows::IntentRow;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Creatable, cursors};
+use crate::requests::{Kind, Requests, Trouble};
+use crate::site::Site;
+
+/// How long one more walk of the list is good for.
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+/// For how long it is settled that few are to be created, and each is looked for by itself.
+const FEW_FOR: Duration = Duration::from_secs(60);
+
+/// Records of a page of a list.
+const PAGE: u64 = 100;
+
+/// A walk of the list shows no more pages than this many times what is known, and some.
+const PAGES_AT_MOST: (u64, u64) = (4, 100);
+
+/// Whether and how AMFJ is still to be asked before the first creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// In whichever way costs less.
+    NotYet,
+    /// By name or email: what others did a moment ago counts.
+    NotYetAndNow,
+    /// It was.
+    Already,
+}
+
+/// What the walks of one list left behind, for all changes of this process.
+#[derive(Debug)]
+pub(crate) struct Walks<R> {
+    before: Mutex<Before<R>>,
+    young: Mutex<Option<Arc<Young<R>>>>,
+}
+
+impl<R> Default for Walks<R> {
+    fn default() -> Self {
+        Self { before: Mutex::new(Before { walked: None, few_until: None }), young: Mutex::default() }
+    }
+}
+
+#[derive(Debug)]
+struct Before<R> {
+    /// When the walk began, and the rows that the view did not know then.
+    walked: Option<(Instant, Vec<R>)>,
+    /// Until when few are to be created.
+    few_until: Option<Instant>,
+}
+
+/// A walk for what may have come of interrupted creations.
+#[derive(Debug)]
+struct Young<R> {
+    begun: Instant,
+    /// Everything from this place in the stream on counts as young.
+    since: u64,
+    rows: Vec<R>,
+}
+
+/// Goes through the whole list, page by page, until `keep` says `false`. Each page is a request like any
+/// other: within the limit, and dropped with the partition. A list that goes round is begun again after a
+/// pause, as often as the change may be tried.
+pub(crate) async fn walk<C: Creatable>(
+    site: &Site,
+    requests: &mut Requests<'_>,
+    keep: &mut (dyn FnMut(C::Record) -> bool + Send),
+) -> Result<(), Trouble> {
+    let (_, known) = site.state.read(C::expected);
+    let limit = known.div_ceil(PAGE) * PAGES_AT_MOST.0 + PAGES_AT_MOST.1;
+    'walk: loop {
+        let mut cursors = cursors::<C>();
+        for _ in 0..limit {
+            let cursor = cursors.current().map(str::to_owned);
+            let page = requests.send(Kind::Read, || C::page(site, cursor.clone())).await?;
+            let fresh = page.results.len() as u64;
+            for record in page.results {
+                if !keep(record) {
+                    return Ok(());
+                }
+            }
+            match cursors.advance(page.next, page.rows, fresh) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    requests.refused(&error.to_string()).await?;
+                    continue 'walk;
+                }
+            }
+        }
+        let reason = format!("AMFJ's list of {}s has no end: {limit} pages, with {known} known", C::WHAT);
+        requests.refused(&reason).await?;
+    }
+}
+
+/// The records of the list that `keep` wants.
+pub(super) async fn walked<C: Creatable>(
+    site: &Site,
+    requests: &mut Requests<'_>,
+    keep: impl Fn(&C::Record) -> bool + Send + Sync,
+) -> Result<Vec<C::Record>, Trouble> {
+    let mut rows = Vec::new();
+    let wanted = &mut |found: C::Record| {
+        if keep(&found) {
+            rows.push(found);
+        }
+        true
+    };
+    walk::<C>(site, requests, wanted).await?;
+    Ok(rows)
+}
+
+/// Of these, one that bears the name, email or serial of what is to be created, and that this worker does not
+/// know although it has read everything that was said.
+pub(super) async fn news<C: Creatable>(
+    site: &Site,
+    wanted: &C,
+    found: Vec<C::Record>,
+) -> Result<Option<C::Record>, Trouble> {
+    let is_news = |found: &C::Record| {
+        wanted.is_namesake(site, found) && site.state.read(|view| C::is_unknown(site, view, found))
+    };
+    if !found.iter().any(is_news) {
+        return Ok(None);
+    }
+    site.state.read_to_end().await.map_err(|_| Trouble::HandBack)?;
+    Ok(found.into_iter().find(is_news))
+}
+
+/// Asks AMFJ before the first creation. What it has and the view does not know is in the way.
+pub(super) async fn look<C: Creatable>(
+    looked: &mut Looked,
+    site: &Site,
+    requests: &mut Requests<'_>,
+    wanted: &C,
+) -> Result<Option<C::Record>, Trouble> {
+    let found = match looked {
+        Looked::Already => return Ok(None),
+        Looked::NotYetAndNow => match requests.send(Kind::Read, || wanted.search(site)).await? {
+            Some(found) => found,
+            None => walked::<C>(site, requests, |found| wanted.is_namesake(site, found)).await?,
+        },
+        Looked::NotYet => cheapest(site, requests, wanted).await?,
+    };
+    *looked = Looked::Already;
+    news(site, wanted, found).await
+}
+
+async fn cheapest<C: Creatable>(
+    site: &Site,
+    requests: &mut Requests<'_>,
+    wanted: &C,
+) -> Result<Vec<C::Record>, Trouble> {
+    let namesakes = |rows: &[C::Record]| {
+        rows.iter().filter(|found| wanted.is_namesake(site, found)).cloned().collect::<Vec<_>>()
+    };
+    let mut before = requests.wait_for(C::walks(site).before.lock()).await?;
+    let now = Instant::now();
+    if let Some((begun, rows)) = &before.walked
+        && now.duration_since(*begun) < GOOD_FOR
+    {
+        return Ok(namesakes(rows));
+    }
+    before.walked = None;
+    if before.few_until.is_none_or(|until| until <= now) {
+        let (expected, known) = site.state.read(C::expected);
+        let few = expected <= known.div_ceil(PAGE).max(1);
+        before.few_until = few.then(|| now + FEW_FOR);
+    }
+    if before.few_until.is_some() {
+        // The others need not wait for this one.
+        drop(before);
+        if let Some(found) = requests.send(Kind::Read, || wanted.search(site)).await? {
+            return Ok(found);
+        }
+        before = requests.wait_for(C::walks(site).before.lock()).await?;
+    }
+    let unknown = |found: &C::Record| site.state.read(|view| C::is_unknown(site, view, found));
+    let rows = walked::<C>(site, requests, unknown).await?;
+    let found = namesakes(&rows);
+    before.walked = Some((now, rows));
+    Ok(found)
+}
+
+/// The records that came after the first attempt and that nothing claims. One walk serves all that wait for it.
+pub(super) async fn young<C: Creatable>(
+    site: &Site,
+    requests: &mut Requests<'_>,
+    first: &IntentRow,
+) -> Result<Vec<C::Record>, Trouble> {
+    let asked = Instant::now();
+    let mut shared = requests.wait_for(C::walks(site).young.lock()).await?;
+    if let Some(young) = &*shared
+        && young.begun >= asked
+        && young.since <= first.offset
+    {
+        return Ok(young.rows.clone());
+    }
+    let begun = Instant::now();
+    let mut rows = Vec::new();
+    let keep = &mut |found: C::Record| {
+        if C::is_young_and_free(site, &found, first) {
+            rows.push(found);
+        }
+        true
+    };
+    walk::<C>(site, requests, keep).await?;
+    *shared = Some(Arc::new(Young { begun, since: first.offset, rows: rows.clone() }));
+    Ok(rows)
+}

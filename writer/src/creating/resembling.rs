@@ -1,0 +1,88 @@
+//! Whether AMFJ may have made one text of another: escaped, cut short, with other blanks or in another case.
+//! Pure.
+
+use amfj_sync_shared::names::NameKey;
+use serde_json::Value;
+
+use crate::answers::unescaped;
+
+/// Shorter beginnings of a name say nothing about it.
+const SHORTEST_CUT: usize = 8;
+
+fn folded(text: &str) -> String {
+    NameKey::of(&unescaped(text)).map(|key| key.as_str().to_owned()).unwrap_or_default()
+}
+
+/// Whether AMFJ may have made `held` of the name `sent`.
+pub(super) fn name_resembles(sent: &str, held: &str) -> bool {
+    let (whole, cut) = (folded(sent), folded(held));
+    if whole == cut {
+        return !whole.is_empty();
+    }
+    // Cut before or after it was escaped, perhaps in the middle of an escape.
+    let raw = NameKey::of(held).map(|key| key.as_str().to_owned()).unwrap_or_default();
+    let raw = raw.rfind('&').filter(|at| !raw[*at..].contains(';')).map_or(raw.as_str(), |at| &raw[..at]);
+    let is_beginning =
+        |cut: &str| cut.trim_end().chars().count() >= SHORTEST_CUT && whole.starts_with(cut.trim_end());
+    is_beginning(&cut) || is_beginning(&folded(raw))
+}
+
+/// A value as a text in which spelling does not matter.
+fn comparable(value: &Value) -> String {
+    match value {
+        Value::String(text) => NameKey::of(text).map(|key| key.as_str().to_owned()).unwrap_or_default(),
+        Value::Number(number) => number.as_f64().map(|number| number.to_string()).unwrap_or_default(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether AMFJ's value is the one that was sent, however it spells it.
+pub(super) fn same_value(sent: &Value, held: Option<&Value>) -> bool {
+    comparable(sent) == held.map(comparable).unwrap_or_default()
+}
+
+/// A serial that says something (P6): placeholders have no digit, or one character only.
+pub(super) fn serial_in(value: Option<&Value>) -> Option<String> {
+    let serial = value.map(comparable)?;
+    let mut characters = serial.chars();
+    let first = characters.next()?;
+    let says_something = serial.chars().any(|c| c.is_ascii_digit()) && !characters.all(|c| c == first);
+    says_something.then_some(serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_resembles_what_amfj_may_make_of_it() {
+        let table = [
+            ("Ana & Bo's Mac", "Ana &amp; Bo&#39;s Mac", true),
+            ("Sam’s MacBook Pro 16", "Sam’s MacBook", true),
+            ("Ana & Bo's MacBook", "Ana &amp; Bo&#3", true),
+            ("Lobby iMac  2", "lobby imac 2", true),
+            ("Lobby iMac 2", "Lobby iMac 3", false),
+            // A longer name is that of something else, and a short beginning of anything.
+            ("Lobby iMac", "Lobby iMac 2", false),
+            ("Mac 12", "Mac", false),
+            ("", "", false),
+            ("Mac", "", false),
+        ];
+        for (sent, held, resembles) in table {
+            assert_eq!(name_resembles(sent, held), resembles, "{sent:?} as {held:?}");
+        }
+    }
+
+    #[test]
+    fn p6_a_placeholder_is_no_serial() {
+        for placeholder in ["", "0", "0000", "Not Present", "unknown", "N/A", "To be filled by O.E.M."] {
+            assert_eq!(serial_in(Some(&json!(placeholder))), None, "{placeholder}");
+        }
+        assert_eq!(serial_in(Some(&json!(" C02XL0GY "))).as_deref(), Some("c02xl0gy"));
+        assert_eq!(serial_in(Some(&json!(4711))).as_deref(), Some("4711"));
+        assert_eq!(serial_in(None), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! User records that are created and looked for.
+
+use amfj_sync_shared::amfj::UserRecord;
+use amfj_sync_shared::amfj::client::{NewUser, Page};
+use amfj_sync_shared::http::CallError;
+use amfj_sync_shared::names::{NameKey, email_key};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::IntentRow;
+
+use super::resembling::name_resembles;
+use super::{Creatable, Walks};
+use crate::answers::unescaped;
+use crate::site::Site;
+
+fn email_of(email: Option<&str>) -> Option<String> {
+    email.and_then(|email| email_key(&unescaped(email)))
+}
+
+impl Creatable for NewUser {
+    type Record = UserRecord;
+
+    const WHAT: &'static str = "user record";
+    const LIST: &'static str = "list users";
+
+    async fn create(&self, site: &Site) -> Result<UserRecord, CallError> {
+        site.client.create_user(self).await
+    }
+
+    /// The contract has no search by name.
+    async fn search(&self, site: &Site) -> Result<Option<Vec<UserRecord>>, CallError> {
+        match &self.email {
+            Some(email) => site.client.find_users_by_email(email).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn page(site: &Site, cursor: Option<String>) -> Result<Page<UserRecord>, CallError> {
+        site.client.users_page(cursor.as_deref()).await
+    }
+
+    fn walks(site: &Site) -> &Walks<UserRecord> {
+        &site.record_walks
+    }
+
+    fn expected(view: &View) -> (u64, u64) {
+        let counts = view.meta().in_force.as_ref().and_then(|run| run.counts).unwrap_or_default();
+        let (mut links, mut known) = (0, 0);
+        view.each_user_link(&mut |_, _| {
+            links += 1;
+            true
+        });
+        view.each_record_id(&mut |_| {
+            known += 1;
+            true
+        });
+        (counts.users.saturating_sub(links), counts.records.max(known))
+    }
+
+    fn is_unknown(_site: &Site, view: &View, found: &UserRecord) -> bool {
+        view.record(&found.id).is_none_or(|row| {
+            NameKey::of(&row.record.name) != NameKey::of(&found.name)
+                || email_of(row.record.email.as_deref()) != email_of(found.email.as_deref())
+        })
+    }
+
+    fn is_namesake(&self, _site: &Site, found: &UserRecord) -> bool {
+        match (email_of(self.email.as_deref()), email_of(found.email.as_deref())) {
+            (None, None) => NameKey::of(&found.name) == NameKey::of(&self.name),
+            (sent, held) => sent == held,
+        }
+    }
+
+    fn is_young_and_free(site: &Site, found: &UserRecord, first: &IntentRow) -> bool {
+        site.state.read(|view| {
+            let before = view.record(&found.id).is_some_and(|row| row.age.offset < first.offset);
+            !before && view.linked_users(&found.id).is_empty()
+        })
+    }
+
+    fn holds_what_was_sent(&self, found: &UserRecord) -> bool {
+        NameKey::of(&found.name) == NameKey::of(&self.name)
+            && email_of(found.email.as_deref()) == email_of(self.email.as_deref())
+    }
+
+    /// A record with another email is another person's, unless that is a beginning of theirs.
+    fn resembles(&self, _site: &Site, found: &UserRecord) -> bool {
+        match (email_of(self.email.as_deref()), email_of(found.email.as_deref())) {
+            (Some(sent), Some(held)) => name_resembles(&sent, &held),
+            _ => name_resembles(&self.name, &found.name),
+        }
+    }
+}
