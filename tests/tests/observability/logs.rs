@@ -66,10 +66,8 @@ async fn first_sync(arguments: &[&str]) -> Result<(Services, Vec<Value>)> {
     services.refuse_asset(0, refuse)?;
     let settings = Settings { create_devices: CreateDevices::Always, ..Settings::default() };
     let integration = settings.field("Model", "model").configure(services.integration("acme"));
-    let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| {
-        config.set("retry.give_up_after", "1s")
-    })
-    .await?;
+    let mut pipeline =
+        Pipeline::idle(vec![("acme", integration)], |config| config.set("retry.give_up_after", "1s")).await?;
     for argument in arguments {
         pipeline.extra_argument(argument);
     }
