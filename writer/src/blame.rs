@@ -140,7 +140,7 @@ impl Blame {
         let now = Instant::now();
         let opened = {
             let mut inner = self.inner.lock();
-            let at_first = !inner.records.contains_key(&change);
+            let at_first = !has_failed(&inner, change);
             if wrote {
                 inner.taken = Some((now, Timestamp::now()));
             }
@@ -265,11 +265,11 @@ impl Blame {
 
     /// Whether this change was refused before.
     pub(crate) fn has_failed(&self, change: Uuid) -> bool {
-        self.inner.lock().records.contains_key(&change)
+        has_failed(&self.inner.lock(), change)
     }
 
     /// AMFJ asked this change to wait. Answers whether that is about this change alone.
-    pub(crate) fn asked(&self, change: Uuid, about: &About) -> bool {
+    pub(crate) fn asked(&self, change: Uuid, about: &About, out_of_order: bool) -> bool {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         let taken = inner.taken.map(|(at, _)| at);
@@ -277,7 +277,7 @@ impl Blame {
             let Ok(backoff) = Backoff::try_new(self.limits.initial, self.limits.max) else { return false };
             inner.records.insert(change, Record::new(about.clone(), backoff, now));
         }
-        inner.records.get_mut(&change).is_some_and(|record| record.asked(taken, now))
+        inner.records.get_mut(&change).is_some_and(|record| record.asked(out_of_order, taken, now))
     }
 
     /// The change pauses for so long, of which so much is its own.
@@ -340,6 +340,10 @@ impl Blame {
             events::stopped(&self.integration, held(&inner));
         }
     }
+}
+
+fn has_failed(inner: &Inner, change: Uuid) -> bool {
+    inner.records.get(&change).is_some_and(|record| record.attempts > 0)
 }
 
 /// Changes in hand that were refused.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_shared::broker::Lease;
 use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::http::{Answered, CallError};
+use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::{AssetId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::state::View;
@@ -14,11 +14,15 @@ use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::blame::kinds::{Cause, RequestKind};
-use crate::blame::records::{About, Refusal};
-use crate::blame::{Ordered, Trial, Turn, Verdict};
-use crate::circuit::{Asked, Position};
+use crate::blame::records::About;
+use crate::blame::{Trial, Turn};
+use crate::circuit::Position;
 use crate::site::Site;
 use crate::working::Working;
+
+mod refusals;
+
+use refusals::obey;
 
 /// For how long a worker may rely on a look at the stream before it sends something. Others wait longer
 /// than this before they take an intent over: the time-out of a request and AMFJ's list delay.
@@ -201,191 +205,6 @@ impl<'a> Requests<'a> {
             self.site.circuit.wrote();
             self.trials.retain(|trial| Some(trial.kind) != request);
         }
-    }
-
-    /// What an answer that is no success means for this change. `Ok` when the request is to be sent again.
-    async fn judge(
-        &mut self,
-        kind: Kind,
-        request: Option<RequestKind>,
-        error: &CallError,
-        turn: Option<Turn<'a>>,
-    ) -> Result<(), Trouble> {
-        if kind != Kind::Read && error.is_unshown_success() {
-            self.succeeded(request, true);
-            return Err(Trouble::Unshown);
-        }
-        let reason = said(request, error);
-        let status = error.status().unwrap_or_default();
-        let answered = Answered::of(error);
-        let cause = if answered == Answered::Failed { Cause::Failed } else { Cause::Refused(status) };
-        self.last = Some((request, cause));
-        match answered {
-            Answered::TokenRefused | Answered::WrongAddress => {
-                self.site.circuit.open(&reason);
-                return Err(self.hand_back(kind, error));
-            }
-            Answered::Value { field } => {
-                // An answer, if not the wanted one: AMFJ works.
-                self.site.blame.shows_life(Instant::now());
-                return Err(Trouble::Fail { reason, field: Some(field) });
-            }
-            Answered::NotThere if matches!(kind, Kind::Repeatable | Kind::Guarded) => {
-                self.site.blame.shows_life(Instant::now());
-                return Err(Trouble::NotFound);
-            }
-            Answered::Impossible => return Err(Trouble::Fail { reason, field: None }),
-            Answered::AskedToWait { pause, out_of_order } => {
-                drop(turn);
-                self.wait_as_asked(kind, error, pause, out_of_order, &reason).await?;
-            }
-            Answered::Refused | Answered::Failed if kind != Kind::Read && self.refusal.ends_at(error) => {
-                return Err(Trouble::Fail { reason, field: None });
-            }
-            Answered::NotThere | Answered::Refused | Answered::Failed => {
-                if matches!(error, CallError::NotSent { .. }) {
-                    self.site.circuit.suspect();
-                }
-                self.step_aside(kind, request, cause, &reason, error, turn).await?;
-            }
-        }
-        // Time has gone by.
-        if kind == Kind::Guarded || kind == Kind::Creation && error.may_have_happened() {
-            return Err(Trouble::Unknown);
-        }
-        Ok(())
-    }
-
-    /// It is not sent again here: what is known about it must not be lost.
-    fn hand_back(&self, kind: Kind, error: &CallError) -> Trouble {
-        if kind == Kind::Creation && error.may_have_happened() {
-            self.site.unknown.lock().insert(self.event.id);
-        }
-        Trouble::HandBack
-    }
-
-    /// A pause that AMFJ asked for is no failure, and waited for however long it is. Where others are served
-    /// meanwhile, it is about this change alone: it is refused, and only the time that was asked for does not count.
-    async fn wait_as_asked(
-        &mut self,
-        kind: Kind,
-        error: &CallError,
-        pause: Option<Duration>,
-        out_of_order: bool,
-        reason: &str,
-    ) -> Result<(), Trouble> {
-        if self.site.blame.asked(self.event.id, &self.about) {
-            let request = RequestKind::of(kind, &self.change.action);
-            return self.step_aside(kind, request, Cause::Failed, reason, error, None).await;
-        }
-        self.trials.clear();
-        match self.site.circuit.asked_to_wait(pause, out_of_order, reason) {
-            Asked::Slower(pause) => {
-                self.site.client.limiter().pause_for(pause);
-                Ok(())
-            }
-            Asked::Opened => Err(self.hand_back(kind, error)),
-        }
-    }
-
-    /// This change was refused or failed: it pauses, and the others go on.
-    async fn step_aside(
-        &mut self,
-        kind: Kind,
-        request: Option<RequestKind>,
-        cause: Cause,
-        reason: &str,
-        error: &CallError,
-        turn: Option<Turn<'a>>,
-    ) -> Result<(), Trouble> {
-        // What lands late would undo what came after it, so nothing may come before it can no longer.
-        let late = kind != Kind::Read && error.may_still_happen();
-        let list_delay = self.site.integration.amfj.list_delay;
-        let after = error.retry_after().max(late.then_some(list_delay));
-        let landed = Instant::now() + list_delay;
-        let paused = self.pause_after_refusal(request, cause, reason, after, turn).await;
-        if let Err(trouble) = paused {
-            if late {
-                self.site.will_have_landed(&self.change.key, landed);
-            }
-            if matches!(trouble, Trouble::HandBack) {
-                return Err(self.hand_back(kind, error));
-            }
-            return Err(trouble);
-        }
-        Ok(())
-    }
-
-    /// The last answer turned out to be about this change alone, although it read otherwise (a 404, and the record is
-    /// there; a 422 about a field that was never sent): it is a refusal like any other. It pauses, and counts. `Ok`
-    /// when it is to be sent again.
-    pub(crate) async fn refused(&mut self, reason: &str) -> Result<(), Trouble> {
-        if self.refusal != OnRefusal::TriesAgain {
-            return Err(Trouble::Fail { reason: reason.to_owned(), field: None });
-        }
-        let (request, cause) = self.last.unwrap_or((None, Cause::Failed));
-        self.pause_after_refusal(request, cause, reason, None, None).await
-    }
-
-    async fn pause_after_refusal(
-        &mut self,
-        request: Option<RequestKind>,
-        cause: Cause,
-        reason: &str,
-        after: Option<Duration>,
-        turn: Option<Turn<'a>>,
-    ) -> Result<(), Trouble> {
-        let openings = self.site.circuit.openings();
-        let took = std::mem::take(&mut self.took);
-        let refusal = Refusal { request, cause, reason: reason.to_owned(), took, openings };
-        let blame = &self.site.blame;
-        let verdict = blame.refused(self.event.id, &self.about, &refusal, self.halfway);
-        // Never none: the configuration checked the pauses.
-        let Some(verdict) = verdict else { return Err(Trouble::HandBack) };
-        if verdict.suspicious {
-            self.site.circuit.suspect();
-        }
-        // The next turn, and the next trial of the kind, are somebody else's.
-        drop(turn);
-        self.trials.clear();
-        if verdict.exhausted && self.is_exhausted(request, &verdict).await? {
-            let (spent, attempts) = blame.refused_for(self.event.id);
-            let reason = format!("given up after {spent:.0?} and {attempts} attempts: {reason}");
-            return Err(Trouble::Fail { reason, field: None });
-        }
-        self.pause(&verdict, after, reason).await
-    }
-
-    /// A change is given up only where AMFJ has shown since that it is well, and where its kind does not wait.
-    async fn is_exhausted(&self, request: Option<RequestKind>, verdict: &Verdict) -> Result<bool, Trouble> {
-        tokio::select! {
-            () = self.site.blame.well_after(verdict.at) => {}
-            () = self.lease.over() => return Err(Trouble::HandBack),
-            () = self.site.circuit.opened() => return Err(Trouble::HandBack),
-        }
-        self.site.blame.convict();
-        Ok(self.halfway || !request.is_some_and(|kind| self.site.blame.waits(kind)))
-    }
-
-    /// Waits before the next attempt, holding nothing that others need; a change in a pause counts as not started, so
-    /// that a hand-over or an open circuit does not wait for it.
-    async fn pause(&self, verdict: &Verdict, after: Option<Duration>, reason: &str) -> Result<(), Trouble> {
-        let blame = &self.site.blame;
-        let pause = verdict.pause.max(after.unwrap_or_default());
-        blame.pauses(self.event.id, pause, verdict.pause);
-        self.stand_aside(pause, reason).await
-    }
-
-    async fn stand_aside(&self, pause: Duration, reason: &str) -> Result<(), Trouble> {
-        let blame = &self.site.blame;
-        let aside = blame.aside(self.event.id, &self.change.key, &self.lease.queue);
-        let began = Instant::now();
-        let ended = tokio::select! {
-            ended = self.wait(pause) => ended,
-            order = aside.ordered() => obey(order, reason),
-        };
-        blame.has_waited(self.event.id, began.elapsed(), ended.is_ok());
-        ended
     }
 
     /// Waits until the kind of request may be sent; at once, unless it waits.
@@ -576,26 +395,6 @@ impl<'a> Requests<'a> {
             () = self.lease.over() => Err(Trouble::HandBack),
             () = self.site.circuit.opened() => Err(Trouble::HandBack),
         }
-    }
-}
-
-/// What a person wants of a change that stands aside.
-fn obey(order: Ordered, reason: &str) -> Result<(), Trouble> {
-    match order {
-        Ordered::TryNow => Ok(()),
-        Ordered::GiveUp { by } => {
-            Err(Trouble::Fail { reason: format!("given up by {by}: {reason}"), field: None })
-        }
-    }
-}
-
-/// The error as people read it.
-fn said(request: Option<RequestKind>, error: &CallError) -> String {
-    match (request, error.status()) {
-        (Some(RequestKind::UpdateUser), Some(403)) => {
-            format!("{error} (records of Jira users can only be changed in Jira)")
-        }
-        _ => error.to_string(),
     }
 }
 

@@ -10,8 +10,12 @@ use tokio::time::Instant;
 
 use super::kinds::{Cause, RequestKind};
 
-/// How often one change is asked to wait, while others succeed in between, until that is taken to be about it alone.
-const OWN_AFTER: u32 = 2;
+/// How often one change is answered 503 with a pause to wait, while others succeed in between, until that is taken to be
+/// about it alone.
+const OUT_OF_ORDER_ALONE: u32 = 2;
+
+/// The same with 429, which may befall the same change several times by chance.
+const TOO_MANY_ALONE: u32 = 5;
 
 /// A change that was refused and has not ended.
 #[derive(Debug, Clone)]
@@ -155,12 +159,12 @@ impl Record {
 
     /// AMFJ asked it to wait. Answers whether that is about this change alone: others succeeded between two such
     /// answers.
-    pub(super) fn asked(&mut self, other_success: Option<Instant>, now: Instant) -> bool {
+    pub(super) fn asked(&mut self, out_of_order: bool, other_success: Option<Instant>, now: Instant) -> bool {
         let (times, last) = self.asked;
         let alone = last.is_some_and(|last| other_success.is_some_and(|success| success > last));
         let times = if alone { times + 1 } else { 1 };
         self.asked = (times, Some(now));
-        times >= OWN_AFTER
+        times >= if out_of_order { OUT_OF_ORDER_ALONE } else { TOO_MANY_ALONE }
     }
 }
 
