@@ -5,11 +5,13 @@
 //! request without `Authorization` is a violation as well, and answered 401.
 
 mod fields;
+mod keeping;
 mod listing;
 mod mutation;
 mod requests;
 mod routes;
 mod store;
+mod subjects;
 
 use std::{io, ops::Deref, sync::Arc, time::Duration};
 
@@ -21,6 +23,7 @@ use serde_json::{Value, json};
 use super::{
     core::{Controls, Core, Service, Verdict},
     fleet::{Site, SiteAsset, SiteUser},
+    personality::{Oddity, Subject},
     wire::{self, Ask, Reply, Serving},
 };
 
@@ -288,12 +291,25 @@ impl Deref for AmfjSim {
 }
 
 impl Service for SiteService {
-    fn carry_out(&self, ask: &Ask) -> Verdict {
-        routes::answer(&mut self.store.lock(), ask)
+    fn subject(&self, ask: &Ask) -> Option<Subject> {
+        let store = self.store.lock();
+        let own = subjects::by_own_id(&store, ask);
+        subjects::subject(&store, own.as_ref().unwrap_or(ask))
+    }
+
+    fn carry_out(&self, ask: &Ask, met: &[Oddity]) -> Verdict {
+        let mut store = self.store.lock();
+        let own = subjects::by_own_id(&store, ask);
+        routes::answer(&mut store, own.as_ref().unwrap_or(ask), met)
     }
 
     fn error(&self, status: u16, message: &str) -> Reply {
-        requests::Refusal::new(status, "error", message).reply()
+        let (code, message) = match status {
+            403 => ("forbidden", "the token may not do this"),
+            404 | 410 => ("not_found", "there is no such record"),
+            _ => ("error", message),
+        };
+        requests::Refusal::new(status, code, message).reply()
     }
 
     fn empty_list(&self, _: &Ask) -> Reply {
