@@ -12,7 +12,7 @@ async fn as_if_gone(seed: u64, create: &str, oddities: Vec<Personality>) -> Resu
     let settings = everything(&services).set("sync.create_devices", create);
     let mut scene = Scene::open(services, settings, "2m").await?;
     scene.to_rest().await?;
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
 
     scene.new_versions("odd 1")?;
     let owned = scene.services.owned_devices();
@@ -29,7 +29,7 @@ async fn as_if_gone(seed: u64, create: &str, oddities: Vec<Personality>) -> Resu
     scene.ensure_nothing_twice()?;
     ensure!(scene.with_version("odd 1") == 12, "{} of 12 have the new version", scene.with_version("odd 1"));
     scene.ensure_with_owners()?;
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.ensure_dead_letters(0).await
 }
 
@@ -79,7 +79,7 @@ async fn links_of_a_first_sync_outlive_404_and_a_killed_writer() -> Result<()> {
         scene.to_rest().await?;
         ensure!(scene.with_version("odd 1") == 15, "{} of 15 are linked", scene.with_version("odd 1"));
         scene.ensure_nothing_twice()?;
-        scene.ensure_all("in_sync").await?;
+        scene.ensure_all("in sync").await?;
         scene.ensure_dead_letters(0).await?;
     }
     Ok(())

@@ -78,7 +78,7 @@ async fn what_a_list_passed_over_is_not_created_again() -> Result<()> {
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()?;
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.ensure_dead_letters(0).await
 }
 
@@ -142,7 +142,7 @@ async fn a_success_without_a_record_is_read_back_and_not_repeated() -> Result<()
         scene.ensure_nothing_twice().map_err(|error| error.context(format!("{status} {body:?}")))?;
         scene.ensure_with_owners()?;
         ensure!(scene.with_version("odd 2") == 6);
-        scene.ensure_all("in_sync").await?;
+        scene.ensure_all("in sync").await?;
         scene.ensure_dead_letters(0).await?;
         let patched = scene.amfj().requests().into_iter().filter(|request| request.method == "PATCH");
         let bodies: Vec<String> =

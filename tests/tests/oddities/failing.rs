@@ -35,5 +35,5 @@ async fn ten_failing_first_runs_leave_little_behind() -> Result<()> {
     ensure!(read <= 10, "AMFJ was read {read} times for runs that could not be");
     kandji.personalities().clear();
     scene.to_rest().await?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }

@@ -28,7 +28,7 @@ async fn a_422_about_a_field_that_was_not_sent_costs_no_link_and_no_check_out() 
             "{status}: it is with {email:?}"
         );
         scene.ensure_devices("unmatched", 0).await?;
-        scene.ensure_devices("in_sync", 11).await?;
+        scene.ensure_devices("in sync", 11).await?;
         scene.ensure_idle().await?;
         scene.amfj().personalities().clear();
         scene.new_versions("odd 2")?;
@@ -59,7 +59,7 @@ async fn what_a_first_sync_gave_up_is_made_good_by_the_next_run() -> Result<()> 
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }
 
 /// A creation that waits for details which a required field needs waits as long as it takes (P12).
@@ -86,5 +86,5 @@ async fn details_that_come_late_create_the_asset_late() -> Result<()> {
     scene.services.kandji.personalities().clear();
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }

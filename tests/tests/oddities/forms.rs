@@ -75,7 +75,7 @@ async fn own_forms(seed: u64, answers_lie: bool) -> Result<()> {
     }
     scene.to_rest().await?;
     ensure_sent_at_most_twice(&scene)?;
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.replace_reconcilers().await?;
     scene.ensure_idle().await?;
     // A new value is written all the same.
@@ -88,7 +88,7 @@ async fn own_forms(seed: u64, answers_lie: bool) -> Result<()> {
     let written =
         scene.amfj().assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&json!(notes))).count();
     ensure!(written == 1, "the new value did not arrive");
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.ensure_dead_letters(0).await
 }
 
@@ -113,13 +113,13 @@ async fn not_kept(seed: u64, answers_lie: bool) -> Result<()> {
     scene.to_rest().await?;
     ensure!(scene.with_version("odd 1") == 10, "the other values are written");
     ensure_sent_at_most_twice(&scene)?;
-    scene.ensure_all("field_problem").await?;
+    scene.ensure_all("field problem").await?;
     scene.ensure_idle().await?;
     // A person who mended it says so.
     scene.amfj().personalities().clear();
     scene.said(Role::Reconciler, &["rematch", "acme"]).await?;
     scene.to_rest().await?;
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.ensure_dead_letters(0).await
 }
 
@@ -142,7 +142,7 @@ async fn a_refused_value_is_tried_again_when_its_field_is_mended() -> Result<()>
     let refusal = Oddity::refuse(422).saying(Body::Naming("Notes".to_owned()));
     let odd = scene.odd(Personality::new(refusal).at(Kind::Writes).sending("Notes"));
     scene.to_rest().await?;
-    scene.ensure_all("field_problem").await?;
+    scene.ensure_all("field problem").await?;
     scene.ensure_dead_letters(0).await?;
     let before = scene.amfj().personalities().strikes(odd);
     scene.ensure_idle().await?;
@@ -157,7 +157,7 @@ async fn a_refused_value_is_tried_again_when_its_field_is_mended() -> Result<()>
     }
     scene.amfj().apply(Mutation::SetAssetTypeFields { name: laptop.name, fields })?;
     scene.to_rest().await?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }
 
 /// A conflict at an update is no end: somebody else was writing.
@@ -173,7 +173,7 @@ async fn a_conflict_for_a_moment_is_tried_again() -> Result<()> {
         scene.pipeline.run().await?;
         ensure!(scene.with_version("odd 1") == 10, "{status}: {}", scene.with_version("odd 1"));
         scene.ensure_dead_letters(0).await?;
-        scene.ensure_all("in_sync").await?;
+        scene.ensure_all("in sync").await?;
     }
     Ok(())
 }

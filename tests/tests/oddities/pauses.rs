@@ -28,7 +28,7 @@ async fn a_pause_longer_than_giving_up_takes_costs_nothing() -> Result<()> {
         scene.struck(odd, 1).await?;
         ensure!(scene.with_version("odd 1") == 12, "{status}: {} have it", scene.with_version("odd 1"));
         scene.ensure_dead_letters(0).await?;
-        scene.ensure_all("in_sync").await?;
+        scene.ensure_all("in sync").await?;
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ async fn numbers_for_ids_are_their_digits() -> Result<()> {
     ensure!(scene.with_version("odd 1") == 12);
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }
 
 /// One row whose id is a number among many that are not.
@@ -189,7 +189,7 @@ async fn one_odd_device_stops_nothing() -> Result<()> {
     ensure!(scene.with_version("in the end") == 12);
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()?;
-    scene.ensure_all("in_sync").await
+    scene.ensure_all("in sync").await
 }
 
 /// A page of which nearly nothing can be used is not the page it is taken for: the run fails, and nothing is decided.

@@ -40,7 +40,7 @@ async fn some_refuse_for_ever(
     let (failed, healthy) = (refused as u64, (devices - refused) as u64);
     scene.ensure_dead_letters(u32::try_from(refused)?).await?;
     scene.ensure_devices("failed", failed).await?;
-    scene.ensure_devices("in_sync", healthy).await?;
+    scene.ensure_devices("in sync", healthy).await?;
     scene.ensure_idle().await?;
     scene.ensure_dead_letters(u32::try_from(refused)?).await?;
 
@@ -49,7 +49,7 @@ async fn some_refuse_for_ever(
     scene.new_versions("odd 2")?;
     scene.to_rest().await?;
     ensure!(scene.with_version("odd 2") == devices, "{} have it", scene.with_version("odd 2"));
-    scene.ensure_all("in_sync").await?;
+    scene.ensure_all("in sync").await?;
     scene.ensure_nothing_twice()
 }
 

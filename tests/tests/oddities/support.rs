@@ -181,12 +181,6 @@ impl Scene {
         Ok(())
     }
 
-    /// How many devices are in a state, as the reconciler says.
-    pub(crate) async fn devices(&self, state: &str) -> Result<u64> {
-        let status = self.pipeline.reconcilers[0].status().await?;
-        Ok(status["integrations"]["acme"]["devices"][state].as_u64().unwrap_or(0))
-    }
-
     /// Every device is in this state.
     pub(crate) async fn ensure_all(&self, state: &str) -> Result<()> {
         let all = self.services.kandji.devices().len() as u64;

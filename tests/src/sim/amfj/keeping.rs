@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::store::Store;
+use super::{KeptOtherwise, store::Store};
 use crate::sim::{
     fleet::{SiteAsset, SiteUser},
     personality::{Form, Oddity, Shown},
@@ -23,15 +23,25 @@ pub(crate) fn concerns(met: &[Oddity]) -> bool {
     met.iter().any(|oddity| matches!(oddity, Oddity::Ignore { .. } | Oddity::Store { .. }))
 }
 
-/// Changes what a write has stored, and returns what the answer shows.
-pub(crate) fn keep(
-    store: &mut Store,
-    met: &[Oddity],
-    before: Before,
-    sent: &Value,
-    answered: Value,
-) -> Value {
-    let Some(id) = answered["id"].as_str().map(str::to_owned) else { return answered };
+/// What became of a write.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// What the answer shows.
+    pub(crate) shown: Value,
+    /// The record as it is.
+    pub(crate) stored: Value,
+}
+
+impl Kept {
+    /// Everything as it was sent.
+    pub(crate) fn as_sent(record: Value) -> Self {
+        Self { shown: record.clone(), stored: record }
+    }
+}
+
+/// Changes what a write has stored.
+pub(crate) fn keep(store: &mut Store, met: &[Oddity], before: Before, sent: &Value, answered: Value) -> Kept {
+    let Some(id) = answered["id"].as_str().map(str::to_owned) else { return Kept::as_sent(answered) };
     let stored = match before {
         Before::Asset(before) => keep_asset(store, met, &id, before, sent),
         Before::User(before) => keep_user(store, met, &id, before, sent),
@@ -39,7 +49,20 @@ pub(crate) fn keep(
     let shows_what_was_sent = |oddity: &Oddity| {
         matches!(oddity, Oddity::Ignore { shown: Shown::Sent, .. } | Oddity::Store { shown: Shown::Sent, .. })
     };
-    if met.iter().any(shows_what_was_sent) { answered } else { stored.unwrap_or(answered) }
+    let Some(stored) = stored else { return Kept::as_sent(answered) };
+    note_differences(store, &id, sent, &stored);
+    let shown = if met.iter().any(shows_what_was_sent) { answered } else { stored.clone() };
+    Kept { shown, stored }
+}
+
+fn note_differences(store: &mut Store, id: &str, sent: &Value, stored: &Value) {
+    for (field, value) in sent["fields"].as_object().into_iter().flatten() {
+        let kept = stored["fields"].get(field).cloned();
+        if kept.as_ref().unwrap_or(&Value::Null) != value {
+            let (record, field, sent) = (id.to_owned(), field.clone(), value.clone());
+            store.otherwise.push(KeptOtherwise { record, field, sent, kept });
+        }
+    }
 }
 
 fn keep_asset(

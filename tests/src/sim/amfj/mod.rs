@@ -73,6 +73,19 @@ pub struct Write {
     pub result: Value,
 }
 
+/// A value that a client sent and that the site took and keeps otherwise, or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeptOtherwise {
+    /// The asset or user record.
+    pub record: String,
+    /// Name of the field.
+    pub field: String,
+    /// What was sent; null to clear the field.
+    pub sent: Value,
+    /// What is kept; `None` where the field has no value.
+    pub kept: Option<Value>,
+}
+
 /// A change of who has an asset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Handover {
@@ -184,6 +197,12 @@ impl AmfjSim {
         let mut store = self.site.store.lock();
         store.writes.clear();
         store.idle_patches.clear();
+    }
+
+    /// The values of fields that were sent and are kept otherwise, in order of the writes.
+    #[must_use]
+    pub fn kept_otherwise(&self) -> Vec<KeptOtherwise> {
+        self.site.store.lock().otherwise.clone()
     }
 
     /// Every change of who has an asset, by clients and by hand, in order.

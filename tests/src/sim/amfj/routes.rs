@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    keeping::{self, Before},
+    keeping::{self, Before, Kept},
     requests::{AssetPatch, CheckIn, CheckOut, NewAsset, NewUser, Refusal, UserPatch, body, only},
     store::Store,
 };
@@ -79,16 +79,15 @@ fn write(store: &mut Store, ask: &Ask, parts: &[&str], met: &[Oddity]) -> Result
     });
     store.set_lag(own_lag.unwrap_or(usual_lag));
     let carried_out = carry_out(store, ask, parts).map(|(status, record)| {
-        if keeping::concerns(met) {
-            (status, keeping::keep(store, met, before, &sent, record))
-        } else {
-            (status, record)
-        }
+        let is_odd = keeping::concerns(met);
+        let kept =
+            if is_odd { keeping::keep(store, met, before, &sent, record) } else { Kept::as_sent(record) };
+        (status, kept)
     });
     store.set_lag(usual_lag);
-    let (status, record) = carried_out?;
-    store.log(&ask.method, &ask.path, sent, record.clone());
-    Ok(Reply::json(status, &record))
+    let (status, kept) = carried_out?;
+    store.log(&ask.method, &ask.path, sent, kept.stored);
+    Ok(Reply::json(status, &kept.shown))
 }
 
 /// What a write of the contract does, and the status and record that it answers.

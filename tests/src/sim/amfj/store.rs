@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Handover, Write, fields,
+    Handover, KeptOtherwise, Write, fields,
     listing::Records,
     requests::{AssetPatch, Change, NewAsset, NewUser, Refusal, UserPatch},
 };
@@ -24,6 +24,7 @@ pub(crate) struct Store {
     /// Assets that clients made equal to what they were.
     pub(crate) idle_patches: Vec<String>,
     pub(crate) handovers: Vec<Handover>,
+    pub(crate) otherwise: Vec<KeptOtherwise>,
     /// Numbers the records that are still to come.
     next: usize,
 }
@@ -43,6 +44,7 @@ impl Store {
             writes: Vec::new(),
             idle_patches: Vec::new(),
             handovers: Vec::new(),
+            otherwise: Vec::new(),
             next,
         }
     }
