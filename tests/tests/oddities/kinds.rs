@@ -1,5 +1,7 @@
 //! A kind of request that is refused for all waits, and the other kinds go on (P28).
 
+use std::time::Duration;
+
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::pipeline::{RUN_LIMIT, Services};
 use amfj_sync_tests::sim::fleet::Fleet;
@@ -88,7 +90,9 @@ async fn maintenance_is_an_outage_and_no_failure_of_anything() -> Result<()> {
         scene.new_versions("odd 1")?;
         let odd = scene.odd(Personality::new(Oddity::refuse(status)).at(Kind::Writes));
         scene.publish().await?;
-        scene.struck(odd, 30).await?;
+        scene.struck(odd, 4).await?;
+        // Longer than giving up takes.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         scene.ensure_dead_letters(0).await?;
         scene.amfj().personalities().clear();
         scene.to_rest().await?;

@@ -4,11 +4,7 @@
 //!
 //! Each oddity is a personality of the simulated services (`sim::personality`); each test names the end state that the
 //! rules ask for.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may panic, and so may what only tests call"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what only tests call")]
 
 mod absence;
 mod creating;

@@ -44,7 +44,7 @@ pub(crate) fn keep(store: &mut Store, met: &[Oddity], before: Before, sent: &Val
     let Some(id) = answered["id"].as_str().map(str::to_owned) else { return Kept::as_sent(answered) };
     let stored = match before {
         Before::Asset(before) => keep_asset(store, met, &id, before, sent),
-        Before::User(before) => keep_user(store, met, &id, before, sent),
+        Before::User(before) => keep_user(store, met, &id, before.as_ref(), sent),
     };
     let shows_what_was_sent = |oddity: &Oddity| {
         matches!(oddity, Oddity::Ignore { shown: Shown::Sent, .. } | Oddity::Store { shown: Shown::Sent, .. })
@@ -141,7 +141,7 @@ fn keep_user(
     store: &mut Store,
     met: &[Oddity],
     id: &str,
-    before: Option<SiteUser>,
+    before: Option<&SiteUser>,
     sent: &Value,
 ) -> Option<Value> {
     let mut user = store.users.get(id)?.clone();
@@ -160,7 +160,7 @@ fn keep_user(
                     user.email = user.email.map(|email| form.of_text(&email));
                 }
             }
-            Oddity::Ignore { fields, .. } => ignore_of_user(&mut user, before.as_ref(), fields, sent),
+            Oddity::Ignore { fields, .. } => ignore_of_user(&mut user, before, fields, sent),
             _ => {}
         }
     }
