@@ -4,7 +4,8 @@
 //! The order of facts in the state stream decides who leads: a leader acts only on its own *started*
 //! fact after reading it back, and looks before every later step whether a newer run has started.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::amfj::client::AmfjClient;
@@ -12,11 +13,11 @@ use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, Mode, RetryConfig};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
-use amfj_sync_shared::ids::RunId;
-use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, RunStarted};
+use amfj_sync_shared::ids::{DeviceId, RunId};
+use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
 use amfj_sync_shared::retry::{InvalidBackoff, Policy};
 use amfj_sync_shared::state::rows::Meta;
-use amfj_sync_shared::state::{State, Store, Verdict};
+use amfj_sync_shared::state::{State, Store, Unreadable, Verdict};
 use amfj_sync_shared::worker::{Exit, Worker};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -28,7 +29,9 @@ use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
 
 mod absence;
+mod aside;
 pub(crate) mod bulk;
+mod catalogue;
 mod details;
 mod difference;
 pub(crate) mod fleet;
@@ -36,8 +39,10 @@ mod halt;
 mod inventory;
 mod ledger;
 mod missing;
+mod missing_assets;
 pub(crate) mod properties;
 mod publishing;
+mod unusable;
 mod walk;
 mod ways;
 
@@ -80,6 +85,8 @@ pub(crate) struct Leader {
     stop: CancellationToken,
     /// Devices whose details are still to be read.
     details_due: AtomicUsize,
+    /// Devices whose details could not be read when they were asked for last: they come after all others.
+    details_failed: Mutex<BTreeSet<DeviceId>>,
 }
 
 /// How a run ended.
@@ -118,6 +125,12 @@ struct Run<'a> {
     started: RunStarted,
     /// Of the *started* fact: what a list says is true as of here.
     offset: u64,
+    /// Reads of the view that had failed when it started.
+    failed_reads: u64,
+    /// Rows of facts that are kept aside.
+    aside: AtomicU64,
+    /// What it goes on without.
+    report: Mutex<ReadingReport>,
 }
 
 impl Leader {
@@ -164,6 +177,7 @@ impl Leader {
             ways: Ways::of(&config.id),
             stop,
             details_due: AtomicUsize::new(0),
+            details_failed: Mutex::default(),
         })
     }
 
@@ -230,8 +244,10 @@ impl Leader {
             view.meta().latest.as_ref().filter(|run| run.started.number == number).map(|run| run.offset)
         });
         let offset = offset.ok_or(Halt::Superseded)?;
+        let failed_reads = self.state.failed_reads();
         tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
-        Ok(Run { leader: self, origin, started, offset })
+        let (aside, report) = (AtomicU64::new(0), Mutex::default());
+        Ok(Run { leader: self, origin, started, offset, failed_reads, aside, report })
     }
 
     fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {
@@ -287,10 +303,14 @@ impl Leader {
 impl Run<'_> {
     async fn to_the_end(&self, began: Instant) -> Result<Published, Halt> {
         reach(Failpoint::FetcherRunStarted).await;
+        self.leader.scratch.lock().clear()?;
+        let first = self.first_page().await;
+        events::kandji(&self.leader.config.id, first.as_ref().is_err_and(Halt::is_trouble));
+        let first = first?;
         let site = self.read_amfj().await?;
         reach(Failpoint::FetcherAmfjRead).await;
         self.is_current()?;
-        let fleet = self.walk().await;
+        let fleet = self.walk(first).await;
         events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
         let fleet = fleet?;
         reach(Failpoint::FetcherWalked).await;
@@ -299,6 +319,7 @@ impl Run<'_> {
         self.hold_if_devices_vanished(&fleet)?;
         let rest = self.read_details_before_the_marker(&fleet).await?;
         self.is_current()?;
+        self.say_what_was_kept_aside().await?;
         self.say_what_differs(&fleet).await?;
         self.say_what_is_missing(&fleet).await?;
         reach(Failpoint::FetcherSaid).await;
@@ -309,7 +330,9 @@ impl Run<'_> {
             assets: site.assets,
             records: site.records,
         };
-        self.settle(Fact::InventoryComplete { number: self.started.number, counts }).await?;
+        self.warn_of_unusable();
+        let report = Box::new(self.report.lock().clone());
+        self.settle(Fact::InventoryComplete { number: self.started.number, counts, report }).await?;
         self.leader.bulk.is_said();
         reach(Failpoint::FetcherInventoryComplete).await;
         self.publish_snapshots(&fleet).await?;
@@ -335,6 +358,10 @@ impl Run<'_> {
         if self.leader.stop.is_cancelled() {
             return Err(Halt::Stopping);
         }
+        // What could not be read looks as if it were not there: new to a list, or absent from none.
+        if self.leader.state.failed_reads() != self.failed_reads {
+            return Err(Halt::failed(Unreadable.to_string()));
+        }
         let latest = self.leader.state.read(|view| view.meta().latest.as_ref().map(|run| run.started.number));
         if latest == Some(self.started.number) { Ok(()) } else { Err(Halt::Superseded) }
     }
@@ -353,15 +380,25 @@ impl Run<'_> {
         let number = self.started.number;
         let fact = match halt {
             Halt::Failed { reason, configuration } => {
-                Fact::RunFailed { number, reason: reason.clone(), configuration: *configuration }
+                Fact::RunFailed { number, reason: bounded(reason), configuration: *configuration }
             }
-            Halt::Held { reason } => Fact::RunHeld { number, reason: reason.clone() },
+            Halt::Held { reason } => Fact::RunHeld { number, reason: bounded(reason) },
             Halt::Superseded | Halt::Stopping => return,
         };
         if let Err(error) = self.leader.state.publish_and_read_back(self.fact(fact)).await {
             tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), %error,
                 "the end of the run could not be told");
         }
+    }
+}
+
+/// Characters of a reason that are said to everybody: a run that fails at every try must not fill the stream with it (P2).
+const LONGEST_REASON: usize = 2_000;
+
+fn bounded(reason: &str) -> String {
+    match reason.char_indices().nth(LONGEST_REASON) {
+        Some((at, _)) => format!("{}…", &reason[..at]),
+        None => reason.to_owned(),
     }
 }
 

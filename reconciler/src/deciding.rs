@@ -25,20 +25,23 @@ pub(crate) struct Before<'a> {
     pub(crate) now: Timestamp,
     /// Whether the device has a link, perhaps to an asset that was deleted.
     pub(crate) has_link: bool,
-    /// What happens to check-ins, hand-overs and broken links (P23).
-    pub(crate) mass_changes: MassChanges<'a>,
+    /// What happens to the changes of the run (P23).
+    pub(crate) changes: Changes<'a>,
+    /// Whether it is decided between runs, and not because a person said so: then no link is broken, and nothing is made in
+    /// place of one, but for what a run had decided (P8, P23).
+    pub(crate) between_runs: bool,
     /// After that a published change without outcome counts as lost, and is published anew.
     pub(crate) change_lost_after: Duration,
 }
 
-/// What happens to changes that count towards `change_limit` (P23).
+/// What happens to the changes of a run (P23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MassChanges<'a> {
-    /// They are published like all others.
+pub(crate) enum Changes<'a> {
+    /// They are published.
     Allowed,
-    /// They are kept until every partition of the run has counted them.
-    Counted,
-    /// There are too many; a person has to look.
+    /// They are kept until every partition of the run has spoken.
+    Staged,
+    /// The run is held for this reason: a person has to look, and nothing of it is written.
     Held(&'a str),
 }
 
@@ -58,9 +61,23 @@ impl Before<'_> {
         waiting.then_some(decided)
     }
 
-    /// The same change, planned already: planning it again in every run must not look like news.
+    /// The same change, planned or staged already: deciding it again in every run must not look like news.
     fn planned(&self, change: &Change) -> Option<&Decided> {
         self.decision?.changes.iter().find(|decided| decided.published.is_none() && decided.change == *change)
+    }
+
+    /// Whether the same change was staged by a run.
+    fn has_staged(&self, change: &Change) -> bool {
+        self.planned(change).is_some_and(|decided| decided.staged)
+    }
+
+    /// A change that is not published: planned, or staged.
+    fn unpublished(&self, origin: &Origin, place: Sequence, change: Change, staged: bool) -> Decided {
+        if let Some(planned) = self.planned(&change) {
+            return Decided { staged, ..planned.clone() };
+        }
+        let id = change_event(origin, place, self.now, change.clone()).id;
+        Decided { id, sequence: place, published: None, staged, change }
     }
 }
 
@@ -82,30 +99,24 @@ pub(crate) fn conclude(
     let mut publish = Vec::new();
     let mut place = before.last_place();
     let mut held_back = None;
+    let mut waits_for_run = false;
     for change in draft.changes {
         if let Some(reason) = withheld(integration, &change) {
             held_back = Some(reason);
-            decision.changes.push(before.planned(&change).cloned().unwrap_or_else(|| {
-                let id = change_event(origin, place, before.now, change.clone()).id;
-                Decided { id, sequence: place, published: None, staged: false, change }
-            }));
+            decision.changes.push(before.unpublished(origin, place, change, false));
             continue;
         }
         if let Some(decided) = before.on_its_way(&change) {
             decision.changes.push(decided.clone());
             continue;
         }
-        if before.mass_changes != MassChanges::Allowed && is_mass_change(&change, before.has_link) {
-            decision.changes.push(before.planned(&change).cloned().unwrap_or_else(|| {
-                let id = change_event(origin, place, before.now, change.clone()).id;
-                Decided { id, sequence: place, published: None, staged: true, change }
-            }));
-            if let MassChanges::Held(reason) = before.mass_changes {
-                decision.state = State::Held;
-                decision.reason = format!("{} Held: {reason}", decision.reason);
-            }
-            // What comes after it must not overtake it.
+        if before.between_runs && ends_a_link(&change, before.has_link) && !before.has_staged(&change) {
+            waits_for_run = true;
             break;
+        }
+        if before.changes != Changes::Allowed {
+            decision.changes.push(before.unpublished(origin, place, change, true));
+            continue;
         }
         place = place.next();
         let event = change_event(origin, place, before.now, change.clone());
@@ -114,6 +125,14 @@ pub(crate) fn conclude(
         publish.push(event);
     }
     decision.place = place;
+    if waits_for_run {
+        decision.state = State::Pending;
+        decision.reason =
+            "Its asset is not known any more, but a link is broken, and another asset made, only as part of \
+                           a run: the next run decides (P8, P23)."
+                .to_owned();
+    }
+    hold(&mut decision, before.changes);
     if let Some(reason) = held_back
         && matches!(decision.state, State::Pending | State::InSync)
     {
@@ -123,14 +142,31 @@ pub(crate) fn conclude(
     Conclusion { decision, publish }
 }
 
-/// Whether a change takes an asset from somebody or breaks a link (P23).
-fn is_mass_change(change: &Change, has_link: bool) -> bool {
+/// Says of what a held run would do, or waits for, that it is held.
+fn hold(decision: &mut Decision, changes: Changes<'_>) {
+    let Changes::Held(reason) = changes else { return };
+    // Whoever waits for a user record waits for what is held as well.
+    if decision.awaits.is_some() || decision.changes.iter().any(|decided| decided.staged) {
+        decision.state = State::Held;
+        decision.reason = format!("{} Held, as everything of its run: {reason}", decision.reason);
+    }
+}
+
+/// Whether a staged change counts towards `change_limit` (P23).
+pub(crate) fn counts_towards_limit(decided: &Decided, has_link: bool) -> bool {
+    decided.staged && (takes_from_somebody(&decided.change) || ends_a_link(&decided.change, has_link))
+}
+
+/// Whether a change takes an asset from somebody.
+fn takes_from_somebody(change: &Change) -> bool {
+    matches!(&change.action, Action::Assign { expected: Some(expected), to, .. }
+        if to.as_ref().is_none_or(|to| to.id != expected.id))
+}
+
+/// Whether a change breaks a link, or makes another in place of one to an asset that was deleted.
+fn ends_a_link(change: &Change, has_link: bool) -> bool {
     match &change.action {
-        Action::Assign { expected: Some(expected), to, .. } => {
-            to.as_ref().is_none_or(|to| to.id != expected.id)
-        }
         Action::BreakLink { .. } => true,
-        // Instead of a link to an asset that was deleted.
         Action::LinkAsset { .. } | Action::CreateAsset { .. } => has_link,
         _ => false,
     }

@@ -11,7 +11,7 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{DeviceId, Key, RunId};
 use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Payload, Sequence, UserEntry};
-use amfj_sync_shared::state::State;
+use amfj_sync_shared::state::{State, View};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 
@@ -73,6 +73,8 @@ struct Task {
     snapshot: Sequence,
     /// `traceparent` of the message that gave rise to it.
     cause: Option<String>,
+    /// Whether a person's order gave rise to it.
+    by_person: bool,
 }
 
 impl Subject {
@@ -226,7 +228,7 @@ impl Partition<'_> {
         let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
-            tasks.push(Task { subject, snapshot: sequence, cause });
+            tasks.push(Task { subject, snapshot: sequence, cause, by_person: false });
         } else {
             counting::repeat_met(Stage::Reconcile);
         }
@@ -254,23 +256,25 @@ impl Partition<'_> {
     }
 
     async fn end_run(&self, run: u64, cause: Option<String>) -> Result<(), Stop> {
-        let missing = self.desk.state.read(|view| {
+        let look = |view: &View| {
             let missing = view.missing_devices().into_iter();
             let ours = missing.filter(|id| self.is_ours(&Key::Device(id.clone())) && view.link(id).is_some());
             let task = |id| Task {
                 subject: Subject::Missing(id),
                 snapshot: Sequence::first(run),
                 cause: cause.clone(),
+                by_person: false,
             };
-            ours.map(task).collect()
-        });
+            ours.map(task).collect::<Vec<_>>()
+        };
+        let missing = self.look(look).await?;
         self.decide(missing).await?;
         let in_force = self.desk.state.read(|view| view.meta().number_in_force());
         let fact = Fact::PartitionDecided {
             number: run,
             partition: self.lease.id.partition,
             complete: in_force == Some(run),
-            staged: u32::try_from(self.mass_changes().len()).unwrap_or(u32::MAX),
+            staged: u32::try_from(self.mass_changes().await?.len()).unwrap_or(u32::MAX),
         };
         self.say(fact).await?;
         reach(Failpoint::ReconcilerPartitionDecided).await;

@@ -56,7 +56,7 @@ failpoints! {
     StateStored = "state.stored",
     /// The *started* fact of a run was accepted.
     FetcherRunStarted = "fetcher.run-started",
-    /// AMFJ has been read to its end, and what differs is staged.
+    /// AMFJ has been read to its end, and what differs is kept aside.
     FetcherAmfjRead = "fetcher.amfj-read",
     /// Kandji has been read to its end.
     FetcherWalked = "fetcher.walked",
@@ -96,6 +96,8 @@ failpoints! {
     WriterIntentReadBack = "writer.intent-read-back",
     /// The change has its turn, no request is sent.
     WriterTurn = "writer.turn",
+    /// A change goes back to the queue, its intent is not withdrawn.
+    WriterHandingBack = "writer.handing-back",
     /// AMFJ has answered, no outcome is published.
     WriterAnswered = "writer.answered",
     /// A failed change is among the dead letters, no outcome is published.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod failpoint;
 pub mod http;
 pub mod ids;
+pub mod json;
 pub mod mapping;
 pub mod messages;
 pub mod mode;

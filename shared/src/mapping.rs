@@ -3,6 +3,8 @@
 //! Everything here is pure. Whether AMFJ has the field is checked by whoever has read its lists; the
 //! line to name in that error is [`MappedField::place`] (P18).
 
+pub mod fingerprint;
+mod guards;
 pub mod known;
 pub mod property;
 pub mod template;
@@ -120,6 +122,28 @@ pub fn is_blank(value: &Value) -> bool {
         Value::Array(values) => values.iter().all(is_blank),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Several scalars in the order of their texts (by code point): the order in which Kandji lists tags is no change (P16).
+/// Blank ones among them say nothing. Other values stay as they are.
+#[must_use]
+pub fn sorted(value: Value) -> Value {
+    let is_scalar = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
+    match value {
+        Value::Array(values) if values.iter().all(is_scalar) => {
+            let mut values: Vec<Value> = values.into_iter().filter(|value| !is_blank(value)).collect();
+            values.sort_by_cached_key(|value| match value {
+                Value::String(text) => text.trim().to_owned(),
+                other => other.to_string(),
+            });
+            Value::Array(values)
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+        }
+        scalar => scalar,
     }
 }
 

@@ -1,23 +1,35 @@
 //! How names, emails and serials are compared (P5, P10): one place, so that all workers agree.
 
+use caseless::Caseless as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-/// A name made comparable: Unicode NFC, trimmed, inner white space folded, lower case. Never blank.
+/// The edition of the comparison: views whose indexes were made by another one make them anew.
+pub const COMPARISON: u32 = 2;
+
+/// A name made comparable (P5): Unicode NFC, full case folding, invisible format characters dropped, apostrophes,
+/// quotation marks and dashes each taken for one, trimmed, inner white space folded. Never blank.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct NameKey(String);
 
 impl NameKey {
-    /// The key of a name; none for a blank one, which matches nothing (P5).
+    /// Returns the key of a name; none for a blank one, which matches nothing (P5).
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         if name.is_ascii() {
             return Self::of_ascii(name);
         }
-        let folded = name.nfc().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
-        // Lower-casing can leave a text that is no longer composed (U+0130), so NFC comes once more.
-        let key: String = folded.to_lowercase().nfc().collect();
+        let mut key = folded(name);
+        // Folding can leave a text that composes anew, and what it composes to folds once more.
+        for _ in 0..MOST_FOLDS {
+            let again = folded(&key);
+            if again == key {
+                break;
+            }
+            key = again;
+        }
         if key.is_empty() { None } else { Some(Self(key)) }
     }
 
@@ -39,6 +51,33 @@ impl NameKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns what is left of the name once everything but letters and digits is taken away: names that share it are
+    /// *near* (P6), which is shown and never matched. None where nothing is left.
+    #[must_use]
+    pub fn near(&self) -> Option<String> {
+        let near: String = self.0.chars().filter(|character| character.is_alphanumeric()).collect();
+        (!near.is_empty()).then_some(near)
+    }
+}
+
+/// More than any text needs until folding it again changes nothing.
+const MOST_FOLDS: usize = 4;
+
+fn folded(name: &str) -> String {
+    let visible = name.chars().filter(|character| character.general_category() != GeneralCategory::Format);
+    let folded: String = visible.nfc().default_case_fold().map(alike).nfc().collect();
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// macOS names machines with U+2019, people type U+0027, and tools put in whatever their font has.
+fn alike(character: char) -> char {
+    match character {
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{ff07}' => '\'',
+        '\u{201c}'..='\u{201f}' | '\u{ff02}' => '"',
+        other if other.general_category() == GeneralCategory::DashPunctuation => '-',
+        other => other,
+    }
 }
 
 /// An email made comparable: trimmed and lower case; none for a blank one.
@@ -47,10 +86,32 @@ pub fn email_key(email: &str) -> Option<String> {
     comparable(email)
 }
 
-/// A serial number made comparable: trimmed and lower case; none for a blank one.
+/// A serial number made comparable: trimmed and lower case; none where it says nothing: blank, or what makers and
+/// tools write where there is none (P6).
 #[must_use]
 pub fn serial_key(serial: &str) -> Option<String> {
-    comparable(serial)
+    comparable(serial).filter(|serial| !is_placeholder(serial))
+}
+
+/// What stands where a machine has no serial number, in lower case.
+const PLACEHOLDERS: [&str; 9] = [
+    "unknown",
+    "0",
+    "not present",
+    "to be filled by o.e.m.",
+    "default string",
+    "system serial number",
+    "n/a",
+    "none",
+    "not specified",
+];
+
+/// Whether a comparable serial is a placeholder: one of the usual ones, or one character three times or more.
+fn is_placeholder(serial: &str) -> bool {
+    let mut characters = serial.chars();
+    let first = characters.next();
+    let repeats = serial.chars().count() >= 3 && characters.all(|other| Some(other) == first);
+    repeats || PLACEHOLDERS.contains(&serial)
 }
 
 fn comparable(text: &str) -> Option<String> {
@@ -67,8 +128,23 @@ mod tests {
         let table = [
             ("Sam’s MacBook Air", "  sam’s   macbook\tAIR ", true),
             ("Cafe\u{301}", "Café", true),
-            ("Sam's MacBook", "Sam’s MacBook", false),
+            ("Sam's MacBook", "Sam’s MacBook", true),
+            ("Sam\u{2018}s MacBook", "Sam\u{2bc}s MacBook", true),
+            ("Sam\u{ff07}s", "Sam\u{201b}s", true),
+            ("Straße 5", "STRASSE 5", true),
+            ("ﬁle server", "FILE SERVER", true),
+            ("ΟΔΟΣ", "οδος", true),
+            ("ΟΔΟΣ", "οδοσ", true),
+            ("“Lab” Mac", "\"lab\" mac", true),
+            ("„Lab‟ Mac", "\"lab\" mac", true),
+            ("Mac–1", "Mac-1", true),
+            ("Mac\u{2011}1", "Mac—1", true),
+            ("Lobby\u{200b} i\u{ad}Mac\u{feff}", "Lobby iMac", true),
+            ("İstanbul", "i\u{307}stanbul", true),
             ("Mac-1", "Mac 1", false),
+            ("Sams MacBook", "Sam’s MacBook", false),
+            ("«Lab»", "\"Lab\"", false),
+            ("Cafe", "Café", false),
         ];
         for (one, other, equal) in table {
             assert_eq!(NameKey::of(one) == NameKey::of(other), equal, "{one:?} and {other:?}");
@@ -78,6 +154,44 @@ mod tests {
     #[test]
     fn p5_a_blank_name_has_no_key() {
         assert_eq!(NameKey::of(" \u{a0}\t\n"), None);
+    }
+
+    #[test]
+    fn p6_near_names_differ_in_nothing_but_signs() {
+        let near = |name: &str| NameKey::of(name).and_then(|key| key.near());
+        for other in ["SAM-MACBOOK", "Sam: MacBook", "sam_macbook", "Sam’ MacBook"] {
+            assert_eq!(near("Sam MacBook"), near(other), "{other}");
+        }
+        assert_ne!(near("Sam MacBook"), near("Sams MacBook"));
+        assert_eq!(near("’–“"), None);
+    }
+
+    #[test]
+    fn p6_a_serial_that_says_nothing_has_no_key() {
+        for nothing in [
+            "",
+            " ",
+            "unknown",
+            "UNKNOWN",
+            " 0 ",
+            "Not Present",
+            "To be filled by O.E.M.",
+            "Default string",
+            "System Serial Number",
+            "N/A",
+            "None",
+            "000000",
+            "xxx",
+            "---",
+            "........",
+        ] {
+            assert_eq!(serial_key(nothing), None, "{nothing:?}");
+        }
+        for (serial, key) in
+            [("C02XYZ", "c02xyz"), ("00", "00"), ("aab", "aab"), ("0777", "0777"), (" 1 ", "1")]
+        {
+            assert_eq!(serial_key(serial).as_deref(), Some(key));
+        }
     }
 
     proptest::proptest! {
@@ -90,7 +204,7 @@ mod tests {
         }
 
         #[test]
-        fn p5_a_key_is_its_own_key(name in ".*") {
+        fn p5_a_key_is_its_own_key(name in "[\\PC\\p{Cf}\\p{M}ßŉΣςİǰΐﬀﬁ’‘\u{345}]*") {
             if let Some(key) = NameKey::of(&name) {
                 proptest::prop_assert_eq!(NameKey::of(key.as_str()), Some(key));
             }

@@ -325,10 +325,10 @@ async fn types_fields_and_locations_are_read() {
     })
     .await;
     let client = stub.client();
-    let types = client.asset_types().await.unwrap();
+    let types = client.asset_types().await.unwrap().results;
     assert_eq!(types[0].fields[0].field_type, FieldType::Text, "an unknown type is text");
-    assert!(client.user_fields().await.unwrap()[0].required);
-    assert_eq!(client.locations().await.unwrap()[0].name, "HQ");
+    assert!(client.user_fields().await.unwrap().results[0].required);
+    assert_eq!(client.locations().await.unwrap().results[0].name, "HQ");
 }
 
 // ---- What is known after a failure ------------------------------------------------------------

@@ -137,7 +137,8 @@ async fn two_workers_agree_who_came_first_and_a_late_one_sees_the_same() -> Resu
     let (first, second) = tokio::join!(one.say(started(7, "one")), other.say(started(7, "other")));
     let accepted = [first?, second?].iter().filter(|verdict| **verdict == Verdict::Accepted).count();
     ensure!(accepted == 1, "{accepted} leaders of one run");
-    one.say(Fact::InventoryComplete { number: 7, counts: InventoryCounts::default() }).await?;
+    let (counts, report) = (InventoryCounts::default(), Box::default());
+    one.say(Fact::InventoryComplete { number: 7, counts, report }).await?;
     one.link(1).await?;
     let late = Follower::start(&broker, None).await?;
     let leader = |follower: &Follower| {

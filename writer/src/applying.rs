@@ -12,6 +12,7 @@ use amfj_sync_shared::messages::{
 use amfj_sync_shared::mode;
 use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_shared::state::{State, Unreadable};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,18 +22,19 @@ use crate::creating::create;
 use crate::dead_letters::bury;
 use crate::events;
 use crate::holders::{Assignment, Held};
-use crate::outcomes::{With, assigned, ended, stale};
+use crate::outcomes::{With, assigned, ended, remember_definitions, stale};
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
 use crate::updating::Refused;
+use crate::working::Working;
 
 mod again;
 mod overtaken;
 
 /// Whether the message may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
+pub(crate) enum Applied {
     /// Its outcome is in the stream.
     Done,
     /// It goes back to the queue.
@@ -52,22 +54,27 @@ impl From<BrokerError> for NotYet {
 }
 
 /// Applies one change, as it was received.
-pub async fn apply(
+pub(crate) async fn apply(
     site: &Site,
     lease: &Lease,
     event: &Event,
     change: &Change,
     received: &Received,
+    working: &Working,
 ) -> Applied {
     let replay = Replay::of(received);
-    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref()) else {
+    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref(), working) else {
         return Applied::HandBack;
     };
     let begun = requests.first_attempt().is_some();
-    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun };
+    let announced = None;
+    let mut applying = Applying { site, lease, event, change, received, replay, requests, begun, announced };
     match applying.run().await {
         Ok(()) => Applied::Done,
-        Err(NotYet::HandBack) => Applied::HandBack,
+        Err(NotYet::HandBack) => {
+            applying.withdraw().await;
+            Applied::HandBack
+        }
     }
 }
 
@@ -81,11 +88,14 @@ struct Applying<'a> {
     requests: Requests<'a>,
     /// Whether an attempt was announced before this one.
     begun: bool,
+    /// What this attempt has announced, and nothing before it.
+    announced: Option<Claim>,
 }
 
 impl Applying<'_> {
     async fn run(&mut self) -> Result<(), NotYet> {
         reach(Failpoint::WriterTaken).await;
+        self.until_readable().await?;
         if self.requests.is_answered() {
             counting::repeat_met(Stage::Apply);
             return Ok(());
@@ -94,21 +104,21 @@ impl Applying<'_> {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
         if !self.begun
-            && let Some(why) = self.requests.overtaken()
+            && let Some(why) = self.requests.overtaken().map_err(|_| NotYet::HandBack)?
         {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
-        if let Step::Done(outcome) = self.step()
-            && outcome.link.is_none()
-            && outcome.user_link.is_none()
-        {
-            return self.conclude(*outcome).await;
+        match self.step().await? {
+            Step::Done(outcome) if outcome.link.is_none() && outcome.user_link.is_none() => {
+                return self.conclude(*outcome).await;
+            }
+            // A link alone costs no request.
+            Step::Done(_) => {}
+            Step::Request(_) => self.requests.admit().await.map_err(|_| NotYet::HandBack)?,
         }
         let claim = self.claim();
-        reach(Failpoint::WriterBeforeIntent).await;
-        claim.publish(self.site, self.event).await?;
-        reach(Failpoint::WriterIntentReadBack).await;
-        let tried_before = match claim.wait_for_turn(self.site, &self.requests).await {
+        self.announce(&claim).await?;
+        let tried_before = match claim.wait_for_turn(self.site, &mut self.requests).await {
             Ok(Turn::Ours { tried_before }) => {
                 tried_before || self.site.unknown.lock().contains(&self.event.id)
             }
@@ -129,7 +139,7 @@ impl Applying<'_> {
         }
         reach(Failpoint::WriterTurn).await;
         // Things may have changed while the turn was waited for.
-        let outcome = match self.step() {
+        let outcome = match self.step().await? {
             Step::Done(outcome) => *outcome,
             Step::Request(request) => {
                 // The claim was read back, so it is there.
@@ -141,7 +151,61 @@ impl Applying<'_> {
         self.conclude(outcome).await
     }
 
-    fn step(&self) -> Step {
+    /// Publishes the intent. Who has the admission for a request may be sending it a moment later.
+    async fn announce(&mut self, claim: &Claim) -> Result<(), NotYet> {
+        let (stood, _) = claim.announced_by(self.site);
+        self.announced = (!stood).then(|| claim.clone());
+        reach(Failpoint::WriterBeforeIntent).await;
+        claim.publish(self.site, self.event).await?;
+        reach(Failpoint::WriterIntentReadBack).await;
+        // What was withdrawn is known by now to have come to nothing.
+        let (_, by_others) = claim.announced_by(self.site);
+        self.begun = stood || by_others;
+        Ok(())
+    }
+
+    /// The change goes back to the queue. Its intent is taken back, unless something of it, or of an earlier attempt
+    /// here, was carried out or may have been: then whoever has the change next has to look.
+    async fn withdraw(&mut self) {
+        self.requests.step_back();
+        let Some(claim) = self.announced.take().filter(|_| !self.requests.may_have_written) else { return };
+        reach(Failpoint::WriterHandingBack).await;
+        // Fails only when the worker stops: then the intent is waited out.
+        if let Err(error) = claim.withdraw(self.site, self.event).await {
+            tracing::debug!(integration = %self.site.integration.id, %error, "an intent was not withdrawn");
+        }
+    }
+
+    /// Waits until the views that the change is compared with can be read: one that cannot is being built anew.
+    async fn until_readable(&self) -> Result<(), NotYet> {
+        let site = self.site;
+        let readable = async {
+            for state in site.siblings.iter().chain([&site.state]) {
+                state.ready().await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            readable = readable => readable,
+            () = self.lease.over() => Err(NotYet::HandBack),
+        }
+    }
+
+    /// What the change still needs. Nothing is found on a view that cannot be read.
+    async fn step(&self) -> Result<Step, NotYet> {
+        loop {
+            let failed = || self.site.siblings.iter().map(State::failed_reads).sum::<u64>();
+            let before = failed();
+            if let Ok(step) = self.step_on_view()
+                && failed() == before
+            {
+                return Ok(step);
+            }
+            self.until_readable().await?;
+        }
+    }
+
+    fn step_on_view(&self) -> Result<Step, Unreadable> {
         let linked_elsewhere = |asset: &AssetId| {
             self.site.siblings.iter().any(|sibling| {
                 sibling.read(|view| {
@@ -152,7 +216,7 @@ impl Applying<'_> {
                 })
             })
         };
-        self.site.state.read(|view| {
+        self.site.state.try_read(|view| {
             let (event, change, begun) = (self.event, self.change, self.begun);
             Known { event, change, view, begun, linked_elsewhere: &linked_elsewhere }.step()
         })
@@ -395,8 +459,10 @@ impl Applying<'_> {
     /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in
     /// between and a repeat of any step is harmless.
     async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
+        self.requests.step_back();
         outcome.attempts = self.requests.attempts;
         outcome.replay = self.replay.as_ref().map(|replay| replay.token);
+        remember_definitions(self.site, &mut outcome);
         if let Ending::Failed { reason } = &outcome.ending {
             let creates =
                 matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });

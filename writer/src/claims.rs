@@ -2,13 +2,15 @@
 //!
 //! The first open intent in the stream holds what it names. An earlier one of a worker that died is
 //! waited out: after the request time-out nothing of it is under way any more, after the list delay
-//! everything that it did can be seen.
+//! everything that it did can be seen. Who hands a change back of which nothing can have come withdraws its intent, so
+//! that nobody has to wait.
 
 use std::time::Duration;
 
 use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
 use amfj_sync_shared::messages::{Event, Fact, Intent};
+use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
@@ -79,9 +81,9 @@ impl Claim {
 
     /// The open intents before ours on anything that we claim, oldest first. Our own place is that of
     /// this worker's intent for this change.
-    fn earlier(&self, site: &Site) -> Vec<IntentRow> {
+    fn earlier(&self, site: &Site) -> Result<Vec<IntentRow>, Unreadable> {
         let ours = |row: &IntentRow| row.intent.change == self.change && row.intent.worker == site.worker;
-        site.state.read(|view| {
+        site.state.try_read(|view| {
             let mut earlier: Vec<IntentRow> = Vec::new();
             for subject in self.subjects() {
                 let before = view.claims(&subject).into_iter().take_while(|row| !ours(row));
@@ -91,12 +93,43 @@ impl Claim {
         })
     }
 
-    /// Waits until nothing before us is open, or is old enough to be settled.
-    pub(crate) async fn wait_for_turn(&self, site: &Site, requests: &Requests<'_>) -> Result<Turn, Trouble> {
+    /// Who has announced an attempt at this very change: this worker, and others.
+    pub(crate) fn announced_by(&self, site: &Site) -> (bool, bool) {
+        let claims = site.state.read(|view| view.claims(&self.key.to_string()));
+        let attempts = claims.iter().filter(|row| row.intent.change == self.change);
+        attempts.fold((false, false), |(ours, others), row| {
+            let is_ours = row.intent.worker == site.worker;
+            (ours || is_ours, others || !is_ours)
+        })
+    }
+
+    /// Takes the intent back: nothing came of it, and nothing will. Read back, so that this worker does not meet it
+    /// again; the next owner of the partition finds it in the stream before its own.
+    pub(crate) async fn withdraw(&self, site: &Site, cause: &Event) -> Result<(), BrokerError> {
+        let (change, key, worker) = (self.change, self.key.clone(), site.worker.clone());
+        let mut origin = site.state.origin();
+        origin.run.clone_from(&cause.run);
+        origin.sequence = cause.sequence;
+        origin.traceparent.clone_from(&cause.traceparent);
+        let at = Timestamp::now();
+        let fact = Event::fact(&origin, at, Fact::IntentWithdrawn { change, key, worker, at });
+        site.state.publish_and_read_back(fact).await.map(drop)
+    }
+
+    /// Waits until nothing before us is open, or is old enough to be settled. Meanwhile others send.
+    pub(crate) async fn wait_for_turn(
+        &self,
+        site: &Site,
+        requests: &mut Requests<'_>,
+    ) -> Result<Turn, Trouble> {
         let first_seen = Instant::now();
         let patience = site.settling_time();
         loop {
-            let earlier = self.earlier(site);
+            // Built anew from the broker; what is claimed is in there.
+            let Ok(earlier) = self.earlier(site) else {
+                requests.wait(LOOK_EVERY).await?;
+                continue;
+            };
             let tried_before = earlier.iter().any(|row| row.intent.change == self.change);
             // This process has one task a key, so an older intent of its own is no longer under way:
             // only what others have begun is waited for.
@@ -111,6 +144,7 @@ impl Claim {
                 let taken = earlier.iter().any(|row| self.is_about_the_same_person(row));
                 return Ok(if taken { Turn::Taken } else { Turn::Ours { tried_before } });
             }
+            requests.step_back();
             requests.wait(LOOK_EVERY.min(patience)).await?;
         }
     }

@@ -59,12 +59,15 @@ impl Assignment<'_> {
             match self.move_one_step(requests, holder.as_ref(), wanted).await {
                 Ok(Assigned::Done(asset)) => {
                     wrote = true;
+                    let unreadable =
+                        asset.checked_out_to.as_ref().is_some_and(|holder| !holder.is_readable());
                     let now = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
                     if now.as_ref() == wanted {
                         return Ok(Held::AsWanted { asset, wrote });
                     }
                     requests.halfway = true;
-                    known = Some(now);
+                    // Not known: it is read, and left alone where that does not tell either (P30).
+                    known = (!unreadable).then_some(now);
                 }
                 // Not as it was known: read it.
                 Ok(Assigned::Conflict { .. }) => {}

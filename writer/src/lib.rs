@@ -4,6 +4,7 @@
 //! **intent**, published and read back → HTTP → history → **outcome**, published and read back →
 //! acknowledge. The process may be killed between any two steps.
 
+mod admission;
 pub mod applying;
 pub mod circuit;
 mod claims;
@@ -20,3 +21,4 @@ pub mod site;
 mod steps;
 mod updating;
 pub mod worker;
+mod working;

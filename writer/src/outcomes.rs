@@ -1,11 +1,17 @@
 //! Building outcomes: everything that a change taught, in one message.
 
+use std::collections::BTreeMap;
+
 use amfj_sync_shared::amfj::{Asset, Holder};
-use amfj_sync_shared::ids::RecordId;
+use amfj_sync_shared::ids::{Key, RecordId};
+use amfj_sync_shared::mapping::fingerprint::{of_asset_field, of_record_field};
 use amfj_sync_shared::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
+use amfj_sync_shared::state::claims::Claims;
 use serde_json::Value;
+
+use crate::site::Site;
 
 /// An outcome with nothing in it but its identity and how it ended.
 pub(crate) fn ended(event: &Event, change: &Change, ending: Ending) -> Outcome {
@@ -35,6 +41,49 @@ pub(crate) fn assigned(
     let mut outcome = outcome.with_edit(Outcome::HOLDER, name(expected), name(to)).with_settled(primary);
     outcome.found_holder = expected.cloned();
     outcome
+}
+
+/// Notes what the fields were like whose values AMFJ refused, or did not keep before: once that changes, they are tried
+/// again (P15).
+pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
+    let config = &site.integration;
+    let (fingerprints, refused) = site.state.read(|view| {
+        let rematch = view.meta().rematch;
+        let asset = match &outcome.key {
+            Key::Device(device) => {
+                let linked = || view.link(device).and_then(|link| view.asset(&link.asset));
+                outcome.asset.as_ref().and_then(|asset| view.asset(&asset.id)).or_else(linked)
+            }
+            Key::User(_) => None,
+        };
+        let record = outcome.record.as_ref().and_then(|record| view.record(&record.id));
+        let asset_type =
+            outcome.asset.as_ref().or(asset.as_ref().map(|row| &row.asset)).map(|asset| &asset.asset_type);
+        let now = |field: &str| match &outcome.key {
+            Key::Device(_) => of_asset_field(
+                config,
+                view.catalogue(),
+                asset_type.map_or("", |named| &named.id),
+                field,
+                rematch,
+            ),
+            Key::User(_) => of_record_field(config, view.catalogue(), field, rematch),
+        };
+        let claims = asset.as_ref().map(|row| &row.claims).or(record.as_ref().map(|row| &row.claims));
+        let contradicted = claims.into_iter().flat_map(Claims::contradicted_fields);
+        let contradicted = contradicted.filter(|field| outcome.edits.contains_key(*field));
+        let fingerprints: BTreeMap<String, String> =
+            contradicted.filter_map(|field| Some((field.to_owned(), now(field)?))).collect();
+        let refused: Vec<(String, String)> =
+            outcome.refused.keys().filter_map(|field| Some((field.clone(), now(field)?))).collect();
+        (fingerprints, refused)
+    });
+    outcome.fingerprints = fingerprints;
+    for (field, fingerprint) in refused {
+        if let Some(refusal) = outcome.refused.get_mut(&field) {
+            refusal.fingerprint.get_or_insert(fingerprint);
+        }
+    }
 }
 
 /// Parts that are put into an outcome one after the other.

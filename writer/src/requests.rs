@@ -13,8 +13,10 @@ use amfj_sync_shared::state::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::admission::Admission;
 use crate::circuit::Position;
 use crate::site::Site;
+use crate::working::Working;
 
 /// For how long a worker may rely on a look at the stream before it sends something. Others wait longer
 /// than this before they take an intent over: the time-out of a request and AMFJ's list delay.
@@ -75,6 +77,12 @@ pub(crate) struct Requests<'a> {
     pub(crate) halfway: bool,
     /// Whether the last attempt at a creation may have been carried out, although no answer said so.
     pub(crate) uncertain: bool,
+    /// Whether anything that was sent here was carried out, or may have been.
+    pub(crate) may_have_written: bool,
+    /// The right to send one request, had before the change was announced.
+    admission: Option<Admission<'a>>,
+    /// The changes of the partition that are worked on: whoever waits is not.
+    working: &'a Working,
 }
 
 impl<'a> Requests<'a> {
@@ -84,6 +92,7 @@ impl<'a> Requests<'a> {
         event: &'a Event,
         change: &'a Change,
         replay: Option<&Replay>,
+        working: &'a Working,
     ) -> Option<Self> {
         // Never none: the configuration checked the pauses.
         let backoff = Backoff::try_new(site.retry.initial, site.retry.max.max(site.retry.initial)).ok()?;
@@ -100,6 +109,9 @@ impl<'a> Requests<'a> {
             attempts: 0,
             halfway: false,
             uncertain: false,
+            may_have_written: false,
+            admission: None,
+            working,
         })
     }
 
@@ -175,35 +187,51 @@ impl<'a> Requests<'a> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        // A pause that was cut short is not forgotten.
-        while let Some(left) = self.site.until_landed(&self.change.key) {
-            self.wait(left).await?;
-        }
-        let admitted = async {
-            let turn = self.site.circuit.turn().await?;
-            let own = self.site.own_requests.acquire().await.ok()?;
-            let permit = self.site.requests.acquire().await.ok()?;
-            self.site.client.limiter().acquire().await;
-            Some((turn, own, permit))
-        };
-        let admitted = tokio::select! {
-            biased;
-            () = self.lease.over() => None,
-            admitted = admitted => admitted,
-            () = self.opened() => None,
-        };
-        let Some(_permits) = admitted else { return Err(Trouble::HandBack) };
+        self.admit().await?;
+        let _admission = self.admission.take();
         if kind != Kind::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
             if !self.halfway
-                && let Some(why) = self.overtaken()
+                && let Some(why) = self.overtaken()?
             {
                 return Err(Trouble::Overtaken(why));
             }
             self.attempts = self.attempts.saturating_add(1);
         }
-        Ok(call().await)
+        let answer = call().await;
+        self.may_have_written |=
+            kind != Kind::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
+        Ok(answer)
+    }
+
+    /// Waits for the right to send a request now, and keeps it until the next attempt: a change is announced only
+    /// when it can be sent.
+    pub(crate) async fn admit(&mut self) -> Result<(), Trouble> {
+        // A pause that was cut short is not forgotten.
+        while let Some(left) = self.site.until_landed(&self.change.key) {
+            self.wait(left).await?;
+        }
+        let limiter = self.site.client.limiter();
+        self.admission = self.admission.take().filter(|admission| admission.holds(limiter));
+        if self.lease.is_over() || self.site.circuit.position() == Position::Open {
+            return Err(Trouble::HandBack);
+        }
+        if self.admission.is_none() {
+            let admission = tokio::select! {
+                biased;
+                () = self.lease.over() => None,
+                admission = Admission::to(self.site) => admission,
+                () = self.opened() => None,
+            };
+            self.admission = Some(admission.ok_or(Trouble::HandBack)?);
+        }
+        Ok(())
+    }
+
+    /// Gives the right to send back, for whoever has something to send.
+    pub(crate) fn step_back(&mut self) {
+        self.admission = None;
     }
 
     /// Whoever stood still for longer than others wait for an intent (frozen, or in a pause that AMFJ
@@ -248,13 +276,13 @@ impl<'a> Requests<'a> {
     /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
     /// made is looked at anyway. A past change that a person wants again is compared with what AMFJ
     /// holds, not with what is decided now.
-    pub(crate) fn overtaken(&self) -> Option<&'static str> {
+    pub(crate) fn overtaken(&self) -> Result<Option<&'static str>, Trouble> {
         let action = &self.change.action;
         if matches!(action, Action::Restore { .. }) {
-            return None;
+            return Ok(None);
         }
         let retry = self.failure_to_retry().is_some();
-        self.site.state.read(|view| {
+        let looked = self.site.state.try_read(|view| {
             let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
                 let would_ask = decision.failed.iter().any(|failed| failed == action.kind());
                 decision.supersedes(self.event.id, self.sequence())
@@ -264,7 +292,8 @@ impl<'a> Requests<'a> {
                 return Some("it was decided otherwise meanwhile");
             }
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
-        })
+        });
+        looked.map_err(|_| Trouble::HandBack)
     }
 
     async fn opened(&self) {
@@ -295,6 +324,7 @@ impl<'a> Requests<'a> {
 
     /// Waits, unless the change has to go back to the queue meanwhile.
     pub(crate) async fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+        let _aside = self.working.step_aside();
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = self.lease.over() => Err(Trouble::HandBack),

@@ -1,4 +1,7 @@
 //! Serving one partition: changes of one key one after the other, different keys side by side.
+//!
+//! More changes are taken than are worked on, so that those which wait for better times hold up nobody behind them. What
+//! is only taken stays as it came, unread.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,6 +9,7 @@ use std::time::Duration;
 
 use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
+use amfj_sync_shared::config::Config;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
@@ -16,9 +20,30 @@ use crate::applying::{Applied, apply, read_change};
 use crate::circuit::Position;
 use crate::dead_letters::bury;
 use crate::site::Site;
+use crate::working::Working;
 
-/// Changes of a partition that may be taken before the first is done. More would only wait here.
-const PREFETCH: u16 = 64;
+/// Changes of one partition that may be taken before the first is done: hundreds may wait for better times, for as long
+/// as half an hour, and those behind them go on.
+const MOST_OF_ONE: usize = 1_024;
+
+/// With many partitions, so few.
+const LEAST_OF_ONE: usize = 64;
+
+/// Of all partitions together: some 20 MB.
+const MOST_OF_ALL: usize = 8_192;
+
+/// How many changes of a partition may be taken before the first is done.
+pub(crate) fn window(config: &Config) -> u16 {
+    let partitions = config.integrations.len() * usize::from(config.broker.partitions);
+    let each = (MOST_OF_ALL / partitions.max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
+    u16::try_from(each).unwrap_or(u16::MAX)
+}
+
+/// A change as it came.
+struct Unread {
+    received: Received,
+    in_flight: InFlight,
+}
 
 struct Job {
     received: Received,
@@ -36,7 +61,7 @@ pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
             position = site.circuit.passable() => position,
             () = lease.over() => return,
         };
-        let prefetch = if position == Position::HalfOpen { 1 } else { PREFETCH };
+        let prefetch = if position == Position::HalfOpen { 1 } else { site.window };
         let intake = match lease.intake(prefetch).await {
             Ok(intake) => intake,
             Err(error) => {
@@ -51,51 +76,76 @@ pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
 
 struct Partition<'a> {
     site: &'a Arc<Site>,
-    lease: &'a Lease,
+    /// Of what is served here: it ends with this, so that nothing goes on waiting.
+    lease: Lease,
+    /// Taken and not read, oldest first.
+    unread: VecDeque<Unread>,
     running: JoinSet<(Key, Applied)>,
+    working: Arc<Working>,
     /// Changes behind the running one of their key.
     behind: HashMap<Key, VecDeque<Job>>,
 }
 
 impl<'a> Partition<'a> {
-    fn new(site: &'a Arc<Site>, lease: &'a Lease) -> Self {
-        Self { site, lease, running: JoinSet::new(), behind: HashMap::new() }
+    fn new(site: &'a Arc<Site>, lease: &Lease) -> Self {
+        Self {
+            site,
+            lease: lease.part(),
+            unread: VecDeque::new(),
+            running: JoinSet::new(),
+            working: Arc::default(),
+            behind: HashMap::new(),
+        }
     }
 
     /// Takes messages until the lease is over, the circuit moves, or the channel dies; then lets what is
     /// started end. What was not acknowledged is delivered again, in order, once the channel is closed.
     async fn take(mut self, mut intake: Intake, position: Position) -> Intake {
-        loop {
+        let goes_on = loop {
             tokio::select! {
                 biased;
-                () = self.lease.over() => break,
-                () = self.site.circuit.moved_from(position) => break,
+                () = self.lease.over() => break false,
+                () = self.site.circuit.moved_from(position) => break true,
                 Some(ended) = self.running.join_next() => {
                     // A task that panicked is delivered again with everything behind it.
-                    let Ok((key, Applied::Done)) = ended else { break };
+                    let Ok((key, Applied::Done)) = ended else { break false };
                     self.start_next(&key);
                 }
-                received = intake.next() => {
-                    let Some(received) = received else { break };
-                    if !self.accept(received).await {
-                        break;
+                () = self.working.has_room(), if !self.unread.is_empty() => {
+                    if !self.read_next().await {
+                        break false;
                     }
                 }
+                received = intake.next() => {
+                    let Some(received) = received else { break false };
+                    self.keep(received);
+                }
             }
+        };
+        // What is under way ends; what waits goes back at once, and where the circuit opened, by itself.
+        if !goes_on {
+            self.lease.stop.cancel();
         }
+        self.unread.clear();
         self.behind.clear();
         while self.running.join_next().await.is_some() {}
         intake
     }
 
-    /// `false` where the channel turned out dead.
-    async fn accept(&mut self, received: Received) -> bool {
+    fn keep(&mut self, received: Received) {
         if received.redelivered {
             counting::redelivered(Stage::Apply, 1);
         }
+        let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
+        self.unread.push_back(Unread { received, in_flight });
+    }
+
+    /// Reads the oldest change and starts it, or puts it behind the one of its key. `false` where the channel turned out
+    /// dead.
+    async fn read_next(&mut self) -> bool {
+        let Some(Unread { received, in_flight }) = self.unread.pop_front() else { return true };
         match read_change(&received.body) {
             Ok((event, change)) => {
-                let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
                 let job = Job { received, event, change, in_flight };
                 if let Some(behind) = self.behind.get_mut(&job.change.key) {
                     behind.push_back(job);
@@ -124,7 +174,9 @@ impl<'a> Partition<'a> {
     fn start(&mut self, job: Job) {
         let site = self.site.clone();
         let lease = self.lease.clone();
+        let (working, at_work) = (self.working.clone(), self.working.begin());
         self.running.spawn(async move {
+            let _at_work = at_work;
             // Counted until the end of this task, whichever it is.
             let Job { received, event, change, in_flight: _in_flight } = job;
             let key = change.key.clone();
@@ -133,7 +185,7 @@ impl<'a> Partition<'a> {
             if !has_read_enough(&site, &lease, &received).await {
                 return (key, Applied::HandBack);
             }
-            let applying = Box::pin(apply(&site, &lease, &event, &change, &received));
+            let applying = Box::pin(apply(&site, &lease, &event, &change, &received, &working));
             let applied = span.around(applying).await;
             if applied == Applied::Done && received.acknowledge().await == Acknowledged::Yes {
                 counting::done(&site.integration.id, Stage::Apply, 1);

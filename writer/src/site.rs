@@ -38,6 +38,8 @@ pub struct Site {
     pub in_hand: InHand,
     /// How a request is tried again.
     pub retry: RetryConfig,
+    /// Changes of a partition that may be taken before the first is done.
+    pub window: u16,
     /// `writer/UUID`.
     pub worker: String,
     /// Requests in flight, over all integrations.

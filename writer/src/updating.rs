@@ -72,7 +72,7 @@ impl Refused {
     pub(crate) fn leave_out(&mut self, from: &mut impl Fields, trouble: Trouble) -> Result<(), Trouble> {
         let Trouble::Fail { reason, field: Some(field) } = &trouble else { return Err(trouble) };
         let Some((name, value)) = from.leave_out(field) else { return Err(trouble) };
-        self.fields.insert(name, Refusal { value, reason: reason.clone() });
+        self.fields.insert(name, Refusal { value, reason: reason.clone(), fingerprint: None });
         Ok(())
     }
 

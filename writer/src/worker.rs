@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::circuit::Circuit;
 use crate::events;
-use crate::serving::serve;
+use crate::serving::{serve, window};
 use crate::site::Site;
 
 const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
@@ -121,6 +121,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             names: worker.broker.names().clone(),
             in_hand: worker.in_hand.clone(),
             retry: config.retry.clone(),
+            window: window(config),
             worker: worker.id.clone(),
             requests: requests.clone(),
             own_requests: Semaphore::new(own_share(config)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::amfj::{FieldType, UserRecord};
-use amfj_sync_shared::catalogue::problems;
+use amfj_sync_shared::catalogue::{maps_user_fields, problems};
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::http::{CallError, Limiter};
 use amfj_sync_shared::messages::{Catalogue, Outcome};
@@ -26,7 +26,7 @@ pub(super) async fn check(
     let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
     let client = AmfjClient::from_config(&integration.amfj, limiter)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
-    let catalogue = match read_catalogue(&client, reads, stop).await {
+    let catalogue = match read_catalogue(integration, &client, reads, stop, report).await {
         Ok(catalogue) => catalogue,
         Err(error) => {
             report.failed(format!("AMFJ: {error}"), CURE);
@@ -47,15 +47,27 @@ pub(super) async fn check(
 }
 
 async fn read_catalogue(
+    integration: &Integration,
     client: &AmfjClient,
     reads: &Policy,
     stop: &CancellationToken,
+    report: &mut Report,
 ) -> Result<Catalogue, Stopped<CallError>> {
-    Ok(Catalogue {
-        asset_types: retry(reads, stop, || client.asset_types()).await?,
-        locations: retry(reads, stop, || client.locations()).await?,
-        user_fields: retry(reads, stop, || client.user_fields()).await?,
-    })
+    let asset_types = retry(reads, stop, || client.asset_types()).await?.results;
+    // A list that no setting needs stops no run (P18).
+    let mut or_none = |read: Result<(), Stopped<CallError>>, is_needed: bool| match read {
+        Err(error) if !is_needed => {
+            report.warning(format!("AMFJ: {error}"), "no setting needs it, so the runs go on without");
+            Ok(())
+        }
+        read => read,
+    };
+    let (mut locations, mut user_fields) = (Vec::new(), Vec::new());
+    let read = retry(reads, stop, || client.locations()).await.map(|page| locations = page.results);
+    or_none(read, integration.sync.default_location.is_some())?;
+    let read = retry(reads, stop, || client.user_fields()).await.map(|page| user_fields = page.results);
+    or_none(read, maps_user_fields(integration).next().is_some())?;
+    Ok(Catalogue { asset_types, locations, user_fields })
 }
 
 /// Emails are what most people are matched by (P10); AMFJ does not show that of every Jira user.

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use amfj_sync_shared::config::KandjiConfig;
-use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SecretString, SetupError};
+use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SetupError, Token};
 use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::json::{self, kind};
+use amfj_sync_shared::messages::Unusable;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
-use super::device::{Device, kind};
+use super::device::Device;
 use super::error::KandjiError;
 use super::limits::Limits;
 
@@ -37,8 +40,10 @@ pub struct Page {
     pub rows: u64,
     /// The devices, in Kandji's order.
     pub devices: Vec<Device>,
-    /// The reason for each row that cannot be used.
-    pub malformed: Vec<String>,
+    /// The rows that cannot be used at all.
+    pub malformed: Vec<Unusable>,
+    /// Properties that cannot be used, of devices that can.
+    pub odd: Vec<Unusable>,
 }
 
 /// A client for one Kandji tenant. Clones share connections and limits.
@@ -52,7 +57,7 @@ impl KandjiClient {
     /// A client for the tenant at `base` (without `/api/v1`); one call may take `timeout`.
     pub fn new(
         base: &Url,
-        token: SecretString,
+        token: impl Into<Token>,
         timeout: Duration,
         limits: Limits,
     ) -> Result<Self, SetupError> {
@@ -63,7 +68,7 @@ impl KandjiClient {
     /// A client as the configuration describes it.
     pub fn from_config(config: &KandjiConfig, limits: Limits) -> Result<Self, SetupError> {
         let token = config.token.as_ref().ok_or_else(|| SetupError::without_token("Kandji"))?;
-        Self::new(&config.api_url, token.to_secret_string(), config.request_timeout, limits)
+        Self::new(&config.api_url, token.to_token(), config.request_timeout, limits)
     }
 
     /// The limits that all calls draw on.
@@ -81,18 +86,11 @@ impl KandjiClient {
             .query("limit", &PAGE)
             .query("offset", &offset)
             .query("ordering", "device_id");
-        let body = self.send(call, LIST).await?.json().map_err(|error| self.explain(error, LIST))?;
-        let Value::Array(rows) = body else {
-            return Err(self.unexpected("a list of devices", &body));
-        };
-        let mut page = Page { rows: rows.len() as u64, ..Page::default() };
-        for row in rows {
-            match Device::parse(row) {
-                Ok(device) => page.devices.push(device),
-                Err(malformed) => page.malformed.push(malformed.to_string()),
-            }
+        let answer = self.send(call, LIST).await?;
+        match answer.read(read_rows).map_err(|error| self.explain(error, LIST))? {
+            Ok(page) => Ok(page),
+            Err(other) => Err(self.unexpected("a list of devices", &other)),
         }
-        Ok(page)
     }
 
     /// The details of one device; `None` if Kandji does not know it (404). A refusal (401, 403) is an
@@ -101,13 +99,16 @@ impl KandjiClient {
     pub async fn details(&self, device: &DeviceId) -> Result<Option<Value>, KandjiError> {
         self.limits.take().map_err(|until| KandjiError::BudgetSpent { until })?;
         let call = Call::get("read device details", ["api", "v1", "devices", device.as_str(), "details"]);
-        let body = match self.send(call, DETAILS).await?.json() {
+        let body = match self.send(call, DETAILS).await?.read(json::value) {
             Ok(body) => body,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(self.explain(error, DETAILS)),
         };
         match body {
-            Value::Object(_) => Ok(Some(body)),
+            mut details @ Value::Object(_) => {
+                json::cut_value(&mut details);
+                Ok(Some(details))
+            }
             other => Err(self.unexpected("the details of a device", &other)),
         }
     }
@@ -154,4 +155,38 @@ impl KandjiClient {
         }
         KandjiError::Unexpected { host: self.api.host().to_owned(), expected, found: description }
     }
+}
+
+/// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
+/// what came instead of a list.
+fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
+    let whole = if json::has_nul(body) { None } else { serde_json::from_slice(body).ok() };
+    let (rows, mended): (Vec<Value>, bool) = match whole {
+        Some(Value::Array(rows)) => (rows, false),
+        Some(other) => return Ok(Err(other)),
+        None => {
+            let (text, mended) = json::mend(body);
+            let Ok(rows) = serde_json::from_str::<Vec<&RawValue>>(&text) else {
+                return json::read(&text).map(Err);
+            };
+            // A row that reads as nothing at all is reported as what it is: no device.
+            (rows.iter().map(|row| json::read(row.get()).unwrap_or_default()).collect(), mended)
+        }
+    };
+    let mut page = Page { rows: rows.len() as u64, ..Page::default() };
+    for row in rows {
+        match Device::parse(row) {
+            Ok(mut device) => {
+                if mended && json::has_unreadable(&device.raw) {
+                    device.odd.push("a text in it has characters that cannot be read; U+FFFD stands for them".into());
+                }
+                let (id, name) = (device.device_id.as_str(), device.name.as_deref());
+                let odd = device.odd.iter().map(|why| Unusable::new("device", Some(id), name, why));
+                page.odd.extend(odd);
+                page.devices.push(device);
+            }
+            Err(malformed) => page.malformed.push(malformed.into()),
+        }
+    }
+    Ok(Ok(page))
 }

@@ -1,6 +1,8 @@
 //! One row of Kandji's device list.
 
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId};
+use amfj_sync_shared::json::{cut_value, is_too_long, kind};
+use amfj_sync_shared::messages::Unusable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,8 +13,21 @@ mod tests;
 
 /// A row of the device list that cannot be used, with the reason in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(String);
+#[error("{reason}")]
+pub struct Malformed {
+    reason: String,
+    /// Whatever name it has.
+    name: Option<String>,
+}
+
+impl From<Malformed> for Unusable {
+    fn from(malformed: Malformed) -> Self {
+        Self::new("device", None, malformed.name.as_deref(), &malformed.reason)
+    }
+}
+
+/// Bytes of the longest id that is one: it stands in addresses and in the subjects of messages.
+const LONGEST_ID: usize = 512;
 
 /// One device. Texts are trimmed, and blank is the same as absent; the row as it came is kept, since
 /// a mapping may name any of its properties (P16).
@@ -42,8 +57,10 @@ pub struct Device {
     pub is_removed: bool,
     /// The primary user, if there is one.
     pub user: Option<KandjiUser>,
-    /// The whole row.
+    /// The whole row, with what is too long to be used cut.
     pub raw: Map<String, Value>,
+    /// What of it cannot be used, one sentence each (P30).
+    pub odd: Vec<String>,
 }
 
 /// The primary user of a device.
@@ -63,13 +80,22 @@ impl Device {
     /// Reads a row. Only a row without a device id is refused; every other property may be missing,
     /// blank, null or of another type.
     pub fn parse(row: Value) -> Result<Self, Malformed> {
-        let Value::Object(raw) = row else {
-            return Err(Malformed(format!("a row is {} instead of a device", kind(&row))));
+        let Value::Object(mut raw) = row else {
+            let reason = format!("a row is {} instead of a device", kind(&row));
+            return Err(Malformed { reason, name: as_text(&row) });
         };
-        let device_id = text(&raw, "device_id").and_then(|id| DeviceId::new(id).ok());
-        let Some(device_id) = device_id else {
-            return Err(Malformed(nameless(&raw)));
+        let mut odd = Vec::new();
+        for (name, value) in &mut raw {
+            if is_too_long(value) && cut_value(value) {
+                odd.push(format!("its {name} is too long and was cut"));
+            }
+        }
+        let device_id = text(&raw, "device_id").filter(|id| id.len() <= LONGEST_ID);
+        let Some(device_id) = device_id.and_then(|id| DeviceId::new(id).ok()) else {
+            let name = text(&raw, "device_name").or_else(|| text(&raw, "serial_number"));
+            return Err(Malformed { reason: nameless(&raw), name });
         };
+        odd.extend(TEXTS.iter().filter_map(|name| no_text(&raw, name)));
         Ok(Self {
             device_id,
             name: text(&raw, "device_name"),
@@ -79,14 +105,12 @@ impl Device {
             os_version: text(&raw, "os_version"),
             blueprint_id: text(&raw, "blueprint_id"),
             blueprint_name: text(&raw, "blueprint_name"),
-            tags: raw
-                .get("tags")
-                .and_then(Value::as_array)
-                .map_or_else(Vec::new, |tags| tags.iter().filter_map(as_text).collect()),
+            tags: raw.get("tags").map(tags).unwrap_or_default(),
             last_check_in: text(&raw, "last_check_in"),
             is_removed: flag(&raw, "is_removed"),
             user: raw.get("user").and_then(KandjiUser::parse),
             raw,
+            odd,
         })
     }
 
@@ -112,7 +136,9 @@ impl KandjiUser {
     fn parse(value: &Value) -> Option<Self> {
         let user = match value {
             Value::Object(user) => Self {
-                id: text(user, "id").and_then(|id| KandjiUserId::new(id).ok()),
+                id: text(user, "id")
+                    .filter(|id| id.len() <= LONGEST_ID)
+                    .and_then(|id| KandjiUserId::new(id).ok()),
                 email: text(user, "email"),
                 name: text(user, "name"),
                 archived: flag(user, "is_archived") || flag(user, "archived"),
@@ -120,7 +146,46 @@ impl KandjiUser {
             // Never seen; as a user without id it is ignored and reported (P10), not lost.
             other => Self { id: None, email: None, name: as_text(other), archived: false },
         };
-        (user.id.is_some() || user.email.is_some() || user.name.is_some()).then_some(user)
+        // Somebody who cannot be read is not nobody: nobody loses an asset to that.
+        let says_something = match value {
+            Value::Object(user) => ["id", "email", "name"].iter().any(|name| no_text(user, name).is_some()),
+            Value::Array(users) => !users.is_empty(),
+            Value::Bool(user) => *user,
+            _ => false,
+        };
+        let somebody = user.id.is_some() || user.email.is_some() || user.name.is_some();
+        (somebody || says_something).then_some(user)
+    }
+}
+
+/// What the product itself reads of a row as a text.
+const TEXTS: [&str; 8] = [
+    "device_name",
+    "serial_number",
+    "platform",
+    "model",
+    "os_version",
+    "blueprint_id",
+    "blueprint_name",
+    "last_check_in",
+];
+
+/// That a property which is a text is something else.
+fn no_text(members: &Map<String, Value>, name: &str) -> Option<String> {
+    let value = members.get(name)?;
+    let is_usable = matches!(value, Value::Null | Value::String(_) | Value::Number(_));
+    (!is_usable).then(|| format!("its {name} is {} instead of a text, and counts as blank", kind(value)))
+}
+
+/// Tags as a list, as one text, or as objects that name them: a scope leaves out by them, so none is overlooked.
+fn tags(value: &Value) -> Vec<String> {
+    let tag = |value: &Value| match value {
+        Value::Object(tag) => text(tag, "name"),
+        other => as_text(other),
+    };
+    match value {
+        Value::Array(tags) => tags.iter().filter_map(tag).collect(),
+        other => tag(other).into_iter().collect(),
     }
 }
 
@@ -142,6 +207,7 @@ fn flag(members: &Map<String, Value>, name: &str) -> bool {
     match members.get(name) {
         Some(Value::Bool(flag)) => *flag,
         Some(Value::String(text)) => matches!(text.trim().to_lowercase().as_str(), "true" | "yes"),
+        Some(Value::Number(number)) => number.as_f64().is_some_and(|number| number != 0.0),
         _ => false,
     }
 }
@@ -155,17 +221,5 @@ fn nameless(row: &Map<String, Value>) -> String {
         "a device has no device_id, name or serial number".to_owned()
     } else {
         format!("the device with {} has no device_id", known.join(" and "))
-    }
-}
-
-/// What a JSON value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

@@ -71,8 +71,9 @@ pub enum KandjiError {
     },
     /// The list does not end.
     #[error(
-        "Kandji's device list does not end: after {rows} rows ({devices} devices) its pages bring \
-         nothing new; something between here and Kandji seems to ignore the offset"
+        "Kandji's device list does not end: after {rows} rows ({devices} devices), several times what there was \
+         before or without anything new for pages, there is more; something between here and Kandji seems to ignore \
+         the offset"
     )]
     Endless {
         /// Rows received.
@@ -122,6 +123,12 @@ impl KandjiError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self.last(), Self::Unauthorized { .. } | Self::Forbidden { .. })
+    }
+
+    /// Whether Kandji lets nobody in with this token (401).
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.last(), Self::Unauthorized { .. })
     }
 
     /// Whether Kandji does not offer to this token what was asked for (403 or 404), now and later.

@@ -18,4 +18,4 @@ pub use error::KandjiError;
 pub use limits::{Budget, Limits};
 pub use prism::{PrismPage, PrismRow};
 pub use timestamp::parse_timestamp;
-pub use walk::{Progress, WalkSummary};
+pub use walk::{Begin, Progress, WalkSummary};

@@ -5,8 +5,9 @@
 
 use amfj_sync_shared::http::Call;
 use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::json;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::client::{KandjiClient, PAGE, PRISM};
 use super::error::KandjiError;
@@ -41,17 +42,19 @@ impl KandjiClient {
         let call = Call::get("read Prism's device information", ["api", "v1", "prism", "device_information"]);
         let mut call = call.query("limit", &PAGE);
         if let Some(since) = since {
-            call = call.query("filter", &json!({ "updated_at": { "gte": since.to_string() } }));
+            call = call.query("filter", &serde_json::json!({ "updated_at": { "gte": since.to_string() } }));
         }
         if let Some(cursor) = cursor {
             call = call.query("cursor", cursor);
         }
         let mut body: Value =
-            self.send(call, PRISM).await?.json().map_err(|error| self.explain(error, PRISM))?;
+            self.send(call, PRISM).await?.read(json::value).map_err(|error| self.explain(error, PRISM))?;
         let Some(Value::Array(data)) = body.get_mut("data").map(Value::take) else {
             return Err(self.unexpected("an object with a list in “data”", &body));
         };
         let rows = data.into_iter().filter_map(|row| {
+            let mut row = row;
+            json::cut_value(&mut row);
             let Value::Object(columns) = row else { return None };
             let device = DeviceId::new(columns.get("device_id")?.as_str()?).ok()?;
             Some(PrismRow { device, columns })

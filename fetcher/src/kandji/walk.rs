@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_shared::messages::Unusables;
 use amfj_sync_shared::retry::{Policy, retry};
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +14,10 @@ use super::error::KandjiError;
 /// Pages in a row without anything new before the list counts as endless. One such page is normal
 /// after an enrolment during the walk.
 const STALE_PAGES: u32 = 3;
-/// The most reasons for malformed rows that are kept; the rest is only counted.
-const REASONS: usize = 100;
+/// Devices that any tenant may have, however few it had last time.
+const FLOOR: u64 = 250_000;
+/// So many times what it had, a tenant may have.
+const TIMES: u64 = 4;
 
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +41,10 @@ pub struct WalkSummary {
     pub repeated: u64,
     /// Rows that could not be used.
     pub malformed_rows: u64,
-    /// The reasons for the first hundred of these.
-    pub malformed: Vec<String>,
+    /// The first of these.
+    pub malformed: Unusables,
+    /// Properties that could not be used, of devices that could.
+    pub odd: Unusables,
 }
 
 impl WalkSummary {
@@ -50,7 +55,27 @@ impl WalkSummary {
     }
 }
 
+/// What is known before a walk.
+#[derive(Debug, Clone, Default)]
+pub struct Begin {
+    /// The first page, where it was read already.
+    pub first: Option<Page>,
+    /// How many devices there were in the last complete walk.
+    pub last: u64,
+}
+
 impl KandjiClient {
+    /// One page of a walk, tried again as `policy` says.
+    pub async fn page(
+        &self,
+        offset: u64,
+        policy: &Policy,
+        cancel: &CancellationToken,
+    ) -> Result<Page, KandjiError> {
+        let read = retry(policy, cancel, || self.devices(offset));
+        Ok(cancel.run_until_cancelled(read).await.ok_or(KandjiError::Cancelled)??)
+    }
+
     /// Reads all devices, to the empty page, and hands each to `sink` once, page by page.
     ///
     /// Each page is tried again as `policy` says; `cancel` ends the walk at once. An error means that
@@ -58,16 +83,20 @@ impl KandjiClient {
     /// complete walk does not prove that a device is gone, because rows move while it reads (P22).
     pub async fn walk(
         &self,
+        begin: Begin,
         policy: &Policy,
         cancel: &CancellationToken,
         mut sink: impl FnMut(Vec<Device>) -> anyhow::Result<()> + Send,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<WalkSummary, KandjiError> {
-        let mut walk = Walk::default();
+        let most = begin.last.saturating_mul(TIMES).max(FLOOR);
+        let mut walk = Walk { stale_pages: 0, most, summary: WalkSummary::default() };
+        let mut first = begin.first;
         loop {
-            let offset = walk.summary.rows;
-            let read = retry(policy, cancel, || self.devices(offset));
-            let page = cancel.run_until_cancelled(read).await.ok_or(KandjiError::Cancelled)??;
+            let page = match first.take() {
+                Some(page) => page,
+                None => self.page(walk.summary.rows, policy, cancel).await?,
+            };
             let end = page.rows == 0;
             let fresh = walk.take(page)?;
             if !fresh.is_empty() {
@@ -81,9 +110,10 @@ impl KandjiClient {
     }
 }
 
-#[derive(Default)]
 struct Walk {
     stale_pages: u32,
+    /// Rows after which the list counts as endless.
+    most: u64,
     summary: WalkSummary,
 }
 
@@ -95,15 +125,16 @@ impl Walk {
         summary.pages += 1;
         summary.rows += page.rows;
         summary.malformed_rows += page.malformed.len() as u64;
-        let room = REASONS.saturating_sub(summary.malformed.len());
-        summary.malformed.extend(page.malformed.into_iter().take(room));
+        page.malformed.into_iter().for_each(|one| summary.malformed.add(one));
+        page.odd.into_iter().for_each(|one| summary.odd.add(one));
 
         let mut fresh = page.devices;
         fresh.retain(|device| summary.ids.insert(device.device_id.clone()));
         summary.repeated += listed - fresh.len() as u64;
 
         self.stale_pages = if fresh.is_empty() { self.stale_pages + 1 } else { 0 };
-        if page.rows > 0 && self.stale_pages >= STALE_PAGES {
+        let too_many = summary.rows > self.most;
+        if page.rows > 0 && (self.stale_pages >= STALE_PAGES || too_many) {
             return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices() });
         }
         Ok(fresh)

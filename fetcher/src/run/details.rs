@@ -102,7 +102,7 @@ impl Run<'_> {
     }
 
     /// Devices whose details are older than their last check-in, or lack a mapped property: those never
-    /// read first, then those read longest ago.
+    /// read first, then those read longest ago, and last those that could not be read the last time.
     fn due(&self, fleet: &Fleet) -> Result<Vec<DeviceId>, Halt> {
         let mut due = Vec::new();
         for id in &fleet.ids {
@@ -112,7 +112,9 @@ impl Run<'_> {
                 due.push((known.as_ref().map(|known| parse_timestamp(&known.check_in)), id.clone()));
             }
         }
-        due.sort_unstable();
+        // Behind the others come those that failed last time, or five of them would keep all others from being read.
+        let failed = self.leader.details_failed.lock();
+        due.sort_unstable_by_key(|(read, id)| (failed.contains(id), *read, id.clone()));
         Ok(due.into_iter().map(|(_, id)| id).collect())
     }
 
@@ -226,6 +228,7 @@ impl Leader {
             match answer {
                 Ok(Some(details)) => {
                     failures = 0;
+                    self.details_failed.lock().remove(&id);
                     if let Some(mut listed) = self.listed(&id)? {
                         listed.entry.details = Some(self.mapped.details_of(&details, &listed.check_in));
                         readings.read.push(listed);
@@ -237,7 +240,9 @@ impl Leader {
                 Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
                 Err(error) => {
                     failures += 1;
-                    readings.gave_up = error.is_refusal() || failures >= FAILURES;
+                    self.details_failed.lock().insert(id.clone());
+                    // A token that is refused is refused for all; anything else may be about this device (P30).
+                    readings.gave_up |= error.is_unauthorized() || failures >= FAILURES;
                     self.report(&id, &error, readings.gave_up);
                 }
             }

@@ -8,9 +8,9 @@ use jiff::SignedDuration;
 #[cfg(test)]
 mod tests;
 
-/// Whether an asset is not known as listed.
+/// Whether an asset is not known as listed, or was said not to be there when it was written (P8).
 pub(crate) fn asset_differs(listed: &Asset, known: Option<&AssetRow>) -> bool {
-    known.is_none_or(|row| row.asset != *listed)
+    known.is_none_or(|row| row.asset != *listed || row.doubt.is_some())
 }
 
 /// Whether a user record is not known as listed, or was missing from a list before (P11).

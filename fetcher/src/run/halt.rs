@@ -72,6 +72,12 @@ impl From<KandjiError> for Halt {
     }
 }
 
+impl From<CallError> for Halt {
+    fn from(error: CallError) -> Self {
+        Self::from(Stopped::Failed(error))
+    }
+}
+
 impl From<Stopped<CallError>> for Halt {
     fn from(stopped: Stopped<CallError>) -> Self {
         match stopped {

@@ -1,21 +1,23 @@
-//! Reading AMFJ to the end. What differs from the view is staged at once: nothing of it takes effect
-//! before the inventory marker, and nothing at all if the run fails.
+//! Reading AMFJ to the end. What differs from the view is kept aside: a run that fails says none of it.
 
 use std::collections::HashSet;
 
+use amfj_sync_shared::amfj::cursors::Cursors;
+use amfj_sync_shared::amfj::lenient::Page;
 use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::catalogue::problems;
+use amfj_sync_shared::config::CreateUsers;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Catalogue, Fact};
-use amfj_sync_shared::retry::retry;
-use futures::{FutureExt, StreamExt, stream};
+use amfj_sync_shared::messages::{Fact, InventoryCounts, Unusable};
+use amfj_sync_shared::retry::{Policy, Stopped, retry};
+use amfj_sync_shared::state::rows::AssetRow;
 
 use super::difference::{asset_differs, is_younger_than_list, record_differs};
+use super::unusable::{Lost, is_of_service, last};
 use super::{Halt, Leader, Run};
 
-/// Missing assets that are asked for at the same time.
-const AT_ONCE: usize = 4;
+/// User records of which a site does not lose all at once: a list that shows none of them is not believed.
+const NOT_LOST_AT_ONCE: u64 = 5;
 
 /// What AMFJ has.
 #[derive(Debug, Clone, Copy)]
@@ -33,103 +35,96 @@ impl Run<'_> {
         Ok(Site { assets, records })
     }
 
-    /// The configuration is checked against the site before anything is written (P18).
-    async fn read_catalogue(&self) -> Result<(), Halt> {
-        let amfj = &self.leader.amfj;
-        let (asset_types, locations, user_fields) = tokio::try_join!(
-            self.read(|| amfj.asset_types()),
-            self.read(|| amfj.locations()),
-            self.read(|| amfj.user_fields())
-        )?;
-        let catalogue = Catalogue { asset_types, locations, user_fields };
-        let problems = problems(&self.leader.config, &catalogue);
-        if !problems.is_empty() {
-            return Err(Halt::configuration(&problems));
-        }
-        if self.leader.state.read(|view| *view.catalogue() != catalogue) {
-            let number = self.started.number;
-            self.say(vec![Fact::CatalogueListed { number, catalogue }]).await?;
-        }
-        Ok(())
+    /// How many there were of what in the last complete run.
+    pub(super) fn counted_last(&self) -> InventoryCounts {
+        let counts = |run: &amfj_sync_shared::state::rows::RunRow| run.counts;
+        self.leader.state.read(|view| view.meta().in_force.as_ref().and_then(counts)).unwrap_or_default()
     }
 
     async fn read_assets(&self) -> Result<u64, Halt> {
         let Leader { amfj, state, progress, .. } = self.leader;
         let number = self.started.number;
         let mut listed: HashSet<AssetId> = HashSet::new();
-        let mut cursors = Cursors::default();
+        let (mut rows, mut lost) = (0, Lost::default());
+        let mut cursors = Cursors::after("list assets", self.counted_last().assets);
         loop {
             let page = self.read(|| amfj.assets_page(cursors.current())).await?;
+            let before = listed.len();
             listed.extend(page.results.iter().map(|asset| asset.id.clone()));
-            let differs =
-                |asset: &Asset| state.read(|view| asset_differs(asset, view.asset(&asset.id).as_ref()));
-            let differing = page.results.into_iter().filter(differs);
-            self.say(differing.map(|asset| Fact::AssetListed { number, asset }).collect()).await?;
+            let differing = page.results.into_iter().filter_map(|asset| {
+                let known = state.read(|view| view.asset(&asset.id));
+                let asset = completed(asset, known.as_ref());
+                asset_differs(&asset, known.as_ref()).then_some(Fact::AssetListed { number, asset })
+            });
+            self.keep_aside(differing.collect())?;
+            lost.take(self, page.lost, page.odd);
+            rows += page.rows;
             progress.say(format!("reading assets: {}", listed.len()));
-            if !cursors.advance(page.next)? {
+            if !cursors.advance(page.next, page.rows, (listed.len() - before) as u64)? {
                 break;
             }
         }
-        self.say_which_assets_are_absent(&listed).await?;
+        lost.judge("assets", rows)?;
+        self.look_for_missing_assets(&listed).await?;
         Ok(listed.len() as u64)
     }
 
-    /// A missing asset is absent only if AMFJ does not know its id either (P8).
-    async fn say_which_assets_are_absent(&self, listed: &HashSet<AssetId>) -> Result<(), Halt> {
-        let mut missing = Vec::new();
-        self.leader.state.read(|view| {
-            view.each_asset_id(&mut |id| {
-                let unlisted = (!listed.contains(id)).then(|| AssetId::new(id).ok()).flatten();
-                missing.extend(unlisted.and_then(|id| view.asset(&id)));
-                true
-            });
-        });
-        missing.retain(|row| !is_younger_than_list(&row.age, self.offset, &self.started));
-        let missing = missing.into_iter().map(|row| row.asset.id);
-        let mut facts = Vec::new();
-        let mut answers = stream::iter(missing).map(|id| self.look_for(id).boxed()).buffer_unordered(AT_ONCE);
-        while let Some(answer) = answers.next().await {
-            facts.extend(answer?);
-        }
-        drop(answers);
-        self.say(facts).await
-    }
-
-    async fn look_for(&self, id: AssetId) -> Result<Option<Fact>, Halt> {
-        let number = self.started.number;
-        let Leader { amfj, state, .. } = self.leader;
-        let Some(asset) = self.read(|| amfj.asset(&id)).await? else {
-            return Ok(Some(Fact::AssetAbsent { number, asset: id }));
-        };
-        // In no list and there all the same: what it says now counts.
-        let differs = state.read(|view| asset_differs(&asset, view.asset(&id).as_ref()));
-        Ok(differs.then_some(Fact::AssetListed { number, asset }))
-    }
-
     async fn read_records(&self) -> Result<u64, Halt> {
-        let Leader { amfj, state, progress, .. } = self.leader;
+        let Leader { state, progress, .. } = self.leader;
         let number = self.started.number;
+        let last_time = self.counted_last().records;
         let mut listed: HashSet<RecordId> = HashSet::new();
-        let mut cursors = Cursors::default();
+        let (mut rows, mut lost) = (0, Lost::default());
+        let mut cursors = Cursors::after("list users", last_time);
         loop {
-            let page = self.read(|| amfj.users_page(cursors.current())).await?;
+            let Some(page) = self.read_records_page(cursors.current()).await? else { return Ok(last_time) };
+            let before = listed.len();
             listed.extend(page.results.iter().map(|record| record.id.clone()));
             let differs = |record: &UserRecord| {
                 state.read(|view| record_differs(record, view.record(&record.id).as_ref()))
             };
             let differing = page.results.into_iter().filter(differs);
-            self.say(differing.map(|record| Fact::RecordListed { number, record }).collect()).await?;
+            self.keep_aside(differing.map(|record| Fact::RecordListed { number, record }).collect())?;
+            lost.take(self, page.lost, page.odd);
+            rows += page.rows;
             progress.say(format!("reading user records: {}", listed.len()));
-            if !cursors.advance(page.next)? {
+            if !cursors.advance(page.next, page.rows, (listed.len() - before) as u64)? {
                 break;
             }
         }
-        self.say_which_records_are_absent(&listed).await?;
+        lost.judge("user records", rows)?;
+        if rows == 0 && last_time >= NOT_LOST_AT_ONCE {
+            let why = format!(
+                "AMFJ lists none at all, where it had {last_time}; that is not believed, and they stay as they were known"
+            );
+            self.report(Unusable::new("list of user records", None, None, &why));
+            return Ok(last_time);
+        }
+        self.say_which_records_are_absent(&listed, &lost)?;
         Ok(listed.len() as u64)
     }
 
-    /// The second complete list without a record deletes it (P11).
-    async fn say_which_records_are_absent(&self, listed: &HashSet<RecordId>) -> Result<(), Halt> {
+    /// None where the list cannot be had and nothing needs it: what is known of the records stays (P18).
+    async fn read_records_page(&self, cursor: Option<&str>) -> Result<Option<Page<UserRecord>>, Halt> {
+        let Leader { amfj, config, reads, details, .. } = self.leader;
+        let needed = config.sync.auto_checkout
+            || config.sync.create_users != CreateUsers::Never
+            || !config.user_fields.is_empty();
+        let policy = if needed { reads } else { details };
+        match self.read_with(policy, || amfj.users_page(cursor)).await {
+            Ok(page) => Ok(Some(page)),
+            Err(stopped) if !needed && last(&stopped).is_some_and(|error| !is_of_service(error)) => {
+                let why = format!("it cannot be read ({stopped}); nothing needs it, and what is known stays");
+                self.report(Unusable::new("list of user records", None, None, &why));
+                Ok(None)
+            }
+            Err(stopped) => Err(stopped.into()),
+        }
+    }
+
+    /// The second complete list without a record deletes it (P11). A list with rows that cannot be used may have shown
+    /// it all the same.
+    fn say_which_records_are_absent(&self, listed: &HashSet<RecordId>, lost: &Lost) -> Result<(), Halt> {
         let number = self.started.number;
         let mut facts = Vec::new();
         self.leader.state.read(|view| {
@@ -137,63 +132,76 @@ impl Run<'_> {
                 let unlisted = (!listed.contains(id)).then(|| RecordId::new(id).ok()).flatten();
                 if let Some(row) = unlisted.and_then(|id| view.record(&id))
                     && !is_younger_than_list(&row.age, self.offset, &self.started)
+                    && !lost.may_be(&row.record.name, row.record.email.as_deref())
                 {
                     facts.push(Fact::RecordAbsent { number, record: row.record.id });
                 }
                 true
             });
         });
-        self.say(facts).await
+        self.keep_aside(facts)
     }
 
     /// One read of AMFJ, tried again for a while, dropped when the worker stops.
-    async fn read<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Halt>
+    pub(super) async fn read<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Halt>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let Leader { reads, stop, .. } = self.leader;
-        let read = retry(reads, stop, attempt);
-        Ok(stop.run_until_cancelled(read).await.ok_or(Halt::Stopping)??)
+        Ok(self.read_with(&self.leader.reads, attempt).await?)
+    }
+
+    /// The same, for as long as a policy says.
+    pub(super) async fn read_with<T, F>(
+        &self,
+        policy: &Policy,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, Stopped<CallError>>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let stop = &self.leader.stop;
+        stop.run_until_cancelled(retry(policy, stop, attempt)).await.unwrap_or(Err(Stopped::Cancelled))
     }
 }
 
-/// The cursors of one list; none may come twice, or the list would never end.
-#[derive(Debug, Default)]
-struct Cursors {
-    seen: HashSet<String>,
-    current: Option<String>,
-}
-
-impl Cursors {
-    fn current(&self) -> Option<&str> {
-        self.current.as_deref()
+/// An asset with what could not be read of it as it was known: unknown overwrites nothing.
+pub(super) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
+    let Some(known) = known.map(|row| &row.asset) else { return asset };
+    if asset.asset_type.id.is_empty() {
+        asset.asset_type = known.asset_type.clone();
     }
-
-    /// Whether there is another page.
-    fn advance(&mut self, next: Option<String>) -> Result<bool, Halt> {
-        let Some(next) = next else { return Ok(false) };
-        if !self.seen.insert(next.clone()) {
-            return Err(Halt::failed(
-                "a list of AMFJ does not end: it gave the same cursor twice; check that amfj.api_url is that of the API",
-            ));
-        }
-        self.current = Some(next);
-        Ok(true)
+    if asset.location.as_ref().is_some_and(|location| location.id.is_empty()) {
+        asset.location = known.location.clone().or(asset.location);
     }
+    asset
 }
 
 #[cfg(test)]
 mod tests {
+    use amfj_sync_shared::amfj::lenient;
+    use amfj_sync_shared::state::rows::Age;
+    use serde_json::json;
+
     use super::*;
 
+    fn asset(body: &serde_json::Value) -> Asset {
+        lenient::one::<Asset>(body.to_string().as_bytes()).unwrap().0
+    }
+
     #[test]
-    fn a_list_that_never_ends_fails_the_run() {
-        let mut cursors = Cursors::default();
-        assert_eq!(cursors.current(), None);
-        assert!(cursors.advance(Some("a".into())).unwrap());
-        assert_eq!(cursors.current(), Some("a"));
-        assert!(cursors.advance(Some("b".into())).unwrap());
-        assert!(matches!(cursors.advance(Some("a".into())), Err(Halt::Failed { .. })));
-        assert!(!cursors.advance(None).unwrap());
+    fn p30_what_cannot_be_read_of_an_asset_stays_as_it_was_known() {
+        let known = json!({
+            "id": "a1", "name": "Sam’s Mac", "asset_type": {"id": "t1", "name": "Laptop"},
+            "location": {"id": "l1", "name": "HQ"}, "fields": {"Memory": "8 GB"}
+        });
+        let row = AssetRow { asset: asset(&known), age: Age { offset: 1, written: None } };
+        let mut odd = known.clone();
+        odd["asset_type"] = json!(["t1"]);
+        odd["location"] = json!({"name": "HQ"});
+        assert_eq!(completed(asset(&odd), Some(&row)), row.asset);
+        let mut moved = known.clone();
+        moved["location"] = json!(null);
+        assert_eq!(completed(asset(&moved), Some(&row)).location, None, "nowhere is an answer");
+        assert_eq!(completed(asset(&odd), None).asset_type.id, "");
     }
 }

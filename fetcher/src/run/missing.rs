@@ -1,7 +1,9 @@
 //! Devices that the walk did not show: asked for by id, then said to be missing (P22).
 
+use std::collections::BTreeSet;
+
 use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::messages::{Absence, Fact};
+use amfj_sync_shared::messages::{Absence, Fact, PrimaryUser};
 use futures::{FutureExt, StreamExt, stream};
 
 use super::absence::{Inquiry, is_news, not_shown, shown_as_removed};
@@ -17,6 +19,8 @@ struct Question {
     inquiry: Inquiry,
     /// Listed, but as removed.
     removed: bool,
+    /// Whose it was, where this is the first walk that missed it.
+    person: Option<UserKey>,
 }
 
 impl Run<'_> {
@@ -28,11 +32,14 @@ impl Run<'_> {
         let mut answers =
             stream::iter(questions).map(|question| leader.answer(question).boxed()).buffer_unordered(AT_ONCE);
         let mut facts = Vec::new();
+        let mut named = BTreeSet::new();
         while let Some((question, answer)) = answers.next().await {
             let answer = answer.ok_or(Halt::Stopping)?;
             facts.extend(self.fact_of(&question, answer)?);
+            // One walk proves nothing: a row that moved was missed, and its person is still there.
+            named.extend(question.person.filter(|_| answer != Absence::NotFound));
         }
-        facts.extend(self.people_named_no_more(fleet));
+        facts.extend(self.people_named_no_more(fleet, &named));
         leader.keep_account().await;
         self.say(facts).await
     }
@@ -46,7 +53,11 @@ impl Run<'_> {
                     let device = row.entry.device_id.clone();
                     let inquiry = not_shown(&row, view.link(&device).is_some());
                     if inquiry != Inquiry::Nothing {
-                        questions.push(Question { device, inquiry, removed: false });
+                        let person = match row.entry.user {
+                            PrimaryUser::Person { key } if row.missing.is_none() => Some(key),
+                            _ => None,
+                        };
+                        questions.push(Question { device, inquiry, removed: false, person });
                     }
                 }
                 true
@@ -54,7 +65,8 @@ impl Run<'_> {
             for device in fleet.removed.iter().filter(|device| view.link(device).is_some()) {
                 let inquiry = shown_as_removed(view.device(device).as_ref());
                 if inquiry != Inquiry::Nothing {
-                    questions.push(Question { device: device.clone(), inquiry, removed: true });
+                    let device = device.clone();
+                    questions.push(Question { device, inquiry, removed: true, person: None });
                 }
             }
         });
@@ -80,12 +92,13 @@ impl Run<'_> {
         }
     }
 
-    fn people_named_no_more(&self, fleet: &Fleet) -> Vec<Fact> {
+    fn people_named_no_more(&self, fleet: &Fleet, named: &BTreeSet<UserKey>) -> Vec<Fact> {
         let number = self.started.number;
         let mut facts = Vec::new();
         self.leader.state.read(|view| {
             view.each_user_key(&mut |key| {
-                let unnamed = (!fleet.people.contains(key)).then(|| UserKey::new(key).ok()).flatten();
+                let is_named = fleet.people.contains(key) || named.contains(key);
+                let unnamed = (!is_named).then(|| UserKey::new(key).ok()).flatten();
                 if let Some(row) = unnamed.and_then(|key| view.user(&key)).filter(|row| !row.missing) {
                     facts.push(Fact::UserMissing { number, user: row.entry.key });
                 }

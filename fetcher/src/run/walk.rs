@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use super::absence::Sight;
 use super::fleet::{ListedDevice, Person, read_row};
 use super::properties::Unproven;
+use super::unusable::are_too_many;
 use super::{Halt, Leader, Run};
-use crate::kandji::Device;
+use crate::kandji::{Begin, Device, Page};
 
 /// What a complete walk found. The devices and people themselves are in the scratch store.
 #[derive(Debug)]
@@ -39,9 +40,18 @@ impl Fleet {
 }
 
 impl Run<'_> {
-    pub(super) async fn walk(&self) -> Result<Fleet, Halt> {
+    /// The first page of the walk, read before AMFJ is: where Kandji cannot be read, nothing else need be (P2).
+    pub(super) async fn first_page(&self) -> Result<Page, Halt> {
         let leader = self.leader;
-        leader.scratch.lock().clear()?;
+        leader.progress.say("reading devices".into());
+        let page = leader.kandji.page(0, &leader.reads, &leader.stop).await?;
+        if page.rows == 0 && !leader.config.sync.allow_empty { Err(nobody()) } else { Ok(page) }
+    }
+
+    /// Walks on from the first page to the end.
+    pub(super) async fn walk(&self, first: Page) -> Result<Fleet, Halt> {
+        let leader = self.leader;
+        let begin = Begin { first: Some(first), last: self.counted_last().devices };
         let mut fleet = Fleet {
             ids: Vec::new(),
             in_scope: 0,
@@ -53,6 +63,7 @@ impl Run<'_> {
         let walked = leader
             .kandji
             .walk(
+                begin,
                 &leader.reads,
                 &leader.stop,
                 |page| Ok(leader.keep(&mut fleet, page)?),
@@ -63,9 +74,19 @@ impl Run<'_> {
         fleet.ids = summary.ids.into_iter().collect();
         fleet.ids.sort_unstable();
         fleet.pages = summary.pages;
-        if summary.malformed_rows > 0 {
-            tracing::warn!(integration = %leader.config.id, run = self.run_id(), rows = summary.malformed_rows,
-                first = summary.malformed.first().map(String::as_str), "rows of Kandji's device list cannot be used");
+        if let Some(first) = summary.malformed.first.first()
+            && are_too_many(summary.malformed_rows, summary.rows)
+        {
+            return Err(Halt::failed(format!(
+                "{} of {} rows of Kandji's device list cannot be used, so it is not what it is taken for; the first: \
+                 {first}; check that kandji.api_url is that of the API",
+                summary.malformed_rows, summary.rows
+            )));
+        }
+        {
+            let unusable = &mut self.report.lock().unusable;
+            unusable.append(summary.malformed);
+            unusable.append(summary.odd);
         }
         self.check(&fleet)?;
         Ok(fleet)
@@ -78,10 +99,7 @@ impl Run<'_> {
             return if config.sync.allow_empty {
                 Ok(())
             } else {
-                Err(Halt::failed(
-                    "Kandji's device list is empty, which is taken for a mistake: check kandji.api_url and \
-                     kandji.token, or set allow_empty = true if the tenant has no devices",
-                ))
+                Err(nobody())
             };
         }
         let mut listed = fleet.unproven.clone();
@@ -109,6 +127,14 @@ impl Run<'_> {
             .reason_to_hold(config.sync.gone_limit, &config.id)
             .map_or(Ok(()), |reason| Err(Halt::Held { reason }))
     }
+}
+
+/// Of a tenant without devices nothing is believed.
+fn nobody() -> Halt {
+    Halt::failed(
+        "Kandji's device list is empty, which is taken for a mistake: check kandji.api_url and kandji.token, or set \
+         allow_empty = true if the tenant has no devices",
+    )
 }
 
 impl Leader {

@@ -207,7 +207,7 @@ impl Explained {
             fields: mapped_values(&site, device, known_asset.as_ref()),
             pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
             failed: failed.collect(),
-            warnings: warnings(decision, &now),
+            warnings: [warnings(decision, &now), unusable(view, device, &now)].concat(),
             last: Vec::new(),
         }
     }
@@ -221,6 +221,18 @@ fn as_of_now(site: &Site<'_>, row: &DeviceRow) -> Decision {
         rules::decide_missing(site, row)
     };
     draft.decision
+}
+
+/// What the last complete run could not use of the device, its asset or its user record (P30).
+fn unusable(view: &View, device: &DeviceEntry, now: &Decision) -> Vec<String> {
+    let report = view.reading_report().unusable;
+    let asset = view.link(&device.device_id).map(|link| link.asset).or_else(|| now.asset.clone());
+    let ids = [
+        Some(device.device_id.as_str()),
+        asset.as_ref().map(AssetId::as_str),
+        now.record.as_ref().map(|record| record.as_str()),
+    ];
+    ids.into_iter().flatten().flat_map(|id| report.about(id).map(ToString::to_string).collect::<Vec<_>>()).collect()
 }
 
 fn warnings(decision: Option<Decision>, now: &Decision) -> Vec<String> {

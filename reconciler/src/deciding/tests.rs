@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::{Config, parse};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
+use amfj_sync_shared::messages::{AssetWrite, Edit};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -70,6 +71,7 @@ fn draft(changes: Vec<Change>) -> Draft {
         warnings: Vec::new(),
         failed: Vec::new(),
         awaits: None,
+        first_sync: false,
         changes: Vec::new(),
     };
     Draft { decision, changes }
@@ -90,21 +92,31 @@ fn decide_at(
     decision: Option<&Decision>,
     answered: &Answered,
 ) -> Conclusion {
-    decide_mass_changes(now, MassChanges::Allowed, mode, changes, decision, answered)
+    let before = before(now, Changes::Allowed, decision, answered);
+    conclude(&config(mode).integrations[0], &origin(), draft(changes), &before)
 }
 
-fn decide_mass_changes(
+fn before<'a>(
     now: Timestamp,
-    mass_changes: MassChanges<'_>,
-    mode: &str,
-    changes: Vec<Change>,
-    decision: Option<&Decision>,
-    answered: &Answered,
-) -> Conclusion {
+    changes: Changes<'a>,
+    decision: Option<&'a Decision>,
+    answered: &'a Answered,
+) -> Before<'a> {
     let change_lost_after = std::time::Duration::from_hours(24);
-    let run = RUN;
-    let before = Before { decision, answered, run, now, has_link: true, mass_changes, change_lost_after };
-    conclude(&config(mode).integrations[0], &origin(), draft(changes), &before)
+    let between_runs = false;
+    Before { decision, answered, run: RUN, now, has_link: true, changes, between_runs, change_lost_after }
+}
+
+/// A link that is broken, and beside it a value that is written.
+fn update() -> Change {
+    let edit = Edit { old: "14".into(), new: "15".into() };
+    let write = AssetWrite { fields: BTreeMap::from([("OS".to_owned(), edit)]), ..AssetWrite::default() };
+    let asset = AssetId::new("A").expect("not blank");
+    Change { action: Action::UpdateAsset { asset, write }, ..change("A") }
+}
+
+fn concluded(before: &Before<'_>, changes: Vec<Change>) -> Conclusion {
+    conclude(&config(APPLY).integrations[0], &origin(), draft(changes), before)
 }
 
 const APPLY: &str = r#"mode = "apply""#;
@@ -211,20 +223,105 @@ fn p25_apply_only_applies_to_the_named_serials() {
 }
 
 #[test]
-fn p23_mass_changes_wait_until_all_partitions_have_counted_them() {
-    let counted = |decision: Option<&Decision>, mass_changes| {
-        decide_mass_changes(now(), mass_changes, APPLY, vec![change("A")], decision, &Answered::default())
+fn p23_everything_of_a_run_waits_until_all_partitions_have_spoken() {
+    let answered = Answered::default();
+    let decide = |decision: Option<&Decision>, changes| {
+        concluded(&before(now(), changes, decision, &answered), vec![update(), change("A")])
     };
-    let first = counted(None, MassChanges::Counted);
-    assert!(first.publish.is_empty() && first.decision.changes[0].staged);
-    let again = counted(Some(&first.decision), MassChanges::Counted);
-    assert!(says_the_same(&first.decision, &again.decision), "counting again is no news");
-    let held = counted(Some(&first.decision), MassChanges::Held("too many"));
+    let first = decide(None, Changes::Staged);
+    assert!(first.publish.is_empty(), "also what takes nothing from anybody");
+    assert!(first.decision.changes.iter().all(|decided| decided.staged));
+    let counted: Vec<bool> =
+        first.decision.changes.iter().map(|decided| counts_towards_limit(decided, true)).collect();
+    assert_eq!(counted, [false, true], "only the broken link counts towards the limit");
+    let again = decide(Some(&first.decision), Changes::Staged);
+    assert!(says_the_same(&first.decision, &again.decision), "staging again is no news");
+    let held = decide(Some(&first.decision), Changes::Held("too many"));
     assert!(held.publish.is_empty());
+    assert_eq!((held.decision.state, held.decision.changes.len()), (State::Held, 2));
+    assert!(held.decision.reason.contains("too many"), "{}", held.decision.reason);
+    let allowed = decide(Some(&held.decision), Changes::Allowed);
+    assert_eq!(allowed.publish.len(), 2);
+    assert!(allowed.decision.changes.iter().all(|decided| !decided.staged));
+}
+
+#[test]
+fn p23_what_an_earlier_run_published_stays_on_its_way_while_the_next_is_staged() {
+    let answered = Answered::default();
+    let first = concluded(&before(now(), Changes::Allowed, None, &answered), vec![update()]);
+    let held = Changes::Held("too many");
+    let second =
+        concluded(&before(now(), held, Some(&first.decision), &answered), vec![update(), change("A")]);
+    assert!(second.publish.is_empty());
+    let staged: Vec<bool> = second.decision.changes.iter().map(|decided| decided.staged).collect();
+    assert_eq!(staged, [false, true]);
+    assert!(!second.decision.supersedes(first.publish[0].id, first.decision.changes[0].sequence));
+}
+
+#[test]
+fn p23_what_was_planned_is_staged_once_the_mode_is_apply() {
+    let plan = decide(r#"mode = "plan""#, vec![update()], None, &Answered::default());
+    let answered = Answered::default();
+    let staged = concluded(&before(now(), Changes::Staged, Some(&plan.decision), &answered), vec![update()]);
+    assert!(staged.publish.is_empty() && staged.decision.changes[0].staged, "{:?}", staged.decision.changes);
+}
+
+#[test]
+fn p23_who_waits_for_a_record_that_is_held_is_held() {
+    let answered = Answered::default();
+    let mut waiting = draft(Vec::new());
+    waiting.decision.awaits =
+        Some(amfj_sync_shared::ids::UserKey::new("sam@example.com").expect("not blank"));
+    let before = before(now(), Changes::Held("too many"), None, &answered);
+    let held = conclude(&config(APPLY).integrations[0], &origin(), waiting, &before);
     assert_eq!(held.decision.state, State::Held);
-    let allowed = counted(Some(&held.decision), MassChanges::Allowed);
-    assert_eq!(allowed.publish.len(), 1);
-    assert!(!allowed.decision.changes[0].staged);
+    let nothing = conclude(&config(APPLY).integrations[0], &origin(), draft(Vec::new()), &before);
+    assert_eq!(nothing.decision.state, State::Pending, "nothing of it is held");
+}
+
+#[test]
+fn p8_between_runs_no_link_is_broken_and_nothing_is_made_in_its_place() {
+    let answered = Answered::default();
+    let asset = |action| Change { action, ..change("A") };
+    let write = AssetWrite::default();
+    let creation = asset(Action::CreateAsset {
+        name: "Mac".into(),
+        asset_type: amfj_sync_shared::amfj::Named { id: "t".into(), name: "Laptop".into() },
+        location: None,
+        fields: BTreeMap::new(),
+    });
+    let other = AssetId::new("B").expect("not blank");
+    let linking = asset(Action::LinkAsset {
+        asset: other,
+        rule: amfj_sync_shared::messages::Rule::Name,
+        takes_over: None,
+        write,
+    });
+    for ending in [change("A"), creation.clone(), linking.clone()] {
+        let mut before = before(now(), Changes::Allowed, None, &answered);
+        before.between_runs = true;
+        let between = concluded(&before, vec![ending.clone()]);
+        assert!(between.publish.is_empty() && between.decision.changes.is_empty(), "{ending:?}");
+        assert!(between.decision.reason.contains("the next run decides"), "{}", between.decision.reason);
+        before.between_runs = false;
+        assert_eq!(concluded(&before, vec![ending]).publish.len(), 1, "a run does");
+    }
+    let mut unlinked = before(now(), Changes::Allowed, None, &answered);
+    (unlinked.between_runs, unlinked.has_link) = (true, false);
+    assert_eq!(concluded(&unlinked, vec![creation]).publish.len(), 1, "in place of no link");
+    assert_eq!(concluded(&unlinked, vec![update()]).publish.len(), 1);
+}
+
+#[test]
+fn p8_what_a_run_staged_is_made_between_runs_once_the_run_is_allowed() {
+    let answered = Answered::default();
+    let staged = concluded(&before(now(), Changes::Staged, None, &answered), vec![change("A")]);
+    let mut between = before(now(), Changes::Allowed, Some(&staged.decision), &answered);
+    between.between_runs = true;
+    assert_eq!(concluded(&between, vec![change("A")]).publish.len(), 1);
+    between.changes = Changes::Held("too many");
+    let held = concluded(&between, vec![change("A")]);
+    assert!(held.publish.is_empty() && held.decision.changes[0].staged);
 }
 
 #[test]

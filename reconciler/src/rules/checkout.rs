@@ -45,6 +45,14 @@ pub(super) fn decide(
     if !site.config.sync.auto_checkout {
         return;
     }
+    if asset.checked_out_to.as_ref().is_some_and(|holder| !holder.is_readable()) {
+        let reason = format!(
+            "Who has asset \"{}\" cannot be read from AMFJ, so nobody is checked out or in; look at that asset in AMFJ \
+             (P30).",
+            asset.name
+        );
+        return findings.find(State::UserProblem, reason);
+    }
     let settled = match memory.settled.as_ref().map(|settled| &settled.primary) {
         None => Settled::Never,
         Some(None) => Settled::Nobody,

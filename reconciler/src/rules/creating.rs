@@ -29,7 +29,7 @@ struct Obstacle {
 
 /// A device that [`super::matching::resolve`] found may get an asset.
 pub(super) fn decide(site: &Site<'_>, device: &DeviceEntry) -> Findings {
-    let memory = site.view.memory(&Key::Device(device.device_id.clone()));
+    let memory = site.memory(&Key::Device(device.device_id.clone()));
     match plan(site, device, &memory) {
         Ok(Plan { action, problems }) => {
             let mut findings = Findings::new(State::InSync, String::new());
@@ -49,7 +49,7 @@ pub(super) fn decide(site: &Site<'_>, device: &DeviceEntry) -> Findings {
 
 /// Whether nothing stands in the way of creating the asset (P11).
 pub(super) fn is_possible(site: &Site<'_>, device: &DeviceEntry) -> bool {
-    plan(site, device, &site.view.memory(&Key::Device(device.device_id.clone()))).is_ok()
+    plan(site, device, &site.memory(&Key::Device(device.device_id.clone()))).is_ok()
 }
 
 fn plan(site: &Site<'_>, device: &DeviceEntry, memory: &Memory) -> Result<Plan, Obstacle> {
@@ -100,13 +100,16 @@ fn fields(
     asset_type: &AssetType,
     memory: &Memory,
 ) -> Result<(BTreeMap<String, Value>, Problems), Obstacle> {
-    let comparison = Comparison { memory, on_empty: OnEmpty::Keep };
+    let rematch = site.view.meta().rematch;
+    let comparison = Comparison { memory, claims: None, on_empty: OnEmpty::Keep, rematch };
     let (mut fields, mut problems) = (BTreeMap::new(), Problems::new());
     let (mut missing, mut unread) = (Vec::new(), true);
     for field in &asset_type.fields {
-        let value = site.config.fields.get(&field.name).map(|mapped| evaluate(&mapped.source, device));
+        let source = site.config.fields.get(&field.name).map(|mapped| &mapped.source);
+        let value = source.map(|source| evaluate(source, device));
         let is_unread = value == Some(Evaluated::Unknown);
-        match value.map_or(Ok(None), |value| comparison.edit(field, &Value::Null, &|| value.clone())) {
+        match value.map_or(Ok(None), |value| comparison.edit(field, source, &Value::Null, &|| value.clone()))
+        {
             Ok(Some(edit)) => {
                 fields.insert(field.name.clone(), edit.new);
                 continue;

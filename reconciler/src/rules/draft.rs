@@ -49,6 +49,8 @@ pub(super) struct Findings {
     pub(super) candidates: Vec<Candidate>,
     pub(super) field_problems: BTreeMap<String, String>,
     pub(super) awaits: Option<UserKey>,
+    /// Whether the first sync lasts for the device (P5).
+    pub(super) first_sync: bool,
 }
 
 /// Which of two findings is the state that an operator sees.
@@ -78,6 +80,7 @@ impl Findings {
             candidates: Vec::new(),
             field_problems: BTreeMap::new(),
             awaits: None,
+            first_sync: false,
         }
     }
 
@@ -159,6 +162,7 @@ impl Findings {
             warnings: self.warnings,
             failed: self.failed,
             awaits: self.awaits,
+            first_sync: self.first_sync,
             changes: Vec::new(),
         };
         Draft { decision, changes }

@@ -96,9 +96,16 @@ fn compare(
         shown.finding = Finding::NotOfType;
         return;
     };
-    let memory = site.view.memory(&Key::Device(device.device_id.clone()));
-    let comparison = Comparison { memory: &memory, on_empty: site.config.sync.on_empty };
-    let edit = comparison.edit(&field, &current, &|| evaluated.clone());
+    let memory = site.memory(&Key::Device(device.device_id.clone()));
+    let claims = site.view.asset(&asset.id).map(|row| row.claims);
+    let comparison = Comparison {
+        memory: &memory,
+        claims: claims.as_ref(),
+        on_empty: site.config.sync.on_empty,
+        rematch: site.view.meta().rematch,
+    };
+    let source = site.config.fields.get(name).map(|mapped| &mapped.source);
+    let edit = comparison.edit(&field, source, &current, &|| evaluated.clone());
     if let Evaluated::Value(value) = evaluated {
         shown.wanted = values::convert(&field, value).ok();
     }

@@ -1,10 +1,9 @@
 //! Devices that Kandji no longer has (P22).
 
-use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::WhenGone;
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Absence, Action, DeviceEntry, Sequence, State};
-use amfj_sync_shared::state::rows::{DeviceRow, Missing};
+use amfj_sync_shared::state::rows::{AssetRow, DeviceRow, Missing};
 
 use super::draft::{Draft, Findings, Subject};
 use super::matching::{Resolution, linked_asset, resolve};
@@ -34,8 +33,12 @@ pub(super) fn linked(
     site: &Site<'_>,
     device: &DeviceEntry,
     missing: Option<Missing>,
-    asset: &Asset,
+    row: &AssetRow,
 ) -> Findings {
+    if row.doubt.is_some() {
+        return super::doubtful(device, &row.asset);
+    }
+    let asset = &row.asset;
     let mut findings = match unproven(device, missing) {
         Some(reason) => Findings::new(State::InSync, reason),
         None => gone(site, device, asset),
@@ -63,10 +66,11 @@ fn unproven(device: &DeviceEntry, missing: Option<Missing>) -> Option<String> {
     }
 }
 
-fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &Asset) -> Findings {
+fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_shared::amfj::Asset) -> Findings {
     let label = label(device);
     let successor = successor(site, device);
-    let holder = asset.checked_out_to.as_ref();
+    // Nobody loses an asset to a holder who cannot be read (P30).
+    let holder = asset.checked_out_to.as_ref().filter(|holder| holder.is_readable());
     let fate = match (&successor, site.config.sync.when_gone, holder) {
         (Some(id), _, _) => {
             format!("device {id} with the same serial takes over its asset \"{}\"", asset.name)
@@ -80,7 +84,7 @@ fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &Asset) -> Findings {
     let mut findings =
         Findings::new(State::Gone, format!("\"{label}\" is no longer in Kandji; {fate} (P22)."));
     if successor.is_none() && site.config.sync.when_gone == WhenGone::CheckIn && holder.is_some() {
-        let memory = site.view.memory(&Key::Device(device.device_id.clone()));
+        let memory = site.memory(&Key::Device(device.device_id.clone()));
         let asset = asset.id.clone();
         findings.act(
             &memory,

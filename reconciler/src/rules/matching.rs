@@ -12,8 +12,8 @@ use amfj_sync_shared::config::{CreateDevices, NameMatching};
 use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
 use amfj_sync_shared::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_shared::state::rows::{AssetRow, DeviceRow};
+use amfj_sync_shared::state::{FirstSync, View};
 
 use super::{Site, handle, label};
 
@@ -22,8 +22,8 @@ use super::{Site, handle, label};
 pub enum Resolution {
     /// It has an asset (P4).
     Linked {
-        /// The asset.
-        asset: Box<Asset>,
+        /// The asset, with what is known of its values.
+        asset: Box<AssetRow>,
         /// The rule that made the link.
         rule: Rule,
     },
@@ -61,9 +61,9 @@ impl Resolution {
 }
 
 /// The asset of a device whose link is effective, with the rule that made the link (P4, P8).
-pub(super) fn linked_asset(view: &View, device: &DeviceId) -> Option<(Asset, Rule)> {
+pub(super) fn linked_asset(view: &View, device: &DeviceId) -> Option<(AssetRow, Rule)> {
     let link = view.link(device)?;
-    Some((view.asset(&link.asset)?.asset, link.rule))
+    Some((view.asset(&link.asset)?, link.rule))
 }
 
 fn is_linked(view: &View, device: &DeviceId) -> bool {
@@ -112,9 +112,20 @@ fn promised(site: &Site<'_>, device: &DeviceEntry) -> Option<Resolution> {
     (!taken).then(|| Resolution::Link { asset: Box::new(row.asset), rule, takes_over: None })
 }
 
-/// Whether the first sync goes on for this device: the run is one, or what one decided is on its way.
+/// Whether the first sync goes on for this device: the run is one, or what one decided has not been carried out (P5).
 fn is_in_first_sync(site: &Site<'_>, device: &DeviceEntry) -> bool {
-    site.is_first_sync() || site.view.is_being_created(&device.device_id)
+    site.is_first_sync() || site.view.first_sync_of(&device.device_id) != FirstSync::Over
+}
+
+/// Whether the first sync goes on for this device after the decision that follows from `resolution`: it ends with the
+/// link, and where nothing was decided in it, with the run (P5).
+pub(super) fn first_sync_lasts(site: &Site<'_>, device: &DeviceEntry, resolution: &Resolution) -> bool {
+    let lasts = || site.view.first_sync_of(&device.device_id) == FirstSync::Lasts;
+    match resolution {
+        Resolution::Linked { .. } => false,
+        Resolution::Link { .. } | Resolution::Create => site.is_first_sync() || lasts(),
+        Resolution::Unmatched { .. } | Resolution::Ambiguous { .. } => lasts(),
+    }
 }
 
 /// Why no rule may link this device or create an asset for it.

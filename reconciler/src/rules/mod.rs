@@ -16,10 +16,12 @@ pub mod updating;
 pub mod users;
 pub mod values;
 
+use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Action, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
 pub use draft::Draft;
@@ -48,6 +50,14 @@ impl Site<'_> {
     fn is_first_sync(&self) -> bool {
         self.view.meta().in_force.as_ref().is_some_and(|run| run.started.first_sync)
     }
+
+    /// What outcomes taught about a key, as far as it still counts: since a `rematch`, what failed is tried again (P15).
+    fn memory(&self, key: &Key) -> Memory {
+        let mut memory = self.view.memory(key);
+        let rematch = self.view.meta().rematch;
+        memory.failed.retain(|_, failed| failed.rematch == rematch);
+        memory
+    }
 }
 
 /// What a person calls a device: its name, else its serial, else its id.
@@ -73,15 +83,18 @@ pub fn decide_device(site: &Site<'_>, device: &DeviceEntry, snapshot: Sequence) 
     if !device.in_scope {
         return out_of_scope(site, device).into_draft(subject, snapshot);
     }
-    let findings = match matching::resolve(site, device) {
+    let resolution = matching::resolve(site, device);
+    let first_sync = matching::first_sync_lasts(site, device, &resolution);
+    let mut findings = match resolution {
+        Resolution::Linked { asset, .. } if asset.doubt.is_some() => doubtful(device, &asset.asset),
         Resolution::Linked { asset, .. } if device.removed => {
             let missing = site.view.device(&device.device_id).and_then(|row| row.missing);
             gone::linked(site, device, missing, &asset)
         }
         Resolution::Linked { asset, rule } => {
-            let memory = site.view.memory(&Key::Device(device.device_id.clone()));
+            let memory = site.memory(&Key::Device(device.device_id.clone()));
             let mut findings = updating::in_step(site, device, &asset, &memory);
-            checkout::decide(site, device, &asset, &memory, &mut findings);
+            checkout::decide(site, device, &asset.asset, &memory, &mut findings);
             findings.rule = Some(rule);
             findings
         }
@@ -96,7 +109,23 @@ pub fn decide_device(site: &Site<'_>, device: &DeviceEntry, snapshot: Sequence) 
             unlinked(site, device, State::Ambiguous, reason, candidates)
         }
     };
+    findings.first_sync = first_sync;
     findings.into_draft(subject, snapshot)
+}
+
+/// A device whose asset AMFJ said is not there, when it was to be written. That proves nothing: whatever is to be done
+/// waits for the next run, which reads (P8).
+fn doubtful(device: &DeviceEntry, asset: &Asset) -> Findings {
+    let reason = format!(
+        "AMFJ said of asset \"{}\" ({}) that it is not there; that proves nothing, so it stays the asset of \"{}\", and \
+         the next run looks (P8).",
+        asset.name,
+        asset.id,
+        label(device)
+    );
+    let mut findings = Findings::new(State::Pending, reason);
+    findings.asset = Some(asset.id.clone());
+    findings
 }
 
 /// What is out of scope is left alone, whether or not it is linked (P19).
@@ -106,7 +135,8 @@ fn out_of_scope(site: &Site<'_>, device: &DeviceEntry) -> Findings {
         label(device)
     );
     let mut findings = Findings::new(State::OutOfScope, reason);
-    findings.asset = matching::linked_asset(site.view, &device.device_id).map(|(asset, _)| asset.id);
+    findings.asset = matching::linked_asset(site.view, &device.device_id).map(|(row, _)| row.asset.id);
+    findings.first_sync = site.view.first_sync_of(&device.device_id) == FirstSync::Lasts;
     findings
 }
 
@@ -121,7 +151,7 @@ fn unlinked(
     let mut findings = Findings::new(state, reason);
     findings.candidates = candidates;
     if let Some(link) = site.view.link(&device.device_id) {
-        let memory = site.view.memory(&Key::Device(device.device_id.clone()));
+        let memory = site.memory(&Key::Device(device.device_id.clone()));
         let why = format!("The link to asset {} is given up: AMFJ no longer has it.", link.asset);
         findings.act(&memory, Action::BreakLink { asset: link.asset }, &why);
     }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Field, FieldType};
+use amfj_sync_shared::amfj::{Asset, Field};
 use amfj_sync_shared::config::OnEmpty;
 use amfj_sync_shared::ids::{DeviceId, Key};
+pub(super) use amfj_sync_shared::mapping::fingerprint::built_in as name_field;
+use amfj_sync_shared::mapping::fingerprint::fingerprint;
 use amfj_sync_shared::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
 use amfj_sync_shared::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_shared::state::claims::{Claims, Kept};
+use amfj_sync_shared::state::rows::{AssetRow, Memory};
 use serde_json::Value;
 
 use super::draft::{Findings, sentence};
@@ -33,8 +36,9 @@ pub(super) fn evaluate(source: &FieldSource, device: &DeviceEntry) -> Evaluated 
 }
 
 /// A device whose asset is linked: mapped values that differ are written (P13).
-pub(super) fn in_step(site: &Site<'_>, device: &DeviceEntry, asset: &Asset, memory: &Memory) -> Findings {
-    let (write, problems) = difference(site, device, asset, memory);
+pub(super) fn in_step(site: &Site<'_>, device: &DeviceEntry, row: &AssetRow, memory: &Memory) -> Findings {
+    let asset = &row.asset;
+    let (write, problems) = difference(site, device, asset, &row.claims, memory);
     let reason = format!("\"{}\" is in step with asset \"{}\".", label(device), asset.name);
     let mut findings = Findings::new(State::InSync, reason);
     findings.asset = Some(asset.id.clone());
@@ -54,8 +58,13 @@ pub(super) fn link(
     rule: Rule,
     takes_over: Option<DeviceId>,
 ) -> Findings {
-    let memory = site.view.memory(&Key::Device(device.device_id.clone()));
-    let (mut write, problems) = difference(site, device, asset, &memory);
+    let row = site.view.asset(&asset.id);
+    if row.as_ref().is_some_and(|row| row.doubt.is_some()) {
+        return doubtful(device, asset, rule);
+    }
+    let claims = row.map(|row| row.claims).unwrap_or_default();
+    let memory = site.memory(&Key::Device(device.device_id.clone()));
+    let (mut write, problems) = difference(site, device, asset, &claims, &memory);
     if asset.location.is_none() {
         let location = site.config.sync.default_location.as_deref();
         write.location = location.and_then(|name| site.view.catalogue().location_named(name)).cloned();
@@ -73,6 +82,19 @@ pub(super) fn link(
     findings
 }
 
+/// A device whose asset-to-be AMFJ said is not there: the next run looks (P8).
+fn doubtful(device: &DeviceEntry, asset: &Asset, rule: Rule) -> Findings {
+    let reason = format!(
+        "\"{}\" is to be linked to asset \"{}\", but AMFJ said that it is not there; the next run looks (P8).",
+        label(device),
+        asset.name
+    );
+    let mut findings = Findings::new(State::Pending, reason);
+    findings.asset = Some(asset.id.clone());
+    findings.rule = Some(rule);
+    findings
+}
+
 fn summary(write: &AssetWrite) -> String {
     let name = write.name.iter().map(|_| Outcome::NAME);
     let location = write.location.iter().map(|_| Outcome::LOCATION);
@@ -85,22 +107,29 @@ fn difference(
     site: &Site<'_>,
     device: &DeviceEntry,
     asset: &Asset,
+    claims: &Claims,
     memory: &Memory,
 ) -> (AssetWrite, Problems) {
     let (mut write, mut problems) = (AssetWrite::default(), Problems::new());
     let asset_type = site.view.catalogue().asset_type(&asset.asset_type.id);
-    let comparison = Comparison { memory, on_empty: site.config.sync.on_empty };
+    let comparison = Comparison {
+        memory,
+        claims: Some(claims),
+        on_empty: site.config.sync.on_empty,
+        rematch: site.view.meta().rematch,
+    };
     for (name, mapped) in site.config.fields.iter() {
+        let source = Some(&mapped.source);
         if name == Outcome::NAME {
             let current = Value::from(asset.name.as_str());
-            match comparison.edit(&name_field(name), &current, &|| evaluate(&mapped.source, device)) {
+            match comparison.edit(&name_field(name), source, &current, &|| evaluate(&mapped.source, device)) {
                 Ok(edit) => write.name = edit,
                 Err(problem) => drop(problems.insert(name.to_owned(), problem)),
             }
         } else if let Some(field) = asset_type.and_then(|asset_type| asset_type.field(name)) {
             // A field that the asset's own type does not have is skipped silently (P15).
             let current = asset.fields.get(name).unwrap_or(&Value::Null);
-            match comparison.edit(field, current, &|| evaluate(&mapped.source, device)) {
+            match comparison.edit(field, source, current, &|| evaluate(&mapped.source, device)) {
                 Ok(Some(edit)) => drop(write.fields.insert(name.to_owned(), edit)),
                 Ok(None) => {}
                 Err(problem) => drop(problems.insert(name.to_owned(), problem)),
@@ -110,22 +139,22 @@ fn difference(
     (write, problems)
 }
 
-/// The name of an asset or a user record as a field: it cannot be cleared.
-pub(super) fn name_field(name: &str) -> Field {
-    Field { name: name.to_owned(), field_type: FieldType::Text, required: true, options: Vec::new() }
-}
-
 /// How a wanted value is compared with AMFJ's.
 pub(super) struct Comparison<'a> {
     pub(super) memory: &'a Memory,
+    /// What lists said against values that were written; none for a record that does not exist yet.
+    pub(super) claims: Option<&'a Claims>,
     pub(super) on_empty: OnEmpty,
+    /// Offset of the latest `rematch`.
+    pub(super) rematch: Option<u64>,
 }
 
 impl Comparison<'_> {
-    /// The edit that a field needs, if any; an error where its value cannot be written (P15).
+    /// The edit that a field needs, if any; an error where its value cannot be written (P15). `source` fills the field.
     pub(super) fn edit(
         &self,
         field: &Field,
+        source: Option<&FieldSource>,
         current: &Value,
         evaluate: &dyn Fn() -> Evaluated,
     ) -> Result<Option<Edit>, String> {
@@ -140,7 +169,12 @@ impl Comparison<'_> {
         if values::is_same(field, &new, current) || self.is_stored_otherwise(field, &new, current) {
             return Ok(None);
         }
-        self.check_refused(&field.name, &new)?;
+        match self.kept(field, source, &new, current) {
+            Kept::Otherwise => return Ok(None),
+            Kept::Not => return Err(not_taken(&new, current)),
+            Kept::Unknown => {}
+        }
+        self.check_refused(field, source, &new)?;
         Ok(Some(Edit { old: current.clone(), new }))
     }
 
@@ -150,12 +184,38 @@ impl Comparison<'_> {
         stored.is_some_and(|stored| stored.sent == *new && stored.stored == *current)
     }
 
-    /// A value that AMFJ refused is not tried again (P15).
-    pub(super) fn check_refused(&self, field: &str, new: &Value) -> Result<(), String> {
-        match self.memory.refused.get(field).filter(|refusal| refusal.value == *new) {
-            Some(_) if is_blank(new) => Err("AMFJ refused to clear it".to_owned()),
+    /// What AMFJ's lists made of this value, where it was written before (P15).
+    fn kept(&self, field: &Field, source: Option<&FieldSource>, new: &Value, current: &Value) -> Kept {
+        let Some(claims) = self.claims.filter(|claims| !claims.is_empty()) else { return Kept::Unknown };
+        let now = || self.fingerprint(field, source);
+        // Costs a hash, and hardly any field needs it.
+        let against = claims.against(&field.name, new, self.rematch, None);
+        let against = against.and_then(|_| claims.against(&field.name, new, self.rematch, Some(&now())));
+        against.map_or(Kept::Unknown, |contradicted| contradicted.kept(current))
+    }
+
+    fn fingerprint(&self, field: &Field, source: Option<&FieldSource>) -> String {
+        let source = source.map(ToString::to_string).unwrap_or_default();
+        fingerprint(field, &source, self.rematch)
+    }
+
+    /// A value that AMFJ refused is not tried again, until the field or its mapping changes or a person says so (P15).
+    fn check_refused(&self, field: &Field, source: Option<&FieldSource>, new: &Value) -> Result<(), String> {
+        let refusal = self.memory.refused.get(&field.name).filter(|refusal| refusal.value == *new);
+        match refusal.filter(|refusal| refusal.counts(&self.fingerprint(field, source), self.rematch)) {
+            Some(refusal) if is_blank(new) => Err(format!("AMFJ refused to clear it: {}", refusal.reason)),
             Some(refusal) => Err(format!("AMFJ refused {new}: {}", refusal.reason)),
             None => Ok(()),
         }
     }
+}
+
+/// Why a value is left out that AMFJ answered for twice, and does not list.
+fn not_taken(new: &Value, current: &Value) -> String {
+    if is_blank(new) {
+        return format!(
+            "AMFJ did not take it: it was to be empty, and its lists show {current} although it was cleared twice"
+        );
+    }
+    format!("AMFJ did not take it: {new} was sent twice, and its lists show {current}")
 }

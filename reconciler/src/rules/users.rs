@@ -121,7 +121,7 @@ fn linked(
     rule: Rule,
     unlinked: Vec<KandjiUserId>,
 ) -> Findings {
-    let memory = site.view.memory(&Key::User(user.key.clone()));
+    let memory = site.memory(&Key::User(user.key.clone()));
     let record = &row.record;
     let reason = format!("\"{}\" is user record \"{}\".", label(user), record.name);
     let mut findings = Findings::new(State::InSync, reason);
@@ -136,7 +136,7 @@ fn linked(
         findings.act(&memory, Action::LinkUser { record, rule, ids: unlinked }, &why);
     }
     if row.ours {
-        records::keep_in_step(site, user, record, &memory, &mut findings);
+        records::keep_in_step(site, user, row, &memory, &mut findings);
     }
     findings
 }
@@ -152,7 +152,7 @@ fn link(site: &Site<'_>, user: &UserEntry, row: &RecordRow, rule: Rule) -> Findi
     }
     let why = format!("\"{}\" is linked to user record \"{}\": {}.", label(user), record.name, because(rule));
     let action = Action::LinkUser { record: record.id.clone(), rule, ids: user.ids.clone() };
-    findings.act(&site.view.memory(&Key::User(user.key.clone())), action, &why);
+    findings.act(&site.memory(&Key::User(user.key.clone())), action, &why);
     findings
 }
 

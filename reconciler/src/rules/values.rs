@@ -34,7 +34,7 @@ pub fn is_same(field: &Field, wanted: &Value, current: &Value) -> bool {
         (false, true) => false,
         (false, false) if wanted == current => true,
         (false, false) => convert(field, current).is_ok_and(|current| match field.field_type {
-            FieldType::Number => numerically(wanted) == numerically(&current),
+            FieldType::Number => same_number(wanted, &current),
             // Two Kandji users of one person may spell it differently; that is no reason to write.
             FieldType::Email => email_key(&text(wanted)) == email_key(&text(&current)),
             _ => *wanted == current,
@@ -47,7 +47,7 @@ pub(super) fn plain(value: &Value) -> Result<String, String> {
     scalar(value).map(|value| text(&value))
 }
 
-/// A list of scalars is their texts with commas between; a list or object of more has no value.
+/// A list of scalars is their texts in sorted order with commas between (P16); a list or object of more has no value.
 fn scalar(value: &Value) -> Result<Cow<'_, Value>, String> {
     match value {
         Value::Array(values) => {
@@ -59,7 +59,10 @@ fn scalar(value: &Value) -> Result<Cow<'_, Value>, String> {
                     scalar => Ok(text(scalar)),
                 })
                 .collect();
-            texts.map(|texts| Cow::Owned(texts.join(", ").into()))
+            texts.map(|mut texts| {
+                texts.sort_unstable();
+                Cow::Owned(texts.join(", ").into())
+            })
         }
         Value::Object(members) => {
             let member = members.keys().next().map_or(String::new(), |name| format!(".{name}"));
@@ -96,31 +99,56 @@ fn whole(number: &Number) -> Option<Number> {
 
 fn number(value: &Value) -> Result<Number, String> {
     match value {
+        Value::Number(number) if is_inexact(number) => {
+            Err(format!("{number} has more digits than a number can hold exactly"))
+        }
         Value::Number(number) => Ok(whole(number).unwrap_or_else(|| number.clone())),
-        Value::String(text) => read_number(text.trim())
-            .ok_or_else(|| format!("\"{}\" is not a number; a number has digits only, no unit", text.trim())),
+        Value::String(text) => read_number(text.trim()),
         other => Err(format!("{other} is not a number")),
     }
 }
 
-/// Digits with a sign and a decimal point, and nothing else: "228.27 GB", "1e5" and "inf" are texts.
-fn read_number(text: &str) -> Option<Number> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+/// Whether it was read as a floating point number that stands for several integers.
+fn is_inexact(number: &Number) -> bool {
+    number.is_f64() && number.as_f64().is_some_and(|float| float.abs() >= EXACT)
+}
+
+/// Digits with a sign and a decimal point, and nothing else: "228.27 GB", "1e5" and "inf" are texts. What a number
+/// cannot hold exactly is refused, never rounded (P15).
+fn read_number(text: &str) -> Result<Number, String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
     let (before, after) = digits.split_once('.').unwrap_or((digits, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits(before) || !all_digits(after) {
-        return None;
+        return Err(format!("\"{text}\" is not a number; a number has digits only, no unit"));
     }
-    let text = text.strip_prefix('+').unwrap_or(text);
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(integer.into());
-    }
-    let number = Number::from_f64(text.parse().ok()?)?;
-    Some(whole(&number).unwrap_or(number))
+    let (before, after) = (before.trim_start_matches('0'), after.trim_end_matches('0'));
+    let plain = format!("{sign}{}", if before.is_empty() { "0" } else { before });
+    let number = if after.is_empty() {
+        let signed = plain.parse::<i64>().map(Number::from);
+        signed.or_else(|_| plain.parse::<u64>().map(Number::from)).ok()
+    } else {
+        let exact = format!("{plain}.{after}");
+        // The shortest text of a floating point number reads back as the number: any other text stands for another.
+        exact.parse::<f64>().ok().filter(|float| float.to_string() == exact).and_then(Number::from_f64)
+    };
+    number.ok_or_else(|| format!("\"{text}\" has more digits than a number can hold exactly"))
 }
 
-fn numerically(value: &Value) -> Option<f64> {
-    value.as_f64()
+/// Integers are compared as such: as floating point numbers, neighbours above 2^53 are the same.
+fn same_number(one: &Value, other: &Value) -> bool {
+    let integer = |value: &Value| {
+        let number = value.as_number()?;
+        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+    };
+    match (integer(one), integer(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.as_f64() == other.as_f64(),
+        _ => false,
+    }
 }
 
 fn boolean(value: &Value) -> Result<bool, String> {
@@ -165,16 +193,28 @@ fn read_date(text: &str) -> Option<Date> {
         .ok()
 }
 
-/// The option in the field's own spelling.
+/// The option in the field's own spelling: the one that is there letter for letter, else the only one that differs in
+/// case and nothing else.
 fn option(field: &Field, text: &str) -> Result<String, String> {
     if field.options.is_empty() {
         return Ok(text.to_owned());
     }
+    let exact = field.options.iter().find(|option| *option == text);
+    if let Some(exact) = exact.or_else(|| field.options.iter().find(|option| option.trim() == text)) {
+        return Ok(exact.clone());
+    }
     let wanted = text.to_lowercase();
-    field.options.iter().find(|option| option.trim().to_lowercase() == wanted).cloned().ok_or_else(|| {
-        let options: Vec<_> = field.options.iter().map(|option| format!("\"{option}\"")).collect();
-        format!("\"{text}\" is none of its options {}", options.join(", "))
-    })
+    let alike: Vec<&String> =
+        field.options.iter().filter(|option| option.trim().to_lowercase() == wanted).collect();
+    match alike.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(format!("\"{text}\" is none of its options {}", listed(field.options.iter()))),
+        _ => Err(format!("\"{text}\" may be any of its options {}", listed(alike.into_iter()))),
+    }
+}
+
+fn listed<'a>(options: impl Iterator<Item = &'a String>) -> String {
+    options.map(|option| format!("\"{option}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn address(text: &str) -> Result<String, String> {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::broker::WINDOW;
 use amfj_sync_shared::ids::{Key, RunId};
-use amfj_sync_shared::messages::{Ending, Fact, Order, Payload, PrimaryUser, Sequence};
+use amfj_sync_shared::messages::{
+    Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
+};
 use amfj_sync_shared::state::rows::Open;
 use amfj_sync_shared::state::{Folded, Verdict, View};
 use tokio::sync::broadcast;
@@ -15,8 +17,16 @@ use super::under_way::UnderWay;
 use super::{Partition, Stop, Subject, Task};
 use crate::events;
 
-/// Keys that are to be decided again, each with the `traceparent` of what gave rise to it.
-type Causes = BTreeMap<Key, Option<String>>;
+/// Why a key is to be decided again.
+#[derive(Debug, Clone, Default)]
+struct Cause {
+    /// `traceparent` of what gave rise to it.
+    traceparent: Option<String>,
+    by_person: bool,
+}
+
+/// Keys that are to be decided again.
+type Causes = BTreeMap<Key, Cause>;
 
 /// What the facts of the stream give rise to.
 pub(super) struct Listening {
@@ -75,10 +85,13 @@ impl Partition<'_> {
         let mut touched = Vec::new();
         match fact {
             // What was found out of date is decided again in the next run, on what is read then (P21).
-            Fact::Ended(outcome) if matches!(outcome.ending, Ending::Stale { .. }) => {}
+            Fact::Ended(outcome)
+                if matches!(outcome.ending, Ending::Stale { .. })
+                    && !self.found_something(folded.offset, outcome) => {}
             Fact::Ended(outcome) => {
                 touched.push(outcome.key.clone());
-                if outcome.user_link.is_some()
+                let is_stale = matches!(outcome.ending, Ending::Stale { .. });
+                if (outcome.user_link.is_some() || is_stale)
                     && let Key::User(user) = &outcome.key
                 {
                     touched.extend(
@@ -87,11 +100,44 @@ impl Partition<'_> {
                 }
             }
             Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
-            Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.staged()),
+            Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.kept_back()),
+            Fact::Decided(decision) if self.is_judged_meanwhile(decision) => {
+                touched.push(decision.key.clone())
+            }
             _ => {}
         }
-        let cause = &folded.event.traceparent;
-        keys.extend(touched.into_iter().filter(|key| self.is_ours(key)).map(|key| (key, cause.clone())));
+        let by_person = matches!(fact, Fact::PersonDecided { .. });
+        for key in touched.into_iter().filter(|key| self.is_ours(key)) {
+            let cause = keys.entry(key).or_default();
+            cause.traceparent = folded.event.traceparent.clone().or(cause.traceparent.take());
+            cause.by_person |= by_person;
+        }
+    }
+
+    /// Whether an outcome brought a record that the view did not have, or made one doubtful: what follows from that is
+    /// decided at once. A record is new once, so that happens at most once for each.
+    fn found_something(&self, offset: u64, outcome: &Outcome) -> bool {
+        self.desk.state.read(|view| {
+            let asset = outcome.asset.as_ref().and_then(|asset| view.asset(&asset.id));
+            let record = outcome.record.as_ref().and_then(|record| view.record(&record.id));
+            let doubted = outcome.asset_deleted.as_ref().and_then(|id| view.asset(id));
+            asset.is_some_and(|row| row.found == Some(offset))
+                || record.is_some_and(|row| row.found == Some(offset))
+                || doubted.is_some_and(|row| row.doubt.is_some_and(|doubt| doubt.offset == offset))
+        })
+    }
+
+    /// Whether a decision was made before the run was judged, and came into the stream only after that: nothing of it may
+    /// stay staged.
+    fn is_judged_meanwhile(&self, decision: &Decision) -> bool {
+        decision.changes.iter().any(|decided| decided.staged)
+            && self.desk.state.read(|view| {
+                let run = view.meta().in_force.as_ref();
+                run.is_some_and(|run| match run.held {
+                    Some(_) => decision.state != DecidedState::Held,
+                    None => run.allowed,
+                })
+            })
     }
 
     fn touched_by_person(&self, order: &Order, touched: &mut Vec<Key>) {
@@ -112,16 +158,17 @@ impl Partition<'_> {
             Order::Release | Order::Rematch => {}
         });
         if *order == Order::Release {
-            touched.extend(self.staged());
+            touched.extend(self.kept_back());
         }
     }
 
     /// What a worker that died may have left: decisions that wait for something that has come since.
     pub(super) async fn decide_open_ones(&self) -> Result<(), Stop> {
         self.judge_mass_changes().await?;
+        self.until_readable().await?;
         let mut open = self.open_decisions(Open::Awaiting);
         open.extend(self.open_decisions(Open::WithChanges));
-        self.decide_again(open.into_iter().map(|key| (key, None)).collect()).await
+        self.decide_again(open.into_iter().map(|key| (key, Cause::default())).collect()).await
     }
 
     /// The owner of the first partition says once that a run is decided.
@@ -149,16 +196,19 @@ impl Partition<'_> {
     }
 
     async fn decide_again(&self, keys: Causes) -> Result<(), Stop> {
-        let subjects = self.desk.state.read(|view| {
-            keys.into_iter().filter_map(|(key, cause)| known_subject(view, &key, cause)).collect::<Vec<_>>()
-        });
+        let look = |view: &View| {
+            let known = keys.iter().filter_map(|(key, cause)| known_subject(view, key, cause.clone()));
+            known.collect::<Vec<_>>()
+        };
+        let subjects = self.look(look).await?;
         self.decide(subjects).await
     }
 }
 
 /// How a key stands in the view, to be decided again. Rows are as the inventory in force has them, so the
 /// decision answers that run's snapshot, although that may still be in the queue: no older run's word comes after it.
-fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> {
+fn known_subject(view: &View, key: &Key, cause: Cause) -> Option<Task> {
+    let Cause { traceparent: cause, by_person } = cause;
     let decided = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
     let listed = view.meta().number_in_force().map(Sequence::first).unwrap_or_default();
     let snapshot = decided.max(listed);
@@ -170,11 +220,11 @@ fn known_subject(view: &View, key: &Key, cause: Option<String>) -> Option<Task> 
             } else {
                 Subject::Missing(id.clone())
             };
-            Some(Task { subject, snapshot, cause })
+            Some(Task { subject, snapshot, cause, by_person })
         }
         Key::User(key) => {
             let row = view.user(key).filter(|row| !row.missing)?;
-            Some(Task { subject: Subject::User(Box::new(row.entry)), snapshot, cause })
+            Some(Task { subject: Subject::User(Box::new(row.entry)), snapshot, cause, by_person })
         }
     }
 }

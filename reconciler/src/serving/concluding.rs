@@ -3,13 +3,13 @@
 use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Fact, Origin, Payload, Sequence};
-use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
+use amfj_sync_shared::state::{State, Unreadable, View};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use super::{Partition, Stop, Subject, Task};
-use crate::deciding::{Before, Conclusion, MassChanges, conclude, says_the_same};
+use crate::deciding::{Before, Changes, Conclusion, conclude, says_the_same};
 use crate::events;
 use crate::rules::{self, Draft, Site};
 
@@ -24,7 +24,7 @@ impl Partition<'_> {
     /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
     pub(super) async fn decide(&self, subjects: Vec<Task>) -> Result<(), Stop> {
         for chunk in subjects.chunks(usize::from(WINDOW)) {
-            let steps: Vec<Step> = chunk.iter().filter_map(|task| self.step(task)).collect();
+            let steps = self.steps(chunk).await?;
             let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
             let changes: Vec<Outgoing> = changes.map(|event| self.outgoing(event)).collect();
             if !changes.is_empty() {
@@ -52,17 +52,53 @@ impl Partition<'_> {
         Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
     }
 
+    /// Nothing is decided on a view that cannot be read: it is built anew, and then all of it is decided.
+    async fn steps(&self, tasks: &[Task]) -> Result<Vec<Step>, Stop> {
+        loop {
+            let steps: Result<Vec<Option<Step>>, Unreadable> =
+                tasks.iter().map(|task| self.step(task)).collect();
+            match steps {
+                Ok(steps) => return Ok(steps.into_iter().flatten().collect()),
+                Err(Unreadable) => self.until_readable().await?,
+            }
+        }
+    }
+
+    /// Waits until the views that decisions are made on can be read.
+    pub(super) async fn until_readable(&self) -> Result<(), Stop> {
+        let readable = async {
+            for state in self.desk.siblings.iter().chain([&self.desk.state]) {
+                state.ready().await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            readable = readable => readable,
+            () = self.lease.over() => Err(Stop::Over),
+        }
+    }
+
+    /// Looks at the view for something that follows from it; waits where it cannot be read.
+    pub(super) async fn look<R>(&self, look: impl Fn(&View) -> R) -> Result<R, Stop> {
+        loop {
+            match self.desk.state.try_read(&look) {
+                Ok(found) => return Ok(found),
+                Err(Unreadable) => self.until_readable().await?,
+            }
+        }
+    }
+
     /// None where nothing new was found out.
-    fn step(&self, task: &Task) -> Option<Step> {
+    fn step(&self, task: &Task) -> Result<Option<Step>, Unreadable> {
         let id = &self.desk.integration.id;
         let run = self.desk.state.read(|view| view.meta().in_force.as_ref().map(|run| run.run_id(id)));
         let span = Span::on(task.cause.as_deref(), SpanKind::Consumer, "decide");
         let span = span.about(id, run.as_ref(), Some(&task.subject.key()));
         let traceparent = span.traceparent().or_else(|| task.cause.clone());
-        let conclusion = self.conclude(&task.subject, task.snapshot, traceparent.as_ref())?;
+        let Some(conclusion) = self.conclude(task, traceparent.as_ref())? else { return Ok(None) };
         span.set("amfj_sync.state", conclusion.decision.state.as_str());
         events::decided(id, run.as_ref(), &conclusion.decision);
-        Some(Step { span, traceparent, conclusion })
+        Ok(Some(Step { span, traceparent, conclusion }))
     }
 
     fn decided(&self, step: Step) -> (Span, Event) {
@@ -72,15 +108,15 @@ impl Partition<'_> {
         (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))
     }
 
-    fn conclude(
-        &self,
-        subject: &Subject,
-        snapshot: Sequence,
-        traceparent: Option<&String>,
-    ) -> Option<Conclusion> {
+    fn conclude(&self, task: &Task, traceparent: Option<&String>) -> Result<Option<Conclusion>, Unreadable> {
         let siblings: Vec<_> = self.desk.siblings.iter().collect();
-        with_views(&siblings, &mut Vec::new(), &mut |siblings| {
-            self.desk.state.read(|view| self.conclude_on(view, siblings, subject, snapshot, traceparent))
+        with_views(&siblings, &mut Vec::new(), &mut |views| {
+            let failed = || views.iter().map(|view| view.failed_reads()).sum::<u64>();
+            let before = failed();
+            let concluded =
+                self.desk.state.try_read(|view| self.conclude_on(view, views, task, traceparent))?;
+            let readable = failed() == before && siblings.iter().all(|sibling| sibling.is_caught_up());
+            if readable { Ok(concluded) } else { Err(Unreadable) }
         })
     }
 
@@ -88,13 +124,13 @@ impl Partition<'_> {
         &self,
         view: &View,
         siblings: &[&View],
-        subject: &Subject,
-        snapshot: Sequence,
+        task: &Task,
         traceparent: Option<&String>,
     ) -> Option<Conclusion> {
         let now = Timestamp::now();
+        let snapshot = task.snapshot;
         let site = Site { view, siblings, config: &self.desk.integration, now };
-        let draft: Draft = match subject {
+        let draft: Draft = match &task.subject {
             Subject::Device(device) => rules::decide_device(&site, device, snapshot),
             Subject::User(user) => rules::decide_user(&site, user, snapshot),
             Subject::Missing(device) => rules::decide_missing(&site, &view.device(device)?),
@@ -109,11 +145,13 @@ impl Partition<'_> {
             run: run.started.number,
             now,
             has_link: matches!(&key, Key::Device(device) if view.link(device).is_some()),
-            mass_changes: match (&run.held, run.allowed) {
-                (Some(reason), _) => MassChanges::Held(reason),
-                (None, true) => MassChanges::Allowed,
-                (None, false) => MassChanges::Counted,
+            changes: match (&run.held, run.allowed) {
+                (Some(reason), _) => Changes::Held(reason),
+                (None, true) => Changes::Allowed,
+                (None, false) => Changes::Staged,
             },
+            // What is decided before this partition has spoken counts for the run.
+            between_runs: !task.by_person && run.decided.contains_key(&self.lease.id.partition),
             change_lost_after: self.desk.change_lost_after,
         };
         let origin = Origin {

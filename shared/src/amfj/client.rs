@@ -19,19 +19,20 @@
 //! So no method repeats a call. Each says through [`CallError`] whether the call may have happened,
 //! and the caller decides. Walking a list is the exception, since reading twice does no harm.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::cursors::Cursors;
+pub use super::lenient::Page;
+use super::lenient::{self, Record};
 use super::types::{Asset, AssetType, Field, Named, UserRecord};
 use crate::config::{AmfjConfig, AmfjPaths};
-use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, Responder, SetupError};
+use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, Responder, SetupError, Token};
 use crate::ids::{AssetId, RecordId};
+use crate::messages::Unusable;
 use crate::retry::{Policy, Stopped, retry};
 
 mod requests;
@@ -59,16 +60,6 @@ impl Default for Contract {
     fn default() -> Self {
         Self { header: "Authorization".to_owned(), scheme: "Bearer".to_owned(), paths: AmfjPaths::default() }
     }
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Page<T> {
-    /// The records, in the server's order.
-    pub results: Vec<T>,
-    /// Where the next page begins; `None` at the end.
-    #[serde(default, rename = "next_cursor")]
-    pub next: Option<String>,
 }
 
 /// What became of a check-out or check-in.
@@ -112,7 +103,7 @@ impl AmfjClient {
             paths: config.paths.clone(),
         };
         let token = token_of(config)?;
-        Self::with_contract(config.api_url.clone(), token, config.request_timeout, limiter, contract)
+        Self::of(config.api_url.clone(), token, config.request_timeout, limiter, contract)
     }
 
     /// A client of a site in this process, as the configuration describes it otherwise: so that the work
@@ -133,6 +124,16 @@ impl AmfjClient {
     pub fn with_contract(
         base: Url,
         token: SecretString,
+        timeout: Duration,
+        limiter: Limiter,
+        contract: Contract,
+    ) -> Result<Self, SetupError> {
+        Self::of(base, token.into(), timeout, limiter, contract)
+    }
+
+    fn of(
+        base: Url,
+        token: Token,
         timeout: Duration,
         limiter: Limiter,
         contract: Contract,
@@ -190,11 +191,17 @@ impl AmfjClient {
         self.find("find assets by name", &self.contract.paths.assets, ("name", name)).await
     }
 
-    /// One asset; `None` if there is none of this id (404).
+    /// One asset; `None` if AMFJ itself says that there is none of this id (404 or 410 with JSON, P8).
     pub async fn asset(&self, id: &AssetId) -> Result<Option<Asset>, CallError> {
+        Ok(self.asset_as_it_is(id).await?.map(|(asset, _)| asset))
+    }
+
+    /// The same, with what could not be read of it (P30).
+    pub async fn asset_as_it_is(&self, id: &AssetId) -> Result<Option<(Asset, Vec<Unusable>)>, CallError> {
         let call = Call::get("read asset", segments(&[&self.contract.paths.assets], &[id.as_str()]));
-        match self.send(call).await?.json() {
-            Ok(asset) => Ok(Some(asset)),
+        match self.send(call).await?.read(lenient::one::<Asset>) {
+            Ok((asset, odd)) if asset.id == *id => Ok(Some((asset, odd))),
+            Ok((asset, _)) => Err(not_it("read asset", &format!("asset \"{}\" instead of \"{id}\"", asset.id))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -203,13 +210,13 @@ impl AmfjClient {
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
         let call = Call::new("create asset", Method::POST, segments(&[&self.contract.paths.assets], &[]));
-        self.send(call.json(asset)).await?.json()
+        one(self.send(call.json(asset)).await?)
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
         let address = segments(&[&self.contract.paths.assets], &[id.as_str()]);
-        self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?.json()
+        one(self.send(Call::new("update asset", Method::PATCH, address).json(patch)).await?)
     }
 
     /// Checks an asset out to a user record.
@@ -239,28 +246,28 @@ impl AmfjClient {
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
         let call = Call::new("create user", Method::POST, segments(&[&self.contract.paths.users], &[]));
-        self.send(call.json(user)).await?.json()
+        one(self.send(call.json(user)).await?)
     }
 
     /// Changes what the patch names. 403 means a Jira user
     /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
         let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
-        self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?.json()
+        one(self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?)
     }
 
     /// The custom fields of user records.
-    pub async fn user_fields(&self) -> Result<Vec<Field>, CallError> {
+    pub async fn user_fields(&self) -> Result<Page<Field>, CallError> {
         self.whole("list user fields", &self.contract.paths.user_fields).await
     }
 
     /// The asset types with their custom fields.
-    pub async fn asset_types(&self) -> Result<Vec<AssetType>, CallError> {
+    pub async fn asset_types(&self) -> Result<Page<AssetType>, CallError> {
         self.whole("list asset types", &self.contract.paths.asset_types).await
     }
 
     /// The locations.
-    pub async fn locations(&self) -> Result<Vec<Named>, CallError> {
+    pub async fn locations(&self) -> Result<Page<Named>, CallError> {
         self.whole("list locations", &self.contract.paths.locations).await
     }
 
@@ -275,7 +282,7 @@ impl AmfjClient {
         Ok(answer)
     }
 
-    async fn page<T: DeserializeOwned>(
+    async fn page<T: Record>(
         &self,
         operation: &'static str,
         list: &str,
@@ -290,12 +297,10 @@ impl AmfjClient {
         if let Some(cursor) = cursor {
             call = call.query("cursor", cursor);
         }
-        let mut page: Page<T> = self.send(call).await?.json()?;
-        page.next = page.next.filter(|cursor| !cursor.is_empty());
-        Ok(page)
+        self.send(call).await?.read(lenient::page)
     }
 
-    async fn walk<T: DeserializeOwned>(
+    async fn walk<T: Record>(
         &self,
         operation: &'static str,
         list: &str,
@@ -311,13 +316,13 @@ impl AmfjClient {
             let page = cancel.run_until_cancelled(read).await.unwrap_or(Err(Stopped::Cancelled))?;
             count += page.results.len() as u64;
             sink(page.results);
-            if !cursors.advance(page.next).map_err(Stopped::Failed)? {
+            if !cursors.advance(page.next, page.rows, page.rows).map_err(Stopped::Failed)? {
                 return Ok(count);
             }
         }
     }
 
-    async fn find<T: DeserializeOwned>(
+    async fn find<T: Record>(
         &self,
         operation: &'static str,
         list: &str,
@@ -327,8 +332,12 @@ impl AmfjClient {
         let mut found = Vec::new();
         loop {
             let page = self.page(operation, list, Some(filter), cursors.current()).await?;
+            // It may be the one that is looked for: whoever looks before creating must not take it for nothing.
+            if let Some(lost) = page.lost.first() {
+                return Err(not_it(operation, &format!("something that cannot be used: {lost}")));
+            }
             found.extend(page.results);
-            if !cursors.advance(page.next)? {
+            if !cursors.advance(page.next, page.rows, page.rows)? {
                 return Ok(found);
             }
             if self.limited_by_caller {
@@ -338,68 +347,54 @@ impl AmfjClient {
     }
 
     /// A list that is assumed to come in one piece; further pages are read should there be any.
-    async fn whole<T: DeserializeOwned>(
+    async fn whole<T: Record>(
         &self,
         operation: &'static str,
         list: &str,
-    ) -> Result<Vec<T>, CallError> {
+    ) -> Result<Page<T>, CallError> {
         let mut cursors = Cursors::new(operation);
-        let mut all = Vec::new();
+        let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
         loop {
             let mut call = Call::get(operation, segments(&[list], &[]));
             if let Some(cursor) = cursors.current() {
                 call = call.query("cursor", cursor);
             }
-            let page: Page<T> = self.send(call).await?.json()?;
-            all.extend(page.results);
-            if !cursors.advance(page.next.filter(|cursor| !cursor.is_empty()))? {
+            let page: Page<T> = self.send(call).await?.read(lenient::page)?;
+            all.results.extend(page.results);
+            all.lost.extend(page.lost);
+            all.odd.extend(page.odd);
+            all.rows += page.rows;
+            if !cursors.advance(page.next, page.rows, page.rows)? {
                 return Ok(all);
             }
         }
     }
 }
 
-/// The cursors of one walk; none may come twice, or the walk would never end.
-struct Cursors {
-    operation: &'static str,
-    seen: HashSet<String>,
-    current: Option<String>,
-}
-
-impl Cursors {
-    fn new(operation: &'static str) -> Self {
-        Self { operation, seen: HashSet::new(), current: None }
-    }
-
-    fn current(&self) -> Option<&str> {
-        self.current.as_deref()
-    }
-
-    /// Whether there is another page.
-    fn advance(&mut self, next: Option<String>) -> Result<bool, CallError> {
-        let Some(next) = next else { return Ok(false) };
-        if !self.seen.insert(next.clone()) {
-            return Err(CallError::NotJson {
-                call: format!("AMFJ, {}", self.operation),
-                status: 200,
-                reason: "a cursor that was given before, so that the list would never end".to_owned(),
-                html: false,
-                body: String::new(),
-            });
-        }
-        self.current = Some(next);
-        Ok(true)
-    }
-}
-
-fn token_of(config: &AmfjConfig) -> Result<SecretString, SetupError> {
+fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {
     let token = config.token.as_ref().ok_or_else(|| SetupError::without_token("AMFJ"))?;
-    Ok(token.to_secret_string())
+    Ok(token.to_token())
+}
+
+/// The record that an answer carries, read as far as it goes (P30).
+fn one<T: Record>(answer: Answer) -> Result<T, CallError> {
+    Ok(answer.read(lenient::one)?.0)
+}
+
+/// A successful answer about something else.
+fn not_it(operation: &str, reason: &str) -> CallError {
+    CallError::NotJson {
+        call: format!("AMFJ, {operation}"),
+        status: 200,
+        reason: reason.to_owned(),
+        html: false,
+        body: String::new(),
+    }
 }
 
 fn assigned(answer: Answer) -> Result<Assigned, CallError> {
-    match answer.json() {
-        Ok(asset) => Ok(Assigned::Done(asset)),
+    match one(answer) {
+        Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
         Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
         Err(error) => Err(error),
     }

@@ -32,6 +32,26 @@ pub struct Holder {
     pub name: String,
 }
 
+/// The id of a holder who cannot be read: no id that AMFJ gives begins with a character that stands for an unreadable one.
+const UNREADABLE: &str = "\u{fffd}unreadable";
+
+impl Holder {
+    /// Somebody of whom AMFJ shows no id that can be read: not nobody, and nobody in particular (P30).
+    #[must_use]
+    pub fn unreadable(name: &str) -> Self {
+        let name = if name.trim().is_empty() { "somebody who cannot be read" } else { name };
+        // Not blank, so never replaced.
+        let id = RecordId::new(UNREADABLE).unwrap_or_else(|_| unreachable!("{UNREADABLE} is not blank"));
+        Self { id, name: name.to_owned() }
+    }
+
+    /// Whether it is known who this is. Where it is not, nothing may be decided about who has the asset.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.id.as_str() != UNREADABLE
+    }
+}
+
 /// One asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Asset {

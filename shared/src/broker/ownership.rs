@@ -4,8 +4,15 @@
 //! owned, gone with the connection. A worker takes orphans until it has its fair share (all partitions
 //! divided by live workers, rounded up) and gives up what is above it; above it, only what nobody else
 //! takes. The single active consumer of the work queue is the backstop.
+//!
+//! Live workers are counted more often than partitions are looked at; as soon as there are more or fewer of them, and for
+//! a while after, whoever has less than its share tries again and again. A worker that leaves gives up all partitions at
+//! once, each as soon as what is under way in it has ended; one that has too many, a quarter of those at a time, and serves
+//! the others meanwhile.
 
 mod abandoned;
+mod leaving;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +21,13 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use lapin::Channel;
-use lapin::options::QueueDeleteOptions;
 use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::Abandoned;
+use self::leaving::{Leaving, give_up};
+use self::pace::Pace;
 use super::error::BrokerError;
 use super::intake::Intake;
 use super::locks::lock_exclusively;
@@ -28,8 +36,6 @@ use super::presence::Presence;
 use super::supervisor::{Broker, Session};
 use super::topology::Depth;
 use crate::ids::IntegrationId;
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// How many partitions of other owners are tried in one look; a refused try costs a channel.
 const TRIES_A_LOOK: usize = 16;
@@ -69,6 +75,12 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// A part of it that can be ended before the rest.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
     /// Starts consuming the partition.
     pub async fn intake(&self, prefetch: u16) -> Result<Intake, BrokerError> {
         Intake::open_watched(&self.session, &self.queue, prefetch).await
@@ -102,6 +114,7 @@ pub struct Ownership {
     stop: CancellationToken,
     live: Arc<AtomicUsize>,
     owned: BTreeMap<PartitionId, Owned>,
+    leaving: Leaving,
     abandoned: Abandoned,
 }
 
@@ -113,6 +126,8 @@ impl std::fmt::Debug for Ownership {
 
 struct Owned {
     lease: Lease,
+    /// Name of the exclusive queue.
+    lock: String,
     serving: JoinHandle<()>,
     /// Holds the exclusive queue's channel; the queue itself belongs to the connection.
     channel: Channel,
@@ -131,7 +146,8 @@ impl Ownership {
     ) -> Self {
         let live = Arc::new(AtomicUsize::new(1));
         let abandoned = Abandoned::new(look_every * LOOKS_UNTIL_ABANDONED);
-        Self { broker, role, partitions, look_every, serve, stop, live, owned: BTreeMap::new(), abandoned }
+        let (owned, leaving) = (BTreeMap::new(), Leaving::default());
+        Self { broker, role, partitions, look_every, serve, stop, live, owned, leaving, abandoned }
     }
 
     /// The number of live workers of this role, kept current while [`Ownership::run`] runs.
@@ -152,7 +168,8 @@ impl Ownership {
             }
         }
         let all: Vec<PartitionId> = self.owned.keys().cloned().collect();
-        self.give_up(&all).await;
+        self.leaving.hurry();
+        tokio::join!(give_up_all(remove(&mut self.owned, &all)), self.leaving.gone());
     }
 
     /// Everything is gone with the connection; what was started ends by itself.
@@ -160,27 +177,41 @@ impl Ownership {
         for owned in std::mem::take(&mut self.owned).into_values() {
             drop(owned.serving.await);
         }
+        self.leaving.gone().await;
     }
 
     async fn serve_session(&mut self, session: &Arc<Session>) -> Result<(), BrokerError> {
         let workers = self.broker.names().workers(self.role.name);
         let mut presence = Presence::open(session, &workers).await?;
+        let mut pace = Pace::new(self.look_every);
         while !self.stop.is_cancelled() && !session.broken().is_cancelled() {
             let live = presence.count().await?;
-            self.look(session, live).await?;
-            presence.stay(self.look_every, &self.stop).await?;
+            if pace.is_due(Instant::now(), live, self.is_short(live)) {
+                self.look(session, live).await?;
+            }
+            presence.stay(pace.pause(Instant::now(), self.is_short(live)), &self.stop).await?;
         }
         presence.close().await;
         Ok(())
     }
 
+    /// Whether it has less than its fair share of the partitions.
+    fn is_short(&self, live: usize) -> bool {
+        self.of_the_share().count() < self.share(live)
+    }
+
+    fn share(&self, live: usize) -> usize {
+        self.partitions.len().div_ceil(live.max(1))
+    }
+
     async fn look(&mut self, session: &Arc<Session>, live: usize) -> Result<(), BrokerError> {
         self.live.store(live, Ordering::Relaxed);
+        self.leaving.forget_gone();
         self.restart_ended().await;
         self.abandoned.begin(Instant::now(), live, |id| self.owned.contains_key(id));
-        let share = self.partitions.len().div_ceil(live);
+        let share = self.share(live);
         let surplus: Vec<PartitionId> = self.of_the_share().skip(share).cloned().collect();
-        self.give_up(&surplus).await;
+        self.leaving.add(remove(&mut self.owned, &surplus));
         self.take_orphans(session, share).await?;
         self.take_abandoned(session).await
     }
@@ -198,12 +229,17 @@ impl Ownership {
             .filter(|(_, owned)| owned.serving.is_finished())
             .map(|(id, _)| id.clone())
             .collect();
-        self.give_up(&ended).await;
+        give_up_all(remove(&mut self.owned, &ended)).await;
+    }
+
+    /// What may be taken, if nobody else has it.
+    fn of_others(&self) -> Vec<PartitionId> {
+        let own = |id: &PartitionId| self.owned.contains_key(id) || self.leaving.contains(id);
+        self.partitions.iter().filter(|id| !own(id)).cloned().collect()
     }
 
     async fn take_orphans(&mut self, session: &Arc<Session>, share: usize) -> Result<(), BrokerError> {
-        let mut others: Vec<PartitionId> =
-            self.partitions.iter().filter(|id| !self.owned.contains_key(id)).cloned().collect();
+        let mut others = self.of_others();
         others.shuffle(&mut rand::rng());
         let mut refused = 0;
         for id in others {
@@ -227,8 +263,7 @@ impl Ownership {
         if !self.abandoned.is_due(Instant::now()) || self.stop.is_cancelled() {
             return Ok(());
         }
-        let others = self.partitions.iter().filter(|id| !self.owned.contains_key(id));
-        let others: Vec<PartitionId> = others.cloned().collect();
+        let others = self.of_others();
         let names = self.broker.names();
         let queue = |id: &PartitionId| names.work(&id.integration, self.role.stage, id.partition);
         let depths = session.inspect_all(&others.iter().map(queue).collect::<Vec<_>>()).await?;
@@ -257,22 +292,15 @@ impl Ownership {
             stop: CancellationToken::new(),
         };
         let serving = tokio::spawn((self.serve)(lease.clone()));
-        Ok(Some(Owned { lease, serving, channel }))
+        Ok(Some(Owned { lease, lock, serving, channel }))
     }
+}
 
-    async fn give_up(&mut self, ids: &[PartitionId]) {
-        let given: Vec<(PartitionId, Owned)> =
-            ids.iter().filter_map(|id| self.owned.remove_entry(id)).collect();
-        for (_, owned) in &given {
-            owned.lease.stop.cancel();
-        }
-        for (id, owned) in given {
-            drop(owned.serving.await);
-            let lock = self.broker.names().owner(&id.integration, self.role.stage, id.partition);
-            let delete = owned.channel.queue_delete(lock.as_str().into(), QueueDeleteOptions::default());
-            drop(tokio::time::timeout(LIMIT, delete).await);
-            super::topology::close(&owned.channel).await;
-            tracing::debug!(integration = %id.integration, partition = id.partition, "gave up a partition");
-        }
-    }
+fn remove(owned: &mut BTreeMap<PartitionId, Owned>, ids: &[PartitionId]) -> Vec<Owned> {
+    ids.iter().filter_map(|id| owned.remove(id)).collect()
+}
+
+/// All at once: each partition is free as soon as what is under way in it has ended.
+async fn give_up_all(given: Vec<Owned>) {
+    futures::future::join_all(given.into_iter().map(give_up)).await;
 }

@@ -120,3 +120,73 @@ fn names_are_found_without_the_spaces_around_them() {
     assert_eq!(catalogue.location_named("Head Office").map(|found| found.id.as_str()), Some("l1"));
     assert_eq!(catalogue.location_named("Nowhere"), None);
 }
+
+/// What is said of settings that were right before: of the first catalogue under the first settings.
+fn examined(before: &Catalogue, tables: &str, catalogue: &Catalogue) -> Examined {
+    let config = integration(tables);
+    let first = examine(&config, before, &Before { catalogue: &Catalogue::default(), in_use: None });
+    let second =
+        examine(&config, catalogue, &Before { catalogue: before, in_use: Some(&first.in_use) });
+    // A third run finds it as the second did, although the second took the new catalogue over.
+    let third = examine(&config, catalogue, &Before { catalogue, in_use: Some(&second.in_use) });
+    assert_eq!(second, third);
+    second
+}
+
+const EVERYTHING: &str = "default_asset_type = \"Laptop\"\ndefault_location = \"Head Office\"\ncreate_devices = \"always\"\n\
+     [integration.asset_types]\niPhone = \"Phone\"\n\
+     [integration.fields]\n\"Serial Number\" = \"serial_number\"\nIMEI = \"details.cellular.imei\"\n\
+     [integration.user_fields]\nTeam = \"user.department\"";
+
+#[test]
+fn p18_what_was_right_and_is_missing_now_stops_only_what_needs_it() {
+    let (before, mut after) = (catalogue(), catalogue());
+    assert!(examined(&before, EVERYTHING, &after).missing.is_empty());
+    after.locations.clear();
+    after.user_fields.clear();
+    after.asset_types.remove(1);
+    let examined = examined(&before, EVERYTHING, &after);
+    assert_eq!(examined.problems, Vec::<String>::new());
+    let said: Vec<String> = examined.missing.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 4, "{said:#?}");
+    for (said, words) in said.iter().zip([
+        ["asset_types.iPhone", "no asset of that type is created"],
+        ["sync.default_location", "assets get no location"],
+        ["fields.IMEI", "that field is left out"],
+        ["user_fields.Team", "that field is left out"],
+    ]) {
+        assert!(words.iter().all(|word| said.contains(word)) && said.contains("any more"), "{said}");
+    }
+}
+
+#[test]
+fn p18_a_field_that_became_required_stops_creations_and_nothing_else() {
+    let (before, mut after) = (catalogue(), catalogue());
+    after.asset_types[1].fields[0].required = true;
+    let mapped = "default_asset_type = \"Phone\"\ncreate_devices = \"always\"\n[integration.fields]\nName = \"device_name\"";
+    let examined = examined(&before, mapped, &after);
+    assert!(examined.problems.is_empty() && examined.missing.len() == 1, "{examined:?}");
+    assert!(examined.missing[0].why.contains("no asset of that type is created"), "{examined:?}");
+}
+
+#[test]
+fn p18_what_was_never_right_is_a_mistake_also_after_a_run() {
+    let before = catalogue();
+    let first = examine(&integration(EVERYTHING), &before, &Before { catalogue: &before, in_use: None });
+    let config = integration(&EVERYTHING.replace("Head Office", "Annex"));
+    let examined = examine(&config, &before, &Before { catalogue: &before, in_use: Some(&first.in_use) });
+    assert_eq!(examined.problems.len(), 1, "{examined:?}");
+    assert!(!examined.in_use.iter().any(|name| name.contains("Annex")));
+}
+
+#[test]
+fn p18_what_a_run_of_an_earlier_release_applied_is_known_by_what_the_site_had() {
+    let (before, mut after) = (catalogue(), catalogue());
+    after.locations.clear();
+    let examined = examine(&integration(EVERYTHING), &after, &Before { catalogue: &before, in_use: None });
+    assert_eq!((examined.problems.len(), examined.missing.len()), (0, 1), "{examined:?}");
+    // In a first run nothing was right before.
+    let none = Catalogue::default();
+    let examined = examine(&integration(EVERYTHING), &after, &Before { catalogue: &none, in_use: None });
+    assert_eq!((examined.problems.len(), examined.missing.len()), (1, 0), "{examined:?}");
+}

@@ -1,31 +1,47 @@
 //! Values that are used but never shown (P27).
 
 use std::fmt;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::http::Token;
+
 /// A token. Neither `Debug` nor `Display` shows it; it is wiped from memory when dropped.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret {
+    text: SecretString,
+    /// Where it was read, and is read again when it was replaced (P35).
+    file: Option<PathBuf>,
+}
 
 impl Secret {
     /// Takes the text as it is.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(SecretString::from(text.into()))
+        Self { text: SecretString::from(text.into()), file: None }
+    }
+
+    /// The same, read in this file.
+    #[must_use]
+    pub fn in_file(self, file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..self }
     }
 
     /// The text, for the header of a request and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
     }
 
-    /// The same secret as the type that the HTTP clients take.
+    /// The same as the HTTP clients take it: where it stands in a file, that is looked into again (P35).
     #[must_use]
-    pub fn to_secret_string(&self) -> SecretString {
-        self.0.clone()
+    pub fn to_token(&self) -> Token {
+        match &self.file {
+            Some(file) => Token::in_file(self.text.clone(), file.clone()),
+            None => Token::from(self.text.clone()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::secret::Secret;
 use super::settings;
 use super::source::looks_like_token;
 use super::tree::{Kind, Node, NodeValue};
+use crate::http::token::{fault_of, is_open_to_others};
 
 /// Which tokens a program sends, and so must have. The others may be missing where it runs: whoever asks
 /// the reconciler for a plan, or looks at dead letters, needs no access to either service.
@@ -152,30 +153,14 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read 
             format!("others than its owner can read the token file {path}; run: chmod 600 {path}"),
         );
     }
-    checked(reading, section, &node.at, &format!("the file {path}"), &token)
+    let read = checked(reading, section, &node.at, &format!("the file {path}"), &token)?;
+    Some(read.map(|token| token.in_file(path)))
 }
 
 /// A token that can stand in a header, trimmed.
 fn checked(reading: &mut Reading<'_>, section: &Section, at: &At, source: &str, token: &str) -> Read {
     let token = token.trim();
-    let fault = if token.is_empty() {
-        "is empty; it must hold the token"
-    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "holds something that is no token: it has spaces, line breaks or special letters"
-    } else {
-        return Some(Some(Secret::new(token)));
-    };
+    let Some(fault) = fault_of(token) else { return Some(Some(Secret::new(token))) };
     section.complain(reading, at, &format!("\"token\": {source} {fault}"));
     None
-}
-
-#[cfg(unix)]
-fn is_open_to_others(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_path: &Path) -> bool {
-    false
 }

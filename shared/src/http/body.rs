@@ -1,17 +1,21 @@
 //! What a service said, in a form that fits an error message and gives no secret away.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
+
+use super::token::Token;
 
 /// How much of a body an error message quotes, in characters.
 const QUOTED: usize = 500;
 
-/// The first 500 characters of a body, on one line, with the token and anything that looks like a
-/// bearer token replaced (P27).
-pub(super) fn quote(body: &[u8], token: &SecretString) -> String {
+/// The first 500 characters of a body, on one line, with the token, those it replaced, and anything that looks like
+/// a bearer token left out (P27).
+pub(super) fn quote(body: &[u8], token: &Token) -> String {
     // Scrub before cutting: a token cut in half would no longer be recognised.
-    let text = String::from_utf8_lossy(body);
-    let scrubbed = scrub(&text, token.expose_secret());
+    let mut scrubbed = String::from_utf8_lossy(body).into_owned();
+    for secret in token.secrets() {
+        scrubbed = scrub(&scrubbed, secret.expose_secret());
+    }
     let mut line = String::new();
     for word in scrubbed.split_whitespace() {
         if !line.is_empty() {
@@ -80,6 +84,12 @@ fn message(value: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether a body is an answer of a program: JSON that says something. What a load balancer says for a service that it
+/// does not reach is not, nor is nothing at all.
+pub(super) fn is_json(body: &[u8]) -> bool {
+    matches!(crate::json::value(body), Ok(Value::Object(_) | Value::Array(_) | Value::String(_)))
 }
 
 /// Whether a body is a page for people instead of an answer for programs.

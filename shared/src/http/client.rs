@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::body;
 use super::error::CallError;
 use super::retry_after::parse_retry_after;
+use super::token::Token;
 use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB.
@@ -40,31 +41,32 @@ impl SetupError {
 pub struct Credentials {
     header: String,
     scheme: String,
-    token: SecretString,
+    token: Token,
 }
 
 impl Credentials {
     /// `Authorization: Bearer <token>`.
     #[must_use]
-    pub fn bearer(token: SecretString) -> Self {
+    pub fn bearer(token: impl Into<Token>) -> Self {
         Self::header("Authorization", "Bearer", token)
     }
 
     /// Any header; `scheme` stands before the token and may be blank.
     #[must_use]
-    pub fn header(header: impl Into<String>, scheme: impl Into<String>, token: SecretString) -> Self {
-        Self { header: header.into(), scheme: scheme.into(), token }
+    pub fn header(header: impl Into<String>, scheme: impl Into<String>, token: impl Into<Token>) -> Self {
+        Self { header: header.into(), scheme: scheme.into(), token: token.into() }
     }
 
-    fn as_headers(&self) -> Result<HeaderMap, String> {
+    /// The header that carries this token.
+    fn as_header(&self, token: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
         let name: HeaderName =
             self.header.parse().map_err(|_| format!("“{}” is no HTTP header", self.header))?;
-        let text = format!("{} {}", self.scheme, self.token.expose_secret());
+        let text = format!("{} {}", self.scheme, token.expose_secret());
         let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
             "the token has characters that no HTTP header can carry; copy it again".to_owned()
         })?;
         value.set_sensitive(true);
-        Ok(HeaderMap::from_iter([(name, value)]))
+        Ok((name, value))
     }
 }
 
@@ -119,7 +121,7 @@ struct Inner {
     label: String,
     base: Url,
     host: String,
-    token: SecretString,
+    credentials: Credentials,
     client: reqwest::Client,
     /// Answers in place of the network.
     responder: Option<Box<Responder>>,
@@ -157,15 +159,16 @@ impl Api {
         if base.cannot_be_a_base() {
             return Err(failed(format!("“{base}” is no web address")));
         }
-        let client = build(&base, credentials.as_headers().map_err(failed)?, timeout)
+        credentials.as_header(&credentials.token.current()).map_err(failed)?;
+        let client = build(&base, timeout)
             .map_err(|error| failed(format!("the HTTP client cannot be set up: {}", chain(&error))))?;
         let host = match (base.host_str(), base.port_or_known_default()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             _ => base.to_string(),
         };
         let label = name.to_lowercase();
-        let token = credentials.token.clone();
-        Ok(Self(Arc::new(Inner { name, label, base, host, token, client, responder })))
+        let credentials = credentials.clone();
+        Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, responder })))
     }
 
     /// Host and port of the service.
@@ -175,9 +178,26 @@ impl Api {
     }
 
     /// Sends a call, once, and counts it. Every status is an answer; see [`Answer::success`].
+    ///
+    /// A read whose token was refused is sent once more where the token's file holds another one by now (P35). A write is
+    /// not: whoever sent it knows what it may mean, and finds the new token in use when it asks again.
     pub async fn execute(&self, call: Call) -> Result<Answer, CallError> {
+        let token = &self.0.credentials.token;
+        let used = token.current();
+        let again = (call.method == Method::GET).then(|| call.clone());
+        let answer = self.send(call, &used).await?;
+        if answer.status == StatusCode::UNAUTHORIZED
+            && token.is_replaced(&used)
+            && let Some(call) = again
+        {
+            return self.send(call, &token.current()).await;
+        }
+        Ok(answer)
+    }
+
+    async fn send(&self, call: Call, token: &SecretString) -> Result<Answer, CallError> {
         let operation = call.operation;
-        let request = self.build(call)?;
+        let request = self.build(call, token)?;
         let span = Span::part(SpanKind::Client, operation);
         span.set("http.request.method", request.method().as_str().to_owned());
         span.set("server.address", self.0.host.clone());
@@ -202,7 +222,7 @@ impl Api {
         result
     }
 
-    fn build(&self, call: Call) -> Result<reqwest::Request, CallError> {
+    fn build(&self, call: Call, token: &SecretString) -> Result<reqwest::Request, CallError> {
         let invalid = |reason: String| CallError::Invalid { call: self.name_of(call.operation), reason };
         // The url crate drops such segments, and the call would go somewhere else.
         if let Some(bad) = call.path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
@@ -217,7 +237,8 @@ impl Api {
         if !call.query.is_empty() {
             request = request.query(&call.query);
         }
-        request = request.header(reqwest::header::ACCEPT, "application/json");
+        let (name, value) = self.0.credentials.as_header(token).map_err(invalid)?;
+        request = request.header(name, value).header(reqwest::header::ACCEPT, "application/json");
         if let Some(body) = call.body {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(
                 body.map_err(|reason| CallError::Invalid { call: self.name_of(call.operation), reason })?,
@@ -248,7 +269,7 @@ impl Api {
         if let Some(respond) = &self.0.responder {
             let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
             let (status, body) = respond(request.method(), request.url(), body);
-            let (call, token) = (self.name_of(operation), self.0.token.clone());
+            let (call, token) = (self.name_of(operation), self.0.credentials.token.clone());
             return Ok(Answer { call, status, headers: HeaderMap::new(), body, token });
         }
         let mut response = self.0.client.execute(request).await.map_err(broken)?;
@@ -273,7 +294,8 @@ impl Api {
                 Err(error) => return Err(broken(error)),
             }
         }
-        Ok(Answer { call: self.name_of(operation), status, headers, body, token: self.0.token.clone() })
+        let token = self.0.credentials.token.clone();
+        Ok(Answer { call: self.name_of(operation), status, headers, body, token })
     }
 
     fn name_of(&self, operation: &str) -> String {
@@ -287,7 +309,7 @@ pub struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    token: SecretString,
+    token: Token,
 }
 
 impl Answer {
@@ -319,19 +341,25 @@ impl Answer {
             retry_after: self.retry_after(),
             body: body::quote(&self.body, &self.token),
             field: body::blamed_field(&self.body),
+            json: body::is_json(&self.body),
             call: self.call,
         })
     }
 
     /// The JSON of a successful answer.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        self.read(|body| serde_json::from_slice(body))
+    }
+
+    /// What somebody reads in the JSON of a successful answer.
+    pub fn read<T>(self, read: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, CallError> {
         let answer = self.success()?;
         let reason = if body::is_html(&answer.body) {
             "an HTML page instead of JSON".to_owned()
         } else if answer.body.trim_ascii().is_empty() {
             "an empty body instead of JSON".to_owned()
         } else {
-            match serde_json::from_slice(&answer.body) {
+            match read(&answer.body) {
                 Ok(value) => return Ok(value),
                 Err(error) => format!("JSON that cannot be understood ({error})"),
             }
@@ -346,12 +374,11 @@ impl Answer {
     }
 }
 
-fn build(base: &Url, headers: HeaderMap, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+fn build(base: &Url, timeout: Duration) -> reqwest::Result<reqwest::Client> {
     // An error only says that a provider is installed already, which is all that is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("amfj-sync/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
         // A redirect would carry the token to another host.
         .redirect(reqwest::redirect::Policy::none())
         // Whether a write may be repeated is for the caller to know.

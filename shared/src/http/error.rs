@@ -56,6 +56,8 @@ pub enum CallError {
         body: String,
         /// The one field at fault, if the service named it.
         field: Option<String>,
+        /// Whether the body is JSON: said by the service, and not by something in between.
+        json: bool,
     },
     /// Success was reported, but with something that is not the promised JSON.
     #[error("{call}: answered {} with {reason}; check that the configured address is that of the API", status_text(*.status))]
@@ -101,10 +103,10 @@ impl CallError {
         }
     }
 
-    /// 404.
+    /// 404 or 410, said by the service itself: a page of something in between says nothing about the record (P8).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status: 404, .. })
+        matches!(self, Self::Status { status: 404 | 410, json: true, .. })
     }
 
     /// 409.

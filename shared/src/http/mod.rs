@@ -14,6 +14,7 @@ mod client;
 mod error;
 pub mod limit;
 mod retry_after;
+pub(crate) mod token;
 
 #[cfg(test)]
 mod tests;
@@ -24,3 +25,4 @@ pub use limit::Limiter;
 pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 pub use secrecy::SecretString;
+pub use token::Token;

@@ -8,8 +8,8 @@ use super::body::{blamed_field, quote, sentence};
 use super::retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 use super::*;
 
-fn secret() -> SecretString {
-    SecretString::from("b3c1-token")
+fn secret() -> Token {
+    Token::from(SecretString::from("b3c1-token"))
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_quoted_body_is_one_line_of_500_characters_at_most() {
     assert!(quoted.starts_with("a b é"));
     assert_eq!(quoted.chars().count(), 500);
     assert_eq!(quote(b"", &secret()), "");
-    assert_eq!(quote(b"\xff\xfe", &SecretString::from("")), "\u{fffd}\u{fffd}");
+    assert_eq!(quote(b"\xff\xfe", &Token::from(SecretString::from(""))), "\u{fffd}\u{fffd}");
 }
 
 #[test]

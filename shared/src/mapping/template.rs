@@ -9,14 +9,17 @@ use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
 use serde_json::{Map, Value};
 
+use super::guards::guarded;
 use super::property::PropertyPath;
-use super::{Evaluated, Known, is_blank};
+use super::{Evaluated, Known, is_blank, sorted};
 
 /// A template whose syntax is right, with the properties it reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     text: String,
     properties: BTreeSet<PropertyPath>,
+    /// Those for whose being blank it provides itself.
+    guarded: BTreeSet<PropertyPath>,
 }
 
 /// A text that is no template.
@@ -45,6 +48,7 @@ fn write_value(
         return Ok(());
     }
     if value.kind() == ValueKind::Seq {
+        // In order already: what a template sees was sorted.
         let parts: Vec<String> = value.try_iter()?.filter(|v| !v.is_none()).map(|v| v.to_string()).collect();
         return out.write_str(&parts.join(", ")).map_err(Error::from);
     }
@@ -55,15 +59,16 @@ impl Template {
     /// Reads a template, and checks its syntax and the filters it uses.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let template = ENVIRONMENT.template_from_str(text).map_err(|error| BadTemplate(sentence(&error)))?;
-        let properties = template
+        let properties: BTreeSet<PropertyPath> = template
             .undeclared_variables(true)
             .iter()
             .map(|name| PropertyPath::parse(name).map_err(|error| BadTemplate(error.to_string())))
             .collect::<Result<_, _>>()?;
+        let guarded = guarded(text, &properties);
         // Filters are looked up while rendering. Any other error depends on the values.
         match template.render(()) {
             Err(error) if is_unknown_word(&error) => Err(BadTemplate(sentence(&error))),
-            _ => Ok(Self { text: text.to_owned(), properties }),
+            _ => Ok(Self { text: text.to_owned(), properties, guarded }),
         }
     }
 
@@ -79,23 +84,26 @@ impl Template {
         &self.properties
     }
 
-    /// Blank if all its properties are, or if what comes out is.
+    /// Blank if a property is for whose being blank it does not provide, or if what comes out is (P14).
     pub(super) fn evaluate<'v>(&self, lookup: &dyn Fn(&PropertyPath) -> Known<&'v Value>) -> Evaluated {
         let mut values = Map::new();
-        let mut all_blank = !self.properties.is_empty();
+        let mut blank: Vec<&PropertyPath> = Vec::new();
         // In order, `user` comes before `user.email`, and already holds it.
         let mut whole: Option<&PropertyPath> = None;
         for path in &self.properties {
             let Known::Known(value) = lookup(path) else { return Evaluated::Unknown };
-            all_blank &= is_blank(value);
+            if is_blank(value) {
+                blank.push(path);
+            }
             if !whole.is_some_and(|whole| whole.contains(path)) {
-                if !value.is_null() {
-                    place(&mut values, path, without_nulls(value.clone()));
+                // What is blank is not there, so that `default` and conditions see it.
+                if !is_blank(value) {
+                    place(&mut values, path, without_blanks(sorted(value.clone())));
                 }
                 whole = Some(path);
             }
         }
-        if all_blank {
+        if blank.iter().any(|path| !self.provides_for(path, &blank)) {
             return Evaluated::Blank;
         }
         match ENVIRONMENT.render_str(&self.text, Serde(values)) {
@@ -103,6 +111,15 @@ impl Template {
             Ok(text) => Evaluated::Value(Value::String(text.trim().to_owned())),
             Err(error) => Evaluated::Failed(format!("the template fails: {}", sentence(&error))),
         }
+    }
+}
+
+impl Template {
+    /// Whether the template says what then where this property is blank: about the property itself, or about what it is
+    /// a part of, which is blank as well.
+    fn provides_for(&self, path: &PropertyPath, blank: &[&PropertyPath]) -> bool {
+        let blank_whole = |whole: &&PropertyPath| whole.contains(path) && blank.contains(whole);
+        self.guarded.contains(path) || self.guarded.iter().any(|whole| blank_whole(&whole))
     }
 }
 
@@ -119,17 +136,17 @@ fn place(values: &mut Map<String, Value>, path: &PropertyPath, value: Value) {
     object.insert(last, value);
 }
 
-/// Removes nulls from objects: `{{ a ~ b }}` would write them as "none".
-fn without_nulls(value: Value) -> Value {
+/// Removes what is blank from objects: `{{ a ~ b }}` would write a null as "none", and `default` would keep a blank.
+fn without_blanks(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
             members
                 .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(name, value)| (name, without_nulls(value)))
+                .filter(|(_, value)| !is_blank(value))
+                .map(|(name, value)| (name, without_blanks(value)))
                 .collect(),
         ),
-        Value::Array(values) => Value::Array(values.into_iter().map(without_nulls).collect()),
+        Value::Array(values) => Value::Array(values.into_iter().map(without_blanks).collect()),
         scalar => scalar,
     }
 }

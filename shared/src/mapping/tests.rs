@@ -94,6 +94,12 @@ fn p14_absent_null_and_blank_are_blank() {
         "details.installed_profiles",
         "details.volumes[9].capacity",
         "{{ asset_tag }} and {{ user.name }}",
+        "{{ model }} / {{ asset_tag }}",
+        "{{ model ~ user.name }}",
+        "{{ model }}, Mac {{ os_version_missing }}",
+        "{{ model | default('x') }} {{ asset_tag }}",
+        "{% if model %}{{ model }}{% endif %} {{ first_enrollment }}",
+        "default {{ asset_tag }} if 'asset_tag' {{ 'asset_tag | default' }}",
         "{% if nowhere %}never{% endif %}",
         "{{ serial_number if false }}",
     ] {
@@ -102,6 +108,35 @@ fn p14_absent_null_and_blank_are_blank() {
     // An unassigned device has a text where the user was.
     assert_eq!(evaluate("user.email", &json!({"user": ""}), None), Evaluated::Blank);
     assert_eq!(evaluate("tags", &json!({"tags": ["", null]}), None), Evaluated::Blank);
+}
+
+/// A part of what is blank as a whole is provided for with the whole; one that is blank alone is not.
+#[test]
+fn p14_a_condition_about_the_whole_provides_for_its_parts() {
+    let written = "{{ model }}{% if user %} of {{ user.email }}{% endif %}";
+    let owned = json!({"model": "Mac", "user": {"email": "dana@example.com"}});
+    assert_eq!(evaluate(written, &owned, None), text("Mac of dana@example.com"));
+    assert_eq!(evaluate(written, &json!({"model": "Mac", "user": ""}), None), text("Mac"));
+    let nameless = json!({"model": "Mac", "user": {"email": "", "name": "Dana"}});
+    assert_eq!(evaluate(written, &nameless, None), Evaluated::Blank);
+    let fallback = "{{ details.volumes[0].name | default('none') }}";
+    let bare = json!({"volumes": []});
+    assert_eq!(evaluate(fallback, &owned, Some(&bare)), text("none"), "the template says what then");
+    assert_eq!(evaluate(&format!("{{{{ model }}}} {fallback}"), &owned, Some(&bare)), text("Mac none"));
+}
+
+proptest! {
+    #[test]
+    fn p16_sorting_never_flips(mut values in prop::collection::vec("[a-zA-Zé ]{0,4}", 0..6), seed: u64) {
+        let sorted_once = sorted(json!(values));
+        prop_assert_eq!(sorted(sorted_once.clone()), sorted_once.clone());
+        let turned = usize::try_from(seed % 7).unwrap_or(0) % values.len().max(1);
+        values.rotate_left(turned);
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().trim().to_owned()).collect()
+        };
+        prop_assert_eq!(texts(&sorted(json!(values))), texts(&sorted_once));
+    }
 }
 
 #[test]
@@ -117,10 +152,13 @@ fn p16_templates_use_the_same_names() {
     let (device, details) = (device(), details());
     for (mapped, expected) in [
         ("{{ model }}, macOS {{ os_version }}", "MacBook Air, macOS 15.1"),
-        ("{{ model }} / {{ asset_tag }}", "MacBook Air /"),
-        ("{{ user.email | upper }}{{ user.name }}", "DANA@EXAMPLE.COM"),
-        ("{{ model ~ user.name ~ first_enrollment }}", "MacBook Air"),
-        ("Tags: {{ tags }}", "Tags: loan, berlin"),
+        ("{{ model }} / {{ asset_tag | default('') }}", "MacBook Air /"),
+        ("{{ model }} / {{ asset_tag or 'no tag' }}", "MacBook Air / no tag"),
+        ("{{ user.email | upper }}{% if user.name %}{{ user.name }}{% endif %}", "DANA@EXAMPLE.COM"),
+        ("{{ model ~ (user.name | default('')) ~ (first_enrollment | d('')) }}", "MacBook Air"),
+        ("{{ model }}{{ ', ' ~ asset_tag if asset_tag }}", "MacBook Air"),
+        ("Tags: {{ tags }}", "Tags: berlin, loan"),
+        ("{{ tags | join('/') }}", "berlin/loan"),
         ("{{ details.volumes[0].capacity }}", "228 GB"),
         ("{{ details['hardware_overview'].memory }}", "16 GB"),
         ("{% for v in details.volumes %}{{ v.name }};{% endfor %}", "Macintosh HD;Data;"),

@@ -342,6 +342,10 @@ pub struct Refusal {
     pub value: Value,
     /// What AMFJ said.
     pub reason: String,
+    /// Of the field's definition and its mapping then: it is tried again once they change (P15). None where an earlier
+    /// release was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// The device's link after an outcome.
@@ -413,7 +417,8 @@ pub struct Outcome {
     /// The asset afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset: Option<Asset>,
-    /// An asset that was found deleted.
+    /// An asset that AMFJ did not show when it was asked for by its id: doubtful until a run decides (P8). The name is of
+    /// earlier releases, which took that for a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_deleted: Option<AssetId>,
     /// The user record afterwards.
@@ -437,6 +442,9 @@ pub struct Outcome {
     /// Values that AMFJ refused, by field name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, Refusal>,
+    /// Of the definition and mapping of fields that were written although a list had contradicted them before (P15).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fingerprints: BTreeMap<String, String>,
 }
 
 impl Outcome {
@@ -474,6 +482,7 @@ impl Outcome {
             edits: BTreeMap::new(),
             found_holder: None,
             refused: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
         }
     }
 }

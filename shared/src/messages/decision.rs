@@ -94,7 +94,7 @@ pub struct Decided {
     /// When it was published; none in plan mode.
     #[schemars(with = "Option<String>")]
     pub published: Option<Timestamp>,
-    /// Whether it is kept until all partitions of the run have counted such changes (P23).
+    /// Whether it is kept until all partitions of the run have spoken, and the run is not held (P23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub staged: bool,
     /// What is to be done.
@@ -140,6 +140,10 @@ pub struct Decision {
     /// The person whose record the device waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<UserKey>,
+    /// Whether the first sync lasts for this device: a link or a creation was decided in it, and the device has no link
+    /// yet (P5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_sync: bool,
     /// What is to be done, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Decided>,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, UserEntry};
+use super::{Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry};
 use crate::amfj::{Asset, AssetType, Field, Named, UserRecord};
-use crate::ids::{AssetId, DeviceId, RecordId, UserKey};
+use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
 
 /// What kinds of assets, places and fields the AMFJ site has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,6 +177,9 @@ pub enum Fact {
         number: u64,
         /// How many of what.
         counts: InventoryCounts,
+        /// What the run went on without, and what its settings named (P18, P30).
+        #[serde(default, skip_serializing_if = "ReadingReport::is_empty")]
+        report: Box<ReadingReport>,
     },
     /// All snapshots of the run and its end markers are in the queues.
     RunPublished {
@@ -209,7 +212,7 @@ pub enum Fact {
         partition: u16,
         /// Whether every snapshot was decided, and not overtaken by a newer run.
         complete: bool,
-        /// Changes staged because they count towards `change_limit` (P23).
+        /// Staged changes that count towards `change_limit` (P23); all others of the run are staged beside them.
         staged: u32,
     },
     /// The check-ins, hand-overs and broken links of the run are within the limit; they may be
@@ -229,6 +232,19 @@ pub enum Fact {
     Decided(Box<Decision>),
     /// A writer is about to send a request.
     Intended(Intent),
+    /// A writer takes its intent back: it sent nothing for it, or only what AMFJ refused for certain, and sends nothing
+    /// more. A release that does not know this fact passes over it and waits the intent out.
+    IntentWithdrawn {
+        /// The change.
+        change: Uuid,
+        /// The device or person.
+        key: Key,
+        /// The writer whose intent it was.
+        worker: String,
+        /// When, by that writer's clock: the same intent can be published and withdrawn again.
+        #[schemars(with = "String")]
+        at: Timestamp,
+    },
     /// A change ended.
     Ended(Box<Outcome>),
     /// A person decided.
@@ -296,6 +312,7 @@ impl Fact {
             Self::KandjiRequests { .. } => "kandji".into(),
             Self::Decided(decision) => decision.key.to_string(),
             Self::Intended(intent) => intent.key.to_string(),
+            Self::IntentWithdrawn { key, .. } => key.to_string(),
             Self::Ended(outcome) => outcome.key.to_string(),
             Self::PersonDecided { .. } => "person".into(),
             Self::CheckpointBegun { .. } | Self::CheckpointRows { .. } | Self::CheckpointEnded { .. } => {
@@ -306,7 +323,8 @@ impl Fact {
 
     /// Whether it may share a message, and with it its offset, with others: facts about one thing, which
     /// take effect in one step, and whose place in the stream is compared with that of no other fact of the
-    /// same worker.
+    /// same worker. A withdrawn intent stands alone, for a message is known by the last of its facts, and an earlier
+    /// release cannot read this one.
     #[must_use]
     pub fn shares_a_message(&self) -> bool {
         matches!(

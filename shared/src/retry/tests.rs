@@ -22,6 +22,7 @@ fn status(status: u16) -> CallError {
         retry_after: (status == 429).then_some(Duration::from_secs(7)),
         body: String::new(),
         field: (status == 422).then(|| "Memory".to_owned()),
+        json: true,
     }
 }
 

@@ -33,11 +33,11 @@ impl<'a> Batch<'a> {
     pub(super) fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Result<Option<T>, StoreError> {
         let key = row_key(table, id);
         if let Some(written) = self.writes.get(&key) {
-            return Ok(written.as_ref().and_then(|bytes| parse_row(table, bytes)));
+            return written.as_ref().map(|bytes| parse_row(table, bytes)).transpose();
         }
-        let mut row = None;
-        self.store.look(&key, &mut |bytes| row = parse_row(table, bytes))?;
-        Ok(row)
+        let mut row = Ok(None);
+        self.store.look(&key, &mut |bytes| row = parse_row(table, bytes).map(Some))?;
+        row
     }
 
     pub(super) fn put<T: Serialize>(&mut self, table: &str, id: &str, row: &T) {

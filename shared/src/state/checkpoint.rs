@@ -80,7 +80,7 @@ impl Copying {
         let (meta, index) = (row_key(table::META, ""), row_key(table::INDEX, ""));
         let mut rows = Rows::new();
         loop {
-            let mut at_index = false;
+            let (mut at_index, mut read) = (false, Ok(()));
             let mut after = Vec::new();
             view.store.scan_after(b"", &self.after, &mut |key, value| {
                 at_index = key.starts_with(&index);
@@ -88,13 +88,17 @@ impl Copying {
                     return false;
                 }
                 after = key.to_vec();
-                if let (Ok(name), Ok(value)) = (std::str::from_utf8(key), coding::decode(value))
-                    && *key != *meta
-                {
-                    rows.insert(name.to_owned(), value);
+                if *key == *meta {
+                    return true;
                 }
-                rows.len() < ROWS_A_PART
+                match row_as_json(key, value) {
+                    Ok((name, value)) => drop(rows.insert(name, value)),
+                    Err(error) => read = Err(error),
+                }
+                rows.len() < ROWS_A_PART && read.is_ok()
             })?;
+            // A copy without it would make the loss good for everybody.
+            read.inspect_err(|error| view.count_failed_read(error))?;
             if !after.is_empty() {
                 self.after = after;
             }
@@ -105,6 +109,13 @@ impl Copying {
             self.after = [index.as_slice(), &[0xff]].concat();
         }
     }
+}
+
+fn row_as_json(key: &[u8], value: &[u8]) -> Result<(String, Value), StoreError> {
+    let name =
+        std::str::from_utf8(key).map_err(|error| StoreError::undecodable("the local state", &error))?;
+    let value = coding::decode(value).map_err(|error| StoreError::undecodable(name, &error))?;
+    Ok((name.to_owned(), value))
 }
 
 /// A complete checkpoint.
@@ -211,11 +222,14 @@ impl Loading {
         let mut writes = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             if key == format!("{}/", table::META) {
-                self.meta = serde_json::from_value(value).unwrap_or_default();
+                // Without it links would have to be found anew: rather not ready than that.
+                self.meta = serde_json::from_value(value)
+                    .map_err(|error| StoreError::undecodable("the checkpoint", &error))?;
                 continue;
             }
             if key == format!("{}/", table::CATALOGUE) {
-                view.catalogue = serde_json::from_value::<Catalogue>(value.clone()).unwrap_or_default();
+                view.catalogue = serde_json::from_value::<Catalogue>(value.clone())
+                    .map_err(|error| StoreError::undecodable("the checkpoint", &error))?;
             }
             writes.push((key.into_bytes(), Some(coding::encode(&value))));
         }

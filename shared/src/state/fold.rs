@@ -112,7 +112,9 @@ impl Folding<'_, '_> {
             Fact::RunFailed { number, reason, configuration } => {
                 Ok(self.run_failed(*number, reason, *configuration))
             }
-            Fact::InventoryComplete { number, counts } => self.inventory_complete(*number, *counts),
+            Fact::InventoryComplete { number, counts, report } => {
+                self.inventory_complete(*number, *counts, report)
+            }
             Fact::RunPublished { number, took_ms } => Ok(self.run_published(*number, *took_ms)),
             Fact::DetailsRead { device, details } => self.details_read(device, details),
             Fact::KandjiRequests { minute, count, .. } => self.kandji_requests(*minute, *count),
@@ -123,6 +125,7 @@ impl Folding<'_, '_> {
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
             Fact::Decided(decision) => self.decided(decision),
             Fact::Intended(intent) => self.intended(intent),
+            Fact::IntentWithdrawn { change, worker, .. } => self.withdrawn(*change, worker),
             Fact::Ended(outcome) => self.ended(outcome),
             Fact::PersonDecided { decision, .. } => self.person_decided(decision),
             Fact::CheckpointEnded { .. } => {

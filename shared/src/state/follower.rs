@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use reading::{read_until_broken, unreadable_facts};
 use super::checkpoint;
 use super::fold::Verdict;
 use super::store::StoreError;
-use super::view::View;
+use super::view::{Unreadable, View};
 use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
@@ -105,6 +105,8 @@ struct Shared {
     read: watch::Sender<Option<u64>>,
     folded: broadcast::Sender<Folded>,
     caught_up: watch::Sender<bool>,
+    /// A row could not be read: the view is to be built anew.
+    unreadable: Notify,
     /// When the latest fact was published that this worker has read back.
     read_back: Mutex<Option<Instant>>,
     broker: Broker,
@@ -147,6 +149,7 @@ impl State {
             read: watch::channel(None).0,
             folded: broadcast::channel(LISTENER_BACKLOG).0,
             caught_up: watch::channel(false).0,
+            unreadable: Notify::new(),
             read_back: Mutex::default(),
             broker,
             publisher,
@@ -166,8 +169,44 @@ impl State {
     ///
     /// Does not queue behind facts that wait: rules look at several integrations at once, and two that look at each
     /// other, each with facts waiting in between, would wait for ever.
+    ///
+    /// A row that cannot be read looks like one that is not there, so nothing is decided on this: [`State::try_read`] tells.
     pub fn read<R>(&self, look: impl FnOnce(&View) -> R) -> R {
-        look(&self.shared.view.read_recursive())
+        let view = self.shared.view.read_recursive();
+        let before = view.failed_reads();
+        let found = look(&view);
+        if view.failed_reads() != before {
+            self.shared.rebuild();
+        }
+        found
+    }
+
+    /// Looks at the view to decide something. An error where a row could not be read, or where the view is being built
+    /// anew: then what was found says nothing, and [`State::ready`] says when to look again.
+    pub fn try_read<R>(&self, look: impl FnOnce(&View) -> R) -> Result<R, Unreadable> {
+        let found = self.read(|view| {
+            // Looked at while the view stands still: it says no before the first row is deleted.
+            let caught_up = self.is_caught_up();
+            view.whole(look).and_then(|found| if caught_up { Ok(found) } else { Err(Unreadable) })
+        })?;
+        Ok(found)
+    }
+
+    /// How many reads of this view failed so far.
+    #[must_use]
+    pub fn failed_reads(&self) -> u64 {
+        self.shared.view.read_recursive().failed_reads()
+    }
+
+    /// Waits until the view has read to the end of the stream; at once, unless it is being built anew.
+    pub async fn ready(&self) -> Result<(), BrokerError> {
+        let mut caught_up = self.shared.caught_up.subscribe();
+        tokio::select! {
+            waited = caught_up.wait_for(|caught_up| *caught_up) => {
+                waited.map(drop).map_err(|_| BrokerError::Stopping)
+            }
+            () = self.shared.stop.cancelled() => Err(BrokerError::Stopping),
+        }
     }
 
     /// Every fact from now on, after it took effect.
@@ -339,9 +378,16 @@ impl Shared {
         Ok(verdicts)
     }
 
+    /// Has the view built anew: from now on nobody decides anything on it.
+    fn rebuild(&self) {
+        self.caught_up.send_replace(false);
+        self.unreadable.notify_one();
+    }
+
     /// Empties the view, and ends the waiting for facts: those of a stream that is gone, or that only a checkpoint
     /// has, are never folded here, and who waits for one begins anew.
     fn forget(&self) -> Result<(), StoreError> {
+        self.caught_up.send_replace(false);
         *self.own.lock() = Own::default();
         self.waiting.lock().clear();
         self.view.write().reset()
@@ -410,6 +456,7 @@ async fn follow_session(shared: &Arc<Shared>, session: &Arc<Session>) -> Result<
                 read?;
                 return Ok(());
             }
+            () = shared.unreadable.notified() => return Err(StoreError::unreadable().into()),
             done = &mut announce, if !announced => {
                 done?;
                 announced = true;

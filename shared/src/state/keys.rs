@@ -16,6 +16,8 @@ pub(super) mod table {
     pub(in crate::state) const INTENT: &str = "intent";
     pub(in crate::state) const PERSON: &str = "person";
     pub(in crate::state) const KANDJI: &str = "kandji-requests";
+    /// What the run whose inventory is in force said about its reading.
+    pub(in crate::state) const REPORT: &str = "report";
     pub(in crate::state) const STAGED: &str = "staged";
     /// Indexes: derived from the tables above, never in a checkpoint.
     pub(in crate::state) const INDEX: &str = "ix";

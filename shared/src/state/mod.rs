@@ -2,6 +2,7 @@
 
 mod batch;
 mod checkpoint;
+pub mod claims;
 pub mod coding;
 mod fold;
 mod follower;
@@ -13,7 +14,7 @@ mod view;
 pub use fold::Verdict;
 pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
-pub use view::{Indexes, View};
+pub use view::{FirstSync, Indexes, Unreadable, View};
 
 #[cfg(test)]
 mod tests;

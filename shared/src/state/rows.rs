@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::claims::Claims;
 use super::keys::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
@@ -24,6 +25,16 @@ pub struct Age {
     pub written: Option<Timestamp>,
 }
 
+/// Since when a record is doubtful: AMFJ said that it is not there when it was to be written. No answer to a write proves
+/// that; the next run decides (P8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// When that was said.
+    pub since: Timestamp,
+    /// Offset of the outcome that said it: a list that began later decides.
+    pub offset: u64,
+}
+
 /// An asset of AMFJ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssetRow {
@@ -31,6 +42,23 @@ pub struct AssetRow {
     pub asset: Asset,
     /// As of when.
     pub age: Age,
+    /// Set while it is not known whether it is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// Offset of the outcome that brought it, where no list has shown it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// What outcomes claim about its fields, and lists do not show (P15).
+    #[serde(default, skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
+}
+
+impl AssetRow {
+    /// An asset of which nothing else is known.
+    #[must_use]
+    pub fn new(asset: Asset, age: Age) -> Self {
+        Self { asset, age, doubt: None, found: None, claims: Claims::default() }
+    }
 }
 
 /// A user record of AMFJ.
@@ -44,6 +72,20 @@ pub struct RecordRow {
     pub ours: bool,
     /// The first complete run that did not list it.
     pub absent_since: Option<u64>,
+    /// Offset of the outcome that brought it, where no list has shown it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// What outcomes claim about its fields, and lists do not show (P15).
+    #[serde(default, skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
+}
+
+impl RecordRow {
+    /// A user record of which nothing else is known.
+    #[must_use]
+    pub fn new(record: UserRecord, age: Age) -> Self {
+        Self { record, age, ours: false, absent_since: None, found: None, claims: Claims::default() }
+    }
 }
 
 /// In how many complete runs in a row a device was missing, and what its details said last.
@@ -132,6 +174,9 @@ pub struct FailedAction {
     /// For a creation that may have been carried out all the same: its first attempt.
     #[serde(default)]
     pub first_attempt: Option<IntentRow>,
+    /// Offset of the latest `rematch` at that time: a later one has it tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rematch: Option<u64>,
 }
 
 impl FailedAction {
@@ -164,6 +209,10 @@ pub struct Memory {
     pub settled: Option<SettledRow>,
     /// Whether it had a link that broke (P8, P11).
     pub lost_link: bool,
+    /// Whether the first sync lasts for a device that left Kandji before what it decided was carried out (P5); while the
+    /// device is listed, its decision says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_sync: bool,
 }
 
 /// How far the changes of a key have been answered.
@@ -227,7 +276,7 @@ pub struct RunRow {
     pub published_ms: Option<u64>,
     /// Partition to whether it decided everything.
     pub decided: BTreeMap<u16, bool>,
-    /// Partition to changes that are staged there until all partitions have counted theirs (P23).
+    /// Partition to changes staged there that count towards `change_limit` (P23).
     #[serde(default)]
     pub staged: BTreeMap<u16, u32>,
     /// Whether staged changes may be published: within the limit, or released by a person (P23).
@@ -261,6 +310,9 @@ pub struct Meta {
     pub partitions: u16,
     /// The AMFJ field that the serial index was made for.
     pub serial_field: Option<String>,
+    /// The edition of the comparison of names and serials that the indexes were made with.
+    #[serde(default)]
+    pub comparison: u32,
     /// Whether rows are not indexed by what matching looks for ([`Indexes::Links`](super::Indexes)).
     #[serde(default)]
     pub links_only: bool,
@@ -279,6 +331,9 @@ pub struct Meta {
     pub first_sync_over: bool,
     /// Settled users older than this offset are forgotten: auto-checkout was off (P20).
     pub forgotten_until: u64,
+    /// Offset of the latest `rematch`: what was refused or failed before is tried again (P15).
+    #[serde(default)]
+    pub rematch: Option<u64>,
     /// Offset of the newest request for a run.
     pub requested: Option<u64>,
     /// Offset of a person's release of a run that was held before anything of it was published: the
@@ -301,7 +356,7 @@ pub enum Open {
     Awaiting,
     /// It asks for changes.
     WithChanges,
-    /// Changes of it wait until all partitions have counted theirs (P23).
+    /// Changes of it wait until all partitions have spoken (P23).
     Staged,
 }
 
@@ -337,7 +392,12 @@ impl Meta {
 
     /// The same, with the indexes of another view.
     pub(super) fn indexed_as(self, other: &Self) -> Self {
-        Self { serial_field: other.serial_field.clone(), links_only: other.links_only, ..self }
+        Self {
+            serial_field: other.serial_field.clone(),
+            comparison: other.comparison,
+            links_only: other.links_only,
+            ..self
+        }
     }
 
     /// The number of the run whose inventory is in force.

@@ -8,12 +8,43 @@ use std::path::Path;
 
 /// Why the local store failed. The view is rebuilt from the stream after that.
 #[derive(Debug, thiserror::Error)]
-#[error("the local state cannot be read or written: {0}")]
-pub struct StoreError(String);
+#[error("the local state cannot be read or written: {reason}")]
+pub struct StoreError {
+    reason: String,
+    /// Whether what is there is nothing that this release can read.
+    undecodable: bool,
+}
+
+impl StoreError {
+    /// A row that is not what its table holds.
+    pub(super) fn undecodable(table: &str, error: &dyn std::fmt::Display) -> Self {
+        Self { reason: format!("a row of `{table}`: {error}"), undecodable: true }
+    }
+
+    /// Whether what is there is nothing that this release can read; else reading or writing failed.
+    pub(super) fn is_undecodable(&self) -> bool {
+        self.undecodable
+    }
+
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), undecodable: false }
+    }
+
+    /// Somebody could not read a row.
+    pub(super) fn unreadable() -> Self {
+        Self::because("a row could not be read")
+    }
+
+    /// For stores that fail on purpose.
+    #[cfg(test)]
+    pub(super) fn on_purpose() -> Self {
+        Self::because("on purpose")
+    }
+}
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
-        Self(error.to_string())
+        Self::because(error.to_string())
     }
 }
 
@@ -176,7 +207,7 @@ const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 /// The format of the rows. Raise it whenever rows are written differently, an index is added, or a new
 /// kind of fact alters the view: a release that did not know the fact passed it over, so what it left
 /// in its directory lacks it. Other formats are moved aside.
-pub const STATE_FORMAT: u32 = 5;
+pub const STATE_FORMAT: u32 = 6;
 
 /// The tree that says what the others are.
 const ABOUT: &str = "about";
@@ -227,12 +258,15 @@ impl DataDir {
                 },
                 Err(error) if in_use(&error) => {}
                 Err(sled::Error::Io(error)) if !is_corruption(&error) => {
-                    return Err(StoreError(format!("{}: {error}", candidate.display())));
+                    return Err(StoreError::because(format!("{}: {error}", candidate.display())));
                 }
                 Err(error) => return Self::open_anew_because(&candidate, cache, &error),
             }
         }
-        Err(StoreError(format!("{} and {MOST_WORKERS_A_DIRECTORY} beside it are in use", path.display())))
+        Err(StoreError::because(format!(
+            "{} and {MOST_WORKERS_A_DIRECTORY} beside it are in use",
+            path.display()
+        )))
     }
 
     fn open_anew_because(path: &Path, cache: u64, broken: &sled::Error) -> Result<Self, StoreError> {
@@ -251,7 +285,8 @@ impl DataDir {
             "the local state is moved aside and rebuilt from the broker, which has all of it; the directory moved \
              aside can be deleted"
         );
-        std::fs::rename(path, &aside).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
+        std::fs::rename(path, &aside)
+            .map_err(|error| StoreError::because(format!("{}: {error}", path.display())))?;
         let db = open_db(path, cache)?;
         format_of(&db)?;
         Ok(Self { db, path: path.to_owned() })

@@ -16,7 +16,9 @@ use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, 
 use crate::messages::*;
 use crate::names::NameKey;
 
+mod doubts;
 mod facts;
+mod failing;
 mod histories;
 mod indexes;
 mod retries;
@@ -85,7 +87,8 @@ impl Stream {
     }
 
     fn complete(&mut self, number: u64) -> Verdict {
-        self.say(Fact::InventoryComplete { number, counts: InventoryCounts::default() })
+        let (counts, report) = (InventoryCounts::default(), Box::default());
+        self.say(Fact::InventoryComplete { number, counts, report })
     }
 
     fn name(&self) -> Option<String> {
@@ -159,6 +162,7 @@ fn outcome(device: &str, step: u32) -> Outcome {
         edits: BTreeMap::new(),
         found_holder: None,
         refused: BTreeMap::new(),
+        fingerprints: BTreeMap::new(),
     }
 }
 
@@ -271,6 +275,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         field_problems: BTreeMap::new(),
         warnings: Vec::new(),
         failed: Vec::new(),
+        first_sync: false,
         awaits: (waits & 1 != 0).then(|| UserKey::new("sam@example.com").expect("not blank")),
         changes: if waits & 6 == 0 { Vec::new() } else { vec![decided] },
     }

@@ -1,5 +1,7 @@
 //! What is known of one integration, as the facts of its stream say, and every way to look it up.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::de::DeserializeOwned;
 
 use super::coding;
@@ -10,8 +12,8 @@ use super::rows::{
 };
 use super::store::{Store, StoreError};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{Action, Catalogue, Decided, Decision, Rule};
-use crate::names::{NameKey, email_key, serial_key};
+use crate::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
+use crate::names::{COMPARISON, NameKey, email_key, serial_key};
 
 /// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
 /// else at every write.
@@ -26,6 +28,22 @@ pub enum Indexes<'a> {
     },
 }
 
+/// A row of the local state could not be read, or it is being built anew: what was found says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the local state cannot be read; it is rebuilt from the broker, which has all of it")]
+pub struct Unreadable;
+
+/// How far the first sync is for one device (P5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstSync {
+    /// It goes by the run alone.
+    Over,
+    /// The creation of its asset is published and not answered.
+    CreationUnderWay,
+    /// What was decided in the first sync has not been carried out.
+    Lasts,
+}
+
 /// What is known of one integration.
 ///
 /// Reads are consistent while the view is borrowed: facts are applied through `&mut`.
@@ -33,6 +51,8 @@ pub struct View {
     pub(super) store: Box<dyn Store>,
     pub(super) meta: Meta,
     pub(super) catalogue: Catalogue,
+    /// Reads that failed since the view was opened.
+    failed_reads: AtomicU64,
 }
 
 impl std::fmt::Debug for View {
@@ -41,40 +61,44 @@ impl std::fmt::Debug for View {
     }
 }
 
-/// A read that fails is an empty one: the follower notices the broken store at its next write and
-/// rebuilds the view; until then nothing is decided on a row that is not there.
-fn lenient<T: Default>(read: Result<T, StoreError>) -> T {
-    read.unwrap_or_else(|error| {
-        tracing::error!(%error, "a row of the local state cannot be read");
-        T::default()
-    })
-}
-
 impl View {
     /// Opens the rows of a store. Where it has other indexes, or not all of them, they are made anew.
     pub fn open(store: Box<dyn Store>, indexes: Indexes<'_>) -> Result<Self, StoreError> {
-        let mut view = Self { store, meta: Meta::default(), catalogue: Catalogue::default() };
+        let mut view = Self::on(store, Meta::default(), Catalogue::default());
         view.meta = view.row(table::META, "").unwrap_or_default();
         view.catalogue = view.row(table::CATALOGUE, "").unwrap_or_default();
         let (links_only, serial_field) = match indexes {
             Indexes::Links => (true, None),
             Indexes::All { serial_field } => (false, serial_field),
         };
-        let as_asked =
-            view.meta.links_only == links_only && view.meta.serial_field.as_deref() == serial_field;
+        let as_asked = view.meta.links_only == links_only
+            && view.meta.serial_field.as_deref() == serial_field
+            && view.meta.comparison == COMPARISON;
         if view.meta.indexing || !as_asked {
             view.meta.links_only = links_only;
             view.meta.serial_field = serial_field.map(str::to_owned);
-            view.rebuild_indexes()?;
+            view.meta.comparison = COMPARISON;
+            match view.rebuild_indexes() {
+                Err(error) if error.is_undecodable() => {
+                    tracing::error!(%error, "the local state is rebuilt from the broker, which has all of it");
+                    view.reset()?;
+                }
+                made => made?,
+            }
         }
         Ok(view)
+    }
+
+    fn on(store: Box<dyn Store>, meta: Meta, catalogue: Catalogue) -> Self {
+        Self { store, meta, catalogue, failed_reads: AtomicU64::default() }
     }
 
     /// A view in memory, with all indexes.
     #[must_use]
     pub fn in_memory(serial_field: Option<&str>) -> Self {
-        let meta = Meta { serial_field: serial_field.map(str::to_owned), ..Meta::default() };
-        Self { store: Box::<super::store::MemoryStore>::default(), meta, catalogue: Catalogue::default() }
+        let serial_field = serial_field.map(str::to_owned);
+        let meta = Meta { serial_field, comparison: COMPARISON, ..Meta::default() };
+        Self::on(Box::<super::store::MemoryStore>::default(), meta, Catalogue::default())
     }
 
     /// A copy in memory, to try out on it what has not happened.
@@ -86,7 +110,7 @@ impl View {
         })?;
         let mut store = super::store::MemoryStore::default();
         store.apply(rows)?;
-        Ok(Self { store: Box::new(store), meta: self.meta.clone(), catalogue: self.catalogue.clone() })
+        Ok(Self::on(Box::new(store), self.meta.clone(), self.catalogue.clone()))
     }
 
     /// The integration as a whole.
@@ -99,6 +123,12 @@ impl View {
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// What the run whose inventory is in force said about its reading (P18, P30).
+    #[must_use]
+    pub fn reading_report(&self) -> ReadingReport {
+        self.row(table::REPORT, "").unwrap_or_default()
     }
 
     /// An asset that AMFJ has.
@@ -248,20 +278,35 @@ impl View {
             .find(|id| self.promised_asset(id).is_some_and(|(promised, _)| promised == *asset))
     }
 
-    /// Whether the creation of a device's asset is published and not answered.
+    /// How far the first sync is for a device, whatever run is in force (P5).
     #[must_use]
-    pub fn is_being_created(&self, device: &DeviceId) -> bool {
-        let unanswered = self.unanswered(device);
-        unanswered.iter().any(|decided| matches!(decided.change.action, Action::CreateAsset { .. }))
+    pub fn first_sync_of(&self, device: &DeviceId) -> FirstSync {
+        let key = Key::Device(device.clone());
+        let decision = self.decision(&key);
+        let lasts = match &decision {
+            Some(decision) => decision.first_sync,
+            None => self.memory(&key).first_sync,
+        };
+        // A device that had a link was synced.
+        if lasts && self.link(device).is_none() && !self.memory(&key).lost_link {
+            return FirstSync::Lasts;
+        }
+        let unanswered = decision.map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default();
+        let creates = |decided: &Decided| matches!(decided.change.action, Action::CreateAsset { .. });
+        if unanswered.iter().any(creates) { FirstSync::CreationUnderWay } else { FirstSync::Over }
     }
 
     /// The changes of a device that are published and have no outcome yet.
     fn unanswered(&self, device: &DeviceId) -> Vec<Decided> {
         let key = Key::Device(device.clone());
-        let Some(decision) = self.decision(&key).filter(|decision| !decision.changes.is_empty()) else {
+        self.decision(&key).map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default()
+    }
+
+    fn unanswered_in(&self, key: &Key, decision: Decision) -> Vec<Decided> {
+        if decision.changes.is_empty() {
             return Vec::new();
-        };
-        let answered = self.answered(&key);
+        }
+        let answered = self.answered(key);
         let mut changes = decision.changes;
         changes
             .retain(|decided| decided.published.is_some() && !answered.covers(decided.sequence, decided.id));
@@ -278,7 +323,7 @@ impl View {
     #[must_use]
     pub fn count_links(&self) -> usize {
         let mut links = 0;
-        lenient(self.store.scan(&row_key(table::LINK, ""), &mut |_, _| {
+        self.lenient(self.store.scan(&row_key(table::LINK, ""), &mut |_, _| {
             links += 1;
             true
         }));
@@ -395,16 +440,44 @@ impl View {
     }
 
     fn row<T: DeserializeOwned>(&self, table: &str, id: &str) -> Option<T> {
-        let mut row = None;
-        lenient(self.store.look(&row_key(table, id), &mut |bytes| row = parse_row(table, bytes)));
-        row
+        let mut row = Ok(None);
+        let looked =
+            self.store.look(&row_key(table, id), &mut |bytes| row = parse_row(table, bytes).map(Some));
+        self.lenient(looked.and(row))
+    }
+
+    /// A read that fails is an empty one, and is counted: nothing may be decided on it ([`View::whole`]), and the view is
+    /// built anew.
+    fn lenient<T: Default>(&self, read: Result<T, StoreError>) -> T {
+        read.unwrap_or_else(|error| {
+            self.count_failed_read(&error);
+            T::default()
+        })
+    }
+
+    pub(super) fn count_failed_read(&self, error: &StoreError) {
+        tracing::error!(%error, "a row of the local state cannot be read");
+        self.failed_reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many reads failed since the view was opened: what was found meanwhile may lack something.
+    #[must_use]
+    pub fn failed_reads(&self) -> u64 {
+        self.failed_reads.load(Ordering::Relaxed)
+    }
+
+    /// What `look` finds, unless a read failed meanwhile: a row that cannot be read is not one that is not there.
+    pub fn whole<R>(&self, look: impl FnOnce(&Self) -> R) -> Result<R, Unreadable> {
+        let before = self.failed_reads();
+        let found = look(self);
+        if self.failed_reads() == before { Ok(found) } else { Err(Unreadable) }
     }
 
     fn indexed<T>(&self, index: &str, value: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
         debug_assert!(self.meta.has_index(index), "no {index} here: open the view with Indexes::All");
         let prefix = index_key(index, value, "");
         let mut found = Vec::new();
-        lenient(self.store.scan(&prefix, &mut |key, _| {
+        self.lenient(self.store.scan(&prefix, &mut |key, _| {
             found.extend(std::str::from_utf8(&key[prefix.len()..]).ok().and_then(&read));
             true
         }));
@@ -413,16 +486,22 @@ impl View {
 
     fn each_id(&self, table: &str, visit: &mut dyn FnMut(&str) -> bool) {
         let prefix = row_key(table, "");
-        lenient(self.store.scan(&prefix, &mut |key, _| {
+        self.lenient(self.store.scan(&prefix, &mut |key, _| {
             visit(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default())
         }));
     }
 
     fn each<T: DeserializeOwned>(&self, table: &str, visit: &mut dyn FnMut(&str, T) -> bool) {
         let prefix = row_key(table, "");
-        lenient(self.store.scan(&prefix, &mut |key, value| {
+        self.lenient(self.store.scan(&prefix, &mut |key, value| {
             let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
-            parse_row(table, value).is_none_or(|row| visit(id, row))
+            match parse_row(table, value) {
+                Ok(row) => visit(id, row),
+                Err(error) => {
+                    self.count_failed_read(&error);
+                    true
+                }
+            }
         }));
     }
 }
@@ -439,6 +518,7 @@ pub(super) fn promise_in(decided: &Decided) -> Option<(AssetId, Rule)> {
     }
 }
 
-pub(super) fn parse_row<T: DeserializeOwned>(table: &str, bytes: &[u8]) -> Option<T> {
-    coding::decode(bytes).inspect_err(|error| tracing::error!(table, %error, "a row is passed over")).ok()
+/// Reads a row of a table. One that cannot be read is never one that is not there.
+pub(super) fn parse_row<T: DeserializeOwned>(table: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    coding::decode(bytes).map_err(|error| StoreError::undecodable(table, &error))
 }

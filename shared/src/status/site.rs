@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::backlog::Waiting;
 use crate::config::Integration;
-use crate::messages::{InventoryCounts, State as DeviceState};
+use crate::messages::{InventoryCounts, State as DeviceState, Unusables};
 use crate::state::View;
 use crate::state::rows::RunRow;
 
@@ -37,6 +37,8 @@ pub struct SiteStatus {
     pub devices: BTreeMap<&'static str, u32>,
     /// What waits, by stage.
     pub queues: BTreeMap<&'static str, Waiting>,
+    /// What the last complete run could not use of what it read, and went on without (P18, P30).
+    pub unusable: Unusables,
     /// Requests to Kandji in the last hour.
     pub kandji_requests: u64,
     /// The share of the tenant's requests that may be used in an hour.
@@ -92,6 +94,7 @@ impl SiteStatus {
             first_sync_over: meta.first_sync_over,
             devices: devices_by_state(view),
             queues: BTreeMap::new(),
+            unusable: view.reading_report().unusable,
             kandji_requests: made,
             kandji_requests_per_hour: share,
             kandji_requests_left: share.saturating_sub(u32::try_from(made).unwrap_or(u32::MAX)),

@@ -252,7 +252,7 @@ pub fn run_started(number: u64, first_sync: bool) -> Fact {
 /// The marker that puts the inventory of a run in force.
 #[must_use]
 pub fn inventory_complete(number: u64) -> Fact {
-    Fact::InventoryComplete { number, counts: InventoryCounts::default() }
+    Fact::InventoryComplete { number, counts: InventoryCounts::default(), report: Box::default() }
 }
 
 /// Everything that a first run lists, staged.

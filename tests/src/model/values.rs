@@ -102,7 +102,12 @@ fn evaluate(source: &str, row: &Value, details: Option<&Value>) -> Option<Value>
     while let Some((before, after)) = rest.split_once("{{") {
         let (path, after) = after.split_once("}}").unwrap_or((after, ""));
         rendered.push_str(before);
-        rendered.push_str(&text(&property(path.trim(), row, details)?).unwrap_or_default());
+        // P14: a template is blank where one of its properties is.
+        let Some(value) = text(&property(path.trim(), row, details)?).filter(|text| !words::is_blank(text))
+        else {
+            return Some(Value::Null);
+        };
+        rendered.push_str(&value);
         rest = after;
     }
     rendered.push_str(rest);
@@ -133,7 +138,12 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        Value::Array(items) => Some(items.iter().filter_map(text).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => {
+            let texts = items.iter().filter_map(text).map(|text| text.trim().to_owned());
+            let mut texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
+            texts.sort();
+            Some(texts.join(", "))
+        }
         Value::Null | Value::Object(_) => None,
     }
 }

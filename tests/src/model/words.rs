@@ -7,19 +7,52 @@ pub(super) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// A name as it is compared (P5): NFC, trimmed, inner white space folded, without case.
+/// A name as it is compared (P5): NFC, trimmed, inner white space folded, without case, without what nobody sees, one
+/// apostrophe, one quotation mark and one dash for all there are.
 pub(super) fn name(text: &str) -> String {
-    let composed: String = text.nfc().collect();
-    let words: Vec<&str> = composed.split_whitespace().collect();
-    words.join(" ").to_lowercase().nfc().collect()
+    let composed: String = text.nfc().filter(|letter| !INVISIBLE.contains(letter)).collect();
+    // Upper case spells ligatures and sharp s out; letter by letter, so that no sigma is a final one.
+    let spelt = composed.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let alike: String = spelt
+        .map(|letter| match letter {
+            letter if APOSTROPHES.contains(&letter) => '\'',
+            letter if QUOTATION_MARKS.contains(&letter) => '"',
+            letter if DASHES.contains(&letter) => '-',
+            letter => letter,
+        })
+        .nfc()
+        .collect();
+    alike.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+const INVISIBLE: [char; 9] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{202a}', '\u{feff}',
+];
+const APOSTROPHES: [char; 5] = ['\u{2018}', '\u{2019}', '\u{201b}', '\u{2bc}', '\u{ff07}'];
+const QUOTATION_MARKS: [char; 5] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{ff02}'];
+const DASHES: [char; 7] =
+    ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{ff0d}'];
 
 /// An email as it is compared (P10).
 pub(super) fn email(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// A serial as it is compared (P6, P9).
+/// A serial as it is compared (P6, P9); blank where it says nothing.
 pub(super) fn serial(text: &str) -> String {
-    text.trim().to_uppercase()
+    let serial = text.trim().to_uppercase();
+    let says_nothing = [
+        "UNKNOWN",
+        "0",
+        "NOT PRESENT",
+        "TO BE FILLED BY O.E.M.",
+        "DEFAULT STRING",
+        "SYSTEM SERIAL NUMBER",
+        "N/A",
+        "NONE",
+        "NOT SPECIFIED",
+    ];
+    let letters: std::collections::BTreeSet<char> = serial.chars().collect();
+    let is_one_letter = letters.len() == 1 && serial.chars().count() >= 3;
+    if is_one_letter || says_nothing.contains(&serial.as_str()) { String::new() } else { serial }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use amfj_sync_shared::messages::{Event, unpack};
+use amfj_sync_shared::state::View;
 use anyhow::Result;
 use futures::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -15,6 +17,37 @@ use super::Pipeline;
 const SILENCE: Duration = Duration::from_secs(1);
 
 impl Pipeline {
+    /// What is known of an integration by everything in its state stream, read from its first record.
+    ///
+    /// # Errors
+    /// When there is no such stream, or it cannot be read.
+    pub async fn view(&self, id: &str) -> Result<View> {
+        let connection = Connection::connect(self.broker().url(), ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(5_000, BasicQosOptions::default()).await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+        let stream = format!("{}.{id}.state", self.broker().prefix());
+        let options = BasicConsumeOptions::default();
+        let mut consumer =
+            channel.basic_consume(stream.as_str().into(), "".into(), options, arguments).await?;
+        let mut view = View::in_memory(None);
+        while let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, consumer.next()).await {
+            let delivery = delivery?;
+            let headers = delivery.properties.headers().clone().unwrap_or_default();
+            let offset = match headers.inner().get("x-stream-offset") {
+                Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset)?,
+                other => anyhow::bail!("a record of {stream} has the offset {other:?}"),
+            };
+            let facts: Result<Vec<_>, _> = unpack(&delivery.data)?.into_iter().map(Event::decode).collect();
+            let facts: Vec<_> = facts?.into_iter().map(|fact| (offset, fact)).collect();
+            view.apply(&facts)?;
+            delivery.ack(BasicAckOptions::default()).await?;
+        }
+        connection.close(200, "read".into()).await?;
+        Ok(view)
+    }
+
     /// Everything that a queue or stream holds, bodies and headers, as text. It stays there.
     ///
     /// # Errors

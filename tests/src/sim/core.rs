@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
+    disguise::{Disguise, Disguises},
     faults::{Action, Faults, Rule, RuleId},
     journal::{Journal, RequestRecord},
     personality::{self, Course, Oddity, Personalities, Personality, PersonalityId, Subject},
@@ -37,6 +38,7 @@ pub struct Controls {
     latency_micros: AtomicU64,
     faults: Faults,
     personalities: Personalities,
+    disguises: Disguises,
     journal: Journal,
     /// Token rotations replace what is accepted without touching what was first handed out.
     accepted: Mutex<Option<String>>,
@@ -59,6 +61,7 @@ impl Controls {
             latency_micros: AtomicU64::new(0),
             faults: Faults::new(seed),
             personalities: Personalities::default(),
+            disguises: Disguises::default(),
             journal: Journal::default(),
             accepted: Mutex::new(None),
         };
@@ -119,6 +122,11 @@ impl Controls {
     /// Adds a fault.
     pub fn fault(&self, rule: Rule) -> RuleId {
         self.faults.add(rule)
+    }
+
+    /// Shows a record (by its id) otherwise than it is held, or again as it is.
+    pub fn disguise(&self, id: &str, disguise: impl Into<Option<Disguise>>) {
+        self.disguises.put(id, disguise.into());
     }
 
     /// All faults.
@@ -229,7 +237,8 @@ impl<S: Service> Answer for Core<S> {
         }
         let odd = Odd::meet(&*self.service, controls, &ask);
         pause(odd.delay_micros()).await;
-        let (verdict, ending) = spoil(&*self.service, controls, &ask, &odd, actions.last());
+        let (mut verdict, ending) = spoil(&*self.service, controls, &ask, &odd, actions.last());
+        controls.disguises.apply(&ask, &mut verdict.reply);
         controls.journal.add(RequestRecord {
             number: 0,
             time: Timestamp::now(),

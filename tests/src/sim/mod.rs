@@ -43,6 +43,7 @@
 
 pub mod amfj;
 mod core;
+pub mod disguise;
 pub mod faults;
 pub mod fleet;
 mod journal;

@@ -12,6 +12,7 @@ mod memory;
 mod mistakes;
 mod modes;
 mod random_fleets;
+mod reading;
 mod runs;
 mod secrets;
 mod stopping;

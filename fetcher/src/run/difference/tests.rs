@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::ids::{DeviceId, UserKey};
 use amfj_sync_shared::messages::{Absence, Details, PrimaryUser};
-use amfj_sync_shared::state::rows::Missing;
+use amfj_sync_shared::state::rows::{Doubt, Missing};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -44,10 +44,12 @@ fn known(entry: DeviceEntry, missing: bool) -> DeviceRow {
 
 #[test]
 fn p3_only_what_differs_is_said() {
-    let row = AssetRow { asset: asset(), age: age() };
+    let row = AssetRow::new(asset(), age());
     assert!(asset_differs(&asset(), None));
     assert!(!asset_differs(&asset(), Some(&row)));
     assert!(asset_differs(&Asset { name: "Other".into(), ..asset() }, Some(&row)));
+    let doubt = Some(Doubt { since: Timestamp::UNIX_EPOCH, offset: 7 });
+    assert!(asset_differs(&asset(), Some(&AssetRow { doubt, ..row })), "it is there after all");
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn p11_a_record_that_is_listed_again_is_said() {
     let record: UserRecord =
         serde_json::from_value(json!({ "id": "r1", "name": "Ann", "email": "a@b.c", "source": "local" }))
             .unwrap();
-    let row = |absent_since| RecordRow { record: record.clone(), age: age(), ours: false, absent_since };
+    let row = |absent_since| RecordRow { absent_since, ..RecordRow::new(record.clone(), age()) };
     assert!(record_differs(&record, None));
     assert!(!record_differs(&record, Some(&row(None))));
     assert!(record_differs(&record, Some(&row(Some(1)))));

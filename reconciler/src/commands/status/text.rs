@@ -17,6 +17,9 @@ use crate::commands::words::{self, span};
 /// Where the second column begins.
 const INDENT: usize = 16;
 
+/// Things that could not be used, in the status; the rest is counted.
+const SHOWN_UNUSABLE: usize = 5;
+
 /// Below this share of the hour's requests, details will have to wait.
 const FEW_REQUESTS: u32 = 50;
 
@@ -90,6 +93,14 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     }
     let (ink, text) = circuit(site, status);
     lines.add(ink, "  AMFJ", &text);
+    let unusable = &facts.unusable;
+    for (at, one) in unusable.first.iter().take(SHOWN_UNUSABLE).enumerate() {
+        lines.add(Ink::Yellow, if at == 0 { "  left out" } else { "" }, &one.to_string());
+    }
+    let more = unusable.count.saturating_sub(SHOWN_UNUSABLE as u64);
+    if more > 0 {
+        lines.add(Ink::Yellow, "", &format!("and {more} more; `reconciler status --json` names the first fifty"));
+    }
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
     let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };
     lines.add(ink, "  Kandji", &format!("{left} of {share} requests left in this hour"));

@@ -46,9 +46,9 @@ pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]
         Some(format!("linked device {old} has its serial {serial} and is not known to be gone"))
     };
     let Some(problem) = problem else {
-        let (asset, _) = linked_asset(view, &old.entry.device_id)?;
+        let (row, _) = linked_asset(view, &old.entry.device_id)?;
         let takes_over = Some(old.entry.device_id.clone());
-        return Some(Resolution::Link { asset: Box::new(asset), rule: Rule::Reenrolled, takes_over });
+        return Some(Resolution::Link { asset: Box::new(row.asset), rule: Rule::Reenrolled, takes_over });
     };
     let reason = format!(
         "\"{}\" (id {id}) is not linked: {problem}; delete the outdated device in Kandji, or unlink it and \

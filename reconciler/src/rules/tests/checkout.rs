@@ -299,3 +299,22 @@ fn p11_a_record_that_may_be_deleted_is_handed_nothing() {
     assert_eq!(nothing(&world), State::UserProblem, "missing from one list");
     assert!(world.decide("d1").decision.reason.contains("last list"));
 }
+
+#[test]
+fn p30_of_an_asset_whose_holder_cannot_be_read_nothing_is_decided() {
+    use amfj_sync_shared::amfj::Holder;
+    for sync in ["", "assignment = \"enforce\"", "first_assignment = \"keep\""] {
+        for seen_before in [false, true] {
+            let mut world = if seen_before { settled(sync, None) } else { world(sync, None) };
+            if let Some(asset) = world.assets.get_mut("a1") {
+                asset.checked_out_to = Some(Holder::unreadable("Sam"));
+            }
+            world.owns("k2", "d1");
+            world.run();
+            assert_eq!(nothing(&world), State::UserProblem, "{sync} {seen_before}");
+            world.hand_to("a1", Some("r1"));
+            world.run();
+            assert_ne!(world.decide("d1").changes, [], "{sync} {seen_before}: as soon as it can be read");
+        }
+    }
+}

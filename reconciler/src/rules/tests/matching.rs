@@ -89,11 +89,11 @@ fn p4_two_integrations_of_one_site_do_not_both_take_an_asset() {
 
 #[test]
 fn p5_a_device_is_matched_by_name_however_it_is_spelt() {
-    for asset in ["Sam’s MacBook", "  sam’s   MACBOOK ", "SAM’S MACBOOK"] {
+    for asset in ["Sam’s MacBook", "  sam’s   MACBOOK ", "SAM’S MACBOOK", "Sam's MacBook"] {
         let mut world = world();
         world.device("d1", "Sam’s MacBook", "");
         world.asset("a1", asset);
-        world.asset("a2", "Sam's MacBook");
+        world.asset("a2", "Sams MacBook");
         world.run();
         assert_eq!(by(&world, "d1"), ("a1".into(), Rule::Name), "{asset:?}");
     }

@@ -4,6 +4,7 @@ mod checkout;
 mod creating;
 mod gone;
 mod matching;
+mod oddities;
 mod plan;
 mod properties;
 mod relinking;

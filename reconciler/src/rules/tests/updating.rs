@@ -196,7 +196,7 @@ fn p15_a_refused_value_is_not_tried_again_until_it_changes() {
     let mut outcome = world.outcome(&change, Ending::Applied);
     set(&mut world, "Serial Number", json!("S1"));
     outcome.asset = Some(world.assets["a1"].clone());
-    let refusal = Refusal { value: json!("15.1"), reason: "too new".into() };
+    let refusal = Refusal { value: json!("15.1"), reason: "too new".into(), fingerprint: None };
     outcome.refused.insert("OS".into(), refusal);
     world.tell(Fact::Ended(Box::new(outcome)));
     let draft = world.decide("d1");

@@ -33,7 +33,7 @@ fn p15_text() {
             (json!(8.0), Some(json!("8"))),
             (json!(8.5), Some(json!("8.5"))),
             (json!(true), Some(json!("true"))),
-            (json!(["a", " b", null, "", 3]), Some(json!("a, b, 3"))),
+            (json!(["b", " a", null, "", 3, "B"]), Some(json!("3, B, a, b"))),
             (json!([{"name": "a"}]), None),
             (json!({"name": "a"}), None),
         ],
@@ -53,6 +53,17 @@ fn p15_numbers() {
             (json!("007"), Some(json!(7))),
             (json!(["8"]), Some(json!(8))),
             (json!("9223372036854775807"), Some(json!(9_223_372_036_854_775_807_i64))),
+            (json!("18446744073709551615"), Some(json!(18_446_744_073_709_551_615_u64))),
+            (json!("18446744073709551616"), None),
+            (json!(9_007_199_254_740_993_i64), Some(json!(9_007_199_254_740_993_i64))),
+            (json!("9007199254740993.0"), Some(json!(9_007_199_254_740_993_i64))),
+            (json!(1e22), None),
+            (json!("0.1"), Some(json!(0.1))),
+            (json!("-0.50"), Some(json!(-0.5))),
+            (json!("00.25"), Some(json!(0.25))),
+            (json!("0.1000000000000000055"), None),
+            (json!("9007199254740993.5"), None),
+            (json!("-0"), Some(json!(0))),
             (json!("228.27 GB"), None),
             (json!("19%"), None),
             (json!("1,024"), None),
@@ -132,6 +143,19 @@ fn p15_options_are_written_as_the_field_spells_them() {
 }
 
 #[test]
+fn p15_an_option_is_there_letter_for_letter_or_is_the_only_one_in_another_case() {
+    let options = ["LAB", "Lab", "lab", "Office "].map(str::to_owned).to_vec();
+    let field = Field { options, ..field(FieldType::Select) };
+    for option in ["LAB", "Lab", "lab", "Office "] {
+        assert_eq!(convert(&field, &json!(option)), Ok(json!(option)));
+        assert!(is_same(&field, &json!(option), &json!(option)));
+    }
+    assert_eq!(convert(&field, &json!("OFFICE")), Ok(json!("Office ")));
+    assert!(convert(&field, &json!("lAB")).unwrap_err().contains("may be any of"));
+    assert!(!is_same(&field, &json!("Lab"), &json!("LAB")));
+}
+
+#[test]
 fn p15_web_addresses_and_emails_are_checked() {
     check(
         FieldType::Url,
@@ -162,6 +186,10 @@ fn p15_values_are_compared_after_conversion() {
         (FieldType::Number, json!(8), json!(8.0), true),
         (FieldType::Number, json!(8), json!("8.0"), true),
         (FieldType::Number, json!(8), json!(9), false),
+        (FieldType::Number, json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992_i64), false),
+        (FieldType::Number, json!(9_007_199_254_740_993_i64), json!("9007199254740993"), true),
+        (FieldType::Number, json!(0.1), json!("0.10"), true),
+        (FieldType::Number, json!(0.1), json!(0.2), false),
         (FieldType::Number, json!(8), json!("eight"), false),
         (FieldType::Number, json!(8), Value::Null, false),
         (FieldType::Text, json!("a"), json!(" a "), true),

@@ -255,7 +255,7 @@ impl World {
         facts.extend(self.amfj_facts());
         facts.extend(self.kandji_facts());
         let counts = InventoryCounts::default();
-        facts.push(Fact::InventoryComplete { number: self.run, counts });
+        facts.push(Fact::InventoryComplete { number: self.run, counts, report: Box::default() });
         for fact in facts {
             self.tell(fact);
         }
@@ -351,6 +351,12 @@ impl World {
         } else {
             decide_missing(&self.site(), &row)
         }
+    }
+
+    /// Says what is decided about a device, as a reconciler does.
+    pub(crate) fn decided(&mut self, device: &str) {
+        let decision = self.decide(device).decision;
+        self.tell(Fact::Decided(Box::new(decision)));
     }
 
     pub(crate) fn decide_user(&self, key: &str) -> Draft {

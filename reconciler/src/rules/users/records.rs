@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Source, UserRecord};
+use amfj_sync_shared::amfj::Source;
 use amfj_sync_shared::config::{CreateUsers, OnEmpty};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::mapping::{Evaluated, Known, PropertyPath};
 use amfj_sync_shared::messages::{Action, Edit, Outcome, Rule, State, UserEntry, UserWrite};
 use amfj_sync_shared::names::email_key;
 use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_shared::state::rows::{Memory, RecordRow};
 use serde_json::Value;
 
 use super::super::draft::Findings;
@@ -30,9 +30,9 @@ pub(super) fn without_record(site: &Site<'_>, user: &UserEntry) -> Findings {
         );
         return Findings::new(State::UserProblem, reason);
     };
-    let memory = site.view.memory(&Key::User(user.key.clone()));
+    let memory = site.memory(&Key::User(user.key.clone()));
     let (mut fields, mut problems) = (BTreeMap::new(), Problems::new());
-    for (field, edit) in edits(site, user, &BTreeMap::new(), &memory, &mut problems) {
+    for (field, edit) in edits(site, user, None, &memory, &mut problems) {
         fields.insert(field, edit.new);
     }
     if let Some(missing) = missing_field(site, &fields) {
@@ -113,19 +113,22 @@ fn missing_field<'a>(site: &Site<'a>, fields: &BTreeMap<String, Value>) -> Optio
 pub(super) fn keep_in_step(
     site: &Site<'_>,
     user: &UserEntry,
-    record: &UserRecord,
+    row: &RecordRow,
     memory: &Memory,
     findings: &mut Findings,
 ) {
+    let record = &row.record;
     // AMFJ lets nobody change a record that it syncs from Jira.
     if record.source != Source::Local {
         return;
     }
-    let comparison = Comparison { memory, on_empty: OnEmpty::Keep };
+    let rematch = site.view.meta().rematch;
+    let comparison = Comparison { memory, claims: Some(&row.claims), on_empty: OnEmpty::Keep, rematch };
     let mut problems = Problems::new();
     let mut differs = |field: &str, new: Option<String>, old: Value| {
         let evaluated = new.map_or(Evaluated::Blank, |new| Evaluated::Value(new.into()));
-        comparison.edit(&name_field(field), &old, &|| evaluated.clone()).unwrap_or_else(|problem| {
+        let source = site.config.user_fields.get(field).map(|mapped| &mapped.source);
+        comparison.edit(&name_field(field), source, &old, &|| evaluated.clone()).unwrap_or_else(|problem| {
             problems.insert(field.to_owned(), problem);
             None
         })
@@ -136,7 +139,7 @@ pub(super) fn keep_in_step(
     let kandji_email =
         email(site, user).filter(|new| email_key(new) != record.email.as_deref().and_then(email_key));
     let email = differs(Outcome::EMAIL, kandji_email, record.email.clone().into());
-    let fields = edits(site, user, &record.fields, memory, &mut problems);
+    let fields = edits(site, user, Some(row), memory, &mut problems);
     let write = UserWrite { name, email, fields };
     if !write.is_empty() {
         let why = format!("User record \"{}\" follows Kandji.", record.name);
@@ -145,24 +148,26 @@ pub(super) fn keep_in_step(
     findings.find_field_problems(problems);
 }
 
-/// The mapped custom fields that differ from what the record holds.
+/// The mapped custom fields that differ from what the record holds, if there is one.
 fn edits(
     site: &Site<'_>,
     user: &UserEntry,
-    current: &BTreeMap<String, Value>,
+    row: Option<&RecordRow>,
     memory: &Memory,
     problems: &mut Problems,
 ) -> BTreeMap<String, Edit> {
-    let comparison = Comparison { memory, on_empty: OnEmpty::Keep };
+    let rematch = site.view.meta().rematch;
+    let claims = row.map(|row| &row.claims);
+    let comparison = Comparison { memory, claims, on_empty: OnEmpty::Keep, rematch };
     let mut edits = BTreeMap::new();
     for field in &site.view.catalogue().user_fields {
         let Some(mapped) = site.config.user_fields.get(&field.name) else { continue };
         if field.name == Outcome::NAME || field.name == Outcome::EMAIL {
             continue;
         }
-        let current = current.get(&field.name).unwrap_or(&Value::Null);
+        let current = row.and_then(|row| row.record.fields.get(&field.name)).unwrap_or(&Value::Null);
         let evaluate = || mapped.source.evaluate(&|path| property(user, path));
-        match comparison.edit(field, current, &evaluate) {
+        match comparison.edit(field, Some(&mapped.source), current, &evaluate) {
             Ok(Some(edit)) => drop(edits.insert(field.name.clone(), edit)),
             Ok(None) => {}
             Err(problem) => drop(problems.insert(field.name.clone(), problem)),

@@ -256,8 +256,9 @@ fn outcome() -> Outcome {
         found_holder: Some(holder()),
         refused: BTreeMap::from([(
             "Warranty".into(),
-            Refusal { value: json!("soon"), reason: "not a date".into() },
+            Refusal { value: json!("soon"), reason: "not a date".into(), fingerprint: Some("3f2a".into()) },
         )]),
+        fingerprints: BTreeMap::from([("OS Version".into(), "9c41".into())]),
     }
 }
 
@@ -273,6 +274,7 @@ fn failed_outcome() -> Outcome {
         settled: None,
         edits: BTreeMap::new(),
         refused: BTreeMap::new(),
+        fingerprints: BTreeMap::new(),
         ..outcome()
     }
 }
@@ -293,6 +295,7 @@ pub(super) fn decision() -> Decision {
         warnings: vec!["the emails differ".into()],
         failed: vec!["update-asset".into()],
         awaits: Some(user_key()),
+        first_sync: true,
         changes: vec![Decided {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
@@ -306,6 +309,12 @@ pub(super) fn decision() -> Decision {
 fn person(order: Order) -> Fact {
     let decision = PersonDecision { by: "sam@admin-mac".into(), order };
     Fact::PersonDecided { token: uuid(3), decision }
+}
+
+fn report() -> ReadingReport {
+    let mut report = ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
+    report.unusable.add(Unusable::new("asset", Some("A1"), Some("Sam’s Mac"), "its name is a list instead of a text"));
+    report
 }
 
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
@@ -355,7 +364,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("device-missing", Fact::DeviceMissing { number, device: device_id(), absence: Absence::NotFound }),
         ("user-listed", Fact::UserListed { number, user: user() }),
         ("user-missing", Fact::UserMissing { number, user: user_key() }),
-        ("inventory-complete", Fact::InventoryComplete { number, counts }),
+        ("inventory-complete", Fact::InventoryComplete { number, counts, report: Box::new(report()) }),
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),
@@ -364,6 +373,15 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
         ("decided", Fact::Decided(Box::new(decision()))),
         ("intended", Fact::Intended(intent)),
+        (
+            "intent-withdrawn",
+            Fact::IntentWithdrawn {
+                change: uuid(1),
+                key: Key::User(user_key()),
+                worker: "writer/1".into(),
+                at: time(),
+            },
+        ),
         ("ended", Fact::Ended(Box::new(outcome()))),
         ("ended-failed", Fact::Ended(Box::new(failed_outcome()))),
         ("person-link", person(Order::Link { device: device_id(), asset: asset_id() })),

@@ -24,4 +24,9 @@ impl Age {
         let delay = SignedDuration::from_millis(i64::try_from(run.started.list_delay_ms).unwrap_or(i64::MAX));
         self.written.is_some_and(|written| run.started.at.duration_since(written) < delay)
     }
+
+    /// Whether the list of this run, whose inventory took effect, counted for a record of this age, and left it as it was.
+    pub(super) fn was_shown_by(&self, run: Option<&RunRow>) -> bool {
+        run.is_some_and(|run| run.offset > self.offset && !self.outlives_list_of(run))
+    }
 }

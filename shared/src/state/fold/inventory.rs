@@ -4,9 +4,10 @@ use super::super::keys::table;
 use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
 use super::super::store::StoreError;
 use super::super::view::parse_row;
+use super::outcome::{held_by_asset, held_by_record};
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
-use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts};
+use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, ReadingReport};
 
 /// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
 /// for it does not grow with the fleet.
@@ -28,6 +29,7 @@ impl Folding<'_, '_> {
         &mut self,
         number: u64,
         counts: InventoryCounts,
+        report: &ReadingReport,
     ) -> Result<Verdict, StoreError> {
         let Some(mut run) = self.meta.latest.clone().filter(|run| run.started.number == number) else {
             return Ok(Verdict::Rejected("a newer run has started".into()));
@@ -41,7 +43,7 @@ impl Folding<'_, '_> {
                 break;
             }
             for (key, facts) in rows {
-                for fact in parse_row::<Vec<Fact>>(table::STAGED, &facts).into_iter().flatten() {
+                for fact in parse_row::<Vec<Fact>>(table::STAGED, &facts)? {
                     self.promote(&run, fact)?;
                 }
                 self.batch.delete_row(key);
@@ -49,6 +51,7 @@ impl Folding<'_, '_> {
             // With the counts that changed, still at the offset before the marker.
             self.commit_so_far()?;
         }
+        self.batch.put(table::REPORT, "", report);
         run.counts = Some(counts);
         run.inventory_at = Some(self.event.time);
         self.meta.latest = Some(run.clone());
@@ -79,12 +82,27 @@ impl Folding<'_, '_> {
     }
 
     fn asset_listed(&mut self, run: &RunRow, asset: crate::amfj::Asset) -> Result<(), StoreError> {
-        if let Some(row) = self.asset(&asset.id)?
+        let old = self.asset(&asset.id)?;
+        if let Some(row) = &old
             && (row.age.outlives_list_of(run) || row.age.is_listed() && row.asset == asset)
         {
-            return Ok(());
+            // It is there, as far as a list that began after it was doubted can say.
+            let doubt = row.doubt.filter(|doubt| doubt.offset > run.offset);
+            return self.put_asset(&AssetRow { doubt, ..row.clone() });
         }
-        self.put_asset(&AssetRow { asset, age: super::amfj::listed(run) })
+        let mut row = AssetRow::new(asset, super::amfj::listed(run));
+        if let Some(old) = old {
+            row.doubt = old.doubt.filter(|doubt| doubt.offset > run.offset);
+            let confirmed = old.age.was_shown_by(self.meta.in_force.as_ref());
+            let (was, is) = (&old.asset, &row.asset);
+            row.claims = old.claims.listed(
+                confirmed,
+                old.age.offset,
+                &|field| held_by_asset(was, field).unwrap_or_default(),
+                &|field| held_by_asset(is, field).unwrap_or_default(),
+            );
+        }
+        self.put_asset(&row)
     }
 
     fn asset_absent(&mut self, run: &RunRow, id: &crate::ids::AssetId) -> Result<(), StoreError> {
@@ -96,13 +114,24 @@ impl Folding<'_, '_> {
 
     fn record_listed(&mut self, run: &RunRow, record: crate::amfj::UserRecord) -> Result<(), StoreError> {
         let old = self.record(&record.id)?;
+        let in_force = self.meta.in_force.as_ref();
         let as_before =
             |row: &RecordRow| row.age.is_listed() && row.absent_since.is_none() && row.record == record;
         if old.as_ref().is_some_and(|row| row.age.outlives_list_of(run) || as_before(row)) {
             return Ok(());
         }
-        let ours = old.is_some_and(|row| row.ours);
-        self.put_record(&RecordRow { record, age: super::amfj::listed(run), ours, absent_since: None })
+        let mut row = RecordRow::new(record, super::amfj::listed(run));
+        if let Some(old) = old {
+            row.ours = old.ours;
+            let (was, is) = (&old.record, &row.record);
+            row.claims = old.claims.listed(
+                old.age.was_shown_by(in_force),
+                old.age.offset,
+                &|field| held_by_record(was, field).unwrap_or_default(),
+                &|field| held_by_record(is, field).unwrap_or_default(),
+            );
+        }
+        self.put_record(&row)
     }
 
     fn record_absent(&mut self, run: &RunRow, id: &crate::ids::RecordId) -> Result<(), StoreError> {
@@ -131,7 +160,9 @@ impl Folding<'_, '_> {
         let runs = row.missing.map_or(0, |missing| missing.runs);
         // What left and was linked to nothing is in no state any more (P24).
         if self.link(id)?.is_none() {
-            self.delete_decision(&Key::Device(id.clone()))?;
+            let key = Key::Device(id.clone());
+            self.keep_first_sync(&key)?;
+            self.delete_decision(&key)?;
         }
         row.missing = Some(Missing { runs: runs.saturating_add(1), latest: run.started.number, absence });
         self.put_device(&row)

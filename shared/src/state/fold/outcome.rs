@@ -1,12 +1,24 @@
 //! Claims and what became of them.
 
+use uuid::Uuid;
+
+use serde_json::Value;
+
+use super::super::claims::{Answer, Claims};
 use super::super::keys::{index, table};
-use super::super::rows::{Age, Answered, AssetRow, FailedAction, IntentRow, LinkRow, Memory, RecordRow};
+use super::super::rows::{
+    Age, Answered, AssetRow, Doubt, FailedAction, IntentRow, LinkRow, Memory, RecordRow,
+};
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
-use crate::ids::{DeviceId, Key};
-use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Rule, UserLinkOutcome};
+use crate::amfj::{Asset, UserRecord};
+use crate::ids::{AssetId, DeviceId, Key};
+use crate::mapping::fingerprint::until_rematch;
+use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Refusal, Rule, UserLinkOutcome};
+
+/// Why a value is left out that AMFJ answered without a word, and did not keep (P15).
+const NOT_TAKEN: &str = "AMFJ did not take it: its answer shows what was there before";
 
 /// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
 pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
@@ -17,13 +29,13 @@ pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
     subjects
 }
 
-fn intent_id(intent: &Intent) -> String {
-    format!("{}/{}", intent.change, intent.worker)
+fn intent_id(change: Uuid, worker: &str) -> String {
+    format!("{change}/{worker}")
 }
 
 impl Folding<'_, '_> {
     pub(super) fn intended(&mut self, intent: &Intent) -> Result<Verdict, StoreError> {
-        let id = intent_id(intent);
+        let id = intent_id(intent.change, &intent.worker);
         // A claim that is published again keeps its place.
         let offset = self.batch.row::<IntentRow>(table::INTENT, &id)?.map_or(self.offset, |row| row.offset);
         self.batch.put(table::INTENT, &id, &IntentRow { intent: intent.clone(), offset });
@@ -33,23 +45,35 @@ impl Folding<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
+    /// A worker takes its claim back; those of others for the same change stand.
+    pub(super) fn withdrawn(&mut self, change: Uuid, worker: &str) -> Result<Verdict, StoreError> {
+        let closed = self.close_intent(&intent_id(change, worker))?;
+        Ok(Verdict::unless(closed.is_none().then_some("there is no such claim")))
+    }
+
     /// Closes the claims of the change that ended. Answers the first of them.
     fn close_intents(&mut self, outcome: &Outcome) -> Result<Option<IntentRow>, StoreError> {
         let mut first: Option<IntentRow> = None;
         let prefix = format!("{}/{}/", table::INTENT, outcome.change);
         for worker in self.batch.keys(prefix.as_bytes())? {
-            let id = format!("{}/{worker}", outcome.change);
-            if let Some(row) = self.batch.row::<IntentRow>(table::INTENT, &id)? {
-                for subject in claimed_subjects(&row.intent) {
-                    self.batch.unindex(index::CLAIM, &subject, &id);
-                }
-                if first.as_ref().is_none_or(|known| row.offset < known.offset) {
-                    first = Some(row);
-                }
+            if let Some(row) = self.close_intent(&intent_id(outcome.change, &worker))?
+                && first.as_ref().is_none_or(|known| row.offset < known.offset)
+            {
+                first = Some(row);
             }
-            self.batch.delete(table::INTENT, &id);
         }
         Ok(first)
+    }
+
+    fn close_intent(&mut self, id: &str) -> Result<Option<IntentRow>, StoreError> {
+        let row = self.batch.row::<IntentRow>(table::INTENT, id)?;
+        if let Some(row) = &row {
+            for subject in claimed_subjects(&row.intent) {
+                self.batch.unindex(index::CLAIM, &subject, id);
+            }
+        }
+        self.batch.delete(table::INTENT, id);
+        Ok(row)
     }
 
     /// Whether the outcome is that of a replay of a change that had failed for good: then, and only then,
@@ -91,18 +115,55 @@ impl Folding<'_, '_> {
 
     fn learn_records(&mut self, outcome: &Outcome) -> Result<(), StoreError> {
         let age = Age { offset: self.offset, written: Some(self.event.time) };
-        if let Some(asset) = &outcome.asset {
-            self.put_asset(&AssetRow { asset: asset.clone(), age })?;
-        }
         if let Some(asset) = &outcome.asset_deleted {
-            self.delete_asset(asset)?;
+            self.doubt_asset(asset)?;
+        }
+        if let Some(asset) = &outcome.asset {
+            let holds = |field: &str| held_by_asset(asset, field);
+            let old = self.asset(&asset.id)?;
+            let mut row = AssetRow::new(asset.clone(), age);
+            row.found = self.found_now(old.as_ref().map(|old| old.found));
+            let known = old.map(|old| (old.claims, old.age));
+            row.claims = self.claims_after(outcome, known, &holds);
+            self.put_asset(&row)?;
         }
         if let Some(record) = &outcome.record {
+            let holds = |field: &str| held_by_record(record, field);
+            let old = self.record(&record.id)?;
             let created = outcome.user_link.as_ref().is_some_and(|link| link.rule == Rule::Created);
-            let ours = created || self.record(&record.id)?.is_some_and(|row| row.ours);
-            self.put_record(&RecordRow { record: record.clone(), age, ours, absent_since: None })?;
+            let mut row = RecordRow::new(record.clone(), age);
+            row.ours = created || old.as_ref().is_some_and(|row| row.ours);
+            row.found = self.found_now(old.as_ref().map(|old| old.found));
+            let known = old.map(|old| (old.claims, old.age));
+            row.claims = self.claims_after(outcome, known, &holds);
+            self.put_record(&row)?;
         }
         Ok(())
+    }
+
+    /// AMFJ said of an asset that it is not there. Only an inventory proves that (P8): the asset stays, and so do its links.
+    fn doubt_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
+        let Some(row) = self.asset(id)? else { return Ok(()) };
+        let since = row.doubt.map_or(self.event.time, |doubt| doubt.since);
+        self.put_asset(&AssetRow { doubt: Some(Doubt { since, offset: self.offset }), ..row })
+    }
+
+    /// Where a record was found that no list has shown: now, if it was not known before.
+    fn found_now(&self, known: Option<Option<u64>>) -> Option<u64> {
+        known.unwrap_or(Some(self.offset))
+    }
+
+    fn claims_after(
+        &self,
+        outcome: &Outcome,
+        known: Option<(Claims, Age)>,
+        holds: &dyn Fn(&str) -> Option<Value>,
+    ) -> Claims {
+        let (claims, confirmed) = known.map_or_else(Default::default, |(claims, age)| {
+            (claims, age.was_shown_by(self.meta.in_force.as_ref()))
+        });
+        claims
+            .answered(confirmed, &Answer { outcome, offset: self.offset, rematch: self.meta.rematch, holds })
     }
 
     /// No asset is ever linked to two devices: the first link in the stream stands (P4).
@@ -176,20 +237,32 @@ impl Folding<'_, '_> {
             // Another asset: what the old one refused or who had it says nothing about this one.
             memory = Memory::default();
         }
+        let refuse = |refusal: &Refusal| {
+            let mut refusal = refusal.clone();
+            refusal.fingerprint.get_or_insert_with(|| until_rematch(self.meta.rematch));
+            refusal
+        };
         for (field, edit) in &outcome.edits {
             memory.refused.remove(field);
-            let held = held_value(outcome, field);
-            match held {
-                Some(stored) if stored != edit.new => {
+            memory.stored.remove(field);
+            match held_value(outcome, field) {
+                Some(held) if held == edit.new => {}
+                // The answer shows what was there before.
+                Some(held) if held == edit.old => {
+                    let reason = NOT_TAKEN.to_owned();
+                    let refusal = Refusal { value: edit.new.clone(), reason, fingerprint: None };
+                    memory.refused.insert(field.clone(), refuse(&refusal));
+                }
+                Some(stored) => {
                     let stored = super::super::rows::Stored { sent: edit.new.clone(), stored };
                     memory.stored.insert(field.clone(), stored);
                 }
-                _ => {
-                    memory.stored.remove(field);
-                }
+                None => {}
             }
         }
-        memory.refused.extend(outcome.refused.clone());
+        memory
+            .refused
+            .extend(outcome.refused.iter().map(|(field, refusal)| (field.clone(), refuse(refusal))));
         match (&outcome.ending, &outcome.action) {
             (Ending::Failed { reason }, Some(action)) => {
                 let failed = FailedAction {
@@ -199,6 +272,7 @@ impl Folding<'_, '_> {
                     change: Some(outcome.change),
                     replay: outcome.replay,
                     first_attempt: first_attempt.filter(|_| outcome.uncertain),
+                    rematch: self.meta.rematch,
                 };
                 memory.failed.insert(outcome.kind.clone(), failed);
             }
@@ -218,19 +292,28 @@ impl Folding<'_, '_> {
 }
 
 /// What AMFJ holds in a field after the outcome.
-fn held_value(outcome: &Outcome, field: &str) -> Option<serde_json::Value> {
-    let null = serde_json::Value::Null;
-    if let Some(asset) = &outcome.asset {
-        return match field {
-            Outcome::NAME => Some(asset.name.clone().into()),
-            Outcome::LOCATION | Outcome::HOLDER => None,
-            _ => Some(asset.fields.get(field).cloned().unwrap_or(null)),
-        };
+fn held_value(outcome: &Outcome, field: &str) -> Option<Value> {
+    match (&outcome.asset, &outcome.record) {
+        (Some(asset), _) => held_by_asset(asset, field),
+        (None, Some(record)) => held_by_record(record, field),
+        (None, None) => None,
     }
-    let record = outcome.record.as_ref()?;
+}
+
+/// What an asset holds in a field that is compared by value; none for its location and its holder.
+pub(super) fn held_by_asset(asset: &Asset, field: &str) -> Option<Value> {
+    match field {
+        Outcome::NAME => Some(asset.name.clone().into()),
+        Outcome::LOCATION | Outcome::HOLDER => None,
+        _ => Some(asset.fields.get(field).cloned().unwrap_or_default()),
+    }
+}
+
+/// What a user record holds in a field.
+pub(super) fn held_by_record(record: &UserRecord, field: &str) -> Option<Value> {
     match field {
         Outcome::NAME => Some(record.name.clone().into()),
         Outcome::EMAIL => Some(record.email.clone().into()),
-        _ => Some(record.fields.get(field).cloned().unwrap_or(null)),
+        _ => Some(record.fields.get(field).cloned().unwrap_or_default()),
     }
 }

@@ -48,6 +48,7 @@ impl Folding<'_, '_> {
             }
             Order::Rematch => {
                 self.meta.first_sync_over = false;
+                self.meta.rematch = Some(self.offset);
                 Ok(Verdict::Accepted)
             }
         }

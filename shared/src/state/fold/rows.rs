@@ -7,7 +7,7 @@ use super::super::batch::Batch;
 use super::super::coding;
 use super::super::keys::{index, index_key, row_key, table};
 use super::super::rows::{
-    AssetRow, DeviceRow, IntentRow, LinkRow, Meta, Open, RecordRow, UserLinkRow, UserRow,
+    AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, Open, RecordRow, UserLinkRow, UserRow,
 };
 use super::super::store::StoreError;
 use super::super::view::{View, parse_row, promise_in};
@@ -211,11 +211,33 @@ impl Folding<'_, '_> {
             return Ok(Verdict::Rejected("a newer snapshot is decided already".into()));
         }
         let before = old.as_ref().map(decision_entries).unwrap_or_default();
+        if old.is_none() {
+            self.resume_first_sync(&key)?;
+        }
         reindex(self.batch, &key, &before, &decision_entries(decision));
         self.meta.count_decision(old.as_ref(), Some(decision));
         self.batch.put(table::DECISION, &key, decision);
         self.promise(decision);
         Ok(Verdict::Accepted)
+    }
+
+    /// The first sync lasts for a device although one list does not show it (P5): remembered while no decision says so.
+    pub(super) fn keep_first_sync(&mut self, key: &Key) -> Result<(), StoreError> {
+        let id = key.to_string();
+        if self.batch.row::<Decision>(table::DECISION, &id)?.is_some_and(|decision| decision.first_sync) {
+            let memory = Memory { first_sync: true, ..self.memory(&id)? };
+            self.batch.put(table::MEMORY, &id, &memory);
+        }
+        Ok(())
+    }
+
+    /// From now on its decisions say so.
+    fn resume_first_sync(&mut self, key: &str) -> Result<(), StoreError> {
+        let memory = self.memory(key)?;
+        if memory.first_sync {
+            self.batch.put(table::MEMORY, key, &Memory { first_sync: false, ..memory });
+        }
+        Ok(())
     }
 
     pub(super) fn delete_decision(&mut self, key: &Key) -> Result<(), StoreError> {
@@ -303,19 +325,22 @@ impl View {
         let prefix = row_key(table, "");
         let mut after = Vec::new();
         loop {
-            let (mut rows, mut writes) = (0, Vec::new());
+            let (mut rows, mut writes, mut read) = (0, Vec::new(), Ok(()));
             let (store, meta) = (&self.store, &mut self.meta);
             store.scan_after(&prefix, &after.clone(), &mut |key, value| {
                 rows += 1;
                 after = key.to_vec();
                 let id = id_of(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
-                if let (Some(id), Some(row)) = (id, parse_row::<T>(table, value)) {
-                    for (index, value) in entries_of(meta, &row) {
-                        writes.push((index_key(index, &value, &id), Some(Vec::new())));
-                    }
+                match parse_row::<T>(table, value) {
+                    Ok(row) => writes.extend(id.into_iter().flat_map(|id| {
+                        let entries = entries_of(meta, &row).into_iter();
+                        entries.map(move |(index, value)| (index_key(index, &value, &id), Some(Vec::new())))
+                    })),
+                    Err(error) => read = Err(error),
                 }
-                rows < STEP
+                rows < STEP && read.is_ok()
             })?;
+            read?;
             if rows == 0 {
                 return Ok(());
             }

@@ -203,6 +203,50 @@ fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
 }
 
 #[test]
+fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
+    let mut stream = Stream::new();
+    let change = outcome("d", 1).change;
+    let key = Key::Device(device_id("d"));
+    let intent = |worker: &str| {
+        Fact::Intended(Intent {
+            change,
+            key: key.clone(),
+            asset: Some(asset_id()),
+            record: None,
+            users: Vec::new(),
+            worker: worker.into(),
+            at: Timestamp::UNIX_EPOCH,
+        })
+    };
+    let withdrawn = |worker: &str| Fact::IntentWithdrawn {
+        change,
+        key: key.clone(),
+        worker: worker.into(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let workers = |view: &View, subject: &str| -> Vec<String> {
+        view.claims(subject).into_iter().map(|row| row.intent.worker).collect()
+    };
+    stream.say(intent("w1"));
+    stream.say(intent("w2"));
+    assert_eq!(stream.say(withdrawn("w1")), Verdict::Accepted);
+    for subject in ["device/d", "asset/A1"] {
+        assert_eq!(workers(&stream.view, subject), ["w2"], "{subject}");
+    }
+    assert!(matches!(stream.say(withdrawn("w1")), Verdict::Rejected(_)), "there is none any more");
+    stream.say(intent("w1"));
+    assert_eq!(workers(&stream.view, "device/d"), ["w2", "w1"], "whoever comes again comes last");
+    stream.say(withdrawn("w2"));
+    stream.say(withdrawn("w1"));
+    let mut open = 0;
+    stream.view.each_intent(&mut |_, _| {
+        open += 1;
+        true
+    });
+    assert_eq!(open, 0);
+}
+
+#[test]
 fn a_person_links_only_what_is_there_and_free() {
     let mut stream = Stream::new();
     let order = |order| Fact::PersonDecided {

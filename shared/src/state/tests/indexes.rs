@@ -98,6 +98,23 @@ fn other_indexes_are_made_anew() {
     assert_eq!(rows(&again), all);
 }
 
+#[test]
+fn indexes_of_an_older_comparison_are_made_anew() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
+    let open = || View::open(Box::new(dir.store("acme").expect("a tree")), BY_SERIAL).expect("a view");
+    let mut view = fill(open());
+    let all = rows(&view);
+    // As a release left them that compared otherwise.
+    let mut writes: Vec<_> =
+        all.keys().filter(|key| is_in(index::ASSET_NAME, key)).cloned().map(|key| (key, None)).collect();
+    let meta = Meta { comparison: 0, ..view.meta().clone() };
+    writes.push((row_key(table::META, ""), Some(super::super::coding::encode(&meta))));
+    view.store.apply(writes).expect("the disk works");
+    drop(view);
+    assert_eq!(rows(&open()), all);
+}
+
 /// Rows that outlive who writes them, and a disk that is pulled after so many writes.
 struct Pulled {
     rows: Arc<Mutex<MemoryStore>>,

@@ -84,7 +84,7 @@ fn facts_that_are_staged_at_the_same_time_share_rows() {
     assert!((2..=DEVICES / 4).contains(&staged), "{DEVICES} facts in {staged} rows");
     let end = first + DEVICES as u64;
     let counts = InventoryCounts::default();
-    let complete = stream.event(Fact::InventoryComplete { number: 1, counts });
+    let complete = stream.event(Fact::InventoryComplete { number: 1, counts, report: Box::default() });
     stream.view.apply(&[(end, complete)]).expect("memory does not fail");
     let known = |at| stream.view.device(&number(at).device_id).is_some();
     assert!((0..DEVICES).all(known), "every device of every row");

@@ -49,6 +49,7 @@ impl World {
             edits: BTreeMap::new(),
             found_holder: None,
             refused: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
         }
     }
 
@@ -102,12 +103,15 @@ impl World {
                 let record = self.records.get_mut(record).unwrap();
                 if let Some(name) = &write.name {
                     record.name = name.new.as_str().unwrap().to_owned();
+                    outcome.edits.insert(Outcome::NAME.to_owned(), name.clone());
                 }
                 if let Some(email) = &write.email {
                     record.email = email.new.as_str().map(str::to_owned);
+                    outcome.edits.insert(Outcome::EMAIL.to_owned(), email.clone());
                 }
                 for (field, edit) in &write.fields {
                     record.fields.insert(field.clone(), edit.new.clone());
+                    outcome.edits.insert(field.clone(), edit.clone());
                 }
                 outcome.record = Some(record.clone());
             }

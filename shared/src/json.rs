@@ -1,0 +1,233 @@
+//! JSON as services send it, which is not always JSON: one broken text, one number that no machine holds, one
+//! `NaN` must not cost all that stands beside it (P30).
+//!
+//! Whoever reads an answer tries it as it is first; only what cannot be read comes here.
+
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a text, an id or a name that are used; what is longer is cut, and said.
+pub const LONGEST_TEXT: usize = 65_536;
+
+/// What stands for a character that cannot be read.
+const UNREADABLE: char = '\u{fffd}';
+
+/// What means something inside a text, or may not stand there.
+const SIGNS: [char; 34] = signs();
+
+const fn signs() -> [char; 34] {
+    let mut signs = ['\0'; 34];
+    let mut at = 0_u8;
+    while at < 32 {
+        signs[at as usize] = at as char;
+        at += 1;
+    }
+    signs[32] = '"';
+    signs[33] = '\\';
+    signs
+}
+
+/// The text of a body with everything replaced that keeps JSON from being read, character by character: bytes that
+/// are no UTF-8, halves of surrogates, NUL, unknown escapes and bare control characters in texts; `NaN` and
+/// `Infinity`, which some languages write, become null. The second value says whether anything was.
+#[must_use]
+pub fn mend(body: &[u8]) -> (String, bool) {
+    let text = String::from_utf8_lossy(body);
+    let whole = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut mending = Mending { rest: whole, mended: String::with_capacity(text.len()), changed: false };
+    mending.all();
+    let is_utf8 = matches!(text, std::borrow::Cow::Borrowed(_));
+    let changed = mending.changed || !is_utf8 || whole.len() != text.len();
+    (mending.mended, changed)
+}
+
+struct Mending<'a> {
+    rest: &'a str,
+    mended: String,
+    changed: bool,
+}
+
+impl Mending<'_> {
+    fn all(&mut self) {
+        while !self.rest.is_empty() {
+            self.between_texts();
+            self.text();
+        }
+    }
+
+    /// Copies up to and including the quotation mark that begins a text.
+    fn between_texts(&mut self) {
+        while let Some(at) = self.rest.find(['"', 'N', 'I']) {
+            self.copy(at);
+            if let Some(rest) =
+                self.rest.strip_prefix("NaN").or_else(|| self.rest.strip_prefix("Infinity"))
+            {
+                if self.mended.ends_with('-') {
+                    self.mended.pop();
+                }
+                self.mended.push_str("null");
+                self.rest = rest;
+                self.changed = true;
+                continue;
+            }
+            let is_text = self.rest.starts_with('"');
+            self.copy(1);
+            if is_text {
+                return;
+            }
+        }
+        self.copy(self.rest.len());
+    }
+
+    /// Copies the rest of a text, up to and including its quotation mark.
+    fn text(&mut self) {
+        while let Some(at) = self.rest.find(SIGNS) {
+            self.copy(at);
+            if self.rest.starts_with('"') {
+                self.copy(1);
+                return;
+            }
+            if self.rest.starts_with('\\') {
+                self.escape();
+            } else {
+                self.control();
+            }
+        }
+        self.copy(self.rest.len());
+    }
+
+    fn escape(&mut self) {
+        let bytes = self.rest.as_bytes();
+        match bytes.get(1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.copy(2),
+            Some(b'u') => match (code_at(bytes, 0), code_at(bytes, 6)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => self.copy(12),
+                (Some(0 | 0xd800..=0xdfff), _) => self.replace(6),
+                (Some(_), _) => self.copy(6),
+                (None, _) => self.replace(2),
+            },
+            _ => self.replace(1),
+        }
+    }
+
+    fn control(&mut self) {
+        let Some(control) = self.rest.bytes().next() else { return };
+        if control == 0 {
+            return self.replace(1);
+        }
+        // Writing to a text cannot fail.
+        let _ = write!(self.mended, "\\u{control:04x}");
+        self.rest = &self.rest[1..];
+        self.changed = true;
+    }
+
+    fn replace(&mut self, bytes: usize) {
+        self.mended.push(UNREADABLE);
+        self.rest = &self.rest[bytes..];
+        self.changed = true;
+    }
+
+    fn copy(&mut self, bytes: usize) {
+        let (copied, rest) = self.rest.split_at(bytes);
+        self.mended.push_str(copied);
+        self.rest = rest;
+    }
+}
+
+/// The code of `\uXXXX` at this place.
+fn code_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The value of a body, as it is or mended.
+pub fn value(body: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(body).or_else(|_| read(&mend(body).0))
+}
+
+/// A value, and where it is an object with a member that no value can hold (too deep, too large a number), with that
+/// member as the text that it was.
+pub fn read(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text).or_else(|error| {
+        let members: std::collections::BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(text).map_err(|_| error)?;
+        let read = |raw: &RawValue| {
+            serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::String(raw.get().to_owned()))
+        };
+        let members: Map<String, Value> =
+            members.iter().map(|(name, raw)| (name.clone(), read(raw))).collect();
+        Ok(Value::Object(members))
+    })
+}
+
+/// Whether a body says something that reads well and means trouble: a NUL ends texts in half of the world's programs
+/// and separates the keys of our own indexes.
+#[must_use]
+pub fn has_nul(body: &[u8]) -> bool {
+    body.windows(6).any(|bytes| bytes == b"\\u0000")
+}
+
+/// Cuts a text that is too long to be used; answers whether it was.
+pub fn cut(text: &mut String) -> bool {
+    if text.len() <= LONGEST_TEXT {
+        return false;
+    }
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    true
+}
+
+/// Cuts every text in a value that is too long to be used; answers whether there was one.
+pub fn cut_value(value: &mut Value) -> bool {
+    match value {
+        Value::String(text) => cut(text),
+        Value::Array(values) => values.iter_mut().fold(false, |any, value| cut_value(value) || any),
+        Value::Object(members) => members.values_mut().fold(false, |any, value| cut_value(value) || any),
+        _ => false,
+    }
+}
+
+/// Whether a value has a text that is too long to be used.
+#[must_use]
+pub fn is_too_long(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.len() > LONGEST_TEXT,
+        Value::Array(values) => values.iter().any(is_too_long),
+        Value::Object(members) => members.values().any(is_too_long),
+        _ => false,
+    }
+}
+
+/// Whether a text among these members has a character that stands for one that cannot be read.
+#[must_use]
+pub fn has_unreadable(members: &Map<String, Value>) -> bool {
+    fn has(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains(UNREADABLE),
+            Value::Array(values) => values.iter().any(has),
+            Value::Object(members) => has_unreadable(members),
+            _ => false,
+        }
+    }
+    members.iter().any(|(name, value)| name.contains(UNREADABLE) || has(value))
+}
+
+/// What a JSON value is, in words.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

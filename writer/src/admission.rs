@@ -1,0 +1,42 @@
+//! Admission: the right to send one request to AMFJ now.
+//!
+//! It is had before a change is announced. Whoever takes a partition over waits for what is announced there and not
+//! answered, so no more is announced than can be sent at once.
+
+use std::time::Duration;
+
+use amfj_sync_shared::http::Limiter;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+
+use crate::site::Site;
+
+/// How long a place in the rate is worth something. Where the broker keeps many changes waiting between their places and
+/// their requests, these would all be sent at the same moment.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// The right to send one request, given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Admission<'a> {
+    _turn: Option<SemaphorePermit<'a>>,
+    _own: SemaphorePermit<'a>,
+    _all: SemaphorePermit<'a>,
+    since: Instant,
+}
+
+impl<'a> Admission<'a> {
+    /// Waits for the circuit, for one of the requests that the integration and the worker may have under way, and for a
+    /// place in the rate. None where the circuit is open.
+    pub(crate) async fn to(site: &'a Site) -> Option<Self> {
+        let turn = site.circuit.turn().await?;
+        let own = site.own_requests.acquire().await.ok()?;
+        let all = site.requests.acquire().await.ok()?;
+        site.client.limiter().acquire().await;
+        Some(Self { _turn: turn, _own: own, _all: all, since: Instant::now() })
+    }
+
+    /// Whether it still holds: not where it is old, or AMFJ has asked for a pause since.
+    pub(crate) fn holds(&self, limiter: &Limiter) -> bool {
+        self.since.elapsed() < GOOD_FOR && limiter.paused_for().is_none()
+    }
+}
