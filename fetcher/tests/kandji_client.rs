@@ -198,7 +198,10 @@ async fn progress_is_told_page_by_page() {
     let mut told = Vec::new();
     let progress =
         |progress: amfj_sync_fetcher::kandji::Progress| told.push((progress.pages, progress.devices));
-    stub.client().walk(Begin::default(), &policy(), &CancellationToken::new(), |_| Ok(()), progress).await.unwrap();
+    stub.client()
+        .walk(Begin::default(), &policy(), &CancellationToken::new(), |_| Ok(()), progress)
+        .await
+        .unwrap();
     assert_eq!(told, [(1, 300), (2, 450), (3, 450)]);
 }
 
@@ -207,7 +210,11 @@ async fn a_sink_that_fails_ends_the_walk() {
     let rows = fleet(450);
     let stub = Stub::start(move |_, target| page(&rows, target, 300)).await;
     let sink = |_: Vec<Device>| Err(anyhow::anyhow!("disk full"));
-    let error = stub.client().walk(Begin::default(), &policy(), &CancellationToken::new(), sink, |_| {}).await.unwrap_err();
+    let error = stub
+        .client()
+        .walk(Begin::default(), &policy(), &CancellationToken::new(), sink, |_| {})
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("disk full"), "{error}");
     assert_eq!(stub.count(), 1);
 }
@@ -398,7 +405,11 @@ async fn a_page_is_given_up_in_time_and_says_why() {
     let brief =
         Policy::try_new(Duration::from_millis(1), Duration::from_millis(10), Duration::from_millis(50))
             .unwrap();
-    let error = stub.client().walk(Begin::default(), &brief, &CancellationToken::new(), |_| Ok(()), |_| {}).await.unwrap_err();
+    let error = stub
+        .client()
+        .walk(Begin::default(), &brief, &CancellationToken::new(), |_| Ok(()), |_| {})
+        .await
+        .unwrap_err();
     assert!(matches!(error, KandjiError::GaveUp { .. }), "{error:?}");
     assert!(error.to_string().contains("503") && error.to_string().contains("maintenance"), "{error}");
 }
@@ -487,4 +498,97 @@ async fn no_second_sees_more_than_fifty_requests() {
     futures::future::try_join_all((0..70).map(|_| client.details(&device))).await.unwrap();
     // 4 at once, then 45 a second.
     assert!(started.elapsed() >= Duration::from_millis(1400), "{:?}", started.elapsed());
+}
+
+// ---- Odd rows and odd answers (P30) -----------------------------------------------------------
+
+#[tokio::test]
+async fn p30_one_broken_row_costs_neither_its_page_nor_its_neighbours() {
+    let good = json!({"device_id": "good", "device_name": "Mac", "user": ""}).to_string();
+    let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
+    let broken: [(Vec<u8>, &str); 6] = [
+        (br#"{"device_id":"odd","device_name":"a\ud800b"}"#.to_vec(), "odd"),
+        (b"{\"device_id\":\"odd\",\"device_name\":\"a\xffb\"}".to_vec(), "odd"),
+        (br#"{"device_id":"odd","device_name":"a\u0000b"}"#.to_vec(), "odd"),
+        (format!(r#"{{"device_id":"odd","deep":{deep},"large":1e999,"nan":NaN}}"#).into_bytes(), "odd"),
+        (br#"{"device_id":"first","device_id":"odd"}"#.to_vec(), "odd"),
+        (b"\"no device\"".to_vec(), ""),
+    ];
+    for (row, id) in broken {
+        let body = [b"[".as_slice(), good.as_bytes(), b",", &row, b",", good.as_bytes(), b"]"].concat();
+        let shown = String::from_utf8_lossy(&row).chars().take(60).collect::<String>();
+        let stub = Stub::start(move |_, _| answer(200, body.clone())).await;
+        let page = stub.client().devices(0).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let ids: Vec<&str> = page.devices.iter().map(|device| device.device_id.as_str()).collect();
+        let expected = if id.is_empty() { vec!["good", "good"] } else { vec!["good", id, "good"] };
+        assert_eq!((ids, page.rows), (expected, 3), "{shown}");
+        assert_eq!(page.malformed.len(), usize::from(id.is_empty()), "{shown}");
+        if shown.contains("device_name") {
+            assert!(page.devices[1].name.as_deref().is_some_and(|name| name.contains('\u{fffd}')), "{shown}");
+            assert_eq!(page.odd.len(), 1, "{shown}: {:?}", page.odd);
+        }
+    }
+}
+
+#[tokio::test]
+async fn p22_only_kandjis_own_404_says_that_a_device_is_gone() {
+    let device = DeviceId::new("d").unwrap();
+    for body in ["", r#"{"detail": "Not found."}"#, r#"["gone"]"#, r#""gone""#] {
+        let stub = Stub::start(move |_, _| answer(404, body)).await;
+        assert_eq!(stub.client().details(&device).await.unwrap(), None, "{body}");
+    }
+    let stub = Stub::start(|_, _| answer(404, "<html><title>nginx</title></html>")).await;
+    assert!(stub.client().details(&device).await.is_err(), "a page of something in between");
+}
+
+#[tokio::test]
+async fn p2_a_first_page_that_was_read_is_not_read_again() {
+    let fleet = fleet(450);
+    let rows = fleet.clone();
+    let stub = Stub::start(move |_, target| page(&rows, target, 300)).await;
+    let client = stub.client();
+    let first = client.page(0, &policy(), &CancellationToken::new()).await.unwrap();
+    let begin = Begin { first: Some(first), last: 0 };
+    let walked = client.walk(begin, &policy(), &CancellationToken::new(), |_| Ok(()), |_| {}).await.unwrap();
+    assert_eq!((walked.devices(), walked.pages, stub.count()), (450, 3, 3));
+}
+
+proptest::proptest! {
+    /// P30: whatever one row is, it neither ends the walk nor costs its neighbours.
+    #[test]
+    fn p30_no_row_costs_its_neighbours(odd in any_json()) {
+        let rows = json!([{"device_id": "one"}, odd, {"device_id": "two"}]).to_string();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let read = runtime.block_on(async {
+            let stub = Stub::start(move |_, _| answer(200, rows.clone())).await;
+            stub.client().devices(0).await.unwrap()
+        });
+        proptest::prop_assert_eq!(read.devices.len() + read.malformed.len(), 3);
+        proptest::prop_assert_eq!(read.devices.first().unwrap().device_id.as_str(), "one");
+        proptest::prop_assert_eq!(read.devices.last().unwrap().device_id.as_str(), "two");
+    }
+}
+
+fn any_json() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,9}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let name = prop_oneof![
+            Just("device_id".to_owned()),
+            Just("user".to_owned()),
+            Just("tags".to_owned()),
+            Just("id".to_owned()),
+            ".{0,4}",
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((name, inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
 }

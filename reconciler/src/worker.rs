@@ -8,6 +8,7 @@ use amfj_sync_shared::backlog::{self, counting};
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::state::rows::Open;
 use amfj_sync_shared::state::{OnDisk, State};
 use amfj_sync_shared::status::{self, WorkerReport, devices_by_state, keep_answering};
 use amfj_sync_shared::telemetry::{Health, Server};
@@ -142,6 +143,9 @@ impl Health for ReconcilerHealth {
                     ("first_sync_over", json!(meta.first_sync_over)),
                     ("run_in_force", json!(meta.number_in_force())),
                     ("partitions_decided", json!(meta.in_force.as_ref().map(|run| run.decided.len()))),
+                    ("run_allowed", json!(meta.in_force.as_ref().map(|run| run.allowed))),
+                    ("run_held", json!(meta.in_force.as_ref().map(|run| run.held.is_some()))),
+                    ("kept_back", json!(view.open_decisions(Open::Staged).len())),
                     ("devices", json!(devices_by_state(view))),
                 ]
             });

@@ -92,7 +92,8 @@ pub fn examine(config: &Integration, catalogue: &Catalogue, before: &Before<'_>)
         match need.problem {
             Some(problem) if !applied.contains(&need.id) => examined.problems.push(problem),
             Some(problem) => {
-                let why = format!("it was right and is not any more: {problem}; until then {}", need.consequence);
+                let why =
+                    format!("it was right and is not any more: {problem}; until then {}", need.consequence);
                 examined.missing.push(Unusable::new("setting", None, Some(&need.key), &why));
                 examined.in_use.insert(need.id);
             }
@@ -104,7 +105,11 @@ pub fn examine(config: &Integration, catalogue: &Catalogue, before: &Before<'_>)
 
 /// The mapped fields of user records that are not every record's own.
 pub fn maps_user_fields(config: &Integration) -> impl Iterator<Item = &str> {
-    config.user_fields.iter().map(|(name, _)| name).filter(|name| ![Outcome::NAME, Outcome::EMAIL].contains(name))
+    config
+        .user_fields
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| ![Outcome::NAME, Outcome::EMAIL].contains(name))
 }
 
 fn needs(config: &Integration, catalogue: &Catalogue) -> Vec<Need> {
@@ -208,7 +213,8 @@ fn required_fields_of(config: &Integration, key: &str, asset_type: &AssetType) -
         problem,
         consequence: "no asset of that type is created",
     };
-    let unmapped = asset_type.fields.iter().filter(|field| field.required && config.fields.get(&field.name).is_none());
+    let unmapped =
+        asset_type.fields.iter().filter(|field| field.required && config.fields.get(&field.name).is_none());
     let sentences = unmapped.map(|field| {
         format!(
             "{}assets of type \"{}\" must have the field \"{}\", which nothing fills; map it in \

@@ -64,9 +64,7 @@ impl Mending<'_> {
     fn between_texts(&mut self) {
         while let Some(at) = self.rest.find(['"', 'N', 'I']) {
             self.copy(at);
-            if let Some(rest) =
-                self.rest.strip_prefix("NaN").or_else(|| self.rest.strip_prefix("Infinity"))
-            {
+            if let Some(rest) = self.rest.strip_prefix("NaN").or_else(|| self.rest.strip_prefix("Infinity")) {
                 if self.mended.ends_with('-') {
                     self.mended.pop();
                 }
@@ -150,7 +148,8 @@ fn code_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The value of a body, as it is or mended.
 pub fn value(body: &[u8]) -> serde_json::Result<Value> {
-    serde_json::from_slice(body).or_else(|_| read(&mend(body).0))
+    let as_it_is = if has_nul(body) { None } else { serde_json::from_slice(body).ok() };
+    as_it_is.map_or_else(|| read(&mend(body).0), Ok)
 }
 
 /// A value, and where it is an object with a member that no value can hold (too deep, too large a number), with that

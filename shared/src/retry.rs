@@ -1,4 +1,4 @@
-//! Trying again: pauses that grow, and the three kinds of failure.
+//! Trying again: pauses that grow.
 //!
 //! The only module that knows the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012), so
 //! that replacing it is a small matter.
@@ -198,71 +198,6 @@ where
         tracing::debug!(attempts, pause_ms = pause.as_secs_f64() * 1e3, %error, "trying again after a pause");
         if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Err(Stopped::Cancelled);
-        }
-    }
-}
-
-/// What a failed write means for the change behind it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Later, with the same change.
-    #[error("{reason}")]
-    Retry {
-        /// No sooner than this.
-        after: Option<Duration>,
-        /// A sentence for people.
-        reason: String,
-    },
-    /// Never, with this change.
-    #[error("{reason}")]
-    Fail {
-        /// A sentence for people.
-        reason: String,
-        /// The one field at fault, if the service named it (P15).
-        field: Option<String>,
-    },
-    /// Not before somebody or something has changed outside: every change of the integration would
-    /// fail the same way.
-    #[error("{reason}")]
-    Pause {
-        /// A sentence for people.
-        reason: String,
-    },
-}
-
-impl Failure {
-    /// Classifies a failed call of AMFJ. A 409 on an assignment never gets here: the client returns
-    /// it as a case of its own.
-    #[must_use]
-    pub fn of_call(error: &CallError) -> Self {
-        let reason = error.to_string();
-        match error {
-            // A redirect means the address is wrong, for every change alike.
-            CallError::Status { status: 300..=399 | 401 | 403, .. } => Self::Pause { reason },
-            _ if error.is_transient() => Self::Retry { after: error.retry_after(), reason },
-            _ => Self::Fail { reason, field: error.field().map(ToOwned::to_owned) },
-        }
-    }
-
-    /// Classifies a failed update of a user record: there 403 says that the record is a Jira user,
-    /// which nobody but Jira may change, and says nothing about the token.
-    #[must_use]
-    pub fn of_user_update(error: &CallError) -> Self {
-        match error {
-            CallError::Status { status: 403, .. } => Self::Fail {
-                reason: format!("{error} (records of Jira users can only be changed in Jira)"),
-                field: None,
-            },
-            _ => Self::of_call(error),
-        }
-    }
-}
-
-impl Retryable for Failure {
-    fn verdict(&self) -> Verdict {
-        match self {
-            Self::Retry { after, .. } => Verdict::Again(*after),
-            Self::Fail { .. } | Self::Pause { .. } => Verdict::Stop,
         }
     }
 }

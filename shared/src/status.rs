@@ -12,7 +12,9 @@ use crate::ids::IntegrationId;
 use crate::state::State;
 use crate::worker::Worker;
 
-pub use report::{Circuit, Duty, Serving, WorkerReport, ask_workers, keep_answering};
+pub use report::{
+    Circuit, Duty, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers, keep_answering,
+};
 pub use site::{RunStatus, SiteStatus, devices_by_state};
 
 /// `/status` of a worker: its report, and of each integration how it stands, what the worker does for it,

@@ -12,9 +12,9 @@ use amfj_sync_shared::amfj::client::{
 };
 use amfj_sync_shared::amfj::{Asset, FieldType, Source};
 use amfj_sync_shared::config::AmfjPaths;
-use amfj_sync_shared::http::{CallError, Limiter, SecretString};
+use amfj_sync_shared::http::{Answered, CallError, Limiter, SecretString};
 use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::retry::{Failure, Policy, Stopped};
+use amfj_sync_shared::retry::{Policy, Stopped};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -359,16 +359,14 @@ async fn p15_a_refused_value_names_its_field() {
     assert_eq!(error.field(), Some("Memory"));
     assert!(error.to_string().contains("update asset") && error.to_string().contains("no number"), "{error}");
     assert!(!error.may_have_happened());
-    let failure = Failure::of_call(&error);
-    assert!(matches!(failure, Failure::Fail { field: Some(field), .. } if field == "Memory"));
+    assert_eq!(Answered::of(&error), Answered::Value { field: "Memory".to_owned() });
 }
 
 #[tokio::test]
 async fn a_jira_user_refuses_changes_without_pausing_anything() {
     let stub = Stub::always(403, json!({"error": {"code": "forbidden", "message": "Jira user"}})).await;
     let error = stub.client().update_user(&record_id(), &UserPatch::default()).await.unwrap_err();
-    assert!(matches!(Failure::of_user_update(&error), Failure::Fail { .. }));
-    assert!(matches!(Failure::of_call(&error), Failure::Pause { .. }));
+    assert_eq!(Answered::of(&error), Answered::Refused, "it is about the record, not about the token");
 }
 
 #[tokio::test]
@@ -417,7 +415,7 @@ async fn an_answer_that_is_lost_leaves_the_outcome_unknown() {
         let error = client(&base).create_user(&new).await.unwrap_err();
         assert!(matches!(error, CallError::Unknown { .. }), "{what}: {error:?}");
         assert!(error.may_have_happened(), "{what}");
-        assert!(matches!(Failure::of_call(&error), Failure::Retry { .. }), "{what}");
+        assert!(matches!(Answered::of(&error), Answered::Failed), "{what}");
         assert!(started.elapsed() < Duration::from_secs(2), "{what}: no time-out");
     }
 }
@@ -467,7 +465,7 @@ async fn a_redirect_is_not_followed_with_the_token() {
     .await;
     let error = stub.client().asset(&asset_id()).await.unwrap_err();
     assert!(error.to_string().contains("redirects are not followed"), "{error}");
-    assert!(matches!(Failure::of_call(&error), Failure::Pause { .. }));
+    assert_eq!(Answered::of(&error), Answered::WrongAddress);
     assert!(other.seen.lock().is_empty());
 }
 

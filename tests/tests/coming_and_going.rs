@@ -37,7 +37,9 @@ fn creations() -> usize {
 
 impl Story {
     async fn begin(seed: u64, adapt: impl FnOnce(IntegrationBuilder) -> IntegrationBuilder) -> Result<Self> {
-        Self::with(creations(), 4, seed, adapt).await
+        // Slow enough for what happens meanwhile; a long story is told by writers as they are by default.
+        let concurrency = if creations() > CREATIONS { 16 } else { 4 };
+        Self::with(creations(), concurrency, seed, adapt).await
     }
 
     async fn with(

@@ -2,7 +2,8 @@
 //! person has looked (P23).
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
-use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::sim::kandji::NewDevice;
 use anyhow::{Result, ensure};
 
 fn settings(services: &Services) -> IntegrationBuilder {
@@ -89,5 +90,50 @@ async fn p23_a_released_run_goes_on() -> Result<()> {
     .await?;
     pipeline.settle().await?;
     ensure!(assignments(&services.take_writes()) == 16);
+    Ok(())
+}
+
+/// Held whole means: not one write comes of that run, also none that takes nothing from anybody; not if the reconcilers
+/// are restarted meanwhile either. Released, all of it is made.
+#[tokio::test]
+async fn p23_not_one_write_comes_of_a_held_run() -> Result<()> {
+    let services = Services::plain(40, 23).await?;
+    let settings = settings(&services)
+        .set("sync.create_devices", "always")
+        .field("Serial Number", "serial_number")
+        .field("OS Version", "os_version");
+    let mut pipeline = Pipeline::start(vec![("acme", settings)]).await?;
+    pipeline.run().await?;
+    services.take_writes();
+    let assets = services.amfj.assets().len();
+    for (device, ..) in &owned(&services)[..8] {
+        services.kandji.give_to(device, "Loan Pool", "pool@example.com")?;
+    }
+    for device in services.kandji.devices() {
+        services.kandji.set(&device.device_id, "os_version", "99.9".into())?;
+    }
+    services.kandji.add_device(NewDevice { name: "Newcomer".into(), ..NewDevice::default() })?;
+    held_run(&pipeline).await?;
+    let held = pipeline.reconcilers[0].status().await?;
+    ensure!(held["integrations"]["acme"]["devices"]["held"] == 41, "{held}");
+    pipeline.reconcilers.remove(0).kill().await?;
+    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.settle().await?;
+    let writes = services.take_writes();
+    ensure!(writes.is_empty(), "a held run was written:\n{}", writes.join("\n"));
+    let plan = pipeline.call(Role::Reconciler).args(["plan", "acme"]).finish(RUN_LIMIT).await?;
+    ensure!(plan.stdout.contains("Kept back") && plan.stdout.contains("Newcomer"), "{}", plan.stdout);
+    let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
+    ensure!(released.status.success(), "{}", released.stderr);
+    eventually(RUN_LIMIT, "everything of the run", async || {
+        let new = services.amfj.assets().len() - assets;
+        let assets = services.amfj.assets();
+        let current = assets.iter().filter(|asset| asset.fields.get("OS Version") == Some(&"99.9".into()));
+        ensure!(new == 1 && current.count() >= 40, "{new} new assets");
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    ensure!(assignments(&services.take_writes()) >= 16);
     Ok(())
 }

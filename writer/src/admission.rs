@@ -9,6 +9,7 @@ use amfj_sync_shared::http::Limiter;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
+use crate::blame::Turn;
 use crate::site::Site;
 
 /// How long a place in the rate is worth something. Where the broker keeps many changes waiting between their places and
@@ -18,7 +19,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 /// The right to send one request, given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admission<'a> {
-    _turn: Option<SemaphorePermit<'a>>,
+    turn: Option<Turn<'a>>,
     _own: SemaphorePermit<'a>,
     _all: SemaphorePermit<'a>,
     since: Instant,
@@ -27,12 +28,18 @@ pub(crate) struct Admission<'a> {
 impl<'a> Admission<'a> {
     /// Waits for the circuit, for one of the requests that the integration and the worker may have under way, and for a
     /// place in the rate. None where the circuit is open.
-    pub(crate) async fn to(site: &'a Site) -> Option<Self> {
-        let turn = site.circuit.turn().await?;
+    /// One that has not failed goes before one that has, where the circuit is half-open.
+    pub(crate) async fn to(site: &'a Site, failed: bool) -> Option<Self> {
+        let turn = site.circuit.turn(failed).await?;
         let own = site.own_requests.acquire().await.ok()?;
         let all = site.requests.acquire().await.ok()?;
         site.client.limiter().acquire().await;
-        Some(Self { _turn: turn, _own: own, _all: all, since: Instant::now() })
+        Some(Self { turn, _own: own, _all: all, since: Instant::now() })
+    }
+
+    /// Lets others send, but keeps the turn of a half-open circuit until the answer is judged.
+    pub(crate) fn into_turn(self) -> Option<Turn<'a>> {
+        self.turn
     }
 
     /// Whether it still holds: not where it is old, or AMFJ has asked for a pause since.

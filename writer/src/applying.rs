@@ -10,7 +10,6 @@ use amfj_sync_shared::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Outcome, Payload, Restored, Rule, UserLinkOutcome,
 };
 use amfj_sync_shared::mode;
-use amfj_sync_shared::retry::Failure;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::state::{State, Unreadable};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
@@ -63,9 +62,7 @@ pub(crate) async fn apply(
     working: &Working,
 ) -> Applied {
     let replay = Replay::of(received);
-    let Some(requests) = Requests::new(site, lease, event, change, replay.as_ref(), working) else {
-        return Applied::HandBack;
-    };
+    let requests = Requests::new(site, lease, event, change, replay.as_ref(), working);
     let begun = requests.first_attempt().is_some();
     let announced = None;
     let mut applying = Applying { site, lease, event, change, received, replay, requests, begun, announced };
@@ -114,7 +111,12 @@ impl Applying<'_> {
             }
             // A link alone costs no request.
             Step::Done(_) => {}
-            Step::Request(_) => self.requests.admit().await.map_err(|_| NotYet::HandBack)?,
+            Step::Request(_) => match self.requests.admit(Kind::Read).await {
+                Ok(()) => {}
+                // A person gave it up while it waited.
+                Err(Trouble::Fail { reason, .. }) => return self.conclude(self.failed(reason)).await,
+                Err(_) => return Err(NotYet::HandBack),
+            },
         }
         let claim = self.claim();
         self.announce(&claim).await?;
@@ -392,7 +394,6 @@ impl Applying<'_> {
         edits: std::collections::BTreeMap<String, amfj_sync_shared::messages::Edit>,
     ) -> Result<Outcome, Trouble> {
         let client = &self.site.client;
-        self.requests.classify_with(Failure::of_user_update);
         let mut refused = Refused::default();
         loop {
             if patch.is_empty() {
@@ -488,7 +489,7 @@ impl Applying<'_> {
         self.site.state.publish_and_read_back(fact).await?;
         reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
-        self.site.failing.lock().remove(&self.event.id);
+        self.site.blame.ended(self.event.id);
         events::ended(&self.site.integration.id, self.event.run.as_ref(), &outcome);
         Ok(())
     }

@@ -1,30 +1,35 @@
 //! The circuit of one integration: while AMFJ is out of order, its changes stay in the queue (P28).
 //!
-//! Open: nothing is sent but a cheap read now and then. Half-open: one change at a time, until a write
-//! succeeds. A single change that always fails does not open it while AMFJ answers a probe.
+//! Open: nothing is sent but a cheap read now and then. Half-open: one change at a time, those first that have not
+//! failed yet, until a write succeeds. It opens on a refused token, a wrong address, a pause that AMFJ asked for, and
+//! where a probe fails. Failures alone do not open it: they are about records or kinds of request
+//! ([`crate::blame`]) as long as AMFJ answers a probe.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::{IntegrationId, Key};
+use amfj_sync_shared::http::{Answered, CallError};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::status;
+use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::blame::{Blame, Line, Turn};
 use crate::events;
-
-/// Failures in a row that raise a suspicion.
-const FAILURES: u32 = 8;
-
-/// Failures in a row of that many different keys open the circuit without a probe.
-const KEYS: usize = 3;
 
 /// How often the pause before a probe is doubled at most: from 15 seconds to eight minutes.
 const MOST_DOUBLINGS: u32 = 5;
+
+/// A longer pause that AMFJ asks for opens the circuit: nothing is kept in hand meanwhile, for the broker takes away
+/// what is not acknowledged in time.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The pause after a 429 that does not say how long.
+const UNSTATED: Duration = Duration::from_secs(1);
 
 /// Whether changes may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +54,26 @@ impl Position {
     }
 }
 
+/// Why and since when it is not closed.
 #[derive(Debug, Default)]
-struct Failures {
-    in_a_row: u32,
-    keys: HashSet<Key>,
+struct Story {
+    reason: Option<String>,
+    since: Option<Timestamp>,
+    /// When the next probe is due.
+    probe_at: Option<Instant>,
+    /// Times in a row that it was opened again after a good probe.
+    relapses: u32,
+    /// Times that it was opened.
+    openings: u64,
+}
+
+/// What one asked for in a pause means for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The limiter lets nobody through for so long.
+    Slower(Duration),
+    /// The circuit is open until then.
+    Opened,
 }
 
 /// One integration's circuit.
@@ -60,27 +81,25 @@ struct Failures {
 pub struct Circuit {
     integration: IntegrationId,
     position: watch::Sender<Position>,
-    failures: Mutex<Failures>,
-    reason: Mutex<Option<String>>,
+    story: Mutex<Story>,
     suspicious: Notify,
-    one_at_a_time: Semaphore,
-    /// Times in a row that it was opened again by the first change after a good probe.
-    relapses: AtomicU32,
+    line: Line,
+    /// Between two probes.
+    every: Duration,
 }
 
 impl Circuit {
-    /// A closed circuit.
+    /// A closed circuit that is probed every so often once it is open.
     #[must_use]
-    pub fn new(integration: IntegrationId) -> Arc<Self> {
+    pub fn new(integration: IntegrationId, every: Duration) -> Arc<Self> {
         events::circuit(&integration, false);
         Arc::new(Self {
             integration,
             position: watch::channel(Position::Closed).0,
-            failures: Mutex::default(),
-            reason: Mutex::default(),
+            story: Mutex::default(),
             suspicious: Notify::new(),
-            one_at_a_time: Semaphore::new(1),
-            relapses: AtomicU32::new(0),
+            line: Line::default(),
+            every,
         })
     }
 
@@ -93,7 +112,27 @@ impl Circuit {
     /// Why it is not closed.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.reason.lock().clone()
+        self.story.lock().reason.clone()
+    }
+
+    /// How it stands, for whoever asks this worker.
+    #[must_use]
+    pub fn report(&self) -> status::Circuit {
+        let position = self.position();
+        let story = self.story.lock();
+        let now = (Instant::now(), Timestamp::now());
+        let next = story.probe_at.filter(|_| position == Position::Open);
+        status::Circuit {
+            position: position.as_str().to_owned(),
+            reason: story.reason.clone(),
+            since: story.since,
+            next: next.and_then(|next| crate::blame::moment(next, now)),
+        }
+    }
+
+    /// How often it was opened.
+    pub(crate) fn openings(&self) -> u64 {
+        self.story.lock().openings
     }
 
     /// Waits until it stands elsewhere than at `here`.
@@ -102,123 +141,179 @@ impl Circuit {
         drop(self.position.subscribe().wait_for(|position| *position != here).await);
     }
 
-    /// Waits until changes may be sent, and says how.
-    pub async fn passable(&self) -> Position {
-        let mut position = self.position.subscribe();
-        match position.wait_for(|position| *position != Position::Open).await {
-            Ok(position) => *position,
-            Err(_) => Position::Open,
-        }
+    /// Waits until it is open.
+    pub async fn opened(&self) {
+        drop(self.position.subscribe().wait_for(|position| *position == Position::Open).await);
     }
 
-    /// In half-open position, waits for the turn; none where it is or becomes open.
-    pub async fn turn(&self) -> Option<Option<SemaphorePermit<'_>>> {
-        match self.position() {
-            Position::Closed => Some(None),
-            Position::Open => None,
-            Position::HalfOpen => {
-                let permit = tokio::select! {
-                    permit = self.one_at_a_time.acquire() => permit.ok()?,
-                    () = self.moved_from(Position::HalfOpen) => return None,
-                };
-                (self.position() != Position::Open).then_some(Some(permit))
+    /// Waits until changes may be sent.
+    pub async fn passable(&self) {
+        self.moved_from(Position::Open).await;
+    }
+
+    /// In half-open position, waits for the turn; none where it is or becomes open. One that has not failed goes
+    /// before one that has.
+    pub(crate) async fn turn(&self, failed: bool) -> Option<Option<Turn<'_>>> {
+        let mut place = None;
+        loop {
+            let moved = self.line.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            match self.position() {
+                Position::Closed => return Some(None),
+                Position::Open => return None,
+                Position::HalfOpen => {
+                    let place = place.get_or_insert_with(|| self.line.join(failed));
+                    if let Some(turn) = place.turn() {
+                        return Some(Some(turn));
+                    }
+                }
+            }
+            tokio::select! {
+                () = moved => {}
+                () = self.moved_from(Position::HalfOpen) => {}
             }
         }
     }
 
-    /// AMFJ answered; `wrote` if it carried out a write.
-    pub fn answered(&self, wrote: bool) {
-        *self.failures.lock() = Failures::default();
-        if wrote && self.position() == Position::HalfOpen {
+    /// AMFJ carried out a write.
+    pub fn wrote(&self) {
+        if self.position() == Position::HalfOpen {
             tracing::info!(integration = %self.integration, "AMFJ takes changes again");
-            self.relapses.store(0, Ordering::Relaxed);
+            self.story.lock().relapses = 0;
             self.move_to(Position::Closed, None);
         }
     }
 
-    /// AMFJ could not be reached or failed.
-    pub fn failed(&self, key: &Key, reason: &str) {
-        if self.position() == Position::HalfOpen {
-            return self.open(reason);
-        }
-        let (in_a_row, keys) = {
-            let mut failures = self.failures.lock();
-            failures.in_a_row = failures.in_a_row.saturating_add(1);
-            failures.keys.insert(key.clone());
-            (failures.in_a_row, failures.keys.len())
-        };
-        if in_a_row >= FAILURES && keys >= KEYS {
-            self.open(reason);
-        } else if in_a_row >= FAILURES {
-            *self.reason.lock() = Some(reason.to_owned());
-            self.suspicious.notify_one();
-        }
+    /// Something failed in a way that raises the question whether AMFJ is well: it is probed.
+    pub fn suspect(&self) {
+        self.suspicious.notify_one();
+    }
+
+    /// A person wants it to be tried now.
+    pub fn try_now(&self) {
+        self.story.lock().probe_at = Some(Instant::now());
+        self.suspicious.notify_one();
     }
 
     /// Nothing is sent any more until a probe succeeds.
     pub fn open(&self, reason: &str) {
-        if self.position() == Position::HalfOpen {
-            self.relapses.fetch_add(1, Ordering::Relaxed);
-        }
+        let pause = {
+            let mut story = self.story.lock();
+            story.relapses += u32::from(self.position() == Position::HalfOpen);
+            self.pause(story.relapses)
+        };
+        self.open_until(reason, Instant::now() + pause);
+    }
+
+    fn open_until(&self, reason: &str, probe_at: Instant) {
         if self.position() != Position::Open {
             tracing::error!(integration = %self.integration, reason,
                 "AMFJ is paused for this integration; its changes stay in the queue until it answers again");
+            self.story.lock().openings += 1;
         }
+        self.story.lock().probe_at = Some(probe_at);
         self.move_to(Position::Open, Some(reason.to_owned()));
+    }
+
+    /// AMFJ asked to be left alone. A long pause, or one because it is out of order, opens the circuit until then;
+    /// otherwise it is asked more slowly.
+    pub(crate) fn asked_to_wait(&self, pause: Option<Duration>, out_of_order: bool, reason: &str) -> Asked {
+        let pause = pause.unwrap_or(UNSTATED);
+        if out_of_order || pause > LONG {
+            self.open_until(reason, Instant::now() + pause);
+            Asked::Opened
+        } else {
+            Asked::Slower(pause)
+        }
     }
 
     fn move_to(&self, position: Position, reason: Option<String>) {
         events::circuit(&self.integration, position == Position::Open);
-        *self.failures.lock() = Failures::default();
-        *self.reason.lock() = reason;
+        {
+            let mut story = self.story.lock();
+            story.since = reason.as_ref().map(|_| story.since.unwrap_or_else(Timestamp::now));
+            story.reason = reason;
+        }
         self.position.send_replace(position);
+        self.line.moved.notify_waiters();
     }
 
     /// Before the next probe. Where reads go well and writes do not, each try charges the changes at the
     /// head of the queues one delivery of the thousand they have: so the pauses grow.
-    pub(crate) fn pause(&self, every: Duration) -> Duration {
-        every * 2_u32.pow(self.relapses.load(Ordering::Relaxed).min(MOST_DOUBLINGS))
+    fn pause(&self, relapses: u32) -> Duration {
+        self.every * 2_u32.pow(relapses.min(MOST_DOUBLINGS))
     }
 
-    fn probed(&self, position: Position, answer: Result<(), CallError>) {
-        match (position, answer) {
-            (Position::Open, Ok(())) => self.move_to(Position::HalfOpen, self.reason()),
-            (Position::Open, Err(error)) => *self.reason.lock() = Some(error.to_string()),
-            (_, Ok(())) => *self.failures.lock() = Failures::default(),
-            (_, Err(error)) => self.open(&error.to_string()),
+    /// The longest pause between two probes, and between two trials of a kind.
+    #[must_use]
+    pub fn longest_pause(every: Duration) -> Duration {
+        every * 2_u32.pow(MOST_DOUBLINGS)
+    }
+
+    /// What a probe said; `began` is when it was sent.
+    fn probed(&self, answer: Result<(), CallError>, began: Instant, blame: &Blame, client: &AmfjClient) {
+        let error = match answer {
+            Ok(()) => return self.is_well(began, blame),
+            Err(error) => error,
+        };
+        let reason = error.to_string();
+        match Answered::of(&error) {
+            answered if answered.is_alive() => self.is_well(began, blame),
+            Answered::AskedToWait { pause, out_of_order } => {
+                if let Asked::Slower(pause) = self.asked_to_wait(pause, out_of_order, &reason) {
+                    client.limiter().pause_for(pause);
+                    self.suspect();
+                }
+            }
+            _ => self.open(&reason),
         }
     }
 
-    /// Probes while it is open, or when many failures in a row of few keys raise a suspicion.
-    pub async fn watch(self: Arc<Self>, client: AmfjClient, every: Duration, stop: CancellationToken) {
-        loop {
-            let suspicion = async {
-                tokio::select! {
-                    () = self.suspicious.notified() => {}
-                    () = self.moved_from(Position::Closed) => {}
-                }
-            };
+    /// AMFJ is well; what is refused all the same is about records or kinds of request.
+    fn is_well(&self, began: Instant, blame: &Blame) {
+        blame.shows_life(began);
+        if self.position() == Position::Open {
+            self.move_to(Position::HalfOpen, self.reason());
+        } else {
+            blame.convict();
+        }
+    }
+
+    /// When the next probe is due; never, while nothing is suspected.
+    async fn due(&self) {
+        if self.position() != Position::Open {
             tokio::select! {
-                () = suspicion => {}
-                () = stop.cancelled() => return,
+                () = self.suspicious.notified() => return,
+                () = self.opened() => {}
             }
-            if self.position() != Position::Closed {
-                tokio::select! {
-                    () = tokio::time::sleep(self.pause(every)) => {}
-                    () = stop.cancelled() => return,
+        }
+        while self.position() == Position::Open {
+            let at = self.story.lock().probe_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {
+                    let mut story = self.story.lock();
+                    // It may have been put off meanwhile.
+                    if story.probe_at.is_none_or(|at| at <= Instant::now()) {
+                        story.probe_at = Some(Instant::now() + self.pause(story.relapses));
+                        return;
+                    }
                 }
+                () = self.suspicious.notified() => {}
             }
+        }
+    }
+
+    /// Probes while it is open, and whenever failures raise a suspicion.
+    pub async fn watch(self: Arc<Self>, client: AmfjClient, blame: Arc<Blame>, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.due()).await.is_some() {
             let probe = async {
                 client.limiter().acquire().await;
-                client.locations().await
+                let began = Instant::now();
+                (client.locations().await.map(drop), began)
             };
-            match self.position() {
-                Position::HalfOpen => {}
-                position => {
-                    let Some(answer) = stop.run_until_cancelled(probe).await else { return };
-                    self.probed(position, answer.map(drop));
-                }
-            }
+            let Some((answer, began)) = stop.run_until_cancelled(probe).await else { return };
+            self.probed(answer, began, &blame, &client);
         }
     }
 }

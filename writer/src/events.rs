@@ -5,10 +5,24 @@ use amfj_sync_shared::broker::Stage;
 use amfj_sync_shared::ids::{IntegrationId, RunId};
 use amfj_sync_shared::messages::{Action, Ending, Outcome};
 
+use crate::blame::kinds::RequestKind;
+
 /// The circuit of an integration moved.
 pub(crate) fn circuit(integration: &IntegrationId, open: bool) {
     metrics::gauge!("amfj_sync_circuit_open", "integration" => integration.to_string(), "api" => "amfj")
         .set(f64::from(u8::from(open)));
+}
+
+/// A kind of request waits, or goes on.
+pub(crate) fn kind_waits(integration: &IntegrationId, kind: RequestKind, waits: bool) {
+    metrics::gauge!("amfj_sync_kind_waiting", "integration" => integration.to_string(), "kind" => kind.as_str())
+        .set(f64::from(u8::from(waits)));
+}
+
+/// So many changes in hand were refused and stepped aside.
+pub(crate) fn stopped(integration: &IntegrationId, count: usize) {
+    metrics::gauge!("amfj_sync_stopped_changes", "integration" => integration.to_string())
+        .set(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
 /// Counters that an alert compares exist before the first change.

@@ -6,6 +6,7 @@
 
 mod admission;
 pub mod applying;
+pub mod blame;
 pub mod circuit;
 mod claims;
 pub mod commands;
@@ -13,6 +14,7 @@ mod creating;
 mod dead_letters;
 mod events;
 mod holders;
+mod obeying;
 mod outcomes;
 mod requests;
 mod restoring;

@@ -28,6 +28,9 @@ enum Command {
     /// What could not be done
     #[command(subcommand)]
     Dead(Dead),
+    /// What AMFJ refuses at the moment, and is tried again by itself
+    #[command(subcommand)]
+    Stopped(Stopped),
     /// What was applied, with old and new values
     History(commands::Asked),
     /// Put past changes on the queue again, where nothing came later
@@ -67,6 +70,26 @@ enum Dead {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Stopped {
+    /// Which, why, since when, how often they were tried, and when they are next
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try them now
+    Retry {
+        #[command(flatten)]
+        meant: commands::Meant,
+    },
+    /// Give them up now: each becomes a dead letter
+    Drop {
+        #[command(flatten)]
+        meant: commands::Meant,
+    },
+}
+
 fn main() -> ExitCode {
     let Arguments { mut common, command } = Arguments::parse();
     finish(start(&mut common, &command))
@@ -90,6 +113,9 @@ async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::Dead(Dead::Show { id, json }) => commands::show(common, id, *json).await,
         Command::Dead(Dead::Replay { chosen }) => commands::replay(common, chosen).await,
         Command::Dead(Dead::Drop { chosen, yes }) => commands::drop_letters(common, chosen, *yes).await,
+        Command::Stopped(Stopped::List { json }) => commands::list_stopped(common, *json).await,
+        Command::Stopped(Stopped::Retry { meant }) => commands::retry_stopped(common, meant).await,
+        Command::Stopped(Stopped::Drop { meant }) => commands::drop_stopped(common, meant).await,
         Command::History(asked) => commands::history(common, asked).await,
         Command::Replay(wanted) => commands::replay_history(common, wanted).await,
     }

@@ -15,9 +15,9 @@ use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Change, Event};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::applying::{Applied, apply, read_change};
-use crate::circuit::Position;
 use crate::dead_letters::bury;
 use crate::site::Site;
 use crate::working::Working;
@@ -45,6 +45,12 @@ struct Unread {
     in_flight: InFlight,
 }
 
+/// How long a change is kept in hand: the broker takes away what is not acknowledged for half an hour.
+const KEPT: Duration = Duration::from_mins(20);
+
+/// Between two looks at how many stand aside.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 struct Job {
     received: Received,
     event: Event,
@@ -57,26 +63,25 @@ pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
     // What is in hand is known by its missing outcome; only that it is served is said here.
     let _serving = site.in_hand.serving(&lease.id, Stage::Apply);
     while !lease.is_over() {
-        let position = tokio::select! {
-            position = site.circuit.passable() => position,
+        tokio::select! {
+            () = site.circuit.passable() => {}
             () = lease.over() => return,
-        };
-        let prefetch = if position == Position::HalfOpen { 1 } else { site.window };
-        let intake = match lease.intake(prefetch).await {
+        }
+        let intake = match lease.intake(site.window).await {
             Ok(intake) => intake,
             Err(error) => {
                 lease.session.give_up(&error);
                 return;
             }
         };
-        let intake = Partition::new(&site, &lease).take(intake, position).await;
+        let intake = Partition::new(&site, &lease).take(intake).await;
         intake.close().await;
     }
 }
 
 struct Partition<'a> {
     site: &'a Arc<Site>,
-    /// Of what is served here: it ends with this, so that nothing goes on waiting.
+    /// Of what is taken on this channel: what waits goes back with it.
     lease: Lease,
     /// Taken and not read, oldest first.
     unread: VecDeque<Unread>,
@@ -84,6 +89,8 @@ struct Partition<'a> {
     working: Arc<Working>,
     /// Changes behind the running one of their key.
     behind: HashMap<Key, VecDeque<Job>>,
+    /// When this channel began to take.
+    since: Instant,
 }
 
 impl<'a> Partition<'a> {
@@ -95,37 +102,43 @@ impl<'a> Partition<'a> {
             running: JoinSet::new(),
             working: Arc::default(),
             behind: HashMap::new(),
+            since: Instant::now(),
         }
     }
 
-    /// Takes messages until the lease is over, the circuit moves, or the channel dies; then lets what is
+    /// Takes messages until the lease is over, the circuit opens, or the channel dies; then lets what is
     /// started end. What was not acknowledged is delivered again, in order, once the channel is closed.
-    async fn take(mut self, mut intake: Intake, position: Position) -> Intake {
-        let goes_on = loop {
+    async fn take(mut self, mut intake: Intake) -> Intake {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
             tokio::select! {
                 biased;
-                () = self.lease.over() => break false,
-                () = self.site.circuit.moved_from(position) => break true,
+                () = self.lease.over() => break,
+                () = self.site.circuit.opened() => break,
                 Some(ended) = self.running.join_next() => {
                     // A task that panicked is delivered again with everything behind it.
-                    let Ok((key, Applied::Done)) = ended else { break false };
+                    let Ok((key, Applied::Done)) = ended else { break };
                     self.start_next(&key);
                 }
                 () = self.working.has_room(), if !self.unread.is_empty() => {
                     if !self.read_next().await {
-                        break false;
+                        break;
                     }
                 }
                 received = intake.next() => {
-                    let Some(received) = received else { break false };
+                    let Some(received) = received else { break };
                     self.keep(received);
                 }
+                // What stands aside must not be kept for too long.
+                _ = look.tick() => {
+                    if self.since.elapsed() > KEPT && self.site.blame.aside_in(&self.lease.queue) > 0 {
+                        break;
+                    }
+                }
             }
-        };
-        // What is under way ends; what waits goes back at once, and where the circuit opened, by itself.
-        if !goes_on {
-            self.lease.stop.cancel();
         }
+        // What is under way ends; what waits goes back at once.
+        self.lease.stop.cancel();
         self.unread.clear();
         self.behind.clear();
         while self.running.join_next().await.is_some() {}

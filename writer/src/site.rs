@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::blame::Blame;
 use crate::circuit::Circuit;
 
 /// What changes of one integration share.
@@ -30,6 +31,8 @@ pub struct Site {
     pub client: AmfjClient,
     /// Whether AMFJ is to be left alone for now.
     pub circuit: Arc<Circuit>,
+    /// What fails, and whose fault that is.
+    pub blame: Arc<Blame>,
     /// Publishing.
     pub publisher: Publisher,
     /// Names of queues.
@@ -48,9 +51,6 @@ pub struct Site {
     pub own_requests: Semaphore,
     /// Creations of this process whose outcome is unknown.
     pub unknown: Mutex<HashSet<Uuid>>,
-    /// How long changes that were handed back had been failing, so that going around does not go on
-    /// for ever.
-    pub failing: Mutex<HashMap<Uuid, Duration>>,
     /// When a write that was not answered, and whose change was handed back, can no longer be carried
     /// out.
     pub landing: Mutex<HashMap<Key, Instant>>,

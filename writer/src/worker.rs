@@ -18,8 +18,10 @@ use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
+use crate::blame::{Blame, Limits};
 use crate::circuit::Circuit;
 use crate::events;
+use crate::obeying::obey;
 use crate::serving::{serve, window};
 use crate::site::Site;
 
@@ -59,8 +61,9 @@ pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -
 async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
     let stop = worker.shutdown.soft.clone();
     for site in sites.values() {
-        let every = worker.config.timing.probe_interval;
-        worker.tasks.spawn(site.circuit.clone().watch(site.client.clone(), every, stop.clone()));
+        let (client, blame) = (site.client.clone(), site.blame.clone());
+        worker.tasks.spawn(site.circuit.clone().watch(client, blame, stop.clone()));
+        worker.tasks.spawn(obey(site.clone(), stop.clone()));
     }
     let serving = sites.clone();
     let ownership = Ownership::new(
@@ -104,6 +107,8 @@ async fn share_rate(sites: Arc<Sites>, live: Arc<AtomicUsize>, stop: tokio_util:
 fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
     let config = &worker.config;
     let requests = Arc::new(Semaphore::new(config.writer.concurrency));
+    let every = config.timing.probe_interval;
+    let limits = Limits::of(&config.retry, Circuit::longest_pause(every));
     let mut sites = Sites::new();
     for integration in &config.integrations {
         let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
@@ -116,7 +121,8 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             state,
             siblings: worker.siblings(integration),
             client,
-            circuit: Circuit::new(integration.id.clone()),
+            circuit: Circuit::new(integration.id.clone(), every),
+            blame: Arc::new(Blame::new(integration.id.clone(), limits)),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
             in_hand: worker.in_hand.clone(),
@@ -126,7 +132,6 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             requests: requests.clone(),
             own_requests: Semaphore::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
-            failing: parking_lot::Mutex::default(),
             landing: parking_lot::Mutex::default(),
             integration: integration.clone(),
         };
@@ -156,8 +161,8 @@ impl Health for WriterHealth {
         let mut report = self.worker.report();
         for (id, site) in self.sites.iter() {
             if let Some(duty) = report.integrations.get_mut(id.as_str()) {
-                let position = site.circuit.position().as_str().to_owned();
-                duty.circuit = Some(status::Circuit { position, reason: site.circuit.reason() });
+                duty.circuit = Some(site.circuit.report());
+                duty.trouble = site.blame.trouble();
             }
         }
         report
@@ -172,6 +177,7 @@ impl Health for WriterHealth {
                 show("mode", json!(site.integration.mode.as_str()));
                 show("circuit", json!(site.circuit.position().as_str()));
                 show("circuit_reason", json!(site.circuit.reason()));
+                show("trouble", json!(site.blame.trouble()));
             }
             shown
         })

@@ -93,7 +93,7 @@ impl KandjiClient {
         }
     }
 
-    /// The details of one device; `None` if Kandji does not know it (404). A refusal (401, 403) is an
+    /// The details of one device; `None` if Kandji itself says that it does not know it (404). A refusal (401, 403) is an
     /// error of its own and says nothing about the device (P22). Fails at once when this hour's
     /// share is used up, because details can wait for another run.
     pub async fn details(&self, device: &DeviceId) -> Result<Option<Value>, KandjiError> {
@@ -101,7 +101,7 @@ impl KandjiClient {
         let call = Call::get("read device details", ["api", "v1", "devices", device.as_str(), "details"]);
         let body = match self.send(call, DETAILS).await?.read(json::value) {
             Ok(body) => body,
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if says_that_it_is_gone(&error) => return Ok(None),
             Err(error) => return Err(self.explain(error, DETAILS)),
         };
         match body {
@@ -157,6 +157,13 @@ impl KandjiClient {
     }
 }
 
+/// Whether Kandji itself says that there is no such device. Its bodies come in many shapes, none among them; a page for
+/// people is not one, and comes from something in between (P22).
+fn says_that_it_is_gone(error: &CallError) -> bool {
+    let is_bare = matches!(error, CallError::Status { status: 404 | 410, body, .. } if body.is_empty());
+    is_bare || error.is_not_found()
+}
+
 /// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
 /// what came instead of a list.
 fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
@@ -178,7 +185,9 @@ fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
         match Device::parse(row) {
             Ok(mut device) => {
                 if mended && json::has_unreadable(&device.raw) {
-                    device.odd.push("a text in it has characters that cannot be read; U+FFFD stands for them".into());
+                    device.odd.push(
+                        "a text in it has characters that cannot be read; U+FFFD stands for them".into(),
+                    );
                 }
                 let (id, name) = (device.device_id.as_str(), device.name.as_deref());
                 let odd = device.odd.iter().map(|why| Unusable::new("device", Some(id), name, why));

@@ -29,6 +29,8 @@ enum Looked {
     Absent,
     /// It is in no list and there all the same: what it says now counts.
     There(Box<Asset>, Vec<Unusable>),
+    /// Another one was answered with, which says nothing.
+    Another(AssetId),
     /// Nothing can be said: the known row stays.
     Unknown(Stopped<CallError>),
 }
@@ -39,7 +41,8 @@ impl Run<'_> {
         let missing = self.missing(listed);
         let mut left = missing.len();
         let (mut facts, mut failures) = (Vec::new(), 0);
-        let mut answers = stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
+        let mut answers =
+            stream::iter(missing).map(|row| self.look_for(row).boxed()).buffer_unordered(AT_ONCE);
         while let Some((row, looked)) = answers.next().await {
             left -= 1;
             failures = if is_trouble(&looked) { failures + 1 } else { 0 };
@@ -79,6 +82,7 @@ impl Run<'_> {
         let Leader { amfj, details, .. } = self.leader;
         let looked = match self.read_with(details, || amfj.asset_as_it_is(&row.asset.id)).await {
             Ok(None) => Looked::Absent,
+            Ok(Some((asset, _))) if asset.id != row.asset.id => Looked::Another(asset.id),
             Ok(Some((asset, odd))) => Looked::There(Box::new(asset), odd),
             Err(stopped) => Looked::Unknown(stopped),
         };
@@ -94,18 +98,28 @@ impl Run<'_> {
                 let asset = completed(*asset, Some(&row));
                 Ok(asset_differs(&asset, Some(&row)).then_some(Fact::AssetListed { number, asset }))
             }
+            Looked::Another(other) => {
+                self.report_unknown(&row, &format!("AMFJ answers with {other}"));
+                Ok(None)
+            }
             Looked::Unknown(stopped) => match last(&stopped) {
                 Some(error) if !is_of_service(error) => {
-                    let why = format!(
-                        "it is in no list, and whether it still exists is unknown ({error}); it stays as it was known"
-                    );
-                    let asset = &row.asset;
-                    self.report(Unusable::new("asset", Some(asset.id.as_str()), Some(&asset.name), &why));
+                    self.report_unknown(&row, &error.to_string());
                     Ok(None)
                 }
                 _ => Err(stopped.into()),
             },
         }
+    }
+}
+
+impl Run<'_> {
+    fn report_unknown(&self, row: &AssetRow, said: &str) {
+        let asset = &row.asset;
+        let why = format!(
+            "it is in no list, and whether it still exists is unknown ({said}); it stays as it was known"
+        );
+        self.report(Unusable::new("asset", Some(asset.id.as_str()), Some(&asset.name), &why));
     }
 }
 

@@ -112,9 +112,15 @@ mod tests {
 
     #[test]
     fn p30_a_list_fails_only_where_more_than_a_tenth_and_at_least_five_rows_cannot_be_used() {
-        for (unusable, rows, too_many) in
-            [(0, 0, false), (4, 4, false), (5, 50, false), (5, 49, true), (6, 60, false), (7, 60, true), (5, 5, true)]
-        {
+        for (unusable, rows, too_many) in [
+            (0, 0, false),
+            (4, 4, false),
+            (5, 50, false),
+            (5, 49, true),
+            (6, 60, false),
+            (7, 60, true),
+            (5, 5, true),
+        ] {
             assert_eq!(are_too_many(unusable, rows), too_many, "{unusable} of {rows}");
         }
     }

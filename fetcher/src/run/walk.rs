@@ -96,11 +96,7 @@ impl Run<'_> {
         let config = &self.leader.config;
         if fleet.ids.is_empty() {
             // No row could have proven a property.
-            return if config.sync.allow_empty {
-                Ok(())
-            } else {
-                Err(nobody())
-            };
+            return if config.sync.allow_empty { Ok(()) } else { Err(nobody()) };
         }
         let mut listed = fleet.unproven.clone();
         listed.give_details_up();

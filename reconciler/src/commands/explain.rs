@@ -15,6 +15,7 @@ use amfj_sync_shared::messages::{
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, PersonRow};
+use amfj_sync_shared::status::StoppedRecord;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -48,7 +49,24 @@ async fn look(known: &Known, device: &str) -> Result<Explained, Exit> {
     });
     let key = Key::Device(found.what.entry.device_id.clone());
     explained.last = last_applied(known, &found.integration, &key).await?;
+    let user = explained.user.as_ref().and_then(|user| user.key.clone()).map(|key| format!("user/{key}"));
+    explained.trouble = trouble(known, &found.integration, &key.to_string(), user.as_deref()).await?;
     Ok(explained)
+}
+
+/// What AMFJ refuses now about the device or its user, as the writers that have it in hand say.
+async fn trouble(
+    known: &Known,
+    integration: &IntegrationId,
+    device: &str,
+    user: Option<&str>,
+) -> Result<Vec<StoppedRecord>, Exit> {
+    let session = known.worker.broker.session().await?;
+    let (_, reports) = super::status::reports(known, &session).await?;
+    let duties =
+        reports.into_iter().filter_map(|mut report| report.integrations.remove(integration.as_str()));
+    let records = duties.filter_map(|duty| duty.trouble).flat_map(|trouble| trouble.records);
+    Ok(records.filter(|record| record.key == device || Some(record.key.as_str()) == user).collect())
 }
 
 /// What was applied to this device last, newest first.
@@ -101,6 +119,8 @@ struct Explained {
     fields: Vec<MappedValue>,
     pending: Vec<PlannedChange>,
     failed: Vec<Failed>,
+    /// What AMFJ refuses now, and is tried again by itself.
+    trouble: Vec<StoppedRecord>,
     warnings: Vec<String>,
     last: Vec<Applied>,
 }
@@ -207,6 +227,7 @@ impl Explained {
             fields: mapped_values(&site, device, known_asset.as_ref()),
             pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
             failed: failed.collect(),
+            trouble: Vec::new(),
             warnings: [warnings(decision, &now), unusable(view, device, &now)].concat(),
             last: Vec::new(),
         }
@@ -232,7 +253,10 @@ fn unusable(view: &View, device: &DeviceEntry, now: &Decision) -> Vec<String> {
         asset.as_ref().map(AssetId::as_str),
         now.record.as_ref().map(|record| record.as_str()),
     ];
-    ids.into_iter().flatten().flat_map(|id| report.about(id).map(ToString::to_string).collect::<Vec<_>>()).collect()
+    ids.into_iter()
+        .flatten()
+        .flat_map(|id| report.about(id).map(ToString::to_string).collect::<Vec<_>>())
+        .collect()
 }
 
 fn warnings(decision: Option<Decision>, now: &Decision) -> Vec<String> {

@@ -4,7 +4,7 @@
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision};
+use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
 use amfj_sync_shared::screen::say;
 use amfj_sync_shared::state::{State, Verdict};
 use amfj_sync_shared::worker::{CommonArgs, Exit};
@@ -216,18 +216,6 @@ async fn decide(state: &State, order: Order) -> Result<(), Exit> {
         Verdict::Accepted => Ok(()),
         Verdict::Rejected(reason) => Err(Exit::Failed(reason)),
     }
-}
-
-/// Who typed it: `login@host`, as far as the machine tells.
-fn author() -> String {
-    let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let known = |text: Option<String>, otherwise: &str| {
-        text.map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
-            .unwrap_or(otherwise.to_owned())
-    };
-    format!("{}@{}", known(login, "unknown"), known(host, "unknown"))
 }
 
 async fn what_follows(known: &Known, integration: &Integration, what: &str) -> Result<String, Exit> {

@@ -13,7 +13,7 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::state::State;
-use amfj_sync_shared::status::{Circuit, SiteStatus, WorkerReport, ask_workers};
+use amfj_sync_shared::status::{Circuit, SiteStatus, Trouble, WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,6 +69,8 @@ struct IntegrationStatus {
     site: SiteStatus,
     /// Where its changes to AMFJ stand with each writer that serves it; empty where none runs.
     circuits: Vec<Circuit>,
+    /// What AMFJ does not take at the moment, of each writer that has such changes in hand.
+    troubles: Vec<Trouble>,
     /// None where somebody else looked at them all the time.
     dead_letters: Option<u32>,
 }
@@ -97,11 +99,7 @@ impl Looking {
         let broker = &known.worker.broker;
         let names = broker.names();
         let session = broker.session().await?;
-        let queues: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
-        let depths = session.inspect_all(&queues).await?;
-        let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
-        let workers: BTreeMap<&'static str, u32> = ROLES.into_iter().zip(live).collect();
-        let reports = ask_workers(&session, names, &workers).await?;
+        let (workers, reports) = reports(known, &session).await?;
         let others = session.inspect_all(&[names.dead(), names.triggers()]).await?;
         let messages = |at: usize| others.get(at).copied().flatten().map_or(0, |depth| depth.messages);
         let (dead_letters, triggers) = (messages(0), messages(1));
@@ -115,6 +113,7 @@ impl Looking {
             site.kandji_requests_left = left.unwrap_or(site.kandji_requests_left);
             integrations.push(IntegrationStatus {
                 circuits: duties().filter_map(|duty| duty.circuit.clone()).collect(),
+                troubles: duties().filter_map(|duty| duty.trouble.clone()).collect(),
                 dead_letters: dead.as_ref().map(|dead| dead.of.get(&config.id).copied().unwrap_or(0)),
                 site,
             });
@@ -149,6 +148,20 @@ impl Looking {
         }
         Ok(None)
     }
+}
+
+/// How many workers of each role live, and what they say about themselves.
+pub(super) async fn reports(
+    known: &Known,
+    session: &Arc<Session>,
+) -> Result<(BTreeMap<&'static str, u32>, Vec<WorkerReport>), BrokerError> {
+    let names = known.worker.broker.names();
+    let queues: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
+    let depths = session.inspect_all(&queues).await?;
+    let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
+    let workers: BTreeMap<&'static str, u32> = ROLES.into_iter().zip(live).collect();
+    let reports = ask_workers(session, names, &workers).await?;
+    Ok((workers, reports))
 }
 
 /// What waits in both stages, and since when: from the broker, the stream, and what the workers have in

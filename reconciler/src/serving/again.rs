@@ -155,7 +155,7 @@ impl Partition<'_> {
                     touched.push(Key::User(user));
                 }
             }
-            Order::Release | Order::Rematch => {}
+            Order::Release | Order::Rematch | Order::TryStopped { .. } | Order::DropStopped { .. } => {}
         });
         if *order == Order::Release {
             touched.extend(self.kept_back());

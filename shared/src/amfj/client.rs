@@ -201,7 +201,9 @@ impl AmfjClient {
         let call = Call::get("read asset", segments(&[&self.contract.paths.assets], &[id.as_str()]));
         match self.send(call).await?.read(lenient::one::<Asset>) {
             Ok((asset, odd)) if asset.id == *id => Ok(Some((asset, odd))),
-            Ok((asset, _)) => Err(not_it("read asset", &format!("asset \"{}\" instead of \"{id}\"", asset.id))),
+            Ok((asset, _)) => {
+                Err(not_it("read asset", &format!("asset \"{}\" instead of \"{id}\"", asset.id)))
+            }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -249,8 +251,7 @@ impl AmfjClient {
         one(self.send(call.json(user)).await?)
     }
 
-    /// Changes what the patch names. 403 means a Jira user
-    /// ([`Failure::of_user_update`](crate::retry::Failure::of_user_update)).
+    /// Changes what the patch names. 403 may mean a Jira user, whom nobody but Jira may change.
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
         let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
         one(self.send(Call::new("update user", Method::PATCH, address).json(patch)).await?)
@@ -276,7 +277,8 @@ impl AmfjClient {
             self.limiter.acquire().await;
         }
         let answer = self.api.execute(call).await?;
-        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+        // Who waits for the limiter also pauses it: it may know better whom the pause is about.
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS && !self.limited_by_caller {
             self.limiter.pause_for(answer.retry_after().unwrap_or(UNSTATED_PAUSE));
         }
         Ok(answer)
@@ -347,11 +349,7 @@ impl AmfjClient {
     }
 
     /// A list that is assumed to come in one piece; further pages are read should there be any.
-    async fn whole<T: Record>(
-        &self,
-        operation: &'static str,
-        list: &str,
-    ) -> Result<Page<T>, CallError> {
+    async fn whole<T: Record>(&self, operation: &'static str, list: &str) -> Result<Page<T>, CallError> {
         let mut cursors = Cursors::new(operation);
         let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
         loop {

@@ -55,7 +55,9 @@ impl Cursors {
             )));
         }
         if self.barren >= MOST_BARREN {
-            return Err(self.endless(&format!("{MOST_BARREN} pages in a row without anything new, and no end")));
+            return Err(
+                self.endless(&format!("{MOST_BARREN} pages in a row without anything new, and no end"))
+            );
         }
         if !self.seen.insert(next.clone()) {
             return Err(self.endless("a cursor that was given before, so that the list would never end"));
@@ -104,7 +106,9 @@ mod tests {
         let (pages, why) = walk(&mut cursors, |page| (["a", "b"][page as usize % 2].to_owned(), 1, 1));
         assert_eq!((pages, cursors.current()), (2, Some("b")));
         assert!(why.contains("given before"), "{why}");
-        assert!(!cursors.advance(None, 1, 1).unwrap() && !cursors.advance(Some(String::new()), 1, 1).unwrap());
+        assert!(
+            !cursors.advance(None, 1, 1).unwrap() && !cursors.advance(Some(String::new()), 1, 1).unwrap()
+        );
     }
 
     #[test]
@@ -115,6 +119,6 @@ mod tests {
         let (pages, _) = walk(&mut Cursors::after("list assets", 1_000_000), fresh);
         assert_eq!(pages, 4 * 1_000_000 / 100);
         let (pages, why) = walk(&mut Cursors::new("list assets"), |page| (page.to_string(), 100, 0));
-        assert!(pages < 100 && why.contains("nothing new"), "{pages}: {why}");
+        assert!(pages < 100 && why.contains("without anything new"), "{pages}: {why}");
     }
 }

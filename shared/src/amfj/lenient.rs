@@ -75,8 +75,13 @@ pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
     let (text, mended) = json::mend(body);
     let loose: Loose<'_> = serde_json::from_str(&text)?;
     let next = as_text(&loose.next_cursor);
-    let mut page =
-        Page { results: Vec::new(), next, rows: loose.results.len() as u64, lost: Vec::new(), odd: Vec::new() };
+    let mut page = Page {
+        results: Vec::new(),
+        next,
+        rows: loose.results.len() as u64,
+        lost: Vec::new(),
+        odd: Vec::new(),
+    };
     for (place, raw) in loose.results.iter().enumerate() {
         match row(raw.get(), mended) {
             Ok((record, odd)) => {
@@ -190,7 +195,10 @@ impl Members {
             _ => Named { id: String::new(), name: String::new() },
         };
         if named.id.is_empty() {
-            self.report(&format!("its {} has no id that can be read, and stays as it was known", words(name)));
+            self.report(&format!(
+                "its {} has no id that can be read, and stays as it was known",
+                words(name)
+            ));
         }
         Some(named)
     }
@@ -226,8 +234,12 @@ impl Members {
 
     /// Cuts what is too long to be used.
     fn shorten(&mut self) {
-        let long: Vec<String> =
-            self.object.iter().filter(|(_, value)| json::is_too_long(value)).map(|(name, _)| name.clone()).collect();
+        let long: Vec<String> = self
+            .object
+            .iter()
+            .filter(|(_, value)| json::is_too_long(value))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in long {
             self.object.get_mut(&name).map(json::cut_value);
             self.report(&format!("its {} is too long and was cut", words(&name)));
@@ -287,8 +299,11 @@ impl Record for UserRecord {
 
     fn read(members: &mut Members) -> Result<Self, String> {
         let id = RecordId::new(members.id()?).map_err(|error| error.to_string())?;
-        let is_jira =
-            members.object.get("source").and_then(Value::as_str).is_some_and(|source| source.trim() == "jira");
+        let is_jira = members
+            .object
+            .get("source")
+            .and_then(Value::as_str)
+            .is_some_and(|source| source.trim() == "jira");
         Ok(Self {
             id,
             name: members.text("name"),

@@ -7,8 +7,8 @@
 //!
 //! Live workers are counted more often than partitions are looked at; as soon as there are more or fewer of them, and for
 //! a while after, whoever has less than its share tries again and again. A worker that leaves gives up all partitions at
-//! once, each as soon as what is under way in it has ended; one that has too many, a quarter of those at a time, and serves
-//! the others meanwhile.
+//! once, each as soon as what is under way in it has ended; one that has too many gives up a quarter of those after the other
+//! and serves the rest meanwhile.
 
 mod abandoned;
 mod leaving;

@@ -125,8 +125,7 @@ fn names_are_found_without_the_spaces_around_them() {
 fn examined(before: &Catalogue, tables: &str, catalogue: &Catalogue) -> Examined {
     let config = integration(tables);
     let first = examine(&config, before, &Before { catalogue: &Catalogue::default(), in_use: None });
-    let second =
-        examine(&config, catalogue, &Before { catalogue: before, in_use: Some(&first.in_use) });
+    let second = examine(&config, catalogue, &Before { catalogue: before, in_use: Some(&first.in_use) });
     // A third run finds it as the second did, although the second took the new catalogue over.
     let third = examine(&config, catalogue, &Before { catalogue, in_use: Some(&second.in_use) });
     assert_eq!(second, third);

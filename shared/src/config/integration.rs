@@ -156,9 +156,7 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
     let token = tokens::read(&mut section, reading, "AMFJ_TOKEN");
     let requests_per_second =
         section.read(reading, "requests_per_second", |node| integer(node, 1..=10_000)).or(20);
-    let list_delay = section
-        .read(reading, "list_delay", |node| duration(node, Duration::ZERO..=Duration::from_hours(1)))
-        .or(Duration::from_mins(1));
+    let list_delay = list_delay(&mut section, reading);
     let request_timeout = request_timeout(&mut section, reading);
     let auth_header = section.read(reading, "auth_header", header).or("Authorization".to_owned());
     let auth_scheme = section.read(reading, "auth_scheme", scheme).or("Bearer".to_owned());
@@ -175,6 +173,27 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
         auth_scheme: auth_scheme?,
         paths: paths?,
     })
+}
+
+/// A write that nobody answered is tried again only after this long, and so before it is given up.
+fn list_delay(section: &mut Section, reading: &mut Reading<'_>) -> Option<Duration> {
+    let mut at = None;
+    let found = section.read(reading, "list_delay", |node| {
+        at = Some(node.at.clone());
+        duration(node, Duration::ZERO..=Duration::from_hours(1))
+    });
+    let list_delay = found.or(Duration::from_mins(1))?;
+    let Some(give_up_after) = reading.give_up_after.filter(|after| list_delay >= *after) else {
+        return Some(list_delay);
+    };
+    let given = if at.is_some() { "" } else { " unless it is set" };
+    let message = format!(
+        "\"list_delay\" is {list_delay:?}{given} and must be shorter than retry.give_up_after ({give_up_after:?}), or a \
+         write that nobody answered would be given up before it may be tried again"
+    );
+    let at = at.unwrap_or_else(|| section.at.clone());
+    section.complain(reading, &at, &message);
+    None
 }
 
 fn header(node: &Node) -> Result<String, String> {

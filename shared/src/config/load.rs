@@ -86,7 +86,9 @@ pub fn parse(
     let mut problems = Vec::new();
     overrides::apply(&mut tree, variables, &source, &mut problems);
     let (warnings, places) = (Vec::new(), BTreeMap::new());
-    let mut reading = Reading { source: &source, variables, tokens, problems, warnings, places };
+    let give_up_after = None;
+    let mut reading =
+        Reading { source: &source, variables, tokens, problems, warnings, places, give_up_after };
     let config = sections::read(&tree, &mut reading);
     match config {
         Some(config) if reading.problems.is_empty() => {

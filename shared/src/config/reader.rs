@@ -1,6 +1,7 @@
 //! Reads settings out of the tree and collects what is wrong instead of stopping at the first mistake.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::overrides::{PREFIX, in_environment};
 use super::problem::{At, Problem, Warning, nearest};
@@ -23,6 +24,8 @@ pub(super) struct Reading<'c> {
     pub(super) warnings: Vec<Warning>,
     /// Where the values of the integration being read stand.
     pub(super) places: BTreeMap<String, Place>,
+    /// `retry.give_up_after`, once it is read: what every integration waits for has to be shorter.
+    pub(super) give_up_after: Option<Duration>,
 }
 
 impl Reading<'_> {

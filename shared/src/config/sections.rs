@@ -31,6 +31,7 @@ pub(super) fn read(tree: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let writer = writer(section, reading);
     let section = root.section(reading, "retry");
     let retry = retry(section, reading);
+    reading.give_up_after = retry.as_ref().map(|retry| retry.give_up_after);
     let section = root.section(reading, "timing");
     let timing = timing(section, reading);
     let integrations = integration::read_all(&mut root, reading);

@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::error::BodyForm;
 use super::token::Token;
 
 /// How much of a body an error message quotes, in characters.
@@ -86,10 +87,18 @@ fn message(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a body is an answer of a program: JSON that says something. What a load balancer says for a service that it
-/// does not reach is not, nor is nothing at all.
-pub(super) fn is_json(body: &[u8]) -> bool {
-    matches!(crate::json::value(body), Ok(Value::Object(_) | Value::Array(_) | Value::String(_)))
+/// What a body is. What a load balancer says for a service that it does not reach is no JSON, nor is nothing at all.
+pub(super) fn form(body: &[u8]) -> BodyForm {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        BodyForm::Empty
+    } else if is_html(body) {
+        BodyForm::Html
+    } else if crate::json::value(body).is_ok_and(|value| value.is_object()) {
+        BodyForm::Json
+    } else {
+        BodyForm::Other
+    }
 }
 
 /// Whether a body is a page for people instead of an answer for programs.

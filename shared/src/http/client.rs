@@ -341,7 +341,7 @@ impl Answer {
             retry_after: self.retry_after(),
             body: body::quote(&self.body, &self.token),
             field: body::blamed_field(&self.body),
-            json: body::is_json(&self.body),
+            form: body::form(&self.body),
             call: self.call,
         })
     }

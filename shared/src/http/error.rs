@@ -6,6 +6,19 @@ use reqwest::StatusCode;
 
 use super::body;
 
+/// What the body of a refusal is: it tells who answered, the service or something in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyForm {
+    /// A JSON object, as the contracts of both services have it.
+    Json,
+    /// Nothing.
+    Empty,
+    /// A page for people: a load balancer, a log-in page, a maintenance page.
+    Html,
+    /// Something else, or JSON of another shape.
+    Other,
+}
+
 /// Why a call brought nothing back.
 ///
 /// The variants differ in what a write may assume: after [`NotSent`](Self::NotSent) and
@@ -56,8 +69,8 @@ pub enum CallError {
         body: String,
         /// The one field at fault, if the service named it.
         field: Option<String>,
-        /// Whether the body is JSON: said by the service, and not by something in between.
-        json: bool,
+        /// What the body is.
+        form: BodyForm,
     },
     /// Success was reported, but with something that is not the promised JSON.
     #[error("{call}: answered {} with {reason}; check that the configured address is that of the API", status_text(*.status))]
@@ -103,10 +116,20 @@ impl CallError {
         }
     }
 
-    /// 404 or 410, said by the service itself: a page of something in between says nothing about the record (P8).
+    /// What the body of a refusal is; none where nothing was answered, or success with something else.
+    #[must_use]
+    pub fn form(&self) -> Option<BodyForm> {
+        match self {
+            Self::Status { form, .. } => Some(*form),
+            _ => None,
+        }
+    }
+
+    /// 404 or 410, said by the service itself: as a JSON object. A page of a load balancer says nothing about a
+    /// record.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status: 404 | 410, json: true, .. })
+        matches!(self, Self::Status { status: 404 | 410, form: BodyForm::Json, .. })
     }
 
     /// 409.

@@ -4,11 +4,13 @@
 //!   whether a call may be repeated is known only to whoever made it.
 //! - [`CallError`] says what is known about the call: surely not sent, perhaps carried out, or
 //!   answered with a refusal. For a write that difference decides everything.
+//! - [`Answered`] says what an error tells about: the token, the address, a value, a record, or nothing yet.
 //! - [`limit::Limiter`] spaces calls and pauses them when a service asks for it.
 //!
 //! No token is ever part of an error or a log line (P27): it is a sensitive header, and bodies are
 //! scrubbed before they are quoted.
 
+mod answered;
 mod body;
 mod client;
 mod error;
@@ -19,8 +21,9 @@ pub(crate) mod token;
 #[cfg(test)]
 mod tests;
 
+pub use answered::Answered;
 pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
-pub use error::CallError;
+pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
 pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};

@@ -175,6 +175,19 @@ pub struct PersonDecision {
     pub order: Order,
 }
 
+/// Who typed it: `login@host`, as far as the machine tells.
+#[must_use]
+pub fn author() -> String {
+    let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let known = |text: Option<String>, otherwise: &str| {
+        text.map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .unwrap_or(otherwise.to_owned())
+    };
+    format!("{}@{}", known(login, "unknown"), known(host, "unknown"))
+}
+
 /// The decisions a person can make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "snake_case")]
@@ -207,4 +220,16 @@ pub enum Order {
     Release,
     /// The next run is a first sync again (P5).
     Rematch,
+    /// Try the change now that AMFJ refused and that stepped aside; without a key, all of the integration.
+    TryStopped {
+        /// The device or person that the change is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
+    /// Give up the change that AMFJ refused and that stepped aside: it becomes a dead letter.
+    DropStopped {
+        /// The device or person that the change is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
 }

@@ -20,7 +20,7 @@ pub use change::{
     Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
     Settled, UserLinkOutcome, UserWrite,
 };
-pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State};
+pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State, author};
 pub use event::{DecodeError, Event, Glance, Origin};
 pub use fact::{Absence, Catalogue, Fact, InventoryCounts, RunStarted};
 pub(crate) use pack::Pack;

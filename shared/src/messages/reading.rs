@@ -31,12 +31,7 @@ impl Unusable {
     #[must_use]
     pub fn new(what: &str, id: Option<&str>, name: Option<&str>, why: &str) -> Self {
         let shown = |text: &str| Some(short(text)).filter(|text| !text.is_empty());
-        Self {
-            what: what.to_owned(),
-            id: id.and_then(shown),
-            name: name.and_then(shown),
-            why: short(why),
-        }
+        Self { what: what.to_owned(), id: id.and_then(shown), name: name.and_then(shown), why: short(why) }
     }
 }
 

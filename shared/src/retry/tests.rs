@@ -15,17 +15,6 @@ fn policy(initial_ms: u64, max_ms: u64, give_up_ms: u64) -> Policy {
     Policy::try_new(initial, max, give_up).unwrap()
 }
 
-fn status(status: u16) -> CallError {
-    CallError::Status {
-        call: "AMFJ, update asset".to_owned(),
-        status,
-        retry_after: (status == 429).then_some(Duration::from_secs(7)),
-        body: String::new(),
-        field: (status == 422).then(|| "Memory".to_owned()),
-        json: true,
-    }
-}
-
 #[test]
 fn pauses_that_make_no_sense_are_refused() {
     let second = Duration::from_secs(1);
@@ -143,39 +132,4 @@ async fn a_cancelled_worker_begins_no_attempt() {
         retry(&policy(1, 1, 1_000), &cancel, || std::future::ready(Err::<(), _>(Sample(Verdict::Stop))))
             .await;
     assert_eq!(result, Err(Stopped::Cancelled));
-}
-
-#[test]
-fn failures_of_amfj_are_classified_by_what_they_mean_for_the_change() {
-    use Failure::{Fail, Pause, Retry};
-    for code in [408, 425, 429, 500, 502, 503, 504] {
-        assert!(matches!(Failure::of_call(&status(code)), Retry { .. }), "{code}");
-    }
-    for code in [301, 302, 401, 403] {
-        assert!(matches!(Failure::of_call(&status(code)), Pause { .. }), "{code}");
-    }
-    for code in [400, 404, 405, 409, 410, 415, 422] {
-        assert!(matches!(Failure::of_call(&status(code)), Fail { .. }), "{code}");
-    }
-    let (call, host, reason) = ("AMFJ".to_owned(), "h:1".to_owned(), "refused".to_owned());
-    let not_sent = CallError::NotSent { call: call.clone(), host: host.clone(), reason: reason.clone() };
-    let unknown = CallError::Unknown { call: call.clone(), host, reason: reason.clone() };
-    assert!(matches!(Failure::of_call(&not_sent), Retry { .. }));
-    assert!(matches!(Failure::of_call(&unknown), Retry { .. }));
-    assert!(matches!(Failure::of_call(&CallError::Invalid { call, reason }), Fail { .. }));
-}
-
-#[test]
-fn a_failure_carries_the_pause_asked_for_and_the_field_at_fault() {
-    let Failure::Retry { after, .. } = Failure::of_call(&status(429)) else { panic!() };
-    assert_eq!(after, Some(Duration::from_secs(7)));
-    let Failure::Fail { field, .. } = Failure::of_call(&status(422)) else { panic!() };
-    assert_eq!(field.as_deref(), Some("Memory"));
-}
-
-#[test]
-fn a_refused_update_of_a_user_record_is_a_jira_user_and_pauses_nothing() {
-    let Failure::Fail { reason, .. } = Failure::of_user_update(&status(403)) else { panic!() };
-    assert!(reason.contains("Jira"), "{reason}");
-    assert!(matches!(Failure::of_user_update(&status(401)), Failure::Pause { .. }));
 }

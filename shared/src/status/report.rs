@@ -60,6 +60,9 @@ pub struct Duty {
     /// Whether changes are sent to AMFJ (a writer).
     #[serde(default)]
     pub circuit: Option<Circuit>,
+    /// What AMFJ does not take at the moment (a writer); none where nothing fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 /// A partition that is served.
@@ -80,6 +83,82 @@ pub struct Circuit {
     /// Why it is not closed.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Since when it is not closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When AMFJ is asked next whether it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Timestamp>,
+}
+
+/// What AMFJ does not take at the moment, by the smallest thing that it can be about (P28).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Kinds of request that wait, while all others go on.
+    #[serde(default)]
+    pub kinds: Vec<WaitingKind>,
+    /// Changes that were refused and stepped aside: those for the longest, at most [`Trouble::SHOWN`].
+    #[serde(default)]
+    pub records: Vec<StoppedRecord>,
+    /// How many there are.
+    #[serde(default)]
+    pub stopped: u32,
+    /// When AMFJ carried out a change last, as far as this worker knows.
+    #[serde(default)]
+    pub taken: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// How many records a report names.
+    pub const SHOWN: usize = 20;
+}
+
+/// A kind of request that waits: several records were refused in the same way and none was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingKind {
+    /// `create asset`, `update asset`, `check out`, `check in`, `create user` or `update user`.
+    pub kind: String,
+    /// Why, in plain words.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often one was tried since.
+    pub attempts: u32,
+    /// How many changes this worker has in hand that wait with it.
+    #[serde(default)]
+    pub changes: u32,
+    /// When one is tried next.
+    #[serde(default)]
+    pub next: Option<Timestamp>,
+}
+
+/// A change that was refused, stepped aside, and is tried again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedRecord {
+    /// `device/ID` or `user/KEY`.
+    pub key: String,
+    /// The name of the device or person.
+    pub label: String,
+    /// The serials of its devices.
+    #[serde(default)]
+    pub serials: Vec<String>,
+    /// The kind of the change: `update-asset`.
+    pub change: String,
+    /// What was asked of AMFJ: `check out`.
+    #[serde(default)]
+    pub request: Option<String>,
+    /// How AMFJ refused it last.
+    pub reason: String,
+    /// Since when it is refused.
+    pub since: Timestamp,
+    /// How often it was refused.
+    pub attempts: u32,
+    /// When it is tried next; none while it waits for something else than a pause of its own.
+    #[serde(default)]
+    pub next: Option<Timestamp>,
+    /// Whether it waits with its kind, and so cannot fail.
+    #[serde(default)]
+    pub waits_with_kind: bool,
 }
 
 impl Worker {

@@ -113,6 +113,16 @@ pub const METRICS: &[Metric] = &[
         &["integration", "api"],
         "1 while a service counts as out of order: AMFJ for the writer, Kandji for the leading fetcher",
     ),
+    gauge(
+        "amfj_sync_kind_waiting",
+        &["integration", "kind"],
+        "1 while this writer makes a kind of request wait, because AMFJ refuses all of that kind and no other",
+    ),
+    gauge(
+        "amfj_sync_stopped_changes",
+        &["integration"],
+        "Changes in this writer's hand that AMFJ refused, and that are tried again with growing pauses",
+    ),
     counter(
         "amfj_sync_messages_done_total",
         &["integration", "stage"],

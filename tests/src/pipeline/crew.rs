@@ -261,6 +261,11 @@ impl Pipeline {
                         decided == Some(u64::from(self.partitions)),
                         "{decided:?} partitions of {id} are decided"
                     );
+                    let published = own["run_allowed"] == true && own["kept_back"] == 0;
+                    ensure!(
+                        published || own["run_held"] == true,
+                        "changes of run {run} of {id} are kept back"
+                    );
                 }
             }
             let in_flight = worker.metrics().await?.sum("amfj_sync_in_flight", &[]);

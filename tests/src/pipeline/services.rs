@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::harness::IntegrationBuilder;
 use crate::model::KandjiContent;
 use crate::sim::amfj::{AmfjOptions, AmfjSim, Write};
+use crate::sim::faults::{Action, Rule};
 use crate::sim::fleet::{Device, Fleet, FleetSpec, Traps};
 use crate::sim::kandji::{KandjiOptions, KandjiSim};
 
@@ -62,6 +63,18 @@ impl Services {
             .set("amfj.requests_per_second", 2000)
             .set("amfj.list_delay", "500ms")
             .set("amfj.request_timeout", "2s")
+    }
+
+    /// From now on AMFJ answers every change of the asset of the device at this place like that.
+    ///
+    /// # Errors
+    /// When that device has no asset of its name.
+    pub fn refuse_asset(&self, place: usize, refusal: Action) -> Result<()> {
+        let devices = self.kandji.devices();
+        let device = devices.get(place).context("no such device")?;
+        let asset = self.amfj.assets_named(&device.device_name).pop().context("it has no asset")?;
+        self.amfj.fault(Rule::new(refusal).on("PATCH", &format!("/assets/{}", asset.id)));
+        Ok(())
     }
 
     /// The devices of somebody with an email.

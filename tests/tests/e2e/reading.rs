@@ -28,7 +28,11 @@ async fn left_out(pipeline: &Pipeline) -> Result<String> {
 
 /// The assets of devices, by the device's name: what a first sync matches.
 fn matched(services: &Services) -> Vec<(String, SiteAsset)> {
-    let of = |device: amfj_sync_tests::sim::fleet::Device| match services.amfj.assets_named(&device.device_name).as_slice() {
+    let of = |device: amfj_sync_tests::sim::fleet::Device| match services
+        .amfj
+        .assets_named(&device.device_name)
+        .as_slice()
+    {
         [asset] => Some((device.device_id, asset.clone())),
         _ => None,
     };
@@ -66,7 +70,9 @@ async fn p30_odd_rows_on_both_sides_stop_nothing() -> Result<()> {
         ensure!(now.fields.get("Model") == Some(&model), "{device}: {:?}", now.fields);
     }
     let said = left_out(&pipeline).await?;
-    for name in [&id(0), &id(3), &users[0].id, &device(6), &device(7), &assets[1].1.name, &"no device_id".to_owned()] {
+    for name in
+        [&id(0), &id(3), &users[0].id, &device(6), &device(7), &assets[1].1.name, &"no device_id".to_owned()]
+    {
         ensure!(said.contains(name.as_str()), "{name} is not in {said}");
     }
     ensure!(pipeline.dead_letters().await? == 0);
@@ -149,10 +155,18 @@ async fn p8_an_asset_that_cannot_be_read_by_id_is_not_gone() -> Result<()> {
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "{writes:?}");
     services.amfj.faults().clear();
-    let gone = Action::Status { code: 410, body: Some(r#"{"error":{"code":"gone","message":"deleted"}}"#.to_owned()) };
+    let gone = Action::Status {
+        code: 410,
+        body: Some(r#"{"error":{"code":"gone","message":"deleted"}}"#.to_owned()),
+    };
     services.amfj.fault(Rule::new(gone).on("GET", &format!("/assets/{}", assets[0].1.id)));
     pipeline.run().await?;
-    let created = services.amfj.writes().iter().filter(|write| write.method == "POST" && write.path == "/v1/assets").count();
+    let created = services
+        .amfj
+        .writes()
+        .iter()
+        .filter(|write| write.method == "POST" && write.path == "/v1/assets")
+        .count();
     ensure!(created == 1, "P7, P8: {:?}", services.take_writes());
     Ok(())
 }
@@ -161,11 +175,8 @@ async fn p8_an_asset_that_cannot_be_read_by_id_is_not_gone() -> Result<()> {
 async fn p18_what_nothing_needs_or_is_missing_now_stops_nothing_else() -> Result<()> {
     let services = Services::plain(20, 25).await?;
     let location = services.amfj.site().locations.first().context("no location")?.name.clone();
-    let settings = Settings {
-        create_devices: CreateDevices::Always,
-        default_location: Some(location),
-        ..mapped()
-    };
+    let settings =
+        Settings { create_devices: CreateDevices::Always, default_location: Some(location), ..mapped() };
     services.amfj.fault(Rule::new(Action::Status { code: 404, body: None }).on("GET", "/user-fields"));
     let pipeline = pipeline(&services, &settings).await?;
     pipeline.run().await?;
@@ -200,7 +211,8 @@ async fn p2_ten_failing_runs_say_their_reason_and_little_else() -> Result<()> {
         config.set("timing.run_retry_initial", "20ms").set("timing.run_retry_max", "40ms")
     })
     .await?;
-    let refused = || Action::Status { code: 403, body: Some(format!("{{\"error\":\"{}\"}}", "no ".repeat(9_000))) };
+    let refused =
+        || Action::Status { code: 403, body: Some(format!("{{\"error\":\"{}\"}}", "no ".repeat(9_000))) };
     let state = format!("{}.acme.state", pipeline.broker().prefix());
     for (kandji, amfj) in [(false, "/users"), (true, "/users")] {
         let service = if kandji { &*services.kandji } else { &*services.amfj };

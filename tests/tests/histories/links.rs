@@ -1,12 +1,14 @@
 //! Which device has which asset, whatever happens before the link is made (P4, P5).
 
 use amfj_sync_tests::pipeline::{Crew, Pipeline, Services, spec};
+use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Device, Fleet};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::support::{
-    armed_writer, decided, everything, fetch, killed_at, queued, run_to_the_end, writes_by_asset,
+    armed_writer, begin, decided, ensure_exactly_once, everything, fetch, killed_at, newcomers, queued,
+    run_to_the_end, stamp, writes_by_asset,
 };
 
 /// Two devices, and the ids of the assets that have their names.
@@ -127,4 +129,39 @@ async fn names_are_swapped_before_the_first_run_is_decided() -> Result<()> {
         ensure!(serial == json!(device.serial_number), "{} has serial {serial}", asset.name);
     }
     Ok(())
+}
+
+/// AMFJ answers 404 to every write for a while, as behind a load balancer that lost it. That proves no deletion (P8): no
+/// link is broken and no asset made in its place, although the reconcilers are restarted, which decide again what is open.
+#[tokio::test]
+async fn p8_answers_of_404_cost_neither_a_link_nor_a_second_asset() -> Result<()> {
+    let services = Services::start(&newcomers(8, 31)).await?;
+    let mut pipeline = Pipeline::start(vec![("acme", everything(&services))]).await?;
+    run_to_the_end(&pipeline, &services).await?;
+    ensure_exactly_once(&services)?;
+    begin(&services, 1)?;
+    let missing = json!({ "error": { "code": "not_found", "message": "no such asset" } }).to_string();
+    let denied = Action::Status { code: 404, body: Some(missing) };
+    let denials = [
+        services.amfj.fault(Rule::new(denied.clone()).on("PATCH", "/assets/*")),
+        services.amfj.fault(Rule::new(denied.clone()).on("POST", "/assets/*/check-*")),
+        // Nor by its id: the writer asks.
+        services.amfj.fault(Rule::new(denied).on("GET", "/assets/*")),
+    ];
+    fetch(&pipeline).await?;
+    pipeline.settle().await?;
+    for reconciler in pipeline.reconcilers.drain(..) {
+        reconciler.kill().await?;
+    }
+    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.settle().await?;
+    for denial in denials {
+        services.amfj.faults().remove(denial);
+    }
+    ensure!(services.amfj.assets().len() == 8, "an asset was made in place of one that was only denied");
+    run_to_the_end(&pipeline, &services).await?;
+    for asset in services.amfj.assets() {
+        ensure!(asset.fields.get("Notes") == Some(&json!(stamp(1))), "{} lost its link", asset.name);
+    }
+    ensure_exactly_once(&services)
 }

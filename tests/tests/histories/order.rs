@@ -235,7 +235,10 @@ async fn a_time_out_is_not_forgotten_when_the_circuit_opens() -> Result<()> {
         let path = format!("/assets/{}", asset.id);
         services.amfj.fault(Rule::new(Action::Status { code: 503, body: None }).on("PATCH", &path))
     });
-    let others: Vec<_> = others.collect();
+    let mut others: Vec<_> = others.collect();
+    // The run reads the locations once; the probe that the failures give rise to fails.
+    let probe = Rule::new(Action::Status { code: 503, body: None }).on("GET", "/locations").after(1);
+    others.push(services.amfj.fault(probe));
     tag(&services, 1)?;
     fetch(&pipeline).await?;
     eventually(RUN_LIMIT, "a slow request under way and an open circuit", async || {

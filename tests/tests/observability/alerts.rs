@@ -65,7 +65,7 @@ async fn what_amfj_refuses_is_noticed() -> Result<()> {
         .await?;
     let devices = monitored.services.kandji.devices();
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    monitored.services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(1));
+    monitored.services.refuse_asset(0, refuse)?;
     monitored.services.kandji.set(&devices[0].device_id, "model", "Another model".into())?;
     monitored.fires("AmfjSyncDeadLettersGrowing", ("integration", "acme")).await?;
     monitored.fires("AmfjSyncDevicesInTrouble", ("state", "failed")).await?;

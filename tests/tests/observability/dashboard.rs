@@ -2,7 +2,7 @@
 
 use amfj_sync_shared::telemetry::METRICS;
 use amfj_sync_tests::harness::{eventually, monitoring_file};
-use amfj_sync_tests::sim::faults::{Action, Rule};
+use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ async fn every_query_returns_data() -> Result<()> {
     let monitored = Monitored::start(45, "2s", &monitoring_file("alerts.yml")?).await?;
     // One change fails for good: errors and a dead letter show as well.
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    monitored.services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(1));
+    monitored.services.refuse_asset(0, refuse)?;
     let device = monitored.services.kandji.devices()[0].device_id.clone();
     monitored.services.kandji.set(&device, "model", "Another model".into())?;
     for (title, query) in queries()? {

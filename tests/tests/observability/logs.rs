@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use amfj_sync_tests::model::{CreateDevices, Settings};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
-use amfj_sync_tests::sim::faults::{Action, Rule};
+use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
@@ -63,10 +63,13 @@ fn with<'a>(lines: &'a [Value], message: &'a str) -> impl Iterator<Item = &'a Va
 async fn first_sync(arguments: &[&str]) -> Result<(Services, Vec<Value>)> {
     let services = Services::plain(12, 56).await?;
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(1));
+    services.refuse_asset(0, refuse)?;
     let settings = Settings { create_devices: CreateDevices::Always, ..Settings::default() };
     let integration = settings.field("Model", "model").configure(services.integration("acme"));
-    let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
+    let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| {
+        config.set("retry.give_up_after", "1s")
+    })
+    .await?;
     for argument in arguments {
         pipeline.extra_argument(argument);
     }

@@ -6,8 +6,8 @@ use amfj_sync_shared::messages::{Action as ChangeAction, State};
 use amfj_sync_shared::telemetry::{METRICS, Metric};
 use amfj_sync_tests::harness::{MetricsPage, Worker, eventually};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Pipeline, Services};
-use amfj_sync_tests::sim::faults::{Action, Rule};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::serving::{SHOWN_WITHIN, serving_fetcher, shows};
@@ -27,6 +27,8 @@ const PROMISED: [(&str, &str, &[&str], &str); 20] = [
     ("amfj_sync_api_request_duration_seconds", "histogram", &["api", "operation"], "fw"),
     ("amfj_sync_kandji_requests_remaining_hour", "gauge", &["integration"], "f"),
     ("amfj_sync_circuit_open", "gauge", &["integration", "api"], "fw"),
+    ("amfj_sync_kind_waiting", "gauge", &["integration", "kind"], "w"),
+    ("amfj_sync_stopped_changes", "gauge", &["integration"], "w"),
     ("amfj_sync_redeliveries_total", "counter", &["stage"], "rw"),
     ("amfj_sync_held", "gauge", &["integration"], "frw"),
     ("amfj_sync_workers", "gauge", &["role"], "frw"),
@@ -44,11 +46,14 @@ async fn a_running_pipeline_shows_every_promised_metric() -> Result<()> {
     let services = Services::plain(12, 41).await?;
     // One change fails for good, so that there is a dead letter.
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(1));
+    services.refuse_asset(0, refuse)?;
     let settings =
         Settings { create_devices: CreateDevices::Always, ..Settings::default() }.field("Model", "model");
     let integration = settings.configure(services.integration("acme"));
-    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+        config.set("retry.give_up_after", "1s")
+    })
+    .await?;
     let fetcher = serving_fetcher(&pipeline).await?;
     let (reconciler, writer) = (&pipeline.reconcilers[0], &pipeline.writers[0]);
     shows(&fetcher, "amfj_sync_runs_total", &[("result", "published")], |runs| runs >= 1.0).await?;

@@ -1,8 +1,8 @@
 //! `/status` of the workers and `reconciler status` say the same, so that either can be watched.
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
-use amfj_sync_tests::sim::faults::{Action, Rule};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
@@ -66,9 +66,12 @@ async fn status_of_every_worker_is_the_data_of_the_command() -> Result<()> {
     let services = Services::plain(9, 45).await?;
     // A dead letter and a device in another state than the rest, so that there is something to tell.
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.amfj.fault(Rule::new(refuse).on("PATCH", "/assets/*").times(1));
+    services.refuse_asset(0, refuse)?;
     let integration = services.integration("acme").field("Model", "model");
-    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+        config.set("retry.give_up_after", "1s")
+    })
+    .await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
     fetcher.wait_ready().await?;
     eventually(RUN_LIMIT, "a decided run", async || {

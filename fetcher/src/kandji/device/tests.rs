@@ -165,3 +165,43 @@ proptest::proptest! {
         proptest::prop_assert_eq!(Value::from(parsed), row);
     }
 }
+
+#[test]
+fn p21_a_user_who_cannot_be_read_is_not_nobody() {
+    for user in [
+        json!({"id": {"uuid": "x"}}),
+        json!({"email": ["a@b.c"]}),
+        json!([{"id": "u"}]),
+        json!(true),
+        json!(7),
+    ] {
+        let read = device(json!({"device_id": "d", "user": user})).user;
+        assert!(read.is_some_and(|user| user.id.is_none()), "{user}");
+    }
+    assert_eq!(device(json!({"device_id": "d", "user": []})).user, None);
+}
+
+#[test]
+fn p30_what_cannot_be_used_of_a_device_is_left_out_and_said() {
+    let odd = device(json!({
+        "device_id": 17, "device_name": {"en": "x"}, "serial_number": 12, "platform": ["Mac"],
+        "model": "m".repeat(200_000), "last_check_in": true, "is_removed": 1
+    }));
+    assert_eq!(
+        (odd.device_id.as_str(), odd.name, odd.serial.as_deref(), odd.platform),
+        ("17", None, Some("12"), None)
+    );
+    assert_eq!(odd.model.map(|model| model.len()), Some(65_536));
+    assert!(odd.is_removed && odd.odd.len() == 4, "{:?}", odd.odd);
+    let good = json!({"device_id": "d", "device_name": null, "last_check_in": "", "user": ""});
+    assert_eq!(device(good).odd, Vec::<String>::new());
+    assert!(Device::parse(json!({"device_id": "x".repeat(600)})).is_err());
+}
+
+#[test]
+fn p19_no_tag_is_overlooked_whatever_form_it_has() {
+    for tags in [json!(["personal"]), json!("personal"), json!([{"id": 1, "name": "personal"}])] {
+        assert_eq!(device(json!({"device_id": "d", "tags": tags})).tags, ["personal"], "{tags}");
+    }
+    assert_eq!(device(json!({"device_id": "d", "tags": [1, null, {}]})).tags, ["1"]);
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::messages::State;
 use amfj_sync_shared::screen::{Ink, Screen, legible, value};
+use amfj_sync_shared::status::StoppedRecord;
 use serde_json::Value;
 
 use super::{Applied, Decided, Explained, Linked, User};
@@ -32,6 +33,7 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
         row("why", &explained.reason);
     }
     row("to do", &explained.what_to_do);
+    explained.trouble.iter().for_each(|record| row("refused", &refused(record)));
     explained.warnings.iter().for_each(|warning| row("note", warning));
     row("Kandji", &device(explained));
     row("asset", &asset(explained));
@@ -48,6 +50,22 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     failed(screen, explained, &mut out);
     last(screen, &explained.last, &mut out);
     out
+}
+
+/// What AMFJ refuses now, and what happens next.
+fn refused(record: &StoppedRecord) -> String {
+    let next = match (record.waits_with_kind, record.next) {
+        (true, _) => "it waits until AMFJ takes changes of this kind again".to_owned(),
+        (false, Some(next)) => format!("it is tried again at {}", words::time(next)),
+        (false, None) => "it is being tried".to_owned(),
+    };
+    format!(
+        "{} since {}, {} times: {}; {next} (`writer stopped retry` and `writer stopped drop` end that)",
+        record.change,
+        words::time(record.since),
+        record.attempts,
+        record.reason
+    )
 }
 
 fn device(explained: &Explained) -> String {

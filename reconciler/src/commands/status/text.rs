@@ -1,6 +1,7 @@
 //! The status as people read it.
 
 mod people;
+mod trouble;
 
 use std::fmt::Write as _;
 
@@ -91,15 +92,18 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
         let (ink, text) = waiting(facts.queues.get(stage.as_str()), now);
         lines.add(ink, name, &text);
     }
-    let (ink, text) = circuit(site, status);
-    lines.add(ink, "  AMFJ", &text);
+    trouble::show(site, status, now, &mut lines);
     let unusable = &facts.unusable;
     for (at, one) in unusable.first.iter().take(SHOWN_UNUSABLE).enumerate() {
         lines.add(Ink::Yellow, if at == 0 { "  left out" } else { "" }, &one.to_string());
     }
     let more = unusable.count.saturating_sub(SHOWN_UNUSABLE as u64);
     if more > 0 {
-        lines.add(Ink::Yellow, "", &format!("and {more} more; `reconciler status --json` names the first fifty"));
+        lines.add(
+            Ink::Yellow,
+            "",
+            &format!("and {more} more; `reconciler status --json` names the first fifty"),
+        );
     }
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
     let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };
@@ -205,28 +209,5 @@ fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Ink, String) {
         (count, Some(since)) => {
             (Ink::Yellow, format!("{count} {messages}, the oldest for {since}{unserved}"))
         }
-    }
-}
-
-fn circuit(site: &IntegrationStatus, status: &Status) -> (Ink, String) {
-    let paused = site.circuits.iter().find(|circuit| circuit.position != "closed");
-    match paused {
-        Some(circuit) => {
-            let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
-            let how = if circuit.position == "open" {
-                "PAUSED, nothing is sent and nothing is lost"
-            } else {
-                "answers again; one change at a time until one succeeds"
-            };
-            (Ink::Red, format!("{how}: {reason}"))
-        }
-        None if !site.circuits.is_empty() && site.site.mode == "plan" => {
-            (Ink::Plain, "nothing is sent with mode \"plan\"".to_owned())
-        }
-        None if !site.circuits.is_empty() => (Ink::Plain, "takes changes".to_owned()),
-        None if status.workers.get("writer").is_none_or(|count| *count == 0) => {
-            (Ink::Yellow, "not known: no writer runs".to_owned())
-        }
-        None => (Ink::Yellow, "not known: no writer says that it serves this integration".to_owned()),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::FutureExt as _;
+use futures::future::join_all;
 use lapin::options::QueueDeleteOptions;
 use tokio::task::JoinHandle;
 
@@ -10,9 +11,12 @@ use super::{Lease, Owned, PartitionId};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Of those that are given up together, this part at a time: whoever takes them has the first before the last stands
-/// still.
-const PART: usize = 4;
+/// Those that are given up together go in so many groups, one after the other: whoever takes them has the first before
+/// the last stands still.
+const GROUPS: usize = 4;
+
+/// From one group to the next. A request under way in one partition does not hold up the others.
+const APART: Duration = Duration::from_millis(250);
 
 /// The partitions that are on their way to others.
 #[derive(Debug, Default)]
@@ -25,15 +29,16 @@ struct Batch {
 }
 
 impl Leaving {
-    /// Gives these up, some at a time. They are served until it is their turn.
+    /// Gives these up, some sooner and some later. They are served until it is their turn.
     pub(super) fn add(&mut self, given: Vec<Owned>) {
         if given.is_empty() {
             return;
         }
         let leases = given.iter().map(|owned| owned.lease.clone()).collect();
-        let at_once = given.len().div_ceil(PART);
-        let giving = futures::stream::iter(given).for_each_concurrent(at_once, give_up);
-        self.0.push(Batch { leases, giving: tokio::spawn(giving) });
+        let in_group = given.len().div_ceil(GROUPS);
+        let groups = given.into_iter().enumerate().map(|(place, owned)| (place / in_group, owned));
+        let giving = groups.map(|(group, owned)| give_up_after(delay(group), owned));
+        self.0.push(Batch { leases, giving: tokio::spawn(join_all(giving).map(drop)) });
     }
 
     /// Whether this one is on its way.
@@ -60,6 +65,18 @@ impl Leaving {
             drop(batch.giving.await);
         }
     }
+}
+
+fn delay(group: usize) -> Duration {
+    APART * u32::try_from(group).unwrap_or_default()
+}
+
+async fn give_up_after(delay: Duration, owned: Owned) {
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = owned.lease.over() => {}
+    }
+    give_up(owned).await;
 }
 
 /// Gives a partition up: what is under way in it ends, then its lock is free.

@@ -312,8 +312,14 @@ fn person(order: Order) -> Fact {
 }
 
 fn report() -> ReadingReport {
-    let mut report = ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
-    report.unusable.add(Unusable::new("asset", Some("A1"), Some("Sam’s Mac"), "its name is a list instead of a text"));
+    let mut report =
+        ReadingReport { in_use: Some(["location/HQ".to_owned()].into()), ..ReadingReport::default() };
+    report.unusable.add(Unusable::new(
+        "asset",
+        Some("A1"),
+        Some("Sam’s Mac"),
+        "its name is a list instead of a text",
+    ));
     report
 }
 
@@ -390,6 +396,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("person-unlink-user", person(Order::UnlinkUser { ids: vec![kandji_user()] })),
         ("person-release", person(Order::Release)),
         ("person-rematch", person(Order::Rematch)),
+        ("person-try-stopped", person(Order::TryStopped { key: Some(Key::Device(device_id())) })),
+        ("person-drop-stopped", person(Order::DropStopped { key: None })),
         ("checkpoint-begun", Fact::CheckpointBegun { checkpoint: uuid(8), as_of: 41, format: FORMAT }),
         (
             "checkpoint-rows",

@@ -51,6 +51,8 @@ impl Folding<'_, '_> {
                 self.meta.rematch = Some(self.offset);
                 Ok(Verdict::Accepted)
             }
+            // For whichever writer has the change in hand; the view has nothing to learn of it.
+            Order::TryStopped { .. } | Order::DropStopped { .. } => Ok(Verdict::Accepted),
         }
     }
 

@@ -1,0 +1,91 @@
+//! How AMFJ takes changes: what fails now, since when, what that means, and what happens next.
+
+use amfj_sync_shared::screen::Ink;
+use amfj_sync_shared::status::{Circuit, StoppedRecord, WaitingKind};
+use jiff::Timestamp;
+
+use super::{Lines, span};
+use crate::commands::status::{IntegrationStatus, Status};
+
+/// Records that are named one by one; the command for them names more.
+const NAMED: usize = 5;
+
+pub(super) fn show(site: &IntegrationStatus, status: &Status, now: Timestamp, lines: &mut Lines<'_>) {
+    let (ink, text) = in_all(site, status, now);
+    lines.add(ink, "  AMFJ", &text);
+    for kind in site.troubles.iter().flat_map(|trouble| &trouble.kinds) {
+        lines.add(Ink::Red, "", &waiting(kind, now));
+    }
+    let records: Vec<&StoppedRecord> = site.troubles.iter().flat_map(|trouble| &trouble.records).collect();
+    for record in records.iter().filter(|record| !record.waits_with_kind).take(NAMED) {
+        lines.add(Ink::Yellow, "", &stopped(record, now));
+    }
+    let count: u32 = site.troubles.iter().map(|trouble| trouble.stopped).sum();
+    if count > 0 {
+        let text = format!(
+            "{count} refused in all; `writer stopped list` names them, `writer stopped retry` and `drop` end it"
+        );
+        lines.add(Ink::Yellow, "", &text);
+    }
+}
+
+fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+    if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position != "closed") {
+        return (Ink::Red, paused(circuit, now));
+    }
+    if site.circuits.is_empty() {
+        let none = status.workers.get("writer").is_none_or(|count| *count == 0);
+        let why = if none { "no writer runs" } else { "no writer says that it serves this integration" };
+        return (Ink::Yellow, format!("not known: {why}"));
+    }
+    if site.site.mode == "plan" {
+        return (Ink::Plain, "nothing is sent with mode \"plan\"".to_owned());
+    }
+    let since =
+        site.troubles.iter().flat_map(|trouble| trouble.records.iter().map(|record| record.since)).min();
+    let taken = site.troubles.iter().filter_map(|trouble| trouble.taken).max();
+    match (site.troubles.is_empty(), since) {
+        (true, _) => (Ink::Plain, "takes changes".to_owned()),
+        (false, Some(since)) if taken.is_none_or(|taken| taken < since) => {
+            let ago = span(now.duration_since(since));
+            (Ink::Red, format!("answers, and has refused every change for {ago}"))
+        }
+        (false, _) => (Ink::Yellow, "takes changes, but not these".to_owned()),
+    }
+}
+
+fn paused(circuit: &Circuit, now: Timestamp) -> String {
+    let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
+    let how = if circuit.position == "open" {
+        "PAUSED, nothing is sent and nothing is lost"
+    } else {
+        "answers again; one change at a time until one succeeds"
+    };
+    let since = circuit.since.map(|since| format!(" for {}", span(now.duration_since(since))));
+    let next = circuit.next.map(|next| format!("; it is asked again in {}", span(next.duration_since(now))));
+    format!("{how}{}: {reason}{}", since.unwrap_or_default(), next.unwrap_or_default())
+}
+
+fn waiting(kind: &WaitingKind, now: Timestamp) -> String {
+    let ago = span(now.duration_since(kind.since));
+    let next = kind.next.map_or_else(String::new, |next| {
+        format!("; the next one is tried in {}", span(next.duration_since(now)))
+    });
+    let changes = if kind.changes == 1 { "change waits" } else { "changes wait" };
+    format!(
+        "\"{}\" WAITS for {ago}, all others go on: {}; {} {changes}, none is lost{next}",
+        kind.kind, kind.reason, kind.changes
+    )
+}
+
+fn stopped(record: &StoppedRecord, now: Timestamp) -> String {
+    let ago = span(now.duration_since(record.since));
+    let next = record.next.map_or_else(
+        || "is being tried".to_owned(),
+        |next| format!("next try in {}", span(next.duration_since(now))),
+    );
+    format!(
+        "\"{}\" is refused for {ago}, {} times ({}), {next}: {}",
+        record.label, record.attempts, record.change, record.reason
+    )
+}
