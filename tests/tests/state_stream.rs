@@ -104,6 +104,7 @@ fn linked(number: u32) -> Result<Outcome> {
         location_due: false,
         doubtful: false,
         refused: BTreeMap::new(),
+        fingerprints: BTreeMap::new(),
     })
 }
 

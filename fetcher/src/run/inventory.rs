@@ -194,7 +194,7 @@ mod tests {
             "id": "a1", "name": "Sam’s Mac", "asset_type": {"id": "t1", "name": "Laptop"},
             "location": {"id": "l1", "name": "HQ"}, "fields": {"Memory": "8 GB"}
         });
-        let row = AssetRow { asset: asset(&known), age: Age { offset: 1, written: None } };
+        let row = AssetRow::new(asset(&known), Age { offset: 1, written: None });
         let mut odd = known.clone();
         odd["asset_type"] = json!(["t1"]);
         odd["location"] = json!({"name": "HQ"});

@@ -8,6 +8,7 @@ mod crowd;
 mod fleets;
 mod hops;
 mod plan;
+mod refusals;
 mod stage;
 mod writers;
 
@@ -36,6 +37,8 @@ enum What {
     Baseline(baseline::Options),
     /// Several writers against an AMFJ that takes its time
     Writers(writers::Options),
+    /// Healthy assets beside a tenth and a third that AMFJ refuses for ever
+    Refusals(refusals::Options),
     /// Many small integrations on two workers of each kind
     Crowd(crowd::Options),
     /// `plan`, `explain` and `status` on a large fleet, with no worker running
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
         What::Fleets(options) => fleets::run(&options).await,
         What::Baseline(options) => baseline::run(&options).await,
         What::Writers(options) => writers::run(&options).await,
+        What::Refusals(options) => refusals::run(&options).await,
         What::Crowd(options) => crowd::run(&options).await,
         What::Plan(options) => plan::run(&options).await,
     };

@@ -232,6 +232,11 @@ impl Stage {
         Ok(())
     }
 
+    /// A change of this device fails for good.
+    pub(super) fn expect_a_dead_letter(&mut self, device: &str) {
+        self.expected.push(Expected::Key { key: format!("device/{device}"), at_least: 1 });
+    }
+
     /// A value that differs makes up for the refused one: that is not tried again (P15).
     pub(super) fn make_up_for_the_refusal(&mut self) -> Result<()> {
         if let Some(device) = self.refused.take() {
@@ -275,7 +280,8 @@ impl Stage {
         linked.context("no device is linked to an asset with the field OS Version")
     }
 
-    fn linked_devices(&self) -> Vec<(String, String)> {
+    /// All of them.
+    pub(super) fn linked_devices(&self) -> Vec<(String, String)> {
         let devices = self.services.kandji.devices();
         let site = self.services.amfj.site();
         let linked = devices.iter().filter(|device| !device.is_removed).filter_map(|device| {

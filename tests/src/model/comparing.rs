@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::oddities::Otherwise;
 use super::{Model, Prediction, words};
 use crate::sim::fleet::{Site, SiteAsset, SiteUser};
 
@@ -16,9 +17,12 @@ impl Model {
         let names = name_new_users(&expected, actual);
         rename_users(&mut expected, &names);
         compare(&mut differences, &expected.users, &actual.users, |user| &user.id, show_user);
-        let assets = name_new_assets(&expected, actual);
+        let assets = name_new_assets(&self.otherwise, &expected, actual);
         for asset in &mut expected.assets {
             rename(&mut asset.id, &assets);
+            if let Some(held) = actual.assets.iter().find(|held| held.id == asset.id) {
+                *asset = self.otherwise.as_kept(asset, held);
+            }
         }
         compare(&mut differences, &expected.assets, &actual.assets, |asset| &asset.id, show_asset);
         self.learn(&names, &assets);
@@ -69,14 +73,15 @@ fn name_new_users(expected: &Site, actual: &Site) -> BTreeMap<String, String> {
 }
 
 /// The same for assets, whose holders have their actual ids already.
-fn name_new_assets(expected: &Site, actual: &Site) -> BTreeMap<String, String> {
+fn name_new_assets(otherwise: &Otherwise, expected: &Site, actual: &Site) -> BTreeMap<String, String> {
     let known: BTreeSet<&String> = expected.assets.iter().map(|asset| &asset.id).collect();
     let mut created: Vec<&SiteAsset> =
         actual.assets.iter().filter(|asset| !known.contains(&asset.id)).collect();
     let mut names = BTreeMap::new();
     for asset in expected.assets.iter().filter(|asset| asset.id.starts_with("new ")) {
         let content = |asset: &SiteAsset| show_asset(&SiteAsset { id: String::new(), ..asset.clone() });
-        if let Some(position) = created.iter().position(|other| content(other) == content(asset)) {
+        let is_it = |other: &&SiteAsset| content(other) == content(&otherwise.as_kept(asset, other));
+        if let Some(position) = created.iter().position(is_it) {
             names.insert(asset.id.clone(), created.remove(position).id.clone());
         }
     }

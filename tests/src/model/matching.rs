@@ -60,7 +60,7 @@ impl Model {
         let is_matched = if self.lost_links.contains(&device.id) {
             run.settings.until_linked
         } else {
-            run.first_sync || run.settings.until_linked
+            self.is_first_for(run, device) || run.settings.until_linked
         };
         if !is_matched {
             return None;
@@ -94,7 +94,7 @@ impl Model {
         let is_lost = self.lost_links.contains(&device.id);
         let is_allowed = match run.settings.create_devices {
             CreateDevices::Never => false,
-            CreateDevices::FirstSync => run.first_sync && !is_lost,
+            CreateDevices::FirstSync => self.is_first_for(run, device) && !is_lost,
             CreateDevices::Always => true,
         };
         if !is_allowed || words::is_blank(&device.name) && words::is_blank(&device.serial) {
@@ -113,6 +113,11 @@ impl Model {
             || run.before.iter().any(has_serial)
             || run.listed.iter().any(shares_serial);
         if is_ambiguous { Resolution::Ambiguous } else { Resolution::Create }
+    }
+
+    /// Whether this run is (still) the device's first sync (P5).
+    fn is_first_for(&self, run: &Run, device: &Listed) -> bool {
+        run.first_sync || self.unfinished.contains(&device.id)
     }
 
     /// Free assets of the device's name, without those that carry another serial (P6).

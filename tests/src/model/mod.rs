@@ -7,13 +7,17 @@
 //! [`Model::run`] says what AMFJ holds afterwards; [`Model::agree`] compares that with what it does
 //! hold and learns the ids of what was created.
 //!
-//! Left out on purpose, because tests of their own cover it: held runs (P23), refused values (P15)
-//! and everything that goes wrong on the way.
+//! What goes wrong on the way is told to it: values that AMFJ took and keeps otherwise
+//! ([`Model::keeps_otherwise`]), a run that was held ([`Model::held_run`]), a link or creation that was not
+//! carried out ([`Model::was_not_carried_out`]).
+//!
+//! Left out on purpose, because tests of their own cover it: when a run is held (P23), and refused values (P15).
 
 mod assignments;
 mod comparing;
 mod kandji;
 mod matching;
+mod oddities;
 mod people;
 mod settings;
 mod values;
@@ -30,6 +34,7 @@ pub use settings::{CreateDevices, CreateUsers, Settings};
 
 use self::kandji::{Listed, Person};
 use self::matching::Resolution;
+use self::oddities::Otherwise;
 use crate::sim::fleet::{AssetKind, Site, SiteAsset, SiteUser};
 
 /// Kandji's content at the time of a run.
@@ -92,6 +97,10 @@ pub struct Model {
     records: BTreeMap<String, (SiteUser, u32)>,
     /// Whether a complete run in apply mode was decided (P5).
     first_sync_over: bool,
+    /// Devices whose first sync was decided and not carried out (P5).
+    unfinished: BTreeSet<String>,
+    /// What AMFJ keeps otherwise than it was sent (P15).
+    otherwise: Otherwise,
 }
 
 /// One run in the making.

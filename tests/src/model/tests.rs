@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sim::amfj::KeptOtherwise;
 use crate::sim::fleet::Site;
 
 fn device(id: &str, name: &str, user: &Value) -> Value {
@@ -103,4 +104,52 @@ fn agreement_sees_what_was_created_twice_or_not_at_all() {
     twice.add_asset("New", "Laptop");
     let doubled = model.agree(&prediction, &twice).unwrap_err();
     assert!(doubled.starts_with("should not be there: asset asset-0000002"), "{doubled}");
+}
+
+#[test]
+fn p15_a_value_that_amfj_keeps_in_its_own_form_may_be_there_in_that_form() {
+    let mut site = Site::empty();
+    site.add_asset("Mac", "Laptop");
+    let settings = Settings::default().field("Model", "model");
+    let devices = content(vec![device("1", "Mac", &json!(""))]);
+    let mut model = Model::default();
+    let prediction = model.run(&settings, &devices, &site);
+    let mut kept = prediction.site.clone();
+    kept.assets[0].fields.insert("Model".to_owned(), json!("m"));
+    assert!(model.agree(&prediction, &kept).is_err(), "nobody said so");
+    let (record, field) = (kept.assets[0].id.clone(), "Model".to_owned());
+    model.keeps_otherwise([KeptOtherwise { record, field, sent: json!("M"), kept: Some(json!("m")) }]);
+    assert_eq!(model.agree(&prediction, &kept), Ok(()));
+    assert_eq!(model.agree(&prediction, &prediction.site), Ok(()), "or as it was sent");
+    kept.assets[0].fields.insert("Model".to_owned(), json!("another"));
+    assert!(model.agree(&prediction, &kept).is_err());
+}
+
+#[test]
+fn p23_nothing_comes_of_a_held_run() {
+    let mut site = Site::empty();
+    site.add_asset("Mac", "Laptop");
+    let settings = Settings::default().field("Model", "model");
+    let devices = content(vec![device("1", "Mac", &json!(""))]);
+    let mut model = Model::default();
+    assert_eq!(model.held_run(&settings, &devices, &site).site, site);
+    assert!(model.links.is_empty());
+    let after = model.run(&settings, &devices, &site);
+    assert_eq!(after.classes["1"], Class::Linked, "its first sync is still to come (P5)");
+}
+
+#[test]
+fn p5_a_first_sync_lasts_for_each_device_until_it_is_carried_out() {
+    let mut site = Site::empty();
+    site.add_asset("Mac", "Laptop");
+    site.add_asset("Mini", "Laptop");
+    let settings = Settings { until_linked: false, ..Settings::default() };
+    let all = content(vec![device("1", "Mac", &json!("")), device("2", "Other", &json!(""))]);
+    let mut model = Model::default();
+    model.run(&settings, &all, &site);
+    model.was_not_carried_out("1");
+    let renamed = content(vec![device("1", "Mac", &json!("")), device("2", "Mini", &json!(""))]);
+    let again = model.run(&settings, &renamed, &site);
+    assert_eq!(again.classes["1"], Class::Linked, "it was decided, and not done");
+    assert_eq!(again.classes["2"], Class::Unmatched, "its first sync is over");
 }

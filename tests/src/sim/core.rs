@@ -18,6 +18,7 @@ use super::{
     disguise::{Disguise, Disguises},
     faults::{Action, Faults, Rule, RuleId},
     journal::{Journal, RequestRecord},
+    personality::{self, Course, Oddity, Personalities, Personality, PersonalityId, Subject},
     wire::{Answer, Ask, Ending, Reply},
 };
 
@@ -36,6 +37,7 @@ pub struct Controls {
     offline: AtomicBool,
     latency_micros: AtomicU64,
     faults: Faults,
+    personalities: Personalities,
     disguises: Disguises,
     journal: Journal,
     /// Token rotations replace what is accepted without touching what was first handed out.
@@ -58,6 +60,7 @@ impl Controls {
             offline: AtomicBool::new(false),
             latency_micros: AtomicU64::new(0),
             faults: Faults::new(seed),
+            personalities: Personalities::default(),
             disguises: Disguises::default(),
             journal: Journal::default(),
             accepted: Mutex::new(None),
@@ -132,6 +135,17 @@ impl Controls {
         &self.faults
     }
 
+    /// From now on the service is odd in this way too.
+    pub fn personality(&self, personality: Personality) -> PersonalityId {
+        self.personalities.add(personality)
+    }
+
+    /// All personalities.
+    #[must_use]
+    pub fn personalities(&self) -> &Personalities {
+        &self.personalities
+    }
+
     /// Every request answered so far, except those to `/_sim/`.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
@@ -176,8 +190,10 @@ impl From<Reply> for Verdict {
 
 /// One of the two services, without the network.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Carries out a request whose token is good.
-    fn carry_out(&self, ask: &Ask) -> Verdict;
+    /// What a request is about.
+    fn subject(&self, ask: &Ask) -> Option<Subject>;
+    /// Carries out a request whose token is good, in the ways that these oddities say.
+    fn carry_out(&self, ask: &Ask, met: &[Oddity]) -> Verdict;
     /// An error in the service's own shape.
     fn error(&self, status: u16, message: &str) -> Reply;
     /// A list without records.
@@ -219,7 +235,9 @@ impl<S: Service> Answer for Core<S> {
                 _ => {}
             }
         }
-        let (mut verdict, ending) = spoil(&*self.service, controls, &ask, actions.last());
+        let odd = Odd::meet(&*self.service, controls, &ask);
+        pause(odd.delay_micros()).await;
+        let (mut verdict, ending) = spoil(&*self.service, controls, &ask, &odd, actions.last());
         controls.disguises.apply(&ask, &mut verdict.reply);
         controls.journal.add(RequestRecord {
             number: 0,
@@ -229,7 +247,11 @@ impl<S: Service> Answer for Core<S> {
             query: ask.query_text,
             body: serde_json::from_slice(&ask.body).ok(),
             status: verdict.reply.status,
-            faults: actions.iter().map(|action| format!("{action:?}")).collect(),
+            faults: actions
+                .iter()
+                .map(|action| format!("{action:?}"))
+                .chain(odd.met.iter().map(|oddity| format!("{oddity:?}")))
+                .collect(),
             violation: verdict.violation,
         });
         if let Some(Action::Silence { ms, .. }) = actions.last() {
@@ -238,7 +260,10 @@ impl<S: Service> Answer for Core<S> {
         match ending {
             Finish::Send => Ending::Send(verdict.reply),
             Finish::Half => Ending::Half(verdict.reply),
-            Finish::Cut => Ending::Cut,
+            Finish::Cut { after_ms } => {
+                pause(after_ms * 1000).await;
+                Ending::Cut
+            }
         }
     }
 
@@ -256,22 +281,76 @@ async fn pause(micros: u64) {
 enum Finish {
     Send,
     Half,
-    Cut,
+    Cut { after_ms: u64 },
 }
 
-/// Answers a request under at most one fault that decides the answer.
+/// Status 0 in the record: the client was told nothing and nothing was done.
+fn nothing() -> Verdict {
+    Reply { status: 0, headers: Vec::new(), body: Vec::new() }.into()
+}
+
+/// What a request is about, and the personalities that it met.
+struct Odd {
+    subject: Option<Subject>,
+    met: Vec<Oddity>,
+}
+
+impl Odd {
+    fn meet<S: Service>(service: &S, controls: &Controls, ask: &Ask) -> Self {
+        let subject = service.subject(ask);
+        let met = subject.as_ref().map(|subject| controls.personalities.strike(subject)).unwrap_or_default();
+        Self { subject, met }
+    }
+
+    fn delay_micros(&self) -> u64 {
+        let delay = |oddity: &Oddity| if let Oddity::Slow { ms } = oddity { *ms } else { 0 };
+        self.met.iter().map(delay).sum::<u64>() * 1000
+    }
+
+    /// Answers a request as the personalities have it.
+    fn answer<S: Service>(&self, service: &S, controls: &Controls, ask: &Ask) -> (Verdict, Finish) {
+        let error = |status| service.error(status, "refused");
+        let body = self.subject.as_ref().map_or(&Value::Null, |subject| &subject.body);
+        match personality::decide(&self.met, body, error) {
+            Course::Answer(reply) => return (reply.into(), Finish::Send),
+            Course::Cut(after_ms) => return (nothing(), Finish::Cut { after_ms }),
+            Course::CarryOut => {}
+        }
+        let Verdict { reply, violation } = self.carry_out(service, controls, ask);
+        let status = reply.status;
+        match personality::finish(&self.met, body, reply, error) {
+            Ok(reply) => (Verdict { reply, violation }, Finish::Send),
+            Err(after_ms) => {
+                let reply = Reply { status, headers: Vec::new(), body: Vec::new() };
+                (Verdict { reply, violation }, Finish::Cut { after_ms })
+            }
+        }
+    }
+
+    /// The token check, the request itself, and the shapes of what it answers.
+    fn carry_out<S: Service>(&self, service: &S, controls: &Controls, ask: &Ask) -> Verdict {
+        let mut verdict = admit(service, controls, ask, &self.met);
+        if let Some(subject) = &self.subject {
+            verdict.reply = personality::shape(&controls.personalities, subject, &self.met, verdict.reply);
+        }
+        verdict
+    }
+}
+
+/// Answers a request under at most one fault that decides the answer; without one, as the personalities
+/// have it.
 fn spoil<S: Service>(
     service: &S,
     controls: &Controls,
     ask: &Ask,
+    odd: &Odd,
     action: Option<&Action>,
 ) -> (Verdict, Finish) {
-    // Status 0 in the record: the client was told nothing and nothing was done.
-    let nothing = || Verdict::from(Reply { status: 0, headers: Vec::new(), body: Vec::new() });
-    let honest = || admit(service, controls, ask);
+    let honest = || odd.carry_out(service, controls, ask);
+    let cut = Finish::Cut { after_ms: 0 };
     match action {
-        Some(Action::LoseAnswer | Action::Silence { applied: true, .. }) => (honest(), Finish::Cut),
-        Some(Action::DropBefore | Action::Silence { applied: false, .. }) => (nothing(), Finish::Cut),
+        Some(Action::LoseAnswer | Action::Silence { applied: true, .. }) => (honest(), cut),
+        Some(Action::DropBefore | Action::Silence { applied: false, .. }) => (nothing(), cut),
         Some(Action::TruncatedBody) => (honest(), Finish::Half),
         Some(Action::EmptyBody) => {
             let mut verdict = honest();
@@ -296,7 +375,7 @@ fn spoil<S: Service>(
         Some(
             Action::Delay { .. } | Action::RevokeToken | Action::Enroll { .. } | Action::Unenroll { .. },
         )
-        | None => (honest(), Finish::Send),
+        | None => odd.answer(service, controls, ask),
     }
 }
 
@@ -316,14 +395,14 @@ fn with_retry_after(reply: Reply, seconds: Option<u64>, http_date: bool) -> Repl
 }
 
 /// The token check of both services, then the request itself.
-fn admit<S: Service>(service: &S, controls: &Controls, ask: &Ask) -> Verdict {
+fn admit<S: Service>(service: &S, controls: &Controls, ask: &Ask, met: &[Oddity]) -> Verdict {
     match &ask.authorization {
         None => Verdict {
             reply: service.error(401, "Authentication credentials were not provided."),
             violation: Some("no Authorization header".to_owned()),
         },
         Some(value) if !controls.accepts(value) => service.error(401, "Invalid token.").into(),
-        Some(_) => service.carry_out(ask),
+        Some(_) => service.carry_out(ask, met),
     }
 }
 
@@ -351,6 +430,21 @@ fn control<S: Service>(service: &S, controls: &Controls, name: &str, ask: &Ask) 
                 Err(message) => bad(message),
             }
         }
+        ("GET", "personalities") => Reply::json(200, &json!(controls.personalities.active())),
+        ("DELETE", "personalities") => {
+            controls.personalities.clear();
+            Reply::json(200, &json!({}))
+        }
+        ("POST", "personality") => {
+            match body().and_then(|b| serde_json::from_value(b).map_err(|e| e.to_string())) {
+                Ok(personality) => Reply::json(200, &json!({ "id": controls.personality(personality) })),
+                Err(message) => bad(message),
+            }
+        }
+        ("DELETE", "personality") => match ask.param("id").and_then(|id| id.parse().ok()) {
+            Some(id) if controls.personalities.remove(PersonalityId(id)) => Reply::json(200, &json!({})),
+            _ => bad("no personality in force has that id".to_owned()),
+        },
         ("POST", "mutate") => match body().and_then(|body| mutate(service, controls, body)) {
             Ok(result) => Reply::json(200, &result),
             Err(message) => bad(message),

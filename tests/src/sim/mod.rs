@@ -36,6 +36,7 @@
 //! | `GET /_sim/requests`, `GET /_sim/violations` | what was asked, and what broke the contract |
 //! | `GET /_sim/writes` | AMFJ: every write that was carried out |
 //! | `POST /_sim/fault` | adds a [`faults::Rule`]; `GET` or `DELETE /_sim/faults` lists or clears them |
+//! | `POST /_sim/personality` | adds a [`personality::Personality`]; `DELETE /_sim/personality?id=N` ends it; `GET` or `DELETE /_sim/personalities` lists or ends them |
 //! | `POST /_sim/mutate` | a change by hand: [`kandji::Mutation`] or [`amfj::Mutation`], or for both `{"op":"revoke_token"}`, `restore_token`, `{"op":"set_offline","on":true}`, `{"op":"set_latency","ms":50}` |
 //!
 //! For instance `{"op":"set_owner","device":"C02XYZ","owner":{"name":"Dana Reyes"}}`.
@@ -47,6 +48,7 @@ pub mod faults;
 pub mod fleet;
 mod journal;
 pub mod kandji;
+pub mod personality;
 mod wire;
 
 pub use core::Controls;

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::serving::{SHOWN_WITHIN, serving_fetcher, shows};
 
 /// What is promised to those who write alerts, with the worker that shows it: `f`, `r`, `w`.
-const PROMISED: [(&str, &str, &[&str], &str); 20] = [
+const PROMISED: [(&str, &str, &[&str], &str); 22] = [
     ("amfj_sync_queue_messages", "gauge", &["integration", "stage"], "frw"),
     ("amfj_sync_in_flight", "gauge", &["integration", "stage"], "rw"),
     ("amfj_sync_dead_letters", "gauge", &["integration"], "frw"),

@@ -8,3 +8,4 @@ mod control;
 mod faults;
 mod fleets;
 mod kandji;
+mod personalities;

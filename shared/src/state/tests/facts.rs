@@ -216,6 +216,8 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
             asset: Some(asset_id()),
             record: None,
             users: Vec::new(),
+            subjects: Vec::new(),
+            waits: false,
             worker: worker.into(),
             at: Timestamp::UNIX_EPOCH,
         })

@@ -7,6 +7,7 @@ mod kandji;
 mod kills;
 mod late;
 mod machine;
+mod oddities;
 mod poison;
 mod scaling;
 mod services;
@@ -24,6 +25,7 @@ pub const ALL: &[&dyn Family] = &[
     &kills::Kills,
     &amfj::Amfj,
     &kandji::Kandji,
+    &oddities::Oddities,
     &broker::Broker,
     &cluster::Cluster,
     &machine::Machine,

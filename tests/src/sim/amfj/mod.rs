@@ -6,11 +6,13 @@
 
 mod fields;
 mod forms;
+mod keeping;
 mod listing;
 mod mutation;
 mod requests;
 mod routes;
 mod store;
+mod subjects;
 
 use std::{io, ops::Deref, sync::Arc, time::Duration};
 
@@ -22,6 +24,7 @@ use serde_json::{Value, json};
 use super::{
     core::{Controls, Core, Service, Verdict},
     fleet::{Site, SiteAsset, SiteUser},
+    personality::{Oddity, Subject},
     wire::{self, Ask, Reply, Serving},
 };
 
@@ -70,6 +73,19 @@ pub struct Write {
     pub body: Value,
     /// The record afterwards.
     pub result: Value,
+}
+
+/// A value that a client sent and that the site took and keeps otherwise, or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeptOtherwise {
+    /// The asset or user record.
+    pub record: String,
+    /// Name of the field.
+    pub field: String,
+    /// What was sent; null to clear the field.
+    pub sent: Value,
+    /// What is kept; `None` where the field has no value.
+    pub kept: Option<Value>,
 }
 
 /// A change of who has an asset.
@@ -185,6 +201,12 @@ impl AmfjSim {
         store.idle_patches.clear();
     }
 
+    /// The values of fields that were sent and are kept otherwise, in order of the writes.
+    #[must_use]
+    pub fn kept_otherwise(&self) -> Vec<KeptOtherwise> {
+        self.site.store.lock().otherwise.clone()
+    }
+
     /// Every change of who has an asset, by clients and by hand, in order.
     #[must_use]
     pub fn handovers(&self) -> Vec<Handover> {
@@ -295,12 +317,25 @@ impl Deref for AmfjSim {
 }
 
 impl Service for SiteService {
-    fn carry_out(&self, ask: &Ask) -> Verdict {
-        routes::answer(&mut self.store.lock(), ask)
+    fn subject(&self, ask: &Ask) -> Option<Subject> {
+        let store = self.store.lock();
+        let own = subjects::by_own_id(&store, ask);
+        subjects::subject(&store, own.as_ref().unwrap_or(ask))
+    }
+
+    fn carry_out(&self, ask: &Ask, met: &[Oddity]) -> Verdict {
+        let mut store = self.store.lock();
+        let own = subjects::by_own_id(&store, ask);
+        routes::answer(&mut store, own.as_ref().unwrap_or(ask), met)
     }
 
     fn error(&self, status: u16, message: &str) -> Reply {
-        requests::Refusal::new(status, "error", message).reply()
+        let (code, message) = match status {
+            403 => ("forbidden", "the token may not do this"),
+            404 | 410 => ("not_found", "there is no such record"),
+            _ => ("error", message),
+        };
+        requests::Refusal::new(status, code, message).reply()
     }
 
     fn empty_list(&self, _: &Ask) -> Reply {

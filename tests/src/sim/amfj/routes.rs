@@ -1,13 +1,17 @@
 //! The endpoints of the contract.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
+    keeping::{self, Before, Kept},
     requests::{AssetPatch, CheckIn, CheckOut, NewAsset, NewUser, Refusal, UserPatch, body, only},
     store::Store,
 };
 use crate::sim::{
     core::Verdict,
+    personality::{Oddity, Search},
     wire::{Ask, Reply},
 };
 
@@ -17,20 +21,20 @@ pub(crate) const BASE: &str = "/v1";
 /// The most rows of a page, and the number if none is asked for.
 const LARGEST_PAGE: usize = 100;
 
-/// Answers a request whose token is good.
-pub(crate) fn answer(store: &mut Store, ask: &Ask) -> Verdict {
-    match route(store, ask) {
+/// Answers a request whose token is good, in the ways that these oddities say.
+pub(crate) fn answer(store: &mut Store, ask: &Ask, met: &[Oddity]) -> Verdict {
+    match route(store, ask, met) {
         Ok(reply) => reply.into(),
         Err(refusal) => refusal.into(),
     }
 }
 
-fn route(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
+fn route(store: &mut Store, ask: &Ask, met: &[Oddity]) -> Result<Reply, Refusal> {
     let path = ask.path.strip_prefix("/v1/").ok_or_else(|| Refusal::not_found("endpoint"))?;
     let parts: Vec<&str> = path.split('/').collect();
     match (ask.method.as_str(), parts.as_slice()) {
-        ("GET", ["assets"]) => assets(store, ask),
-        ("GET", ["users"]) => users(store, ask),
+        ("GET", ["assets"]) => assets(store, ask, met),
+        ("GET", ["users"]) => users(store, ask, met),
         ("GET", ["assets", id]) => {
             only(ask, &[])?;
             let asset = store.assets.get(id).ok_or_else(|| Refusal::not_found("asset"))?;
@@ -39,22 +43,7 @@ fn route(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
         ("GET", ["asset-types"]) => whole(ask, &json!(store.asset_types)),
         ("GET", ["locations"]) => whole(ask, &json!(store.locations)),
         ("GET", ["user-fields"]) => whole(ask, &json!(store.user_fields)),
-        ("POST", ["assets"]) => write(store, ask, 201, |store| store.create_asset(body::<NewAsset>(ask)?)),
-        ("PATCH", ["assets", id]) => {
-            write(store, ask, 200, |store| store.update_asset(id, body::<AssetPatch>(ask)?))
-        }
-        ("POST", ["assets", id, "check-out"]) => {
-            write(store, ask, 200, |store| store.check_out(id, &body::<CheckOut>(ask)?.user_id))
-        }
-        ("POST", ["assets", id, "check-in"]) => write(store, ask, 200, |store| {
-            // The body is optional as a whole, since its only member is.
-            let _: CheckIn = if ask.body.is_empty() { CheckIn::default() } else { body(ask)? };
-            store.check_in(id)
-        }),
-        ("POST", ["users"]) => write(store, ask, 201, |store| store.create_user(body::<NewUser>(ask)?)),
-        ("PATCH", ["users", id]) => {
-            write(store, ask, 200, |store| store.update_user(id, body::<UserPatch>(ask)?))
-        }
+        (method, parts) if is_write(method, parts) => write(store, ask, parts, met),
         (method, _) => Err(Refusal::violation(format!("the contract has no {method} {path}"))),
     }
 }
@@ -65,41 +54,100 @@ fn whole(ask: &Ask, results: &Value) -> Result<Reply, Refusal> {
     Ok(Reply::json(200, &json!({ "results": results })))
 }
 
-fn write(
-    store: &mut Store,
-    ask: &Ask,
-    status: u16,
-    carry_out: impl FnOnce(&mut Store) -> Result<Value, Refusal>,
-) -> Result<Reply, Refusal> {
-    only(ask, &[])?;
-    let record = carry_out(store)?;
-    let sent = serde_json::from_slice(&ask.body).unwrap_or_default();
-    store.log(&ask.method, &ask.path, sent, record.clone());
-    Ok(Reply::json(status, &record))
+fn is_write(method: &str, parts: &[&str]) -> bool {
+    matches!(
+        (method, parts),
+        ("POST", ["assets" | "users"] | ["assets", _, "check-out" | "check-in"])
+            | ("PATCH", ["assets" | "users", _])
+    )
 }
 
-fn assets(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
+/// Carries a write out, and keeps of it what the oddities say.
+fn write(store: &mut Store, ask: &Ask, parts: &[&str], met: &[Oddity]) -> Result<Reply, Refusal> {
+    only(ask, &[])?;
+    let before = match parts {
+        ["assets", id, ..] => Before::Asset(store.assets.get(id).cloned()),
+        ["assets"] => Before::Asset(None),
+        [_, id, ..] => Before::User(store.users.get(id).cloned()),
+        _ => Before::User(None),
+    };
+    let sent: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+    let usual_lag = store.assets.lag;
+    let own_lag = met.iter().find_map(|oddity| match oddity {
+        Oddity::ListLate { ms } => Some(Duration::from_millis(*ms)),
+        _ => None,
+    });
+    store.set_lag(own_lag.unwrap_or(usual_lag));
+    let carried_out = carry_out(store, ask, parts).map(|(status, record)| {
+        let is_odd = keeping::concerns(met);
+        let kept =
+            if is_odd { keeping::keep(store, met, before, &sent, record) } else { Kept::as_sent(record) };
+        (status, kept)
+    });
+    store.set_lag(usual_lag);
+    let (status, kept) = carried_out?;
+    store.log(&ask.method, &ask.path, sent, kept.stored);
+    Ok(Reply::json(status, &kept.shown))
+}
+
+/// What a write of the contract does, and the status and record that it answers.
+fn carry_out(store: &mut Store, ask: &Ask, parts: &[&str]) -> Result<(u16, Value), Refusal> {
+    match (ask.method.as_str(), parts) {
+        ("POST", ["assets"]) => Ok((201, store.create_asset(body::<NewAsset>(ask)?)?)),
+        ("POST", ["users"]) => Ok((201, store.create_user(body::<NewUser>(ask)?)?)),
+        ("PATCH", ["users", id]) => Ok((200, store.update_user(id, body::<UserPatch>(ask)?)?)),
+        ("POST", ["assets", id, "check-out"]) => {
+            Ok((200, store.check_out(id, &body::<CheckOut>(ask)?.user_id)?))
+        }
+        ("POST", ["assets", id, _]) => {
+            // The body is optional as a whole, since its only member is.
+            let _: CheckIn = if ask.body.is_empty() { CheckIn::default() } else { body(ask)? };
+            Ok((200, store.check_in(id)?))
+        }
+        (_, [_, id, ..]) => Ok((200, store.update_asset(id, body::<AssetPatch>(ask)?)?)),
+        _ => Err(Refusal::not_found("endpoint")),
+    }
+}
+
+fn assets(store: &mut Store, ask: &Ask, met: &[Oddity]) -> Result<Reply, Refusal> {
     only(ask, &["limit", "cursor", "name"])?;
     let (limit, after) = page_of(ask, "a")?;
     let name = ask.param("name");
     let unlisted = store.forms.unlisted.clone();
     let (found, more) = store.assets.listed(after.as_deref(), limit, |asset| {
-        name.map_or(!unlisted.contains(&asset.id), |name| asset.name == name)
+        name.map_or(!unlisted.contains(&asset.id), |name| is_found(met, name, &asset.name))
     });
     let results: Vec<Value> = found.iter().map(|(_, asset)| store.show_asset(asset)).collect();
     Ok(page("a", found.last().map(|(id, _)| id.as_str()), more, &results))
 }
 
-fn users(store: &mut Store, ask: &Ask) -> Result<Reply, Refusal> {
+fn users(store: &mut Store, ask: &Ask, met: &[Oddity]) -> Result<Reply, Refusal> {
     only(ask, &["limit", "cursor", "email"])?;
     let (limit, after) = page_of(ask, "u")?;
     let email = ask.param("email");
     let unlisted = store.forms.unlisted.clone();
     let (found, more) = store.users.listed(after.as_deref(), limit, |user| {
-        email.map_or(!unlisted.contains(&user.id), |email| user.email.as_deref() == Some(email))
+        email.map_or(!unlisted.contains(&user.id), |email| {
+            user.email.as_deref().is_some_and(|own| is_found(met, email, own))
+        })
     });
     let results: Vec<Value> = found.iter().map(|(_, user)| Store::show_user(user)).collect();
     Ok(page("u", found.last().map(|(id, _)| id.as_str()), more, &results))
+}
+
+/// Whether a search for `wanted` finds what is called `own`: by the contract only exactly that.
+fn is_found(met: &[Oddity], wanted: &str, own: &str) -> bool {
+    let search = met.iter().find_map(|oddity| match oddity {
+        Oddity::Search(search) => Some(*search),
+        _ => None,
+    });
+    match search {
+        None => own == wanted,
+        Some(Search::Nothing) => false,
+        Some(Search::AnyCase) => own.to_lowercase() == wanted.to_lowercase(),
+        Some(Search::Contains) => own.to_lowercase().contains(&wanted.to_lowercase()),
+        Some(Search::Everything) => true,
+    }
 }
 
 /// How many rows are asked for, and after which id.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Forms, Handover, Write, fields,
+    Forms, Handover, KeptOtherwise, Write, fields,
     listing::Records,
     requests::{AssetPatch, Change, NewAsset, NewUser, Refusal, UserPatch},
 };
@@ -25,6 +25,7 @@ pub(crate) struct Store {
     pub(crate) idle_patches: Vec<String>,
     pub(crate) handovers: Vec<Handover>,
     pub(crate) forms: Forms,
+    pub(crate) otherwise: Vec<KeptOtherwise>,
     /// Numbers the records that are still to come.
     next: usize,
 }
@@ -45,6 +46,7 @@ impl Store {
             idle_patches: Vec::new(),
             handovers: Vec::new(),
             forms: Forms::default(),
+            otherwise: Vec::new(),
             next,
         }
     }

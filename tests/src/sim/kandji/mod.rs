@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     core::{Controls, Core, Service, Verdict},
     fleet::{Device, Fleet, Person},
+    personality::{Kind, Oddity, Subject},
     wire::{self, Ask, Reply, Serving},
 };
 
@@ -238,7 +239,29 @@ impl Deref for KandjiSim {
 }
 
 impl Service for TenantService {
-    fn carry_out(&self, ask: &Ask) -> Verdict {
+    fn subject(&self, ask: &Ask) -> Option<Subject> {
+        let parts: Vec<&str> = ask.path.strip_prefix("/api/v1/")?.split('/').collect();
+        let kind = match parts.as_slice() {
+            ["devices"] => Kind::ListDevices,
+            ["devices", _] => Kind::ReadDevice,
+            ["devices", _, "details"] => Kind::ReadDetails,
+            ["users"] => Kind::ListKandjiUsers,
+            ["prism", _] => Kind::ReadPrism,
+            _ => return None,
+        };
+        let mut names = Vec::new();
+        if let ["devices", id, ..] = parts.as_slice() {
+            names.push((*id).to_owned());
+            let tenant = self.tenant.lock();
+            if let Ok(position) = tenant.position(id) {
+                let device = &tenant.devices[position];
+                names.extend([device.device_name.clone(), device.serial_number.clone()]);
+            }
+        }
+        Some(Subject { kind, names, body: Value::Null })
+    }
+
+    fn carry_out(&self, ask: &Ask, _: &[Oddity]) -> Verdict {
         if let Err(refusal) = self.limits.lock().count() {
             return refusal.into();
         }

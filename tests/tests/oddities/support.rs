@@ -1,0 +1,263 @@
+//! What the tests of oddities begin and end with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::sim::amfj::AmfjSim;
+use amfj_sync_tests::sim::fleet::{Fleet, SiteAsset};
+use amfj_sync_tests::sim::personality::{Personality, PersonalityId};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+/// Runs in a row after which nothing may be left to do: an asset may be found missing twice, a value may be sent twice.
+const MOST_RUNS: usize = 5;
+
+/// Both services and the workers between them.
+pub(crate) struct Scene {
+    pub(crate) services: Services,
+    pub(crate) pipeline: Pipeline,
+}
+
+/// A fleet whose assets are all laptops, the type with a field of every kind.
+pub(crate) fn laptops(devices: usize, seed: u64) -> Fleet {
+    let mut fleet = Fleet::generate(spec(devices, seed));
+    let laptop = fleet.site.type_id("Laptop").unwrap_or_default().to_owned();
+    for asset in &mut fleet.site.assets {
+        asset.asset_type_id.clone_from(&laptop);
+    }
+    fleet
+}
+
+/// A fleet whose AMFJ site has types and locations, and neither assets nor users.
+pub(crate) fn newcomers(devices: usize, seed: u64) -> Fleet {
+    let mut fleet = Fleet::generate(spec(devices, seed));
+    fleet.site.assets.clear();
+    fleet.site.users.clear();
+    fleet
+}
+
+/// Values of the device alone.
+pub(crate) fn values(services: &Services) -> IntegrationBuilder {
+    services.integration("acme").field("Serial Number", "serial_number").field("OS Version", "os_version")
+}
+
+/// The same, and everything is created and assigned.
+pub(crate) fn everything(services: &Services) -> IntegrationBuilder {
+    values(services)
+        .set("sync.create_devices", "always")
+        .set("sync.create_users", "all")
+        .set("sync.auto_checkout", true)
+}
+
+impl Scene {
+    /// One worker of each kind, which gives a change up after so long, for instance `"2s"`.
+    pub(crate) async fn open(
+        services: Services,
+        settings: IntegrationBuilder,
+        give_up_after: &str,
+    ) -> Result<Self> {
+        let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+            config
+                .set("retry.initial", "20ms")
+                .set("retry.max", "200ms")
+                .set("retry.give_up_after", give_up_after)
+                .set("timing.probe_interval", "100ms")
+        })
+        .await?;
+        Ok(Self { services, pipeline })
+    }
+
+    pub(crate) fn amfj(&self) -> &AmfjSim {
+        &self.services.amfj
+    }
+
+    /// From now on AMFJ is odd in this way too.
+    pub(crate) fn odd(&self, personality: Personality) -> PersonalityId {
+        self.services.amfj.personality(personality)
+    }
+
+    /// A complete run that nobody waits for.
+    pub(crate) async fn publish(&self) -> Result<()> {
+        let done = self.pipeline.fetch(&[]).await?;
+        ensure!(done.status.success(), "the run failed with {}:\n{}", done.status, done.stderr);
+        Ok(())
+    }
+
+    /// Waits until an oddity has struck so often.
+    pub(crate) async fn struck(&self, id: PersonalityId, times: u64) -> Result<()> {
+        eventually(RUN_LIMIT, "an oddity to strike", async || {
+            let strikes = self.services.amfj.personalities().strikes(id);
+            ensure!(strikes >= times, "it struck {strikes} times, not {times}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until so many assets have this in the field for the version of the system.
+    pub(crate) async fn versions(&self, version: &str, assets: usize) -> Result<()> {
+        eventually(RUN_LIMIT, "the new version of the healthy ones", async || {
+            let have = self.with_version(version);
+            ensure!(have == assets, "{have} of {assets} assets have it");
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) fn with_version(&self, version: &str) -> usize {
+        self.amfj()
+            .assets()
+            .iter()
+            .filter(|asset| asset.fields.get("OS Version") == Some(&json!(version)))
+            .count()
+    }
+
+    /// Gives every device this version of its system.
+    pub(crate) fn new_versions(&self, version: &str) -> Result<()> {
+        for device in self.services.kandji.devices() {
+            self.services.kandji.set(&device.device_id, "os_version", json!(version))?;
+        }
+        Ok(())
+    }
+
+    /// The asset of a device, by the serial that is written to it.
+    pub(crate) fn asset_of(&self, serial: &str) -> Result<SiteAsset> {
+        let of_serial = |asset: &SiteAsset| asset.fields.get("Serial Number") == Some(&json!(serial));
+        let mut assets = self.amfj().assets().into_iter().filter(of_serial);
+        let asset = assets.next().with_context(|| format!("no asset has the serial {serial}"))?;
+        ensure!(assets.next().is_none(), "two assets have the serial {serial}");
+        Ok(asset)
+    }
+
+    /// Kills the writers in the middle of what they do, and starts as many again.
+    pub(crate) async fn replace_writers(&mut self) -> Result<()> {
+        let writers = self.pipeline.writers.len();
+        self.pipeline.writers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
+        self.pipeline.hire(Crew { reconcilers: 0, writers }).await
+    }
+
+    /// The same with the reconcilers: whoever comes next decides again.
+    pub(crate) async fn replace_reconcilers(&mut self) -> Result<()> {
+        let reconcilers = self.pipeline.reconcilers.len();
+        self.pipeline.reconcilers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
+        self.pipeline.hire(Crew { reconcilers, writers: 0 }).await
+    }
+
+    /// Runs until one finds nothing to write.
+    pub(crate) async fn to_rest(&self) -> Result<()> {
+        for _ in 0..MOST_RUNS {
+            self.amfj().clear_writes();
+            self.pipeline.run().await?;
+            if self.amfj().write_count() == 0 {
+                return Ok(());
+            }
+        }
+        let writes = self.services.take_writes();
+        anyhow::bail!("{MOST_RUNS} runs in a row wrote something, at last:\n{}", writes.join("\n"))
+    }
+
+    /// A further run writes nothing, and looks at a record at most once.
+    pub(crate) async fn ensure_idle(&self) -> Result<()> {
+        self.amfj().clear_writes();
+        self.amfj().clear_requests();
+        self.pipeline.run().await?;
+        let writes = self.services.take_writes();
+        ensure!(writes.is_empty(), "an idle run wrote:\n{}", writes.join("\n"));
+        let mut looks: BTreeMap<String, usize> = BTreeMap::new();
+        for request in self.amfj().requests() {
+            let parts: Vec<&str> = request.path.trim_start_matches("/v1/").split('/').collect();
+            let record = match parts.as_slice() {
+                [_, id, ..] => (*id).to_owned(),
+                _ if request.method == "POST" => request.body.unwrap_or_default()["name"].to_string(),
+                _ if request.query.starts_with("name=") || request.query.starts_with("email=") => {
+                    request.query
+                }
+                _ => continue,
+            };
+            *looks.entry(record).or_default() += 1;
+        }
+        looks.retain(|_, count| *count > 1);
+        ensure!(looks.is_empty(), "an idle run asked more than once about: {looks:?}");
+        Ok(())
+    }
+
+    /// Every device is in this state.
+    pub(crate) async fn ensure_all(&self, state: &str) -> Result<()> {
+        let all = self.services.kandji.devices().len() as u64;
+        self.ensure_devices(state, all).await
+    }
+
+    /// So many devices are in this state.
+    pub(crate) async fn ensure_devices(&self, state: &str, wanted: u64) -> Result<()> {
+        let status = self.pipeline.reconcilers[0].status().await?;
+        let found = status["integrations"]["acme"]["devices"][state].as_u64().unwrap_or(0);
+        let all = &status["integrations"]["acme"]["devices"];
+        ensure!(found == wanted, "{found} devices are {state}, not {wanted}: {all}");
+        Ok(())
+    }
+
+    pub(crate) async fn ensure_dead_letters(&self, wanted: u32) -> Result<()> {
+        let found = self.pipeline.dead_letters().await?;
+        ensure!(found == wanted, "{found} dead letters instead of {wanted}:\n{}", self.letters().await?);
+        Ok(())
+    }
+
+    async fn letters(&self) -> Result<String> {
+        Ok(self.said(Role::Writer, &["dead", "list"]).await.unwrap_or_default())
+    }
+
+    /// What a command that must succeed prints.
+    pub(crate) async fn said(&self, role: Role, arguments: &[&str]) -> Result<String> {
+        let done = self.pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
+        ensure!(
+            done.status.success(),
+            "{arguments:?} ended with {}:\n{}{}",
+            done.status,
+            done.stdout,
+            done.stderr
+        );
+        Ok(done.stdout)
+    }
+
+    /// No device has two assets and nobody two records, and there is one asset for each device.
+    pub(crate) fn ensure_nothing_twice(&self) -> Result<()> {
+        let (devices, assets) = (self.services.kandji.devices(), self.amfj().assets());
+        ensure!(assets.len() == devices.len(), "{} assets for {} devices", assets.len(), devices.len());
+        let serials: BTreeSet<String> = assets
+            .iter()
+            .filter_map(|asset| asset.fields.get("Serial Number"))
+            .map(ToString::to_string)
+            .collect();
+        ensure!(serials.len() == assets.len(), "only {} serials on {} assets", serials.len(), assets.len());
+        ensure_people_once(self.amfj())
+    }
+
+    /// Every owned device's asset is with its owner.
+    pub(crate) fn ensure_with_owners(&self) -> Result<()> {
+        let owned = self.services.owned_devices();
+        ensure!(!owned.is_empty(), "nobody owns a device");
+        for device in owned {
+            let holder = self.asset_of(&device.serial_number)?.holder;
+            let holder = holder.and_then(|id| self.amfj().user(&id)).and_then(|user| user.email);
+            let same = |email: &str| device.email().is_some_and(|own| own.eq_ignore_ascii_case(email));
+            ensure!(
+                holder.as_deref().is_some_and(same),
+                "{} is with {holder:?}, not with {:?}",
+                device.device_name,
+                device.email()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Nobody has two records.
+pub(crate) fn ensure_people_once(amfj: &AmfjSim) -> Result<()> {
+    let mut emails = BTreeMap::new();
+    for user in amfj.users() {
+        let Some(email) = user.email else { continue };
+        let first = emails.insert(email.trim().to_lowercase(), user.id.clone());
+        ensure!(first.is_none(), "{email} has two records: {} and {}", first.unwrap_or_default(), user.id);
+    }
+    Ok(())
+}
