@@ -78,15 +78,11 @@ pub fn problems(config: &Integration, catalogue: &Catalogue) -> Vec<String> {
 /// The same, told apart by whether it was right when a run applied it last (P18).
 #[must_use]
 pub fn examine(config: &Integration, catalogue: &Catalogue, before: &Before<'_>) -> Examined {
-    let of_catalogue: BTreeSet<String>;
-    let applied = match before.in_use {
-        Some(in_use) => in_use,
-        None => {
-            let needs = needs(config, before.catalogue).into_iter();
-            of_catalogue = needs.filter(|need| need.problem.is_none()).map(|need| need.id).collect();
-            &of_catalogue
-        }
+    let by_the_site = || {
+        let right = needs(config, before.catalogue).into_iter().filter(|need| need.problem.is_none());
+        right.map(|need| need.id).collect()
     };
+    let applied: BTreeSet<String> = before.in_use.cloned().unwrap_or_else(by_the_site);
     let mut examined = Examined::default();
     for need in needs(config, catalogue) {
         match need.problem {

@@ -187,8 +187,8 @@ pub fn cut(text: &mut String) -> bool {
 pub fn cut_value(value: &mut Value) -> bool {
     match value {
         Value::String(text) => cut(text),
-        Value::Array(values) => values.iter_mut().fold(false, |any, value| cut_value(value) || any),
-        Value::Object(members) => members.values_mut().fold(false, |any, value| cut_value(value) || any),
+        Value::Array(values) => values.iter_mut().map(cut_value).filter(|cut| *cut).count() > 0,
+        Value::Object(members) => members.values_mut().map(cut_value).filter(|cut| *cut).count() > 0,
         _ => false,
     }
 }

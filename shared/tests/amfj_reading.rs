@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::client::AmfjClient;
+use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch};
 use amfj_sync_shared::config::{self, Tokens};
 use amfj_sync_shared::http::{CallError, Limiter, SecretString};
 use amfj_sync_shared::ids::AssetId;
@@ -181,8 +181,8 @@ async fn answers_to_writes_are_read_as_far_as_they_go() {
         json!({"id": 17, "name": "x", "fields": null, "asset_type": {"id": 3}, "created_at": "2026-01-01"});
     let stub = Stub::always(200, body.to_string()).await;
     let id = AssetId::new("17").unwrap();
-    let patched = stub.client().update_asset(&id, &Default::default()).await.unwrap();
+    let patched = stub.client().update_asset(&id, &AssetPatch::default()).await.unwrap();
     assert_eq!((patched.id, patched.created_at), (id, None));
     let stub = Stub::always(200, Value::Null.to_string()).await;
-    assert!(stub.client().update_asset(&AssetId::new("17").unwrap(), &Default::default()).await.is_err());
+    assert!(stub.client().update_asset(&AssetId::new("17").unwrap(), &AssetPatch::default()).await.is_err());
 }

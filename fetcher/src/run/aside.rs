@@ -15,13 +15,13 @@ const STEP: usize = 4;
 
 impl Run<'_> {
     /// Keeps facts of this run aside.
-    pub(super) fn keep_aside(&self, facts: Vec<Fact>) -> Result<(), Halt> {
+    pub(super) fn keep_aside(&self, facts: &[Fact]) -> Result<(), Halt> {
         if facts.is_empty() {
             return Ok(());
         }
         let place = format!("{PLACE}{:012}", self.aside.fetch_add(1, Ordering::Relaxed));
         // Our own types with text keys: they always serialise.
-        let bytes = serde_json::to_vec(&facts).unwrap_or_default();
+        let bytes = serde_json::to_vec(facts).unwrap_or_default();
         Ok(self.leader.scratch.lock().apply(vec![(place.into_bytes(), Some(bytes))])?)
     }
 

@@ -68,11 +68,13 @@ impl Run<'_> {
         if !problems.is_empty() {
             return Err(Halt::configuration(&problems));
         }
-        missing.into_iter().for_each(|one| self.report(one));
+        for one in missing {
+            self.report(one);
+        }
         self.report.lock().in_use = Some(in_use);
         if known != catalogue {
             let number = self.started.number;
-            self.keep_aside(vec![Fact::CatalogueListed { number, catalogue }])?;
+            self.keep_aside(&[Fact::CatalogueListed { number, catalogue }])?;
         }
         Ok(())
     }

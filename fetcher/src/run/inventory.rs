@@ -56,7 +56,7 @@ impl Run<'_> {
                 let asset = completed(asset, known.as_ref());
                 asset_differs(&asset, known.as_ref()).then_some(Fact::AssetListed { number, asset })
             });
-            self.keep_aside(differing.collect())?;
+            self.keep_aside(&differing.collect::<Vec<_>>())?;
             lost.take(self, page.lost, page.odd);
             rows += page.rows;
             progress.say(format!("reading assets: {}", listed.len()));
@@ -84,7 +84,9 @@ impl Run<'_> {
                 state.read(|view| record_differs(record, view.record(&record.id).as_ref()))
             };
             let differing = page.results.into_iter().filter(differs);
-            self.keep_aside(differing.map(|record| Fact::RecordListed { number, record }).collect())?;
+            self.keep_aside(
+                &differing.map(|record| Fact::RecordListed { number, record }).collect::<Vec<_>>(),
+            )?;
             lost.take(self, page.lost, page.odd);
             rows += page.rows;
             progress.say(format!("reading user records: {}", listed.len()));
@@ -139,7 +141,7 @@ impl Run<'_> {
                 true
             });
         });
-        self.keep_aside(facts)
+        self.keep_aside(&facts)
     }
 
     /// One read of AMFJ, tried again for a while, dropped when the worker stops.

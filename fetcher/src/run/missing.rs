@@ -36,8 +36,9 @@ impl Run<'_> {
         while let Some((question, answer)) = answers.next().await {
             let answer = answer.ok_or(Halt::Stopping)?;
             facts.extend(self.fact_of(&question, answer)?);
-            // One walk proves nothing: a row that moved was missed, and its person is still there.
-            named.extend(question.person.filter(|_| answer != Absence::NotFound));
+            // One walk proves nothing: a row that moved was missed, and whoever has a linked one is still there.
+            let is_there = question.inquiry == Inquiry::Ask && answer != Absence::NotFound;
+            named.extend(question.person.filter(|_| is_there));
         }
         facts.extend(self.people_named_no_more(fleet, &named));
         leader.keep_account().await;

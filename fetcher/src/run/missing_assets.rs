@@ -48,7 +48,7 @@ impl Run<'_> {
             failures = if is_trouble(&looked) { failures + 1 } else { 0 };
             facts.extend(self.learnt(row, looked)?);
             if facts.len() >= BATCH {
-                self.keep_aside(std::mem::take(&mut facts))?;
+                self.keep_aside(&std::mem::take(&mut facts))?;
             }
             if failures >= FAILURES {
                 break;
@@ -62,7 +62,7 @@ impl Run<'_> {
             );
             self.report(Unusable::new("assets", None, None, &why));
         }
-        self.keep_aside(facts)
+        self.keep_aside(&facts)
     }
 
     fn missing(&self, listed: &HashSet<AssetId>) -> Vec<AssetRow> {
@@ -94,7 +94,9 @@ impl Run<'_> {
         match looked {
             Looked::Absent => Ok(Some(Fact::AssetAbsent { number, asset: row.asset.id })),
             Looked::There(asset, odd) => {
-                odd.into_iter().for_each(|one| self.report(one));
+                for one in odd {
+                    self.report(one);
+                }
                 let asset = completed(*asset, Some(&row));
                 Ok(asset_differs(&asset, Some(&row)).then_some(Fact::AssetListed { number, asset }))
             }

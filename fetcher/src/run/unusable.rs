@@ -33,7 +33,9 @@ impl Lost {
             self.note(&one);
             run.report(one);
         }
-        odd.into_iter().for_each(|one| run.report(one));
+        for one in odd {
+            run.report(one);
+        }
     }
 
     fn note(&mut self, one: &Unusable) {

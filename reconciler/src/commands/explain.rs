@@ -251,7 +251,7 @@ fn unusable(view: &View, device: &DeviceEntry, now: &Decision) -> Vec<String> {
     let ids = [
         Some(device.device_id.as_str()),
         asset.as_ref().map(AssetId::as_str),
-        now.record.as_ref().map(|record| record.as_str()),
+        now.record.as_ref().map(RecordId::as_str),
     ];
     ids.into_iter()
         .flatten()

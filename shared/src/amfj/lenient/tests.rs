@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::amfj::types::{AssetType, Field, FieldType};
 
 fn good() -> Value {
     json!({
