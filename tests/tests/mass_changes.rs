@@ -116,7 +116,7 @@ async fn p23_not_one_write_comes_of_a_held_run() -> Result<()> {
     held_run(&pipeline).await?;
     let held = pipeline.reconcilers[0].status().await?;
     ensure!(held["integrations"]["acme"]["devices"]["held"] == 41, "{held}");
-    pipeline.reconcilers.remove(0).kill().await?;
+    pipeline.reconcilers.remove(0).kill9()?;
     pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
     pipeline.settle().await?;
     let writes = services.take_writes();

@@ -151,7 +151,7 @@ async fn p8_answers_of_404_cost_neither_a_link_nor_a_second_asset() -> Result<()
     fetch(&pipeline).await?;
     pipeline.settle().await?;
     for reconciler in pipeline.reconcilers.drain(..) {
-        reconciler.kill().await?;
+        reconciler.kill9()?;
     }
     pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
     pipeline.settle().await?;
