@@ -55,10 +55,29 @@ impl Before<'_> {
     /// The same change, published already and not answered.
     fn on_its_way(&self, change: &Change) -> Option<&Decided> {
         let decided = self.decision?.changes.iter().find(|decided| decided.change == *change)?;
-        let published = decided.published?;
-        let waiting = !self.answered.covers(decided.sequence, decided.id)
-            && self.now.duration_since(published).unsigned_abs() < self.change_lost_after;
-        waiting.then_some(decided)
+        self.is_under_way(decided).then_some(decided)
+    }
+
+    fn is_under_way(&self, decided: &Decided) -> bool {
+        let lost = |published| self.now.duration_since(published).unsigned_abs() >= self.change_lost_after;
+        let published = decided.published.is_some_and(|published| !lost(published));
+        published && !self.answered.covers(decided.sequence, decided.id)
+    }
+
+    /// The same link or creation, published by an earlier run with other values: it stands while this run is kept back, or
+    /// the match that it carries out would be forgotten (P5). The values follow once it is made.
+    fn link_on_its_way(&self, change: &Change) -> Option<&Decided> {
+        let wanted = &change.action;
+        if !wanted.makes_a_link() {
+            return None;
+        }
+        self.decision?.changes.iter().find(|decided| {
+            let action = &decided.change.action;
+            let same = action.kind() == wanted.kind()
+                && action.asset() == wanted.asset()
+                && action.record() == wanted.record();
+            same && self.is_under_way(decided)
+        })
     }
 
     /// The same change, planned or staged already: deciding it again in every run must not look like news.
@@ -115,6 +134,10 @@ pub(crate) fn conclude(
             break;
         }
         if before.changes != Changes::Allowed {
+            if let Some(decided) = before.link_on_its_way(&change) {
+                decision.changes.push(decided.clone());
+                continue;
+            }
             decision.changes.push(before.unpublished(origin, place, change, true));
             continue;
         }

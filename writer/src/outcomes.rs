@@ -51,8 +51,12 @@ pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
         let rematch = view.meta().rematch;
         let asset = match &outcome.key {
             Key::Device(device) => {
-                let linked = || view.link(device).and_then(|link| view.asset(&link.asset));
-                outcome.asset.as_ref().and_then(|asset| view.asset(&asset.id)).or_else(linked)
+                let made = match &outcome.link {
+                    Some(LinkOutcome::Linked { asset, .. }) => Some(asset.clone()),
+                    _ => view.link(device).map(|link| link.asset),
+                };
+                let id = outcome.asset.as_ref().map(|asset| asset.id.clone()).or(made);
+                id.and_then(|id| view.asset(&id))
             }
             Key::User(_) => None,
         };

@@ -149,6 +149,8 @@ struct Linked {
     /// None while the link is only planned or on its way.
     since: Option<Timestamp>,
     rule: Option<Rule>,
+    /// Since when AMFJ says that it is not there, which the next run looks into (P8).
+    doubtful_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -310,8 +312,11 @@ fn asset_of(view: &View, id: &str) -> Option<Asset> {
 fn linked(view: &View, device: &DeviceEntry, now: &Decision) -> Option<Linked> {
     let link = view.link(&device.device_id);
     let id = link.as_ref().map(|link| link.asset.clone()).or_else(|| now.asset.clone())?;
-    let asset = view.asset(&id).map(|row| row.asset);
+    let row = view.asset(&id);
+    let doubtful_since = row.as_ref().and_then(|row| row.doubt).map(|doubt| doubt.since);
+    let asset = row.map(|row| row.asset);
     Some(Linked {
+        doubtful_since,
         id: id.to_string(),
         serials: asset.as_ref().map(|asset| Serials::of(view, device, asset)),
         name: asset.as_ref().map(|asset| asset.name.clone()),

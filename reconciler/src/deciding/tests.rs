@@ -259,6 +259,30 @@ fn p23_what_an_earlier_run_published_stays_on_its_way_while_the_next_is_staged()
 }
 
 #[test]
+fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
+    let answered = Answered::default();
+    let link = |asset: &str, value: &str| {
+        let edit = Edit { old: "14".into(), new: value.into() };
+        let write = AssetWrite { fields: BTreeMap::from([("OS".to_owned(), edit)]), ..AssetWrite::default() };
+        let asset = AssetId::new(asset).expect("not blank");
+        let rule = amfj_sync_shared::messages::Rule::Name;
+        Change { action: Action::LinkAsset { asset, rule, takes_over: None, write }, ..change("A") }
+    };
+    let before =
+        |changes, decision| Before { has_link: false, ..before(now(), changes, decision, &answered) };
+    let first = concluded(&before(Changes::Allowed, None), vec![link("A", "15")]);
+    for changes in [Changes::Staged, Changes::Held("too many")] {
+        let next = concluded(&before(changes, Some(&first.decision)), vec![link("A", "16")]);
+        assert!(next.publish.is_empty());
+        assert_eq!(next.decision.changes, first.decision.changes, "with its first values");
+        let other = concluded(&before(changes, Some(&first.decision)), vec![link("B", "16")]);
+        assert!(other.decision.changes[0].staged, "another link is another matter");
+    }
+    let allowed = concluded(&before(Changes::Allowed, Some(&first.decision)), vec![link("A", "16")]);
+    assert_eq!(allowed.publish.len(), 1);
+}
+
+#[test]
 fn p23_what_was_planned_is_staged_once_the_mode_is_apply() {
     let plan = decide(r#"mode = "plan""#, vec![update()], None, &Answered::default());
     let answered = Answered::default();

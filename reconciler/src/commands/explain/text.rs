@@ -105,6 +105,10 @@ fn asset(explained: &Explained) -> String {
     details.into_iter().flatten().for_each(|detail| {
         let _ = write!(text, ", {detail}");
     });
+    if let Some(since) = asset.doubtful_since {
+        let _ =
+            write!(text, ", which AMFJ says is not there since {} (the next run looks)", words::time(since));
+    }
     let rule = asset.rule.map_or("", words::rule);
     let serials = asset.serials.map_or("", words::Serials::words);
     match asset.since {

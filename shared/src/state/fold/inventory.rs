@@ -74,7 +74,10 @@ impl Folding<'_, '_> {
             Fact::DeviceMissing { device, absence, .. } => self.device_missing(run, &device, absence),
             Fact::UserListed { user, .. } => self.put_user(&UserRow { entry: user, missing: false }),
             Fact::UserMissing { user, .. } => match self.user(&user)? {
-                Some(row) => self.put_user(&UserRow { missing: true, ..row }),
+                Some(row) => {
+                    self.delete_staged(&Key::User(user))?;
+                    self.put_user(&UserRow { missing: true, ..row })
+                }
                 None => Ok(()),
             },
             _ => Ok(()),

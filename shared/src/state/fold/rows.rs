@@ -240,6 +240,15 @@ impl Folding<'_, '_> {
         Ok(())
     }
 
+    /// Nobody decides about a person who left: what is staged for them would stay so for ever (P23).
+    pub(super) fn delete_staged(&mut self, key: &Key) -> Result<(), StoreError> {
+        let decision = self.batch.row::<Decision>(table::DECISION, &key.to_string())?;
+        if decision.is_some_and(|decision| decision.changes.iter().any(|decided| decided.staged)) {
+            self.delete_decision(key)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn delete_decision(&mut self, key: &Key) -> Result<(), StoreError> {
         let id = key.to_string();
         if let Some(old) = self.batch.row::<Decision>(table::DECISION, &id)? {

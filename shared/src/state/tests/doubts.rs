@@ -296,3 +296,26 @@ fn p5_the_first_sync_lasts_for_a_device_that_one_list_does_not_show() {
     stream.say(Fact::Decided(Box::new(decision("d", 2, 0))));
     assert_eq!(first_sync(&stream), FirstSync::Over, "its decisions say so again");
 }
+
+#[test]
+fn p23_what_is_staged_for_a_person_who_left_is_forgotten() {
+    let mut stream = Stream::new();
+    let user = UserKey::new("sam@example.com").expect("not blank");
+    let entry = UserEntry {
+        key: user.clone(),
+        ids: vec![KandjiUserId::new("k1").expect("not blank")],
+        email: None,
+        name: "Sam".into(),
+        archived: false,
+        values: BTreeMap::new(),
+    };
+    stream.start(1);
+    stream.say(Fact::UserListed { number: 1, user: entry });
+    stream.complete(1);
+    stream.say(Fact::Decided(Box::new(Decision { key: Key::User(user.clone()), ..decision("d", 1, 4) })));
+    assert_eq!(stream.view.open_decisions(Open::Staged), [Key::User(user.clone())]);
+    stream.start(2);
+    stream.say(Fact::UserMissing { number: 2, user });
+    stream.complete(2);
+    assert_eq!(stream.view.open_decisions(Open::Staged), []);
+}
