@@ -172,12 +172,7 @@ impl Blame {
         let kind_waits =
             |inner: &Inner| refusal.request.is_some_and(|kind| inner.kinds[kind.index()].waiting().is_some());
         let counts = alone || !kind_waits(&inner);
-        if !inner.records.contains_key(&change) {
-            self.forget_old(&mut inner, now);
-            let backoff = Backoff::try_new(self.limits.initial, self.limits.max).ok()?;
-            inner.records.insert(change, Record::new(about.clone(), backoff, now));
-        }
-        let record = inner.records.get_mut(&change)?;
+        let record = self.record(&mut inner, change, about, now)?;
         record.refused(refusal, alive, counts, now);
         record.held = true;
         let pause = record.pause(counts.then_some(self.limits.give_up_after));
@@ -197,9 +192,20 @@ impl Blame {
         Some(Verdict { pause, exhausted, at: now, suspicious })
     }
 
-    /// What went back to the queue long ago has come to another worker.
-    fn forget_old(&self, inner: &mut Inner, now: Instant) {
-        inner.records.retain(|_, record| record.held || now.duration_since(record.let_go) < REMEMBERED);
+    /// The record of a change; none only with limits that make no sense, which the configuration refuses.
+    fn record<'i>(
+        &self,
+        inner: &'i mut Inner,
+        change: Uuid,
+        about: &About,
+        now: Instant,
+    ) -> Option<&'i mut Record> {
+        if !inner.records.contains_key(&change) {
+            // What went back to the queue long ago has come to another worker.
+            inner.records.retain(|_, record| record.held || now.duration_since(record.let_go) < REMEMBERED);
+        }
+        let backoff = Backoff::try_new(self.limits.initial, self.limits.max).ok()?;
+        Some(inner.records.entry(change).or_insert_with(|| Record::new(about.clone(), backoff, now)))
     }
 
     /// AMFJ is well although changes are refused: which kinds of request wait from now on.
@@ -273,11 +279,8 @@ impl Blame {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         let taken = inner.taken.map(|(at, _)| at);
-        if !inner.records.contains_key(&change) {
-            let Ok(backoff) = Backoff::try_new(self.limits.initial, self.limits.max) else { return false };
-            inner.records.insert(change, Record::new(about.clone(), backoff, now));
-        }
-        inner.records.get_mut(&change).is_some_and(|record| record.asked(out_of_order, taken, now))
+        let record = self.record(&mut inner, change, about, now);
+        record.is_some_and(|record| record.asked(out_of_order, taken, now))
     }
 
     /// The change pauses for so long, of which so much is its own.

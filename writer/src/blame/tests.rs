@@ -88,7 +88,7 @@ fn a_pause_is_kept_while_the_change_is_in_nobodys_hand() {
     let blame = blame();
     let change = Uuid::from_u128(1);
     let verdict = refuse(&blame, 1);
-    blame.pauses(change, Duration::from_secs(60), verdict.pause);
+    blame.pauses(change, Duration::from_mins(1), verdict.pause);
     blame.has_waited(change, Duration::from_millis(1), false);
     blame.let_go(change);
     assert!(blame.trouble().is_none(), "it is not reported while nobody has it");

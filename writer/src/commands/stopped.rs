@@ -45,7 +45,7 @@ struct Stopped {
     kinds: Vec<WaitingKind>,
     records: Vec<StoppedRecord>,
     /// How many there are in all.
-    stopped: u32,
+    in_all: u32,
 }
 
 /// Shows them.
@@ -129,7 +129,7 @@ async fn look(worker: &Worker) -> Result<(u32, Vec<Stopped>), Exit> {
         for Trouble { kinds, records, stopped: count, .. } in troubles {
             stopped.kinds.extend(kinds.iter().cloned());
             stopped.records.extend(records.iter().cloned());
-            stopped.stopped += count;
+            stopped.in_all += count;
         }
         stopped.records.sort_by(|one, other| (one.since, &one.label).cmp(&(other.since, &other.label)));
         stopped
@@ -233,7 +233,7 @@ async fn decide(state: &State, order: Order) -> Result<(), Exit> {
 
 fn show(screen: &Screen, writers: u32, all: &[Stopped]) -> String {
     let mut out = String::new();
-    for one in all.iter().filter(|one| one.stopped > 0 || !one.kinds.is_empty()) {
+    for one in all.iter().filter(|one| one.in_all > 0 || !one.kinds.is_empty()) {
         let _ = writeln!(out, "{}", screen.ink(Ink::Bold, &one.integration));
         for kind in &one.kinds {
             let text = format!(
@@ -248,7 +248,7 @@ fn show(screen: &Screen, writers: u32, all: &[Stopped]) -> String {
         for record in &one.records {
             let _ = writeln!(out, "  {}", screen.sentence(2, &describe(record)));
         }
-        let more = usize::try_from(one.stopped).unwrap_or(0).saturating_sub(one.records.len());
+        let more = usize::try_from(one.in_all).unwrap_or(0).saturating_sub(one.records.len());
         if more > 0 {
             let _ = writeln!(out, "  and {more} more");
         }
