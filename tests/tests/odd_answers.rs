@@ -91,7 +91,11 @@ async fn a_success_without_a_body_is_read_back() -> Result<()> {
     let owned = services.owned_devices().len();
     ensure!(check_outs == owned, "{check_outs} check-outs for {owned} devices with an owner");
     for device in services.kandji.devices() {
-        services.kandji.set(&device.device_id, "serial_number", json!(format!("{}X", device.serial_number)))?;
+        services.kandji.set(
+            &device.device_id,
+            "serial_number",
+            json!(format!("{}X", device.serial_number)),
+        )?;
     }
     services.take_writes();
     pipeline.run().await?;
@@ -171,7 +175,9 @@ async fn p26_a_check_out_whose_answer_was_lost_is_in_the_history() -> Result<()>
     let integration =
         services.integration("acme").set("sync.create_users", "all").set("sync.auto_checkout", true);
     let pipeline = start(integration).await?;
-    services.amfj.fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets/*/check-out").times(3));
+    services
+        .amfj
+        .fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets/*/check-out").times(3));
     pipeline.run().await?;
     let past = json_of(&pipeline, Role::Writer, &["history", "--since", "1h", "--json"]).await?;
     let given = |one: &&Value| !one["edits"]["Checked out to"].is_null();
@@ -205,7 +211,11 @@ async fn p7_what_amfj_may_have_made_of_a_creation_is_never_made_again() -> Resul
     let services = Services::start(&newcomers(8, 77)).await?;
     for (number, device) in services.kandji.devices().iter().enumerate() {
         services.kandji.rename(&device.device_id, &format!("R&D machine number {number}"))?;
-        services.kandji.give_to(&device.device_id, &format!("Q&A {number}"), &format!("qa{number}@example.com"))?;
+        services.kandji.give_to(
+            &device.device_id,
+            &format!("Q&A {number}"),
+            &format!("qa{number}@example.com"),
+        )?;
     }
     services.amfj.set_forms(Forms { escapes: true, cuts_names: Some(24), ..Forms::default() });
     let pipeline = start(everything(&services)).await?;
@@ -276,6 +286,11 @@ async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()
     pipeline.run().await?;
     let users = one.amfj.users();
     let emails: BTreeSet<_> = users.iter().filter_map(|user| user.email.clone()).collect();
-    ensure!(!users.is_empty() && emails.len() == users.len(), "{} records, {} people", users.len(), emails.len());
+    ensure!(
+        !users.is_empty() && emails.len() == users.len(),
+        "{} records, {} people",
+        users.len(),
+        emails.len()
+    );
     Ok(())
 }

@@ -33,7 +33,10 @@ pub(crate) trait Creatable: Sync + Sized {
     fn create(&self, site: &Site) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
 
     /// Asks AMFJ for records of exactly this name or email; none where the contract has no such search.
-    fn search(&self, site: &Site) -> impl Future<Output = Result<Option<Vec<Self::Record>>, CallError>> + Send;
+    fn search(
+        &self,
+        site: &Site,
+    ) -> impl Future<Output = Result<Option<Vec<Self::Record>>, CallError>> + Send;
 
     /// A page of the list of all such records.
     fn page(
@@ -161,7 +164,8 @@ impl<'a> Creation<'a> {
                 return Ok(Some(found));
             }
             if let Some(other) = looking::news(site, wanted, others).await? {
-                let doubtful = C::is_young_and_free(site, &other, self.first) && wanted.resembles(site, &other);
+                let doubtful =
+                    C::is_young_and_free(site, &other, self.first) && wanted.resembles(site, &other);
                 return Ok(Some(Created::Found { record: Box::new(other), doubtful }));
             }
         }
@@ -206,10 +210,7 @@ fn adopted<C: Creatable>(site: &Site, record: C::Record) -> Created<C::Record> {
 }
 
 /// The one record that an interrupted attempt made; several are left to a person.
-fn one_of<C: Creatable>(
-    site: &Site,
-    ours: Vec<C::Record>,
-) -> Result<Option<Created<C::Record>>, Trouble> {
+fn one_of<C: Creatable>(site: &Site, ours: Vec<C::Record>) -> Result<Option<Created<C::Record>>, Trouble> {
     if ours.len() > 1 {
         let reason = format!(
             "a creation was interrupted, and {} new {}s look like it; keep one, link it by hand, and delete the \

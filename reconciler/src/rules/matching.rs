@@ -15,7 +15,7 @@ use amfj_sync_shared::names::NameKey;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::DeviceRow;
 
-use super::{doubt, Site, handle, label};
+use super::{Site, doubt, handle, label};
 
 /// What a device is to AMFJ.
 #[derive(Debug, Clone, PartialEq)]

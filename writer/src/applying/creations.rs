@@ -71,8 +71,7 @@ impl Applying<'_> {
         let mut refused = Refused::default();
         match self.create(&mut user, first, tried_before, &mut refused).await? {
             Created::Made(made) => {
-                let link =
-                    UserLinkOutcome { record: made.id.clone(), rule: Rule::Created, ids: ids.clone() };
+                let link = UserLinkOutcome { record: made.id.clone(), rule: Rule::Created, ids: ids.clone() };
                 Ok(self.record_made(&user, made, refused).with_user_link(link))
             }
             Created::Found { record, doubtful } => {

@@ -45,9 +45,7 @@ impl Applying<'_> {
                 self.overtaken_patch_of_asset(&id, edits, refused, why).await
             }
             // What is left to write is decided anew, and fails alone if it must.
-            (Err(Trouble::Fail { .. }), Some(link)) => {
-                Ok(self.wrote_asset(None, edits, Some(link), refused))
-            }
+            (Err(Trouble::Fail { .. }), Some(link)) => Ok(self.wrote_asset(None, edits, Some(link), refused)),
             (Err(Trouble::Fail { reason, field }), None) if self.requests.unanswered => {
                 let found = self.carried_out_on_asset(&id, edits, refused).await;
                 found.ok_or(Trouble::Fail { reason, field })
@@ -121,7 +119,12 @@ impl Applying<'_> {
 
     /// An update that was refused in the end, after an attempt whose answer was lost: what it wrote all the
     /// same is part of the history (P26).
-    async fn carried_out_on_asset(&mut self, id: &AssetId, edits: Edits, refused: Refused) -> Option<Outcome> {
+    async fn carried_out_on_asset(
+        &mut self,
+        id: &AssetId,
+        edits: Edits,
+        refused: Refused,
+    ) -> Option<Outcome> {
         let asset = self.read_asset(id).await.ok()?;
         let edits = refused.written(edits);
         let done = !edits.is_empty() && all_kept(&edits, |field| shown_by_asset(&asset, field));
@@ -196,14 +199,20 @@ impl Applying<'_> {
 
     async fn read_record_back(&mut self, id: &RecordId, edits: &Edits) -> Result<UserRecord, Trouble> {
         let record = self.read_record(id).await?;
-        if let Some(record) = record.filter(|record| all_kept(edits, |field| shown_by_record(record, field))) {
+        if let Some(record) = record.filter(|record| all_kept(edits, |field| shown_by_record(record, field)))
+        {
             return Ok(record);
         }
         self.requests.wait(self.site.integration.amfj.list_delay).await?;
         self.read_record(id).await?.ok_or(Trouble::NotFound)
     }
 
-    async fn carried_out_on_record(&mut self, id: &RecordId, edits: Edits, refused: Refused) -> Option<Outcome> {
+    async fn carried_out_on_record(
+        &mut self,
+        id: &RecordId,
+        edits: Edits,
+        refused: Refused,
+    ) -> Option<Outcome> {
         let record = self.read_record(id).await.ok()??;
         let edits = refused.written(edits);
         let done = !edits.is_empty() && all_kept(&edits, |field| shown_by_record(&record, field));

@@ -71,9 +71,8 @@ impl Creatable for NewAsset {
     }
 
     fn is_young_and_free(site: &Site, found: &Asset, first: &IntentRow) -> bool {
-        let young = found
-            .created_at
-            .is_none_or(|created| first.intent.at.duration_since(created) <= CLOCK_TOLERANCE);
+        let young =
+            found.created_at.is_none_or(|created| first.intent.at.duration_since(created) <= CLOCK_TOLERANCE);
         let (known_before, claimed) = site.state.read(|view| {
             let before = view.asset(&found.id).is_some_and(|row| row.age.offset < first.offset);
             let claimed = view.linked_device(&found.id).is_some()

@@ -22,7 +22,8 @@ pub(super) fn name_resembles(sent: &str, held: &str) -> bool {
     // Cut before or after it was escaped, perhaps in the middle of an escape.
     let raw = NameKey::of(held).map(|key| key.as_str().to_owned()).unwrap_or_default();
     let raw = raw.rfind('&').filter(|at| !raw[*at..].contains(';')).map_or(raw.as_str(), |at| &raw[..at]);
-    let is_beginning = |cut: &str| cut.trim_end().chars().count() >= SHORTEST_CUT && whole.starts_with(cut.trim_end());
+    let is_beginning =
+        |cut: &str| cut.trim_end().chars().count() >= SHORTEST_CUT && whole.starts_with(cut.trim_end());
     is_beginning(&cut) || is_beginning(&folded(raw))
 }
 
