@@ -158,7 +158,8 @@ impl Applying<'_> {
             if began.elapsed() >= self.site.settling_time() {
                 return Ok(Course::Busy);
             }
-            self.requests.wait(LOOK_EVERY).await.map_err(|_| NotYet::HandBack)?;
+            let look = tokio::time::sleep(LOOK_EVERY);
+            self.requests.wait_for(look).await.map_err(|_| NotYet::HandBack)?;
         }
         if said {
             claim.publish(self.site, self.event).await?;
