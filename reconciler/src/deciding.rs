@@ -150,10 +150,10 @@ pub(crate) fn conclude(
     decision.place = place;
     if waits_for_run {
         decision.state = State::Pending;
-        decision.reason =
-            "Its asset is not known any more, but a link is broken, and another asset made, only as part of \
-                           a run: the next run decides (P8, P23)."
-                .to_owned();
+        decision.reason = String::from(
+            "Its asset is not known any more, but a link is broken, and another asset made, only as part of a run: the next \
+             run decides (P8, P23).",
+        );
     }
     hold(&mut decision, before.changes);
     if let Some(reason) = held_back

@@ -102,7 +102,7 @@ impl Partition<'_> {
             Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
             Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.kept_back()),
             Fact::Decided(decision) if self.is_judged_meanwhile(decision) => {
-                touched.push(decision.key.clone())
+                touched.push(decision.key.clone());
             }
             _ => {}
         }

@@ -130,8 +130,8 @@ impl Folding<'_, '_> {
             row.claims = old.claims.listed(
                 old.age.was_shown_by(in_force),
                 old.age.offset,
-                &|field| held_by_record(was, field).unwrap_or_default(),
-                &|field| held_by_record(is, field).unwrap_or_default(),
+                &|field| held_by_record(was, field),
+                &|field| held_by_record(is, field),
             );
         }
         self.put_record(&row)

@@ -123,18 +123,20 @@ impl Folding<'_, '_> {
             let holds = |field: &str| held_by_asset(asset, field);
             let old = self.asset(&asset.id)?;
             let mut row = AssetRow::new(asset.clone(), age);
-            row.found = self.found_now(old.as_ref().map(|old| old.found));
+            // New to everybody, unless it was known before.
+            row.found = old.as_ref().map_or(Some(self.offset), |old| old.found);
             let known = old.map(|old| (old.claims, old.age));
             row.claims = self.claims_after(outcome, known, &holds);
             self.put_asset(&row)?;
         }
         if let Some(record) = &outcome.record {
-            let holds = |field: &str| held_by_record(record, field);
+            let holds = |field: &str| Some(held_by_record(record, field));
             let old = self.record(&record.id)?;
             let created = outcome.user_link.as_ref().is_some_and(|link| link.rule == Rule::Created);
             let mut row = RecordRow::new(record.clone(), age);
             row.ours = created || old.as_ref().is_some_and(|row| row.ours);
-            row.found = self.found_now(old.as_ref().map(|old| old.found));
+            // New to everybody, unless it was known before.
+            row.found = old.as_ref().map_or(Some(self.offset), |old| old.found);
             let known = old.map(|old| (old.claims, old.age));
             row.claims = self.claims_after(outcome, known, &holds);
             self.put_record(&row)?;
@@ -147,11 +149,6 @@ impl Folding<'_, '_> {
         let Some(row) = self.asset(id)? else { return Ok(()) };
         let since = row.doubt.map_or(self.event.time, |doubt| doubt.since);
         self.put_asset(&AssetRow { doubt: Some(Doubt { since, offset: self.offset }), ..row })
-    }
-
-    /// Where a record was found that no list has shown: now, if it was not known before.
-    fn found_now(&self, known: Option<Option<u64>>) -> Option<u64> {
-        known.unwrap_or(Some(self.offset))
     }
 
     fn claims_after(
@@ -310,7 +307,7 @@ fn remember_what_is_left(memory: &mut Memory, outcome: &Outcome) {
 fn held_value(outcome: &Outcome, field: &str) -> Option<Value> {
     match (&outcome.asset, &outcome.record) {
         (Some(asset), _) => held_by_asset(asset, field),
-        (None, Some(record)) => held_by_record(record, field),
+        (None, Some(record)) => Some(held_by_record(record, field)),
         (None, None) => None,
     }
 }
@@ -325,10 +322,10 @@ pub(super) fn held_by_asset(asset: &Asset, field: &str) -> Option<Value> {
 }
 
 /// What a user record holds in a field.
-pub(super) fn held_by_record(record: &UserRecord, field: &str) -> Option<Value> {
+pub(super) fn held_by_record(record: &UserRecord, field: &str) -> Value {
     match field {
-        Outcome::NAME => Some(record.name.clone().into()),
-        Outcome::EMAIL => Some(record.email.clone().into()),
-        _ => Some(record.fields.get(field).cloned().unwrap_or_default()),
+        Outcome::NAME => record.name.clone().into(),
+        Outcome::EMAIL => record.email.clone().into(),
+        _ => record.fields.get(field).cloned().unwrap_or_default(),
     }
 }
