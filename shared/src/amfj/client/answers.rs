@@ -22,7 +22,7 @@ pub(super) fn user_shows(sent: &BTreeMap<String, Value>) -> impl Iterator<Item =
 pub(super) fn written<T: DeserializeOwned>(
     answer: Answer,
     id: Option<&str>,
-    shows: impl Iterator<Item = &'static str>,
+    members: impl Iterator<Item = &'static str>,
 ) -> Result<T, CallError> {
     let unshown = |status: u16, reason: String| CallError::NotJson {
         call: "AMFJ, the answer to a write".to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn written<T: DeserializeOwned>(
     };
     let status = answer.status().as_u16();
     let shown: Value = answer.json()?;
-    if let Some(missing) = std::iter::once("id").chain(shows).find(|name| shown.get(*name).is_none()) {
+    if let Some(missing) = std::iter::once("id").chain(members).find(|name| shown.get(*name).is_none()) {
         return Err(unshown(status, format!("a record without \"{missing}\"")));
     }
     if id.is_some_and(|id| shown.get("id").and_then(Value::as_str).is_some_and(|other| other != id)) {
