@@ -14,10 +14,10 @@ use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 
 /// How long one more walk of the list is good for.
-const GOOD_FOR: Duration = Duration::from_secs(600);
+const GOOD_FOR: Duration = Duration::from_mins(10);
 
 /// For how long it is settled that few are to be created, and each is looked for by itself.
-const FEW_FOR: Duration = Duration::from_secs(60);
+const FEW_FOR: Duration = Duration::from_mins(1);
 
 /// Records of a page of a list.
 const PAGE: u64 = 100;
