@@ -114,6 +114,8 @@ impl Applying<'_> {
             Step::Done(_) => {}
             Step::Request(_) => match self.requests.admit(Kind::Read).await {
                 Ok(()) => {}
+                // A link needs no write (P4): it does not wait for one that is not taken now.
+                Err(Trouble::Fail { .. }) if self.makes_a_link_beside_its_write() => {}
                 // A person gave it up while it waited.
                 Err(Trouble::Fail { reason, .. }) => return self.conclude(self.failed(reason)).await,
                 Err(_) => return Err(NotYet::HandBack),
@@ -156,6 +158,10 @@ impl Applying<'_> {
         };
         reach(Failpoint::WriterAnswered).await;
         self.conclude(outcome).await
+    }
+
+    fn makes_a_link_beside_its_write(&self) -> bool {
+        matches!(self.change.action, Action::LinkAsset { .. })
     }
 
     /// Publishes the intent. Who has the admission for a request may be sending it a moment later.

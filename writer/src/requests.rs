@@ -168,7 +168,10 @@ impl<'a> Requests<'a> {
             uncertain: false,
             may_have_written: false,
             unanswered: false,
-            refusal: OnRefusal::default(),
+            refusal: match change.action {
+                Action::LinkAsset { .. } => OnRefusal::IsNoMatter,
+                _ => OnRefusal::TriesAgain,
+            },
             admission: None,
             working,
         }
@@ -212,6 +215,10 @@ impl<'a> Requests<'a> {
         self.trials.retain(|trial| self.site.blame.waits(trial.kind));
         if self.trials.iter().any(|trial| trial.kind == kind) || !self.site.blame.waits(kind) {
             return Ok(());
+        }
+        if self.refusal == OnRefusal::IsNoMatter {
+            let reason = "AMFJ takes no changes of this kind at the moment".to_owned();
+            return Err(Trouble::Fail { reason, field: None });
         }
         self.step_back();
         let _aside = self.working.step_aside();

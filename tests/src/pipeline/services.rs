@@ -77,6 +77,20 @@ impl Services {
         Ok(())
     }
 
+    /// The same for the first device whose asset does not hold this field yet, so that it is to be written.
+    ///
+    /// # Errors
+    /// When all assets hold it.
+    pub fn refuse_asset_without(&self, field: &str, refusal: Action) -> Result<()> {
+        let devices = self.kandji.devices();
+        let lacks = |name: &str| {
+            let asset = self.amfj.assets_named(name).pop();
+            asset.is_some_and(|asset| asset.fields.get(field).is_none_or(serde_json::Value::is_null))
+        };
+        let place = devices.iter().position(|device| lacks(&device.device_name));
+        self.refuse_asset(place.context("every asset holds it")?, refusal)
+    }
+
     /// The devices of somebody with an email.
     #[must_use]
     pub fn owned_devices(&self) -> Vec<Device> {

@@ -63,7 +63,7 @@ fn with<'a>(lines: &'a [Value], message: &'a str) -> impl Iterator<Item = &'a Va
 async fn first_sync(arguments: &[&str]) -> Result<(Services, Vec<Value>)> {
     let services = Services::plain(12, 56).await?;
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.refuse_asset(0, refuse)?;
+    services.refuse_asset_without("Model", refuse)?;
     let settings = Settings { create_devices: CreateDevices::Always, ..Settings::default() };
     let integration = settings.field("Model", "model").configure(services.integration("acme"));
     let mut pipeline =

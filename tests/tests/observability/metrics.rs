@@ -46,7 +46,7 @@ async fn a_running_pipeline_shows_every_promised_metric() -> Result<()> {
     let services = Services::plain(12, 41).await?;
     // One change fails for good, so that there is a dead letter.
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.refuse_asset(0, refuse)?;
+    services.refuse_asset_without("Model", refuse)?;
     let settings =
         Settings { create_devices: CreateDevices::Always, ..Settings::default() }.field("Model", "model");
     let integration = settings.configure(services.integration("acme"));

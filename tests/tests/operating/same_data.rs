@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::calling::json_of;
 
 /// What `reconciler status` adds to how an integration stands: the workers say it elsewhere, or in part.
-const ADDED: [&str; 2] = ["circuits", "dead_letters"];
+const ADDED: [&str; 3] = ["circuits", "troubles", "dead_letters"];
 
 /// What one worker says, against what the command says.
 struct Both<'a> {
@@ -66,7 +66,7 @@ async fn status_of_every_worker_is_the_data_of_the_command() -> Result<()> {
     let services = Services::plain(9, 45).await?;
     // A dead letter and a device in another state than the rest, so that there is something to tell.
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
-    services.refuse_asset(0, refuse)?;
+    services.refuse_asset_without("Model", refuse)?;
     let integration = services.integration("acme").field("Model", "model");
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "1s")

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Applying;
 use crate::answers::{is_kept, shown_by_asset, shown_by_record};
 use crate::outcomes::{With, stale};
-use crate::requests::{Kind, OnRefusal, Trouble};
+use crate::requests::{Kind, Trouble};
 use crate::updating::Refused;
 
 /// Why a write is refused although the record is there.
@@ -34,9 +34,6 @@ impl Applying<'_> {
         link: Option<LinkOutcome>,
     ) -> Result<Outcome, Trouble> {
         let mut refused = Refused::default();
-        if link.is_some() {
-            self.requests.refusal = OnRefusal::IsNoMatter;
-        }
         let written = self.write_asset(&id, &mut patch, &edits, &mut refused).await;
         match (written, link) {
             (Ok(written), link) => Ok(self.wrote_asset(written, edits, link, refused)),

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_stopped_change_is_named_as_people_name_things() {
         let device = record("device/d-1", "Ana's MacBook", "C02XYZ");
-        for text in ["d-1", "device/d-1", "c02xyz", "ana\u{2019}s macbook", " C02XYZ "] {
+        for text in ["d-1", "device/d-1", "c02xyz", "ana's macbook", " C02XYZ "] {
             assert!(is_meant(&device, text), "{text}");
         }
         let person = record("user/ana@example.com", "Ana", "C02XYZ");
