@@ -376,6 +376,17 @@ fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {
     Ok(token.to_token())
 }
 
+/// A successful answer about something else.
+fn not_it(operation: &str, reason: &str) -> CallError {
+    CallError::NotJson {
+        call: format!("AMFJ, {operation}"),
+        status: 200,
+        reason: reason.to_owned(),
+        html: false,
+        body: String::new(),
+    }
+}
+
 /// Segments of configured paths, which may have slashes, and of ids, which may not be taken apart.
 fn segments(configured: &[&str], ids: &[&str]) -> Vec<String> {
     let configured = configured.iter().flat_map(|path| path.split('/')).filter(|s| !s.is_empty());
