@@ -42,6 +42,7 @@ async fn scene(seed: u64) -> Result<Scene> {
     let services = Services::start(&laptops(10, seed)).await?;
     for device in services.kandji.devices() {
         services.kandji.set(&device.device_id, "asset_tag", json!("8.25"))?;
+        services.kandji.set(&device.device_id, "platform", json!("Mac"))?;
     }
     let settings = all_types(&services);
     Scene::open(services, settings, "10s").await

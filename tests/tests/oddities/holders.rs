@@ -100,14 +100,18 @@ async fn a_check_out_that_amfj_only_says_it_did_is_not_repeated_for_ever() -> Re
     let asset = scene.asset_of(&device.serial_number)?.id;
     scene.odd(Personality::new(Oddity::ignores().in_field("holder")).at(Kind::CheckOut).of(&asset));
     scene.services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
+    // With nobody, the asset is another matter than with its old owner: it is decided once more.
+    scene.pipeline.run().await?;
+    scene.pipeline.run().await?;
+    let letters = scene.pipeline.dead_letters().await?;
+    ensure!((1..=2).contains(&letters), "{letters} dead letters");
     scene.amfj().clear_requests();
-    for _ in 0..4 {
-        scene.pipeline.run().await?;
-    }
+    scene.pipeline.run().await?;
+    scene.pipeline.run().await?;
     let tried =
         scene.amfj().requests().into_iter().filter(|request| request.path.ends_with("/check-out")).count();
-    ensure!(tried <= 8, "{tried} check-outs in four runs");
-    scene.amfj().personalities().clear();
+    ensure!(tried <= 2, "{tried} check-outs in two runs after it had failed");
+    scene.ensure_dead_letters(letters).await?;
     ensure!(scene.amfj().assets().len() == 8);
     Ok(())
 }

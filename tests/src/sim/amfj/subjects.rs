@@ -70,11 +70,19 @@ pub(crate) fn by_own_id(store: &Store, ask: &Ask) -> Option<Ask> {
     {
         own.path = ask.path.replacen(&format!("/{id}"), &format!("/{found}"), 1);
     }
-    if let Ok(mut body) = serde_json::from_slice::<Value>(&ask.body)
-        && let Some(found) = body["user_id"].as_str().and_then(|id| numbered(store, "users", id))
-    {
-        body["user_id"] = json!(found);
-        own.body = body.to_string().into();
+    if let Ok(mut body) = serde_json::from_slice::<Value>(&ask.body) {
+        let mut renamed = false;
+        for (member, list) in
+            [("user_id", "users"), ("asset_type_id", "asset-types"), ("location_id", "locations")]
+        {
+            if let Some(found) = body[member].as_str().and_then(|id| numbered(store, list, id)) {
+                body[member] = json!(found);
+                renamed = true;
+            }
+        }
+        if renamed {
+            own.body = body.to_string().into();
+        }
     }
     (own.path != ask.path || own.body != ask.body).then_some(own)
 }
@@ -84,6 +92,12 @@ fn numbered(store: &Store, list: &str, id: &str) -> Option<String> {
     match list {
         "assets" => store.assets.live().keys().find(|own| ends_with(own, number)).cloned(),
         "users" => store.users.live().keys().find(|own| ends_with(own, number)).cloned(),
+        "asset-types" => {
+            store.asset_types.iter().map(|kind| &kind.id).find(|own| ends_with(own, number)).cloned()
+        }
+        "locations" => {
+            store.locations.iter().map(|place| &place.id).find(|own| ends_with(own, number)).cloned()
+        }
         _ => None,
     }
 }

@@ -218,7 +218,7 @@ pub enum Shape {
     },
     /// The record's id is a number; by that number it is found.
     NumericId,
-    /// So is the id of the user record that an asset is checked out to. For all records alike.
+    /// So are the ids of the user record, type and location that an asset shows. For all records alike.
     NumericIds,
     /// The row is no object but this.
     NotAnObject(Value),

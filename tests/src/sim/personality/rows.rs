@@ -107,10 +107,13 @@ fn give(shape: &Shape, row: &mut Value) {
         Shape::BrokenText { at } => rewrite(row, at, |text| format!("{text}{BROKEN}")),
         Shape::NoZone { at } => rewrite(row, at, |text| text.trim_end_matches('Z').replace('T', " ")),
         Shape::NumericId => count("/id", row),
-        Shape::NumericIds => ["/id", "/checked_out_to/id"].iter().for_each(|at| count(at, row)),
+        Shape::NumericIds => NESTED_IDS.iter().for_each(|at| count(at, row)),
         Shape::NotAnObject(value) => *row = value.clone(),
     }
 }
+
+/// Where a record shows ids.
+const NESTED_IDS: [&str; 4] = ["/id", "/checked_out_to/id", "/asset_type/id", "/location/id"];
 
 fn count(at: &str, row: &mut Value) {
     if let Some(id) = row.pointer_mut(at)
