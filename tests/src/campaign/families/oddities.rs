@@ -177,6 +177,19 @@ impl Odd {
         let personalities = self.side.controls(stage).personalities();
         self.given.iter().map(|id| personalities.strikes(*id)).sum()
     }
+
+    /// Details are read of devices that have checked in alone.
+    fn ask_for_details(&self, stage: &Stage) -> Result<()> {
+        let about_details = |own: &&Personality| own.kinds.contains(&Kind::ReadDetails);
+        for device in self.personalities.iter().filter(about_details).flat_map(|own| &own.records) {
+            let memory = format!("{} GB", rand::random_range(1_000..2_000));
+            // One that left meanwhile has none.
+            if stage.services.kandji.device(device).is_some() {
+                stage.services.kandji.set_detail(device, "hardware_overview.memory", memory.into())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Fault for Odd {
@@ -193,7 +206,7 @@ impl Fault for Odd {
         Box::pin(async move {
             let controls = self.side.controls(stage);
             self.given = self.personalities.iter().map(|own| controls.personality(own.clone())).collect();
-            Ok(())
+            self.ask_for_details(stage)
         })
     }
 
