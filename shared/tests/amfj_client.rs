@@ -159,7 +159,7 @@ async fn what_is_not_set_is_not_sent() {
 
 #[tokio::test]
 async fn p13_an_update_sends_the_changed_fields_only_and_null_clears() {
-    let stub = Stub::always(200, asset("a1")).await;
+    let stub = Stub::always(200, asset("a/1")).await;
     let patch =
         AssetPatch { fields: BTreeMap::from([("Memory".to_owned(), Value::Null)]), ..AssetPatch::default() };
     assert!(AssetPatch::default().is_empty() && !patch.is_empty());
@@ -171,10 +171,10 @@ async fn p13_an_update_sends_the_changed_fields_only_and_null_clears() {
 
 #[tokio::test]
 async fn check_out_and_check_in_are_sent_as_the_contract_says() {
-    let stub = Stub::always(200, asset("a1")).await;
+    let stub = Stub::always(200, asset("a/1")).await;
     let client = stub.client();
     let done = client.check_out(&asset_id(), &record_id(), Some("by amfj-sync")).await.unwrap();
-    assert!(matches!(done, Assigned::Done(asset) if asset.id.as_str() == "a1"));
+    assert!(matches!(done, Assigned::Done(asset) if asset.id.as_str() == "a/1"));
     client.check_in(&asset_id(), None).await.unwrap();
     let seen = stub.seen.lock().clone();
     assert_eq!(seen[0].target, "/v1/assets/a%2F1/check-out");
@@ -184,7 +184,7 @@ async fn check_out_and_check_in_are_sent_as_the_contract_says() {
 
 #[tokio::test]
 async fn users_are_created_and_updated_as_the_contract_says() {
-    let stub = Stub::always(200, user("u1")).await;
+    let stub = Stub::always(200, user("u 1")).await;
     let client = stub.client();
     let new = NewUser {
         name: "Sam".to_owned(),
@@ -204,7 +204,7 @@ async fn users_are_created_and_updated_as_the_contract_says() {
 
 #[tokio::test]
 async fn paths_and_header_can_be_configured() {
-    let stub = Stub::always(200, asset("a1")).await;
+    let stub = Stub::always(200, asset("a/1")).await;
     let contract = Contract {
         header: "X-Api-Key".to_owned(),
         scheme: String::new(),

@@ -147,7 +147,12 @@ async fn p35_a_refused_read_is_sent_again_with_the_token_that_is_in_the_file_by_
         let is_read = target.contains("asset-types");
         match (token == *now.lock(), is_read) {
             (true, true) => (200, json!({"results": []}).to_string().into_bytes()),
-            (true, false) => (200, json!({"id": "a1", "asset_type": {"id": "t"}}).to_string().into_bytes()),
+            (true, false) => {
+                let asset = json!({
+                    "id": "a1", "name": "Mac", "asset_type": {"id": "t"}, "fields": {}, "checked_out_to": null
+                });
+                (200, asset.to_string().into_bytes())
+            }
             (false, _) => (401, format!("who is {token}? not old-token").into_bytes()),
         }
     })

@@ -81,7 +81,7 @@ async fn a_replayed_change_that_failed_is_tried_again_until_it_succeeds() -> Res
     ensure!(first["since"] == first["time"] && first["by_broker"] == false, "{first}");
     let id = first["id"].as_str().unwrap();
 
-    // The next run matches no names any more (P5); that does not keep the link that a person asks for.
+    // The link stands (P4); the value beside it is what failed.
     pipeline.run().await?;
     let said_so = said(&pipeline, &["dead", "replay", &id[..8]]).await?;
     ensure!(said_so.contains("1 dead letter was replayed"), "{said_so}");
@@ -97,7 +97,7 @@ async fn a_replayed_change_that_failed_is_tried_again_until_it_succeeds() -> Res
     ensure!(second["attempts"].as_u64() > first["attempts"].as_u64(), "tries add up: {second}");
 
     services.amfj.faults().clear();
-    said(&pipeline, &["dead", "replay", "--kind", "link-asset", "--reason", "500"]).await?;
+    said(&pipeline, &["dead", "replay", "--kind", "update-asset", "--reason", "500"]).await?;
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 0, "{:?}", listed(&pipeline).await?);
     ensure!(services.amfj.asset(&asset).unwrap().fields.contains_key("Notes"), "the change was not made");
@@ -198,7 +198,8 @@ async fn a_replayed_creation_is_looked_for_first() -> Result<()> {
     .await?;
     services.amfj.fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets"));
     let broken = Action::Status { code: 500, body: None };
-    services.amfj.fault(Rule::new(broken).on("GET", "/assets").with_query("name="));
+    // But for the look before the creation.
+    services.amfj.fault(Rule::new(broken).on("GET", "/assets").with_query("name=").after(1));
     pipeline.run().await?;
     ensure!(pipeline.dead_letters().await? == 1 && services.amfj.assets().len() == 1);
     services.amfj.faults().clear();

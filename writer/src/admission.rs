@@ -22,7 +22,8 @@ pub(crate) struct Admission<'a> {
     turn: Option<Turn<'a>>,
     _own: SemaphorePermit<'a>,
     _all: SemaphorePermit<'a>,
-    since: Instant,
+    /// When the place in the rate was had; none once a request was sent with it.
+    place: Option<Instant>,
 }
 
 impl<'a> Admission<'a> {
@@ -33,17 +34,26 @@ impl<'a> Admission<'a> {
         let turn = site.circuit.turn(failed).await?;
         let own = site.own_requests.acquire().await.ok()?;
         let all = site.requests.acquire().await.ok()?;
-        site.client.limiter().acquire().await;
-        Some(Self { turn, _own: own, _all: all, since: Instant::now() })
+        let mut admission = Self { turn, _own: own, _all: all, place: None };
+        admission.have_place(site.client.limiter()).await;
+        Some(admission)
+    }
+
+    /// Waits for a place in the rate, unless there is one that is worth something.
+    pub(crate) async fn have_place(&mut self, limiter: &Limiter) {
+        if self.place.is_none_or(|since| since.elapsed() >= GOOD_FOR) {
+            limiter.acquire().await;
+            self.place = Some(Instant::now());
+        }
+    }
+
+    /// A request is sent with it; for another one, a place in the rate has to be had.
+    pub(crate) fn send(&mut self) {
+        self.place = None;
     }
 
     /// Lets others send, but keeps the turn of a half-open circuit until the answer is judged.
     pub(crate) fn into_turn(self) -> Option<Turn<'a>> {
         self.turn
-    }
-
-    /// Whether it still holds: not where it is old, or AMFJ has asked for a pause since.
-    pub(crate) fn holds(&self, limiter: &Limiter) -> bool {
-        self.since.elapsed() < GOOD_FOR && limiter.paused_for().is_none()
     }
 }

@@ -9,6 +9,7 @@ use amfj_sync_shared::ids::{AssetId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{FailedAction, IntentRow};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -124,7 +125,7 @@ pub(crate) struct Requests<'a> {
     /// What is done when a request is refused.
     pub(crate) refusal: OnRefusal,
     /// The right to send one request, had before the change was announced.
-    admission: Option<Admission<'a>>,
+    admission: Mutex<Option<Admission<'a>>>,
     /// The changes of the partition that are worked on: whoever waits is not.
     working: &'a Working,
 }
@@ -172,7 +173,7 @@ impl<'a> Requests<'a> {
                 Action::LinkAsset { .. } => OnRefusal::IsNoMatter,
                 _ => OnRefusal::TriesAgain,
             },
-            admission: None,
+            admission: Mutex::default(),
             working,
         }
     }
@@ -256,7 +257,10 @@ impl<'a> Requests<'a> {
         F: Future<Output = Result<T, CallError>>,
     {
         self.admit(kind).await?;
-        let admission = self.admission.take();
+        let mut admission = self.admission.lock().take();
+        if let Some(admission) = &mut admission {
+            admission.send();
+        }
         if kind != Kind::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
@@ -274,6 +278,11 @@ impl<'a> Requests<'a> {
         self.took = began.elapsed();
         self.may_have_written |=
             kind != Kind::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
+        if kind == Kind::Read && answer.is_ok() {
+            // What was looked at first is not what was announced: that is still to be sent.
+            *self.admission.lock() = admission;
+            return Ok((answer, None));
+        }
         // Others may send while this answer is judged; the turn of a half-open circuit is kept.
         Ok((answer, admission.and_then(Admission::into_turn)))
     }
@@ -299,26 +308,33 @@ impl<'a> Requests<'a> {
             self.wait(left).await?;
         }
         let site = self.site;
-        self.admission = self.admission.take().filter(|admission| admission.holds(site.client.limiter()));
         if self.lease.is_over() || site.circuit.position() == Position::Open {
             return Err(Trouble::HandBack);
         }
-        if self.admission.is_none() {
-            let failed = site.blame.has_failed(self.event.id);
-            let admission = tokio::select! {
-                biased;
-                () = self.lease.over() => None,
-                admission = Admission::to(site, failed) => admission,
-                () = site.circuit.opened() => None,
-            };
-            self.admission = Some(admission.ok_or(Trouble::HandBack)?);
-        }
+        let held = self.admission.lock().take();
+        let failed = site.blame.has_failed(self.event.id);
+        let admitted = async {
+            match held {
+                Some(mut held) => {
+                    held.have_place(site.client.limiter()).await;
+                    Some(held)
+                }
+                None => Admission::to(site, failed).await,
+            }
+        };
+        let admission = tokio::select! {
+            biased;
+            () = self.lease.over() => None,
+            admission = admitted => admission,
+            () = site.circuit.opened() => None,
+        };
+        *self.admission.lock() = Some(admission.ok_or(Trouble::HandBack)?);
         Ok(())
     }
 
     /// Gives the right to send back, for whoever has something to send.
-    pub(crate) fn step_back(&mut self) {
-        self.admission = None;
+    pub(crate) fn step_back(&self) {
+        drop(self.admission.lock().take());
     }
 
     /// Whoever stood still for longer than others wait for an intent (frozen, or in a pause that AMFJ
@@ -396,6 +412,7 @@ impl<'a> Requests<'a> {
 
     /// Waits, unless the change has to go back to the queue meanwhile.
     pub(crate) async fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+        self.step_back();
         let _aside = self.working.step_aside();
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),

@@ -160,8 +160,8 @@ impl KandjiClient {
 /// Whether Kandji itself says that there is no such device. Its bodies come in many shapes, none among them; a page for
 /// people is not one, and comes from something in between (P22).
 fn says_that_it_is_gone(error: &CallError) -> bool {
-    let is_bare = matches!(error, CallError::Status { status: 404 | 410, body, .. } if body.is_empty());
-    is_bare || error.is_not_found()
+    let CallError::Status { status: 404 | 410, body, .. } = error else { return false };
+    body.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 /// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
