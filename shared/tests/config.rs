@@ -85,7 +85,10 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!((sync.on_empty, sync.when_gone), (OnEmpty::Keep, WhenGone::Report));
     assert_eq!((sync.gone_limit.get(), sync.change_limit.get()), (10, 10));
     assert_eq!(sync.history_keep, seconds(400 * 24 * 3600));
-    assert_eq!(acme.fields.iter().map(|(field, _)| field).collect::<Vec<_>>(), ["OS Version", "Serial Number"]);
+    assert_eq!(
+        acme.fields.iter().map(|(field, _)| field).collect::<Vec<_>>(),
+        ["OS Version", "Serial Number"]
+    );
     assert_eq!(acme.fields.field_of("serial_number"), Some("Serial Number"));
     assert!(!acme.fields.needs_details() && acme.user_fields.is_empty());
 }

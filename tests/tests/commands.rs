@@ -412,7 +412,11 @@ async fn dead_letters_and_history_are_shown() -> Result<()> {
     // The link stands although the values beside it were refused (P4).
     let past = call(&pipeline, Role::Writer, &["history", &bad.serial_number, "--json"]).await?;
     let applied: Value = serde_json::from_str(&past.stdout)?;
-    ensure!(applied.as_array().is_some_and(|all| all.len() == 1) && applied[0]["edits"].as_object().is_none_or(serde_json::Map::is_empty), "{applied}");
+    ensure!(
+        applied.as_array().is_some_and(|all| all.len() == 1)
+            && applied[0]["edits"].as_object().is_none_or(serde_json::Map::is_empty),
+        "{applied}"
+    );
     let wrong = call(&pipeline, Role::Writer, &["history", "--since", "someday"]).await?;
     ensure!(wrong.status.code() == Some(2), "{}", wrong.stderr);
     Ok(())

@@ -112,8 +112,9 @@ impl Applying<'_> {
             }
             // A link alone costs no request.
             Step::Done(_) => {}
-            Step::Request(_) => match self.requests.admit(Kind::Read).await {
-                Ok(()) => {}
+            Step::Request(request) => match self.look_and_be_admitted(&request).await {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return self.conclude(outcome).await,
                 // A link needs no write (P4): it does not wait for one that is not taken now.
                 Err(Trouble::Fail { .. }) if self.makes_a_link_beside_its_write() => {}
                 // A person gave it up while it waited.
@@ -158,6 +159,27 @@ impl Applying<'_> {
         };
         reach(Failpoint::WriterAnswered).await;
         self.conclude(outcome).await
+    }
+
+    /// Looks for what would be in the way of a first creation (P7), and waits for the right to send a request. A look
+    /// needs no announcement, and holds up nobody who takes the partition over.
+    async fn look_and_be_admitted(&mut self, request: &Request) -> Result<Option<Outcome>, Trouble> {
+        let id = self.event.id;
+        let uncertain = self.requests.failure_to_retry().is_some_and(|failed| failed.first_attempt.is_some());
+        if !self.begun && !uncertain && !self.site.unknown.lock().contains(&id) {
+            let found = match request {
+                Request::CreateAsset(asset) => self.asset_in_the_way(asset).await?,
+                Request::CreateUser(user) => self.user_in_the_way(user).await?,
+                _ => None,
+            };
+            // Looking has read the stream to its end: what is in the way may have come of an attempt that was not
+            // known before, and is looked into with that.
+            if found.is_some() && self.requests.first_attempt().is_none() {
+                return Ok(found);
+            }
+        }
+        self.requests.admit(Kind::Read).await?;
+        Ok(None)
     }
 
     fn makes_a_link_beside_its_write(&self) -> bool {

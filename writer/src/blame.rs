@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::events;
-use kinds::{Ledger, RequestKind};
+use kinds::{Cause, Ledger, RequestKind};
 pub(crate) use line::{Line, Turn};
 pub(crate) use orders::Ordered;
 use records::{About, Record, Refusal};
@@ -83,10 +83,31 @@ struct Inner {
     records: HashMap<Uuid, Record>,
     /// Keys that were refused for the first time after the last sign of life.
     doubtful: HashSet<Key>,
+    /// What was refused for the first time after the last request that changed something, by how it was.
+    untaken: HashMap<Cause, HashSet<(RequestKind, Key)>>,
     /// Of the last request that changed something, of whatever change.
     taken: Option<(Instant, Timestamp)>,
     aside: HashMap<Uuid, orders::Waiting>,
     aside_in: HashMap<String, usize>,
+}
+
+impl Inner {
+    /// How changes of this kind are refused, where those of other kinds are refused in the same way and nothing at all
+    /// is taken: that is about the service (maintenance, a token for reading), also where this kind has few changes.
+    fn nothing_is_taken_of(&self, kind: RequestKind) -> Option<Cause> {
+        if self.kinds[kind.index()].waiting().is_some() {
+            return None;
+        }
+        let everywhere = |refused: &HashSet<(RequestKind, Key)>| {
+            let keys: HashSet<_> = refused.iter().map(|(_, key)| key).collect();
+            let of_others = refused.iter().any(|(other, _)| *other != kind);
+            let of_this = refused.iter().any(|(this, _)| *this == kind);
+            of_this && of_others && keys.len() >= KEYS
+        };
+        let refused =
+            self.untaken.iter().find(|(cause, refused)| cause.may_be_permission() && everywhere(refused));
+        refused.map(|(cause, _)| *cause)
+    }
 }
 
 /// One integration's account of what failed.
@@ -143,6 +164,7 @@ impl Blame {
             let at_first = !has_failed(&inner, change);
             if wrote {
                 inner.taken = Some((now, Timestamp::now()));
+                inner.untaken.clear();
             }
             request.filter(|_| wrote).filter(|kind| inner.kinds[kind.index()].succeeded(at_first, now))
         };
@@ -182,6 +204,9 @@ impl Blame {
         let first = record.first;
         if let Some(kind) = refusal.request {
             inner.kinds[kind.index()].refused(&about.key, refusal.cause, first);
+            if inner.taken.is_none_or(|(taken, _)| first > taken) {
+                inner.untaken.entry(refusal.cause).or_default().insert((kind, about.key.clone()));
+            }
         }
         if fresh {
             inner.doubtful.insert(about.key.clone());
@@ -214,7 +239,9 @@ impl Blame {
         for kind in RequestKind::ALL {
             let reason = {
                 let mut inner = self.inner.lock();
-                let Some(cause) = inner.kinds[kind.index()].suspicion(now) else { continue };
+                let everywhere = inner.nothing_is_taken_of(kind);
+                let suspicion = inner.kinds[kind.index()].suspicion(now);
+                let Some(cause) = suspicion.or(everywhere) else { continue };
                 let last = inner.records.values().filter(|record| record.request == Some(kind));
                 let last = last.max_by_key(|record| record.last_refused());
                 let reason = last.map(|record| record.reason.clone()).unwrap_or_default();

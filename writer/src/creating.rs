@@ -17,7 +17,7 @@ use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 
 mod assets;
-mod looking;
+pub(crate) mod looking;
 mod resembling;
 mod users;
 

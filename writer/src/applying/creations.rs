@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Applying;
 use crate::answers::{shown_by_asset, shown_by_record};
-use crate::creating::{Creatable, Created, Creation, Looked};
+use crate::creating::{Creatable, Created, Creation, Looked, looking};
 use crate::outcomes::{With, stale};
 use crate::requests::Trouble;
 use crate::updating::{Fields, Refused};
@@ -35,13 +35,34 @@ impl Applying<'_> {
         let mut refused = Refused::default();
         match self.create(&mut asset, first, tried_before, &mut refused).await? {
             Created::Made(made) => Ok(self.asset_made(&asset, made, refused)),
-            Created::Found { record, doubtful } => {
-                let mut outcome = self.found(doubtful, &format!("asset \"{}\" ({})", record.name, record.id));
-                outcome.doubtful = doubtful;
-                Ok(outcome.with_asset(*record))
-            }
+            Created::Found { record, doubtful } => Ok(self.asset_found(*record, doubtful)),
             Created::NotShown => Ok(self.not_shown()),
         }
+    }
+
+    /// What AMFJ has already in place of the asset that is to be created.
+    pub(super) async fn asset_in_the_way(&mut self, asset: &NewAsset) -> Result<Option<Outcome>, Trouble> {
+        let found = looking::look(&mut self.looked, self.site, &mut self.requests, asset).await?;
+        Ok(found.map(|record| self.asset_found(record, false)))
+    }
+
+    /// What AMFJ has already in place of the user record that is to be created.
+    pub(super) async fn user_in_the_way(&mut self, user: &NewUser) -> Result<Option<Outcome>, Trouble> {
+        let found = looking::look(&mut self.looked, self.site, &mut self.requests, user).await?;
+        Ok(found.map(|record| self.user_found(record, false)))
+    }
+
+    fn asset_found(&self, record: Asset, doubtful: bool) -> Outcome {
+        let mut outcome = self.found(doubtful, &format!("asset \"{}\" ({})", record.name, record.id));
+        outcome.doubtful = doubtful;
+        outcome.with_asset(record)
+    }
+
+    fn user_found(&self, record: UserRecord, doubtful: bool) -> Outcome {
+        let mut outcome = self.found(doubtful, &format!("user record \"{}\" ({})", record.name, record.id));
+        outcome.doubtful = doubtful;
+        outcome.record = Some(record);
+        outcome
     }
 
     fn asset_made(&self, asset: &NewAsset, made: Asset, mut refused: Refused) -> Outcome {
@@ -74,13 +95,7 @@ impl Applying<'_> {
                 let link = UserLinkOutcome { record: made.id.clone(), rule: Rule::Created, ids: ids.clone() };
                 Ok(self.record_made(&user, made, refused).with_user_link(link))
             }
-            Created::Found { record, doubtful } => {
-                let what = format!("user record \"{}\" ({})", record.name, record.id);
-                let mut outcome = self.found(doubtful, &what);
-                outcome.doubtful = doubtful;
-                outcome.record = Some(*record);
-                Ok(outcome)
-            }
+            Created::Found { record, doubtful } => Ok(self.user_found(*record, doubtful)),
             Created::NotShown => Ok(self.not_shown()),
         }
     }

@@ -72,6 +72,27 @@ fn what_was_refused_before_an_outage_was_noticed_does_not_count() {
     }
 }
 
+/// Few changes of a kind are no reason to blame them, where nothing of any kind is taken.
+#[test]
+fn a_kind_with_few_changes_waits_where_nothing_of_any_kind_is_taken() {
+    let of_kind = |request| Refusal { request: Some(request), ..refusal(403, 0) };
+    let refused = |blame: &Blame, number: u32, kind| {
+        let change = Uuid::from_u128(u128::from(number));
+        blame.refused(change, &about(number), &of_kind(kind), false).expect("good limits");
+    };
+    for taken_between in [false, true] {
+        let blame = blame();
+        refused(&blame, 1, RequestKind::CreateUser);
+        refused(&blame, 2, RequestKind::UpdateAsset);
+        if taken_between {
+            blame.succeeded(Uuid::from_u128(9), Some(RequestKind::CheckOut), true);
+        }
+        refused(&blame, 3, RequestKind::UpdateAsset);
+        blame.convict();
+        assert_eq!(blame.waits(RequestKind::CreateUser), !taken_between);
+    }
+}
+
 #[test]
 fn a_pause_that_was_asked_for_is_no_time_of_failing() {
     let blame = blame();

@@ -136,7 +136,7 @@ pub(super) async fn news<C: Creatable>(
 }
 
 /// Asks AMFJ before the first creation. What it has and the view does not know is in the way.
-pub(super) async fn look<C: Creatable>(
+pub(crate) async fn look<C: Creatable>(
     looked: &mut Looked,
     site: &Site,
     requests: &mut Requests<'_>,
