@@ -13,6 +13,8 @@ use crate::support::{Scene, everything, newcomers};
 async fn without_users(devices: usize, seed: u64) -> Result<Services> {
     let mut fleet = Fleet::generate(amfj_sync_tests::pipeline::spec(devices, seed));
     fleet.site.users.clear();
+    // Nobody has anything where there is nobody.
+    fleet.site.assets.iter_mut().for_each(|asset| asset.holder = None);
     Services::start(&fleet).await
 }
 
