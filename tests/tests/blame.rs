@@ -38,8 +38,8 @@ fn written(services: &Services) -> usize {
     services.kandji.devices().iter().filter(is_written).count()
 }
 
-async fn opened(pipeline: &Pipeline) -> Result<bool> {
-    Ok(pipeline.logs().contains("AMFJ is paused"))
+fn opened(pipeline: &Pipeline) -> bool {
+    pipeline.logs().contains("AMFJ is paused")
 }
 
 async fn said(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<String> {
@@ -82,7 +82,7 @@ async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> 
     keys.sort_unstable();
     keys.dedup();
     ensure!(keys.len() == letters.len(), "more than one dead letter of a record: {letters:?}");
-    ensure!(!opened(&pipeline).await?, "the circuit opened: {}", pipeline.writers[0].log_tail());
+    ensure!(!opened(&pipeline), "the circuit opened: {}", pipeline.writers[0].log_tail());
     Ok(())
 }
 
@@ -99,7 +99,7 @@ async fn p28_assets_that_always_fail_at_the_head_of_the_queue_hold_up_nobody() -
     pipeline.settle().await?;
     ensure!(written(&services) == 28, "{} of 28 written", written(&services));
     ensure!(pipeline.dead_letters().await? == 12, "{} dead letters", pipeline.dead_letters().await?);
-    ensure!(!opened(&pipeline).await?, "the circuit opened");
+    ensure!(!opened(&pipeline), "the circuit opened");
     Ok(())
 }
 
@@ -122,7 +122,10 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
     eventually(RUN_LIMIT, "all assets and a kind that waits", async || {
         ensure!(services.amfj.assets().len() == 30, "{} assets", services.amfj.assets().len());
         let waits = pipeline.writers[0].metrics().await?;
-        ensure!(waits.sum("amfj_sync_kind_waiting", &[("kind", "create user")]) > 0.0, "it does not wait");
+        ensure!(
+            waits.sum("amfj_sync_kind_waiting", &[("operation", "create user")]) > 0.0,
+            "it does not wait"
+        );
         Ok(())
     })
     .await?;
@@ -141,7 +144,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
     let emails: BTreeSet<String> =
         owned.iter().filter_map(|device| device.email()).map(str::to_lowercase).collect();
     ensure!(services.amfj.users().len() == emails.len(), "{} users", services.amfj.users().len());
-    ensure!(pipeline.dead_letters().await? == 0 && !opened(&pipeline).await?);
+    ensure!(pipeline.dead_letters().await? == 0 && !opened(&pipeline));
     Ok(())
 }
 
@@ -206,7 +209,7 @@ async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<
     eventually(RUN_LIMIT, "all others, and two that stepped aside", async || {
         ensure!(written(&services) == 10);
         let stopped = pipeline.writers[0].metrics().await?.sum("amfj_sync_stopped_changes", &[]);
-        ensure!(stopped == 2.0, "{stopped} stopped");
+        ensure!((1.9..2.1).contains(&stopped), "{stopped} stopped");
         Ok(())
     })
     .await?;

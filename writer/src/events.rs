@@ -15,7 +15,7 @@ pub(crate) fn circuit(integration: &IntegrationId, open: bool) {
 
 /// A kind of request waits, or goes on.
 pub(crate) fn kind_waits(integration: &IntegrationId, kind: RequestKind, waits: bool) {
-    metrics::gauge!("amfj_sync_kind_waiting", "integration" => integration.to_string(), "kind" => kind.as_str())
+    metrics::gauge!("amfj_sync_kind_waiting", "integration" => integration.to_string(), "operation" => kind.as_str())
         .set(f64::from(u8::from(waits)));
 }
 

@@ -96,6 +96,10 @@ pub(crate) enum Kind {
 }
 
 /// The requests of one change: they share the pauses and the time after which it is given up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about what became of the requests"
+)]
 pub(crate) struct Requests<'a> {
     site: &'a Site,
     lease: &'a Lease,

@@ -115,7 +115,7 @@ pub const METRICS: &[Metric] = &[
     ),
     gauge(
         "amfj_sync_kind_waiting",
-        &["integration", "kind"],
+        &["integration", "operation"],
         "1 while this writer makes a kind of request wait, because AMFJ refuses all of that kind and no other",
     ),
     gauge(

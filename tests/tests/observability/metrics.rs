@@ -27,7 +27,7 @@ const PROMISED: [(&str, &str, &[&str], &str); 22] = [
     ("amfj_sync_api_request_duration_seconds", "histogram", &["api", "operation"], "fw"),
     ("amfj_sync_kandji_requests_remaining_hour", "gauge", &["integration"], "f"),
     ("amfj_sync_circuit_open", "gauge", &["integration", "api"], "fw"),
-    ("amfj_sync_kind_waiting", "gauge", &["integration", "kind"], "w"),
+    ("amfj_sync_kind_waiting", "gauge", &["integration", "operation"], "w"),
     ("amfj_sync_stopped_changes", "gauge", &["integration"], "w"),
     ("amfj_sync_redeliveries_total", "counter", &["stage"], "rw"),
     ("amfj_sync_held", "gauge", &["integration"], "frw"),

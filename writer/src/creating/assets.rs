@@ -9,7 +9,7 @@ use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::worker::serial_field;
 use jiff::SignedDuration;
 
-use super::resembling::{name_resembles, same_value, serial_in};
+use super::resembling::{both_are_cut, name_resembles, same_value, serial_in};
 use super::{Creatable, Walks};
 use crate::site::Site;
 
@@ -92,13 +92,15 @@ impl Creatable for NewAsset {
             && self.fields.iter().all(|(field, sent)| same_value(sent, found.fields.get(field)))
     }
 
-    /// An asset with another serial is another device's, whatever it is called.
+    /// An asset with another serial is another device's, whatever it is called, unless AMFJ cuts what it stores.
     fn resembles(&self, site: &Site, found: &Asset) -> bool {
         if found.asset_type.id != self.asset_type_id {
             return false;
         }
         match (serial_sent(site, self), serial_of(site, found)) {
-            (Some(sent), Some(held)) => sent == held,
+            (Some(sent), Some(held)) => {
+                sent == held || both_are_cut((&self.name, &sent), (&found.name, &held))
+            }
             _ => name_resembles(&self.name, &found.name),
         }
     }

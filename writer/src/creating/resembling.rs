@@ -27,6 +27,16 @@ pub(super) fn name_resembles(sent: &str, held: &str) -> bool {
     is_beginning(&cut) || is_beginning(&folded(raw))
 }
 
+/// Whether AMFJ may have cut both the name and the serial that were sent to these. Together they say enough, however
+/// short each is.
+pub(super) fn both_are_cut((name, serial): (&str, &str), (held_name, held_serial): (&str, &str)) -> bool {
+    let is_beginning = |sent: &str, held: &str| {
+        let (whole, cut) = (folded(sent), folded(held));
+        !cut.trim_end().is_empty() && whole.starts_with(cut.trim_end())
+    };
+    is_beginning(serial, held_serial) && (is_beginning(name, held_name) || name_resembles(name, held_name))
+}
+
 /// A value as a text in which spelling does not matter.
 fn comparable(value: &Value) -> String {
     match value {
@@ -74,6 +84,15 @@ mod tests {
         for (sent, held, resembles) in table {
             assert_eq!(name_resembles(sent, held), resembles, "{sent:?} as {held:?}");
         }
+    }
+
+    #[test]
+    fn a_cut_serial_beside_a_cut_name_resembles_what_was_sent() {
+        let sent = ("James's MacBook Pro", "C02XL0GYJGH5");
+        assert!(both_are_cut(sent, ("James's ", "C02XL0GY")));
+        assert!(!both_are_cut(sent, ("James's ", "C02XL0GZ")), "another serial");
+        assert!(!both_are_cut(sent, ("Jane's M", "C02XL0GY")), "another name");
+        assert!(!both_are_cut(sent, ("", "C02XL0GY")) && !both_are_cut(sent, ("James's ", "")));
     }
 
     #[test]

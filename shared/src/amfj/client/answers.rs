@@ -22,17 +22,17 @@ pub(super) fn user_shows(sent: &BTreeMap<String, Value>) -> impl Iterator<Item =
 pub(super) fn written<T: Record>(
     answer: Answer,
     id: Option<&str>,
-    mut shows: impl Iterator<Item = &'static str>,
+    mut members: impl Iterator<Item = &'static str>,
 ) -> Result<T, CallError> {
     let (record, _) = answer.read(|body| {
         let shown = crate::json::value(body)?;
         let unshown = |reason: &str| Err(serde::de::Error::custom(reason));
-        if let Some(missing) = shows.find(|name| shown.get(*name).is_none()) {
+        if let Some(missing) = members.find(|name| shown.get(*name).is_none()) {
             return unshown(&format!("a record without \"{missing}\""));
         }
         let shown_id = match shown.get("id") {
-            Some(Value::String(shown)) => shown.clone(),
-            Some(Value::Number(shown)) => shown.to_string(),
+            Some(Value::String(id)) => id.clone(),
+            Some(Value::Number(id)) => id.to_string(),
             _ => return unshown("a record without \"id\""),
         };
         if id.is_some_and(|id| shown_id.trim() != id) {
