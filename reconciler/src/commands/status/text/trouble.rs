@@ -56,14 +56,14 @@ fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, St
 
 fn paused(circuit: &Circuit, now: Timestamp) -> String {
     let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
-    let how = if circuit.position == "open" {
-        "PAUSED, nothing is sent and nothing is lost"
-    } else {
-        "answers again; one change at a time until one succeeds"
-    };
     let since = circuit.since.map(|since| format!(" for {}", span(now.duration_since(since))));
+    let how = if circuit.position == "open" {
+        format!("PAUSED{}, nothing is sent and nothing is lost", since.unwrap_or_default())
+    } else {
+        "answers again; one change at a time until one succeeds".to_owned()
+    };
     let next = circuit.next.map(|next| format!("; it is asked again in {}", span(next.duration_since(now))));
-    format!("{how}{}: {reason}{}", since.unwrap_or_default(), next.unwrap_or_default())
+    format!("{how}: {reason}{}", next.unwrap_or_default())
 }
 
 fn waiting(kind: &WaitingKind, now: Timestamp) -> String {
