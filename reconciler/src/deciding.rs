@@ -65,7 +65,8 @@ impl Before<'_> {
     }
 
     /// The same link or creation, published by an earlier run with other values: it stands while this run is kept back, or
-    /// the match that it carries out would be forgotten (P5). The values follow once it is made.
+    /// the match that it carries out would be forgotten (P5). It counts as staged: once the run is allowed, it is decided again
+    /// with what it is to be by then.
     fn link_on_its_way(&self, change: &Change) -> Option<&Decided> {
         let wanted = &change.action;
         if !wanted.makes_a_link() {
@@ -126,7 +127,7 @@ pub(crate) fn conclude(
             continue;
         }
         if let Some(decided) = before.on_its_way(&change) {
-            decision.changes.push(decided.clone());
+            decision.changes.push(Decided { staged: false, ..decided.clone() });
             continue;
         }
         if before.between_runs && ends_a_link(&change, before.has_link) && !before.has_staged(&change) {
@@ -135,7 +136,7 @@ pub(crate) fn conclude(
         }
         if before.changes != Changes::Allowed {
             if let Some(decided) = before.link_on_its_way(&change) {
-                decision.changes.push(decided.clone());
+                decision.changes.push(Decided { staged: true, ..decided.clone() });
                 continue;
             }
             decision.changes.push(before.unpublished(origin, place, change, true));

@@ -271,12 +271,22 @@ fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
     let before =
         |changes, decision| Before { has_link: false, ..before(now(), changes, decision, &answered) };
     let first = concluded(&before(Changes::Allowed, None), vec![link("A", "15")]);
+    let mut kept = Vec::new();
     for changes in [Changes::Staged, Changes::Held("too many")] {
         let next = concluded(&before(changes, Some(&first.decision)), vec![link("A", "16")]);
         assert!(next.publish.is_empty());
-        assert_eq!(next.decision.changes, first.decision.changes, "with its first values");
+        let standing = Decided { staged: true, ..first.decision.changes[0].clone() };
+        assert_eq!(next.decision.changes, [standing], "with its first values, to be decided again");
         let other = concluded(&before(changes, Some(&first.decision)), vec![link("B", "16")]);
         assert!(other.decision.changes[0].staged, "another link is another matter");
+        kept.push(next.decision);
+    }
+    for kept in &kept {
+        let allowed = concluded(&before(Changes::Allowed, Some(kept)), vec![link("A", "16")]);
+        assert_eq!((allowed.publish.len(), allowed.decision.changes[0].staged), (1, false));
+        assert!(allowed.decision.supersedes(first.publish[0].id, first.decision.changes[0].sequence));
+        let unchanged = concluded(&before(Changes::Allowed, Some(kept)), vec![link("A", "15")]);
+        assert!(unchanged.publish.is_empty() && !unchanged.decision.changes[0].staged);
     }
     let allowed = concluded(&before(Changes::Allowed, Some(&first.decision)), vec![link("A", "16")]);
     assert_eq!(allowed.publish.len(), 1);
