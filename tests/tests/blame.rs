@@ -42,18 +42,6 @@ fn opened(pipeline: &Pipeline) -> bool {
     pipeline.logs().contains("AMFJ is paused")
 }
 
-async fn said(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<String> {
-    let done = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
-    ensure!(done.status.success(), "{arguments:?}: {}\n{}", done.stdout, done.stderr);
-    Ok(done.stdout)
-}
-
-async fn fetch(pipeline: &Pipeline) -> Result<()> {
-    let fetched = pipeline.fetch(&[]).await?;
-    ensure!(fetched.status.success(), "{}", fetched.stderr);
-    Ok(())
-}
-
 /// A third of all assets is refused for ever, in different ways: the others are written meanwhile, and each of the
 /// refused ends as failed, alone, although nothing is left that could succeed.
 #[tokio::test]
@@ -64,7 +52,7 @@ async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> 
     })
     .await?;
     let bad = refuse_assets(&services, &[403, 409, 422, 500, 423, 404], |at| at % 3 == 0)?;
-    fetch(&pipeline).await?;
+    pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "all healthy assets", async || {
         ensure!(written(&services) == 120 - bad, "{} of {} written", written(&services), 120 - bad);
         Ok(())
@@ -73,7 +61,7 @@ async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> 
     pipeline.settle().await?;
     // A 404 is for those to judge who read the asset afterwards.
     let letters: Value =
-        serde_json::from_str(&said(&pipeline, Role::Writer, &["dead", "list", "--json"]).await?)?;
+        serde_json::from_str(&pipeline.said(Role::Writer, &["dead", "list", "--json"]).await?)?;
     let letters = letters.as_array().context("a list")?;
     let judged =
         services.amfj.faults().active().iter().filter(|(_, rule)| rule.action != refused(404)).count();
@@ -95,7 +83,7 @@ async fn p28_assets_that_always_fail_at_the_head_of_the_queue_hold_up_nobody() -
     })
     .await?;
     ensure!(refuse_assets(&services, &[500], |at| at < 12)? == 12);
-    fetch(&pipeline).await?;
+    pipeline.fetch_all().await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 28, "{} of 28 written", written(&services));
     ensure!(pipeline.dead_letters().await? == 12, "{} dead letters", pipeline.dead_letters().await?);
@@ -118,7 +106,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
     })
     .await?;
     let forbidden = services.amfj.fault(Rule::new(refused(403)).on("POST", "/users"));
-    fetch(&pipeline).await?;
+    pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "all assets and a kind that waits", async || {
         ensure!(services.amfj.assets().len() == 30, "{} assets", services.amfj.assets().len());
         let waits = pipeline.writers[0].metrics().await?;
@@ -129,7 +117,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
         Ok(())
     })
     .await?;
-    let shown = said(&pipeline, Role::Reconciler, &["status"]).await?;
+    let shown = pipeline.said(Role::Reconciler, &["status"]).await?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(shown.contains("permission to create users"), "{shown}");
     let before = services.amfj.requests().iter().filter(|ask| ask.path.ends_with("/users")).count();
@@ -174,19 +162,19 @@ async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
     .await?;
     let asked = Action::TooManyRequests { retry_after: Some(1800), http_date: false };
     let rule = services.amfj.fault(Rule::new(asked).on("PATCH", "/assets/*"));
-    fetch(&pipeline).await?;
+    pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "everything in the queue", async || {
         ensure!(pipeline.waiting("acme", "apply").await? == 20);
         Ok(())
     })
     .await?;
-    let shown = said(&pipeline, Role::Reconciler, &["status"]).await?;
+    let shown = pipeline.said(Role::Reconciler, &["status"]).await?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(shown.contains("asked again in 29 min") && !shown.contains("takes changes"), "{shown}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(pipeline.dead_letters().await? == 0);
     services.amfj.faults().remove(rule);
-    said(&pipeline, Role::Writer, &["stopped", "retry", "--all"]).await?;
+    pipeline.said(Role::Writer, &["stopped", "retry", "--all"]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 20 && pipeline.dead_letters().await? == 0);
     Ok(())
@@ -205,7 +193,7 @@ async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<
         let asset = services.amfj.assets_named(&device.device_name).pop().context("its asset")?.id;
         services.amfj.fault(Rule::new(refused(403)).on("PATCH", &format!("/assets/{asset}")));
     }
-    fetch(&pipeline).await?;
+    pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "all others, and two that stepped aside", async || {
         ensure!(written(&services) == 10);
         let stopped = pipeline.writers[0].metrics().await?.sum("amfj_sync_stopped_changes", &[]);
@@ -215,32 +203,31 @@ async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<
     .await?;
     let (first, second) = (&devices[0], &devices[1]);
     let listed: Value =
-        serde_json::from_str(&said(&pipeline, Role::Writer, &["stopped", "list", "--json"]).await?)?;
+        serde_json::from_str(&pipeline.said(Role::Writer, &["stopped", "list", "--json"]).await?)?;
     ensure!(listed[0]["in_all"] == 2, "{listed}");
     ensure!(listed[0]["records"][0]["reason"].as_str().is_some_and(|why| why.contains("403")), "{listed}");
-    let text = said(&pipeline, Role::Writer, &["stopped", "list"]).await?;
+    let text = pipeline.said(Role::Writer, &["stopped", "list"]).await?;
     ensure!(text.contains(&first.device_name) && text.contains("next try"), "{text}");
-    let status: Value =
-        serde_json::from_str(&said(&pipeline, Role::Reconciler, &["status", "--json"]).await?)?;
+    let status: Value = serde_json::from_str(&pipeline.said(Role::Reconciler, &["status", "--json"]).await?)?;
     let troubles = &status["integrations"][0]["troubles"];
     ensure!(troubles[0]["stopped"] == 2 && troubles[0]["records"][0]["attempts"] == 1, "{troubles}");
-    let why = said(&pipeline, Role::Reconciler, &["explain", &first.serial_number]).await?;
+    let why = pipeline.said(Role::Reconciler, &["explain", &first.serial_number]).await?;
     ensure!(why.contains("refused") && why.contains("403"), "{why}");
 
     services.amfj.faults().clear();
-    said(&pipeline, Role::Writer, &["stopped", "retry", &first.serial_number]).await?;
+    pipeline.said(Role::Writer, &["stopped", "retry", &first.serial_number]).await?;
     eventually(RUN_LIMIT, "the first, tried at once", async || {
         ensure!(written(&services) == 11);
         Ok(())
     })
     .await?;
-    said(&pipeline, Role::Writer, &["stopped", "drop", &second.device_id]).await?;
+    pipeline.said(Role::Writer, &["stopped", "drop", &second.device_id]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 11 && pipeline.dead_letters().await? == 1);
-    let letters = said(&pipeline, Role::Writer, &["dead", "list"]).await?;
+    let letters = pipeline.said(Role::Writer, &["dead", "list"]).await?;
     ensure!(letters.contains("given up by"), "{letters}");
-    ensure!(said(&pipeline, Role::Writer, &["stopped", "list"]).await?.contains("Nothing is stopped"));
-    said(&pipeline, Role::Writer, &["dead", "replay", "--all"]).await?;
+    ensure!(pipeline.said(Role::Writer, &["stopped", "list"]).await?.contains("Nothing is stopped"));
+    pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 12 && pipeline.dead_letters().await? == 0);
     Ok(())

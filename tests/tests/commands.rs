@@ -11,7 +11,7 @@ use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Site, Traps};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -39,20 +39,11 @@ async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<Fin
 
 /// What a command that must succeed prints.
 async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    let done = call(pipeline, Role::Reconciler, arguments).await?;
-    ensure!(
-        done.status.success(),
-        "{arguments:?} ended with {}:\n{}{}",
-        done.status,
-        done.stdout,
-        done.stderr
-    );
-    Ok(done.stdout)
+    pipeline.said(Role::Reconciler, arguments).await
 }
 
 async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    let text = said(pipeline, arguments).await?;
-    serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON:\n{text}"))
+    pipeline.said_as_json(Role::Reconciler, arguments).await
 }
 
 /// What a command that must be refused says.

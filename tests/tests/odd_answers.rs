@@ -4,30 +4,15 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
 use amfj_sync_tests::sim::amfj::Forms;
 use amfj_sync_tests::sim::faults::{Action, Rule};
-use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-/// A fleet whose AMFJ site has types and locations, and neither assets nor users.
-fn newcomers(devices: usize, seed: u64) -> Fleet {
-    let mut fleet = Fleet::generate(spec(devices, seed));
-    fleet.site.assets.clear();
-    fleet.site.users.clear();
-    fleet
-}
-
 /// Everything is created, assigned and kept in step.
 fn everything(services: &Services) -> IntegrationBuilder {
-    services
-        .integration("acme")
-        .set("sync.default_asset_type", "Laptop")
-        .set("sync.create_devices", "always")
-        .set("sync.create_users", "all")
-        .set("sync.auto_checkout", true)
-        .field("Serial Number", "serial_number")
+    services.everything("acme").set("sync.default_asset_type", "Laptop")
 }
 
 async fn start(integration: IntegrationBuilder) -> Result<Pipeline> {
@@ -35,12 +20,6 @@ async fn start(integration: IntegrationBuilder) -> Result<Pipeline> {
         config.set("retry.initial", "50ms").set("retry.max", "200ms").set("retry.give_up_after", "2s")
     })
     .await
-}
-
-async fn json_of(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<Value> {
-    let done = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
-    ensure!(done.status.success(), "{arguments:?}: {}", done.stderr);
-    Ok(serde_json::from_str(&done.stdout)?)
 }
 
 /// Every device has one asset and every person one record.
@@ -179,7 +158,7 @@ async fn p26_a_check_out_whose_answer_was_lost_is_in_the_history() -> Result<()>
         .amfj
         .fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets/*/check-out").times(3));
     pipeline.run().await?;
-    let past = json_of(&pipeline, Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said_as_json(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
     let given = |one: &&Value| !one["edits"]["Checked out to"].is_null();
     let given = past.as_array().into_iter().flatten().filter(given).count();
     let made = services.amfj.handovers().len();
@@ -198,9 +177,9 @@ async fn p15_what_amfj_does_not_keep_is_neither_in_the_history_nor_sent_again() 
     services.take_writes();
     pipeline.run().await?;
     ensure!(services.take_writes().is_empty(), "it is sent again");
-    let past = json_of(&pipeline, Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said_as_json(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
     ensure!(!past.to_string().contains("Notes\":{"), "it is said to be written: {past}");
-    let status = json_of(&pipeline, Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
     ensure!(status.to_string().contains("field problem"), "{status}");
     Ok(())
 }

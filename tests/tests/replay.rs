@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::Role;
-use amfj_sync_tests::harness::workers::Finished;
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Context as _, Result, ensure};
 use lapin::options::QueueDeclareOptions;
@@ -12,23 +11,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_mins(2);
-
-async fn writer(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
-    let done = pipeline.call(Role::Writer).args(arguments).finish(LIMIT).await?;
-    ensure!(
-        done.status.success(),
-        "{arguments:?} ended with {}:\n{}{}",
-        done.status,
-        done.stdout,
-        done.stderr
-    );
-    Ok(done)
-}
-
 async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    let text = writer(pipeline, arguments).await?.stdout;
-    serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON:\n{text}"))
+    pipeline.said_as_json(Role::Writer, arguments).await
 }
 
 /// A fleet that was synced, and whose first device got another model and another owner since.

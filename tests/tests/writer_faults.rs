@@ -5,30 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
-use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-/// A fleet whose AMFJ site has types and locations, and neither assets nor users.
-fn newcomers(devices: usize, seed: u64) -> Fleet {
-    let mut fleet = Fleet::generate(spec(devices, seed));
-    fleet.site.assets.clear();
-    fleet.site.users.clear();
-    fleet
-}
-
 /// Everything is created, assigned and kept in step.
 fn everything(services: &Services) -> IntegrationBuilder {
-    services
-        .integration("acme")
-        .set("sync.default_asset_type", "Laptop")
-        .set("sync.create_devices", "always")
-        .set("sync.create_users", "all")
-        .set("sync.auto_checkout", true)
-        .field("Serial Number", "serial_number")
-        .field("Model", "model")
+    services.everything("acme").set("sync.default_asset_type", "Laptop").field("Model", "model")
 }
 
 /// Every device has one asset, every person one record, and every asset its owner.

@@ -118,18 +118,7 @@ struct Run<'a> {
 impl Model {
     /// A complete run: what AMFJ holds after it, if it held `site` before.
     pub fn run(&mut self, settings: &Settings, content: &KandjiContent, site: &Site) -> Prediction {
-        let listed = kandji::listed(&content.devices, settings);
-        let people = kandji::people(&listed);
-        let mut run = Run {
-            settings,
-            listed,
-            content,
-            people,
-            site: site.clone(),
-            before: site.assets.clone(),
-            first_sync: !self.first_sync_over,
-        };
-        self.observe(&run);
+        let mut run = self.begin(settings, content, site);
         let resolutions = self.resolve(&run);
         if !settings.apply {
             return Prediction { classes: self.classes(&run, &resolutions), site: run.site };
@@ -141,6 +130,23 @@ impl Model {
         self.assign(&mut run, &records);
         self.first_sync_over = true;
         Prediction { classes: self.classes(&run, &resolutions), site: run.site }
+    }
+
+    /// Begins a run: both sides are read, and what they say about what was known is remembered.
+    fn begin<'a>(&mut self, settings: &'a Settings, content: &'a KandjiContent, site: &Site) -> Run<'a> {
+        let listed = kandji::listed(&content.devices, settings);
+        let people = kandji::people(&listed);
+        let run = Run {
+            settings,
+            listed,
+            content,
+            people,
+            site: site.clone(),
+            before: site.assets.clone(),
+            first_sync: !self.first_sync_over,
+        };
+        self.observe(&run);
+        run
     }
 
     /// What the two lists say about what was known: broken links, missing devices and records.

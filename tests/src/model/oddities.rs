@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{KandjiContent, Model, Prediction, Run, Settings, kandji};
+use super::{KandjiContent, Model, Prediction, Settings};
 use crate::sim::amfj::KeptOtherwise;
 use crate::sim::fleet::{Site, SiteAsset};
 
@@ -37,18 +37,7 @@ impl Model {
 
     /// A complete run that is held: not one write comes of it (P23), and what it saw is remembered all the same.
     pub fn held_run(&mut self, settings: &Settings, content: &KandjiContent, site: &Site) -> Prediction {
-        let listed = kandji::listed(&content.devices, settings);
-        let people = kandji::people(&listed);
-        let run = Run {
-            settings,
-            listed,
-            content,
-            people,
-            site: site.clone(),
-            before: site.assets.clone(),
-            first_sync: !self.first_sync_over,
-        };
-        self.observe(&run);
+        let run = self.begin(settings, content, site);
         let resolutions = self.resolve(&run);
         Prediction { classes: self.classes(&run, &resolutions), site: run.site }
     }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
+use serde_json::Value;
 
 use crate::harness::workers::Finished;
 use crate::harness::{
@@ -150,6 +151,31 @@ impl Pipeline {
         Launch::with(role, &self.config).args(&self.extra_arguments)
     }
 
+    /// What a command that must succeed prints.
+    ///
+    /// # Errors
+    /// When it fails, or does not end in time.
+    pub async fn said(&self, role: Role, arguments: &[&str]) -> Result<String> {
+        let done = self.call(role).args(arguments).finish(RUN_LIMIT).await?;
+        ensure!(
+            done.status.success(),
+            "{arguments:?} ended with {}:\n{}{}",
+            done.status,
+            done.stdout,
+            done.stderr
+        );
+        Ok(done.stdout)
+    }
+
+    /// The same, as JSON.
+    ///
+    /// # Errors
+    /// As [`Pipeline::said`], and when it is no JSON.
+    pub async fn said_as_json(&self, role: Role, arguments: &[&str]) -> Result<Value> {
+        let text = self.said(role, arguments).await?;
+        serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON:\n{text}"))
+    }
+
     /// What the workers read from now on: all are ended in good order and started again.
     ///
     /// # Errors
@@ -183,14 +209,23 @@ impl Pipeline {
         self.call(Role::Fetcher).args(["run", "--once"]).args(arguments).finish(RUN_LIMIT).await
     }
 
+    /// A run that must be complete; what follows from it is left to its own devices.
+    ///
+    /// # Errors
+    /// When the run is not complete.
+    pub async fn fetch_all(&self) -> Result<()> {
+        let done = self.fetch(&[]).await?;
+        ensure!(done.status.success(), "the run failed with {}:\n{}", done.status, done.stderr);
+        Ok(())
+    }
+
     /// A complete run of every integration, and everything that follows from it.
     ///
     /// # Errors
     /// When the run is not complete, or things do not come to rest.
     pub async fn run(&self) -> Result<()> {
         let before = self.runs_in_force().await.unwrap_or_default();
-        let done = self.fetch(&[]).await?;
-        ensure!(done.status.success(), "the run failed with {}:\n{}", done.status, done.stderr);
+        self.fetch_all().await?;
         self.settle_after(&before).await
     }
 

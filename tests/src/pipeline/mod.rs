@@ -9,4 +9,4 @@ mod reading;
 mod services;
 
 pub use crew::{Crew, Pipeline, RUN_LIMIT};
-pub use services::{Services, spec};
+pub use services::{Services, newcomers, spec};

@@ -26,6 +26,15 @@ pub fn spec(devices: usize, seed: u64) -> FleetSpec {
     FleetSpec { devices, seed, traps: Traps::None }
 }
 
+/// A fleet without traps whose AMFJ site has types and locations, and neither assets nor users.
+#[must_use]
+pub fn newcomers(devices: usize, seed: u64) -> Fleet {
+    let mut fleet = Fleet::generate(spec(devices, seed));
+    fleet.site.assets.clear();
+    fleet.site.users.clear();
+    fleet
+}
+
 impl Services {
     /// Serves a fleet, with tokens that no other services have, and without limits a second.
     ///
@@ -63,6 +72,16 @@ impl Services {
             .set("amfj.requests_per_second", 2000)
             .set("amfj.list_delay", "500ms")
             .set("amfj.request_timeout", "2s")
+    }
+
+    /// The same, in which everything is created, assigned and kept in step.
+    #[must_use]
+    pub fn everything(&self, id: &str) -> IntegrationBuilder {
+        self.integration(id)
+            .set("sync.create_devices", "always")
+            .set("sync.create_users", "all")
+            .set("sync.auto_checkout", true)
+            .field("Serial Number", "serial_number")
     }
 
     /// From now on AMFJ answers every change of the asset of the device at this place like that.

@@ -4,33 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Launch, Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, spec};
+pub(crate) use amfj_sync_tests::pipeline::newcomers;
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::amfj::Write;
-use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 /// The variable that arms failpoints.
 pub(crate) const FAILPOINTS: &str = "AMFJ_SYNC_FAILPOINTS";
 
-/// A fleet whose AMFJ site has types and locations, and neither assets nor users.
-pub(crate) fn newcomers(devices: usize, seed: u64) -> Fleet {
-    let mut fleet = Fleet::generate(spec(devices, seed));
-    fleet.site.assets.clear();
-    fleet.site.users.clear();
-    fleet
-}
-
 /// Everything is created, assigned and kept in step, however many change at once.
 pub(crate) fn everything(services: &Services) -> IntegrationBuilder {
     services
-        .integration("acme")
-        .set("sync.create_devices", "always")
-        .set("sync.create_users", "all")
-        .set("sync.auto_checkout", true)
+        .everything("acme")
         .set("sync.gone_limit", "100%")
         .set("sync.change_limit", "100%")
-        .field("Serial Number", "serial_number")
         .field("Notes", "asset_tag")
 }
 
@@ -109,9 +97,7 @@ pub(crate) async fn waits_at(worker: &Worker, failpoint: &str) -> Result<()> {
 
 /// One run of the fetcher; what follows from it is left to its own devices.
 pub(crate) async fn fetch(pipeline: &Pipeline) -> Result<()> {
-    let done = pipeline.fetch(&[]).await?;
-    ensure!(done.status.success(), "the run failed with {}:\n{}", done.status, done.stderr);
-    Ok(())
+    pipeline.fetch_all().await
 }
 
 /// Waits until the reconcilers have decided everything that is in their queues.

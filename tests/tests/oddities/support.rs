@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
+pub(crate) use amfj_sync_tests::pipeline::newcomers;
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::amfj::AmfjSim;
 use amfj_sync_tests::sim::fleet::{Fleet, SiteAsset};
@@ -29,14 +30,6 @@ pub(crate) fn laptops(devices: usize, seed: u64) -> Fleet {
     fleet
 }
 
-/// A fleet whose AMFJ site has types and locations, and neither assets nor users.
-pub(crate) fn newcomers(devices: usize, seed: u64) -> Fleet {
-    let mut fleet = Fleet::generate(spec(devices, seed));
-    fleet.site.assets.clear();
-    fleet.site.users.clear();
-    fleet
-}
-
 /// Values of the device alone.
 pub(crate) fn values(services: &Services) -> IntegrationBuilder {
     services.integration("acme").field("Serial Number", "serial_number").field("OS Version", "os_version")
@@ -44,10 +37,7 @@ pub(crate) fn values(services: &Services) -> IntegrationBuilder {
 
 /// The same, and everything is created and assigned.
 pub(crate) fn everything(services: &Services) -> IntegrationBuilder {
-    values(services)
-        .set("sync.create_devices", "always")
-        .set("sync.create_users", "all")
-        .set("sync.auto_checkout", true)
+    services.everything("acme").field("OS Version", "os_version")
 }
 
 impl Scene {
@@ -208,15 +198,7 @@ impl Scene {
 
     /// What a command that must succeed prints.
     pub(crate) async fn said(&self, role: Role, arguments: &[&str]) -> Result<String> {
-        let done = self.pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
-        ensure!(
-            done.status.success(),
-            "{arguments:?} ended with {}:\n{}{}",
-            done.status,
-            done.stdout,
-            done.stderr
-        );
-        Ok(done.stdout)
+        self.pipeline.said(role, arguments).await
     }
 
     /// No device has two assets and nobody two records, and there is one asset for each device.

@@ -7,7 +7,7 @@ use amfj_sync_tests::harness::workers::Finished;
 use amfj_sync_tests::pipeline::{Pipeline, Services, spec};
 use amfj_sync_tests::sim::fleet::{Fleet, Site};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -37,21 +37,12 @@ pub(crate) async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str]) ->
 
 /// What a command of the reconciler that must succeed prints.
 pub(crate) async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    let done = call(pipeline, Role::Reconciler, arguments).await?;
-    ensure!(
-        done.status.success(),
-        "{arguments:?} ended with {}:\n{}{}",
-        done.status,
-        done.stdout,
-        done.stderr
-    );
-    Ok(done.stdout)
+    pipeline.said(Role::Reconciler, arguments).await
 }
 
 /// The same as JSON.
 pub(crate) async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    let text = said(pipeline, arguments).await?;
-    serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON:\n{text}"))
+    pipeline.said_as_json(Role::Reconciler, arguments).await
 }
 
 /// All of these words are in the text.
