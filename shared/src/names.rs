@@ -3,6 +3,7 @@
 use caseless::Caseless as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -93,6 +94,16 @@ pub fn serial_key(serial: &str) -> Option<String> {
     comparable(serial).filter(|serial| !is_placeholder(serial))
 }
 
+/// The comparable serial in an AMFJ field: a text, or a number where the field was made as one.
+#[must_use]
+pub fn serial_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => serial_key(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// What stands where a machine has no serial number, in lower case.
 const PLACEHOLDERS: [&str; 9] = [
     "unknown",
@@ -122,6 +133,18 @@ fn comparable(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p6_a_serial_is_a_text_or_a_number_and_no_placeholder() {
+        use serde_json::json;
+        for placeholder in ["", "0", "0000", "Not Present", "unknown", "N/A", "To be filled by O.E.M."] {
+            assert_eq!(serial_in(&json!(placeholder)), None, "{placeholder}");
+        }
+        assert_eq!(serial_in(&json!(" C02XL0GY ")).as_deref(), Some("c02xl0gy"));
+        assert_eq!(serial_in(&json!("PLGYHCDRQK")).as_deref(), Some("plgyhcdrqk"), "some have no digit");
+        assert_eq!(serial_in(&json!(4711)).as_deref(), Some("4711"));
+        assert_eq!(serial_in(&json!(null)), None);
+    }
 
     #[test]
     fn p5_names_are_equal_whatever_their_case_white_space_and_composition() {

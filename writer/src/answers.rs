@@ -3,28 +3,9 @@
 
 use std::borrow::Cow;
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{Edit, Outcome};
+use amfj_sync_shared::messages::Edit;
 use serde_json::Value;
-
-/// What an asset shows of a field of an outcome's edits.
-pub(crate) fn shown_by_asset(asset: &Asset, field: &str) -> Value {
-    match field {
-        Outcome::NAME => asset.name.clone().into(),
-        Outcome::LOCATION => asset.location.as_ref().map_or(Value::Null, |at| at.name.clone().into()),
-        field => asset.fields.get(field).cloned().unwrap_or(Value::Null),
-    }
-}
-
-/// What a user record shows of a field of an outcome's edits.
-pub(crate) fn shown_by_record(record: &UserRecord, field: &str) -> Value {
-    match field {
-        Outcome::NAME => record.name.clone().into(),
-        Outcome::EMAIL => record.email.clone().into(),
-        field => record.fields.get(field).cloned().unwrap_or(Value::Null),
-    }
-}
 
 /// Whether AMFJ took a value, as it is or in a form of its own. It did not where it shows what was there
 /// before, or nothing.

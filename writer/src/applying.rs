@@ -125,9 +125,7 @@ impl Applying<'_> {
         let claim = self.claim();
         self.announce(&claim).await?;
         let tried_before = match claim.wait_for_turn(self.site, &mut self.requests).await {
-            Ok(Turn::Ours { tried_before }) => {
-                tried_before || self.site.unknown.lock().contains(&self.event.id)
-            }
+            Ok(Turn::Ours { tried_before }) => tried_before || self.is_unknown(),
             Ok(Turn::Taken) => {
                 let outcome = stale(self.event, self.change, "another change about this person is under way");
                 return self.conclude(outcome).await;
@@ -135,7 +133,7 @@ impl Applying<'_> {
             Err(_) => return Err(NotYet::HandBack),
         };
         // Read after the claim: the failure that a replay is about is in the view by now.
-        let uncertain = self.requests.failure_to_retry().and_then(|failed| failed.first_attempt);
+        let uncertain = self.uncertain_attempt();
         let tried_before = tried_before || uncertain.is_some();
         self.requests.uncertain = tried_before;
         self.begun |= tried_before;
@@ -164,9 +162,7 @@ impl Applying<'_> {
     /// Looks for what would be in the way of a first creation (P7), and waits for the right to send a request. A look
     /// needs no announcement, and holds up nobody who takes the partition over.
     async fn look_and_be_admitted(&mut self, request: &Request) -> Result<Option<Outcome>, Trouble> {
-        let id = self.event.id;
-        let uncertain = self.requests.failure_to_retry().is_some_and(|failed| failed.first_attempt.is_some());
-        if !self.begun && !uncertain && !self.site.unknown.lock().contains(&id) {
+        if !self.begun && !self.is_unknown() && self.uncertain_attempt().is_none() {
             let found = match request {
                 Request::CreateAsset(asset) => self.asset_in_the_way(asset).await?,
                 Request::CreateUser(user) => self.user_in_the_way(user).await?,
@@ -180,6 +176,16 @@ impl Applying<'_> {
         }
         self.requests.admit(Kind::Read).await?;
         Ok(None)
+    }
+
+    /// Whether an attempt of this process may have been carried out that nobody has looked for.
+    fn is_unknown(&self) -> bool {
+        self.site.unknown.lock().contains(&self.event.id)
+    }
+
+    /// The first attempt at the creation that this change replays, where that may have been carried out.
+    fn uncertain_attempt(&self) -> Option<IntentRow> {
+        self.requests.failure_to_retry()?.first_attempt
     }
 
     fn makes_a_link_beside_its_write(&self) -> bool {

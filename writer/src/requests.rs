@@ -9,7 +9,6 @@ use amfj_sync_shared::ids::{AssetId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{FailedAction, IntentRow};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -129,7 +128,7 @@ pub(crate) struct Requests<'a> {
     /// What is done when a request is refused.
     pub(crate) refusal: OnRefusal,
     /// The right to send one request, had before the change was announced.
-    admission: Mutex<Option<Admission<'a>>>,
+    admission: Option<Admission<'a>>,
     /// The changes of the partition that are worked on: whoever waits is not.
     working: &'a Working,
 }
@@ -177,7 +176,7 @@ impl<'a> Requests<'a> {
                 Action::LinkAsset { .. } => OnRefusal::IsNoMatter,
                 _ => OnRefusal::TriesAgain,
             },
-            admission: Mutex::default(),
+            admission: None,
             working,
         }
     }
@@ -261,7 +260,7 @@ impl<'a> Requests<'a> {
         F: Future<Output = Result<T, CallError>>,
     {
         self.admit(kind).await?;
-        let mut admission = self.admission.lock().take();
+        let mut admission = self.admission.take();
         if let Some(admission) = &mut admission {
             admission.send();
         }
@@ -284,7 +283,7 @@ impl<'a> Requests<'a> {
             kind != Kind::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
         if kind == Kind::Read && answer.is_ok() {
             // What was looked at first is not what was announced: that is still to be sent.
-            *self.admission.lock() = admission;
+            self.admission = admission;
             return Ok((answer, None));
         }
         // Others may send while this answer is judged; the turn of a half-open circuit is kept.
@@ -315,7 +314,7 @@ impl<'a> Requests<'a> {
         if self.lease.is_over() || site.circuit.position() == Position::Open {
             return Err(Trouble::HandBack);
         }
-        let held = self.admission.lock().take();
+        let held = self.admission.take();
         let failed = site.blame.has_failed(self.event.id);
         let admitted = async {
             match held {
@@ -332,13 +331,13 @@ impl<'a> Requests<'a> {
             admission = admitted => admission,
             () = site.circuit.opened() => None,
         };
-        *self.admission.lock() = Some(admission.ok_or(Trouble::HandBack)?);
+        self.admission = Some(admission.ok_or(Trouble::HandBack)?);
         Ok(())
     }
 
     /// Gives the right to send back, for whoever has something to send.
-    pub(crate) fn step_back(&self) {
-        drop(self.admission.lock().take());
+    pub(crate) fn step_back(&mut self) {
+        self.admission = None;
     }
 
     /// Whoever stood still for longer than others wait for an intent (frozen, or in a pause that AMFJ
@@ -415,7 +414,7 @@ impl<'a> Requests<'a> {
     }
 
     /// Waits, unless the change has to go back to the queue meanwhile.
-    pub(crate) async fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+    pub(crate) async fn wait(&mut self, pause: Duration) -> Result<(), Trouble> {
         self.step_back();
         let _aside = self.working.step_aside();
         tokio::select! {

@@ -83,11 +83,7 @@ pub(crate) fn asset_again(
     fields: &BTreeMap<String, Past>,
     catalogue: &Catalogue,
 ) -> Again<AssetPatch> {
-    let held = |field: &str| match field {
-        Outcome::NAME => Value::from(asset.name.clone()),
-        Outcome::LOCATION => asset.location.as_ref().map_or(Value::Null, |at| at.name.clone().into()),
-        field => asset.fields.get(field).cloned().unwrap_or(Value::Null),
-    };
+    let held = |field: &str| Outcome::shown_by_asset(asset, field);
     compare(fields, held, |patch: &mut AssetPatch, field, value| match field {
         Outcome::NAME => {
             patch.name = value.as_str().map(str::to_owned);
@@ -107,11 +103,7 @@ pub(crate) fn asset_again(
 
 /// What of these fields is to be written to a user record again.
 pub(crate) fn record_again(record: &UserRecord, fields: &BTreeMap<String, Past>) -> Again<UserPatch> {
-    let held = |field: &str| match field {
-        Outcome::NAME => Value::from(record.name.clone()),
-        Outcome::EMAIL => Value::from(record.email.clone()),
-        field => record.fields.get(field).cloned().unwrap_or(Value::Null),
-    };
+    let held = |field: &str| Outcome::shown_by_record(record, field);
     compare(fields, held, |patch: &mut UserPatch, field, value| match field {
         Outcome::NAME => {
             patch.name = value.as_str().map(str::to_owned);

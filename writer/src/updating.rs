@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::answers::is_kept;
 
-/// Why a value is left out that AMFJ answered without a word and did not keep.
-const NOT_TAKEN: &str = "AMFJ did not take it: its answer shows what was there before";
-
 fn refusal(value: Value, reason: &str) -> Refusal {
     Refusal { value, reason: reason.to_owned(), fingerprint: None }
 }
@@ -93,7 +90,7 @@ impl Refused {
         taken.retain(|field, edit| {
             let kept = is_kept(edit, &shown(field));
             if !kept {
-                self.fields.insert(field.clone(), refusal(edit.new.clone(), NOT_TAKEN));
+                self.fields.insert(field.clone(), refusal(edit.new.clone(), Refusal::NOT_TAKEN));
             }
             kept
         });

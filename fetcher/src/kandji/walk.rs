@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_shared::amfj::cursors::most_rows;
 use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::messages::Unusables;
 use amfj_sync_shared::retry::{Policy, retry};
@@ -14,10 +15,6 @@ use super::error::KandjiError;
 /// Pages in a row without anything new before the list counts as endless. One such page is normal
 /// after an enrolment during the walk.
 const STALE_PAGES: u32 = 3;
-/// Devices that any tenant may have, however few it had last time.
-const FLOOR: u64 = 250_000;
-/// So many times what it had, a tenant may have.
-const TIMES: u64 = 4;
 
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,7 +86,7 @@ impl KandjiClient {
         mut sink: impl FnMut(Vec<Device>) -> anyhow::Result<()> + Send,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<WalkSummary, KandjiError> {
-        let most = begin.last.saturating_mul(TIMES).max(FLOOR);
+        let most = most_rows(begin.last);
         let mut walk = Walk { stale_pages: 0, most, summary: WalkSummary::default() };
         let mut first = begin.first;
         loop {

@@ -2,12 +2,11 @@
 
 use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::messages::{DeviceEntry, Rule};
-use amfj_sync_shared::names::serial_key;
+use amfj_sync_shared::names::{serial_in, serial_key};
 use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::state::View;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::rules;
 
@@ -61,11 +60,7 @@ pub(super) enum Serials {
 impl Serials {
     pub(super) fn of(view: &View, device: &DeviceEntry, asset: &Asset) -> Self {
         let held = view.meta().serial_field.as_ref().and_then(|field| asset.fields.get(field));
-        let held = held.and_then(|held| match held {
-            Value::String(text) => serial_key(text),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        });
+        let held = held.and_then(serial_in);
         match (serial_key(&device.serial), held) {
             (Some(own), Some(held)) if own == held => Self::Agree,
             (Some(_), Some(_)) => Self::Differ,

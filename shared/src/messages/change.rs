@@ -348,6 +348,11 @@ pub struct Refusal {
     pub fingerprint: Option<String>,
 }
 
+impl Refusal {
+    /// Why a value is left out that AMFJ answered without a word, and did not keep (P15).
+    pub const NOT_TAKEN: &'static str = "AMFJ did not take it: its answer shows what was there before";
+}
+
 /// The device's link after an outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -463,6 +468,28 @@ impl Outcome {
     pub const LOCATION: &'static str = "Location";
     /// The holder of an asset, as a field of `edits`.
     pub const HOLDER: &'static str = "Checked out to";
+
+    /// What an asset shows of a field of `edits`: null for what it does not have.
+    #[must_use]
+    pub fn shown_by_asset(asset: &Asset, field: &str) -> Value {
+        let name_of = |name: Option<&String>| name.map_or(Value::Null, |name| name.clone().into());
+        match field {
+            Self::NAME => asset.name.clone().into(),
+            Self::LOCATION => name_of(asset.location.as_ref().map(|at| &at.name)),
+            Self::HOLDER => name_of(asset.checked_out_to.as_ref().map(|holder| &holder.name)),
+            field => asset.fields.get(field).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// What a user record shows of a field of `edits`: null for what it does not have.
+    #[must_use]
+    pub fn shown_by_record(record: &UserRecord, field: &str) -> Value {
+        match field {
+            Self::NAME => record.name.clone().into(),
+            Self::EMAIL => record.email.clone().into(),
+            field => record.fields.get(field).cloned().unwrap_or_default(),
+        }
+    }
 
     /// An outcome of the change with this id and place that says nothing but how it ended. The action is
     /// kept where it failed for good, so that the same one is not tried again (P15).

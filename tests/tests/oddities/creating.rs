@@ -17,6 +17,11 @@ async fn awkward(devices: usize, seed: u64) -> Result<Services> {
         if number % 3 == 0 {
             services.kandji.rename(&device.device_id, &format!("R&D Mac {number}"))?;
         }
+        if number % 5 == 1 {
+            // Serials are drawn from letters and digits, and one in some twenty-five has no digit.
+            let serial = device.serial_number.replace(|c: char| c.is_ascii_digit(), "Q");
+            services.kandji.set(&device.device_id, "serial_number", serial.into())?;
+        }
         if number % 4 == 0 {
             let (name, email) = (format!("Ann & Bo {number}"), format!("ann{number}@example.com"));
             services.kandji.give_to(&device.device_id, &name, &email)?;

@@ -9,7 +9,6 @@ use amfj_sync_shared::state::rows::IntentRow;
 use serde_json::Value;
 
 use super::Applying;
-use crate::answers::{shown_by_asset, shown_by_record};
 use crate::creating::{Creatable, Created, Creation, Looked, looking};
 use crate::outcomes::{With, stale};
 use crate::requests::Trouble;
@@ -53,14 +52,12 @@ impl Applying<'_> {
     }
 
     fn asset_found(&self, record: Asset, doubtful: bool) -> Outcome {
-        let mut outcome = self.found(doubtful, &format!("asset \"{}\" ({})", record.name, record.id));
-        outcome.doubtful = doubtful;
-        outcome.with_asset(record)
+        let what = format!("asset \"{}\" ({})", record.name, record.id);
+        self.found(doubtful, &what).with_asset(record)
     }
 
     fn user_found(&self, record: UserRecord, doubtful: bool) -> Outcome {
         let mut outcome = self.found(doubtful, &format!("user record \"{}\" ({})", record.name, record.id));
-        outcome.doubtful = doubtful;
         outcome.record = Some(record);
         outcome
     }
@@ -73,7 +70,7 @@ impl Applying<'_> {
         {
             sent.insert(Outcome::LOCATION.to_owned(), first_value(location.name.clone()));
         }
-        let outcome = self.created_with(sent, &mut refused, |field| shown_by_asset(&made, field));
+        let outcome = self.created_with(sent, &mut refused, |field| Outcome::shown_by_asset(&made, field));
         let link = LinkOutcome::Linked { asset: made.id.clone(), rule: Rule::Created, takes_over: None };
         let mut outcome = outcome.with_link(link);
         outcome.refused = refused.fields;
@@ -104,7 +101,8 @@ impl Applying<'_> {
         let mut sent = first_values(&user.fields);
         sent.insert(Outcome::NAME.to_owned(), first_value(user.name.clone()));
         sent.insert(Outcome::EMAIL.to_owned(), first_value(user.email.clone()));
-        let mut outcome = self.created_with(sent, &mut refused, |field| shown_by_record(&made, field));
+        let mut outcome =
+            self.created_with(sent, &mut refused, |field| Outcome::shown_by_record(&made, field));
         outcome.refused = refused.fields;
         outcome.record = Some(made);
         outcome
@@ -142,7 +140,9 @@ impl Applying<'_> {
         } else {
             format!("AMFJ has {what} by now, which was not known: it is decided anew with that")
         };
-        stale(self.event, self.change, reason)
+        let mut outcome = stale(self.event, self.change, reason);
+        outcome.doubtful = doubtful;
+        outcome
     }
 
     fn not_shown(&self) -> Outcome {

@@ -8,11 +8,10 @@
 use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::ids::{Key, UserKey};
 use amfj_sync_shared::messages::{Action, Outcome};
-use amfj_sync_shared::names::{NameKey, email_key, serial_key};
+use amfj_sync_shared::names::{NameKey, email_key, serial_in};
 use amfj_sync_shared::state::State;
 use amfj_sync_shared::worker::serial_field;
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Applying, NotYet};
@@ -56,7 +55,7 @@ impl Applying<'_> {
             }
             Action::CreateAsset { fields, .. } => {
                 let serial = serial_field(&self.site.integration).and_then(|field| fields.get(field));
-                let serial = serial.and_then(Value::as_str).and_then(serial_key);
+                let serial = serial.and_then(serial_in);
                 serial.map(|serial| format!("serial/{serial}")).into_iter().collect()
             }
             _ => Vec::new(),

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::{AssetPatch, UserPatch};
+use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch, UserPatch};
 use amfj_sync_shared::amfj::{Asset, UserRecord};
+use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::ids::{AssetId, RecordId};
 use amfj_sync_shared::messages::{Edit, LinkOutcome, Outcome};
 use serde_json::Value;
 
 use super::Applying;
-use crate::answers::{is_kept, shown_by_asset, shown_by_record};
+use crate::answers::is_kept;
 use crate::outcomes::{With, stale};
 use crate::requests::{Kind, Trouble};
-use crate::updating::Refused;
+use crate::updating::{Fields, Refused};
 
 /// Why a write is refused although the record is there.
 const THERE_ALL_THE_SAME: &str = "AMFJ answered 404 to a write, although the record is there";
@@ -25,50 +26,92 @@ fn all_kept(edits: &Edits, shown: impl Fn(&str) -> Value) -> bool {
     edits.iter().all(|(field, edit)| is_kept(edit, &shown(field)))
 }
 
-impl Applying<'_> {
-    pub(super) async fn patch_asset(
-        &mut self,
-        id: AssetId,
-        mut patch: AssetPatch,
-        edits: Edits,
-        link: Option<LinkOutcome>,
-    ) -> Result<Outcome, Trouble> {
-        let mut refused = Refused::default();
-        let written = self.write_asset(&id, &mut patch, &edits, &mut refused).await;
-        match (written, link) {
-            (Ok(written), link) => Ok(self.wrote_asset(written, edits, link, refused)),
-            (Err(Trouble::Overtaken(why)), _) if self.may_have_written() => {
-                self.overtaken_patch_of_asset(&id, edits, refused, why).await
-            }
-            // What is left to write is decided anew, and fails alone if it must.
-            (Err(Trouble::Fail { .. }), Some(link)) => Ok(self.wrote_asset(None, edits, Some(link), refused)),
-            (Err(Trouble::Fail { reason, field }), None) if self.requests.unanswered => {
-                let found = self.carried_out_on_asset(&id, edits, refused).await;
-                found.ok_or(Trouble::Fail { reason, field })
-            }
-            (Err(trouble), _) => Err(trouble),
-        }
+/// New values for an asset or a user record.
+trait Patch: Fields + Send + Sync {
+    type Id: Sync;
+    type Record: Send + Sync;
+
+    fn is_empty(&self) -> bool;
+
+    fn send(
+        &self,
+        client: &AmfjClient,
+        id: &Self::Id,
+    ) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
+
+    /// The record as AMFJ shows it now.
+    fn read(
+        applying: &mut Applying<'_>,
+        id: &Self::Id,
+    ) -> impl Future<Output = Result<Self::Record, Trouble>> + Send;
+
+    fn shown(record: &Self::Record, field: &str) -> Value;
+}
+
+impl Patch for AssetPatch {
+    type Id = AssetId;
+    type Record = Asset;
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
     }
 
-    /// Sends the patch until it is answered, without the fields that AMFJ refuses. The asset as it is then;
+    async fn send(&self, client: &AmfjClient, id: &AssetId) -> Result<Asset, CallError> {
+        client.update_asset(id, self).await
+    }
+
+    /// Not there where AMFJ says so of its id.
+    async fn read(applying: &mut Applying<'_>, id: &AssetId) -> Result<Asset, Trouble> {
+        applying.read_asset(id).await
+    }
+
+    fn shown(asset: &Asset, field: &str) -> Value {
+        Outcome::shown_by_asset(asset, field)
+    }
+}
+
+impl Patch for UserPatch {
+    type Id = RecordId;
+    type Record = UserRecord;
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    async fn send(&self, client: &AmfjClient, id: &RecordId) -> Result<UserRecord, CallError> {
+        client.update_user(id, self).await
+    }
+
+    /// Not found where AMFJ shows no such record any more.
+    async fn read(applying: &mut Applying<'_>, id: &RecordId) -> Result<UserRecord, Trouble> {
+        applying.read_record(id).await?.ok_or(Trouble::NotFound)
+    }
+
+    fn shown(record: &UserRecord, field: &str) -> Value {
+        Outcome::shown_by_record(record, field)
+    }
+}
+
+impl Applying<'_> {
+    /// Sends the patch until it is answered, without the fields that AMFJ refuses. The record as it is then;
     /// none where nothing was left to send.
-    async fn write_asset(
+    async fn write<P: Patch>(
         &mut self,
-        id: &AssetId,
-        patch: &mut AssetPatch,
+        id: &P::Id,
+        patch: &mut P,
         edits: &Edits,
         refused: &mut Refused,
-    ) -> Result<Option<Asset>, Trouble> {
+    ) -> Result<Option<P::Record>, Trouble> {
         let client = &self.site.client;
         while !patch.is_empty() {
-            match self.requests.send(Kind::Repeatable, || client.update_asset(id, patch)).await {
+            match self.requests.send(Kind::Repeatable, || patch.send(client, id)).await {
                 Ok(written) => return Ok(Some(written)),
                 Err(Trouble::Unshown) => {
                     let edits = refused.written(edits.clone());
-                    return self.read_asset_back(id, &edits).await.map(Some);
+                    return self.read_back::<P>(id, &edits).await.map(Some);
                 }
                 Err(Trouble::NotFound) => {
-                    self.read_asset(id).await?;
+                    P::read(self, id).await?;
                     self.requests.refused(THERE_ALL_THE_SAME).await?;
                 }
                 Err(Trouble::Fail { reason, field: Some(field) }) => {
@@ -80,6 +123,56 @@ impl Applying<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// AMFJ said that it was done and did not show it. What it shows late is waited for once.
+    async fn read_back<P: Patch>(&mut self, id: &P::Id, edits: &Edits) -> Result<P::Record, Trouble> {
+        match P::read(self, id).await {
+            Ok(record) if all_kept(edits, |field| P::shown(&record, field)) => return Ok(record),
+            Ok(_) | Err(Trouble::NotFound) => {}
+            Err(trouble) => return Err(trouble),
+        }
+        self.requests.wait(self.site.integration.amfj.list_delay).await?;
+        P::read(self, id).await
+    }
+
+    /// An update that was refused in the end, after an attempt whose answer was lost: what it wrote all the
+    /// same is part of the history (P26).
+    async fn carried_out<P: Patch>(
+        &mut self,
+        id: &P::Id,
+        edits: Edits,
+        refused: &Refused,
+    ) -> Option<(P::Record, Edits)> {
+        let record = P::read(self, id).await.ok()?;
+        let edits = refused.written(edits);
+        let done = !edits.is_empty() && all_kept(&edits, |field| P::shown(&record, field));
+        done.then_some((record, edits))
+    }
+
+    pub(super) async fn patch_asset(
+        &mut self,
+        id: AssetId,
+        mut patch: AssetPatch,
+        edits: Edits,
+        link: Option<LinkOutcome>,
+    ) -> Result<Outcome, Trouble> {
+        let mut refused = Refused::default();
+        let written = self.write(&id, &mut patch, &edits, &mut refused).await;
+        match (written, link) {
+            (Ok(written), link) => Ok(self.wrote_asset(written, edits, link, refused)),
+            (Err(Trouble::Overtaken(why)), _) if self.may_have_written() => {
+                self.overtaken_patch_of_asset(&id, edits, refused, why).await
+            }
+            // What is left to write is decided anew, and fails alone if it must.
+            (Err(Trouble::Fail { .. }), Some(link)) => Ok(self.wrote_asset(None, edits, Some(link), refused)),
+            (Err(Trouble::Fail { reason, field }), None) if self.requests.unanswered => {
+                let found = self.carried_out::<AssetPatch>(&id, edits, &refused).await;
+                let (asset, edits) = found.ok_or(Trouble::Fail { reason, field })?;
+                Ok(self.wrote_asset(Some(asset), edits, None, refused))
+            }
+            (Err(trouble), _) => Err(trouble),
+        }
     }
 
     /// What became of the edits, and of the link beside them.
@@ -93,7 +186,7 @@ impl Applying<'_> {
         let sets_location = edits.contains_key(Outcome::LOCATION);
         let mut outcome = self.applied();
         if let Some(asset) = written {
-            outcome.edits = refused.taken(edits, |field| shown_by_asset(&asset, field));
+            outcome.edits = refused.taken(edits, |field| Outcome::shown_by_asset(&asset, field));
             outcome.asset = Some(asset);
         }
         outcome.location_due =
@@ -103,30 +196,6 @@ impl Applying<'_> {
         outcome
     }
 
-    /// AMFJ said that it was done and did not show it. What it shows late is waited for once.
-    async fn read_asset_back(&mut self, id: &AssetId, edits: &Edits) -> Result<Asset, Trouble> {
-        let asset = self.read_asset(id).await?;
-        if all_kept(edits, |field| shown_by_asset(&asset, field)) {
-            return Ok(asset);
-        }
-        self.requests.wait(self.site.integration.amfj.list_delay).await?;
-        self.read_asset(id).await
-    }
-
-    /// An update that was refused in the end, after an attempt whose answer was lost: what it wrote all the
-    /// same is part of the history (P26).
-    async fn carried_out_on_asset(
-        &mut self,
-        id: &AssetId,
-        edits: Edits,
-        refused: Refused,
-    ) -> Option<Outcome> {
-        let asset = self.read_asset(id).await.ok()?;
-        let edits = refused.written(edits);
-        let done = !edits.is_empty() && all_kept(&edits, |field| shown_by_asset(&asset, field));
-        done.then(|| self.wrote_asset(Some(asset), edits, None, refused))
-    }
-
     pub(super) async fn patch_user(
         &mut self,
         id: RecordId,
@@ -134,7 +203,7 @@ impl Applying<'_> {
         edits: Edits,
     ) -> Result<Outcome, Trouble> {
         let mut refused = Refused::default();
-        match self.write_record(&id, &mut patch, &edits, &mut refused).await {
+        match self.write(&id, &mut patch, &edits, &mut refused).await {
             Ok(Some(written)) => Ok(self.wrote_record(written, edits, refused)),
             Ok(None) => {
                 let mut outcome = self.applied();
@@ -146,72 +215,20 @@ impl Applying<'_> {
                 self.overtaken_patch_of_record(&id, edits, refused, why).await
             }
             Err(Trouble::Fail { reason, field }) if self.requests.unanswered => {
-                let found = self.carried_out_on_record(&id, edits, refused).await;
-                found.ok_or(Trouble::Fail { reason, field })
+                let found = self.carried_out::<UserPatch>(&id, edits, &refused).await;
+                let (record, edits) = found.ok_or(Trouble::Fail { reason, field })?;
+                Ok(self.wrote_record(record, edits, refused))
             }
             Err(trouble) => Err(trouble),
         }
     }
 
-    /// As [`Applying::write_asset`]; not found where AMFJ shows no such record any more.
-    async fn write_record(
-        &mut self,
-        id: &RecordId,
-        patch: &mut UserPatch,
-        edits: &Edits,
-        refused: &mut Refused,
-    ) -> Result<Option<UserRecord>, Trouble> {
-        let client = &self.site.client;
-        while !patch.is_empty() {
-            match self.requests.send(Kind::Repeatable, || client.update_user(id, patch)).await {
-                Ok(written) => return Ok(Some(written)),
-                Err(Trouble::Unshown) => {
-                    let edits = refused.written(edits.clone());
-                    return self.read_record_back(id, &edits).await.map(Some);
-                }
-                Err(Trouble::NotFound) => {
-                    self.read_record(id).await?.ok_or(Trouble::NotFound)?;
-                    self.requests.refused(THERE_ALL_THE_SAME).await?;
-                }
-                Err(Trouble::Fail { reason, field: Some(field) }) => {
-                    if !refused.leave_out(patch, &field, &reason) {
-                        self.requests.refused(&reason).await?;
-                    }
-                }
-                Err(trouble) => return Err(trouble),
-            }
-        }
-        Ok(None)
-    }
-
     fn wrote_record(&self, written: UserRecord, edits: Edits, mut refused: Refused) -> Outcome {
         let mut outcome = self.applied();
-        outcome.edits = refused.taken(edits, |field| shown_by_record(&written, field));
+        outcome.edits = refused.taken(edits, |field| Outcome::shown_by_record(&written, field));
         outcome.refused = refused.fields;
         outcome.record = Some(written);
         outcome
-    }
-
-    async fn read_record_back(&mut self, id: &RecordId, edits: &Edits) -> Result<UserRecord, Trouble> {
-        let record = self.read_record(id).await?;
-        if let Some(record) = record.filter(|record| all_kept(edits, |field| shown_by_record(record, field)))
-        {
-            return Ok(record);
-        }
-        self.requests.wait(self.site.integration.amfj.list_delay).await?;
-        self.read_record(id).await?.ok_or(Trouble::NotFound)
-    }
-
-    async fn carried_out_on_record(
-        &mut self,
-        id: &RecordId,
-        edits: Edits,
-        refused: Refused,
-    ) -> Option<Outcome> {
-        let record = self.read_record(id).await.ok()??;
-        let edits = refused.written(edits);
-        let done = !edits.is_empty() && all_kept(&edits, |field| shown_by_record(&record, field));
-        done.then(|| self.wrote_record(record, edits, refused))
     }
 
     /// AMFJ showed the record neither by its email nor in its list: that is for a run to judge (P11).

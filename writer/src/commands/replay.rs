@@ -175,20 +175,10 @@ fn row(view: &View, id: &IntegrationId, key: &Key, field: &str, latest: &Latest)
 /// What AMFJ held in a field when it was listed last, or an outcome told.
 fn listed(view: &View, field: &str, latest: &Latest) -> Option<Value> {
     if let Some(id) = &latest.asset {
-        let asset = view.asset(id)?.asset;
-        return Some(match field {
-            Outcome::NAME => asset.name.into(),
-            Outcome::LOCATION => asset.location.map_or(Value::Null, |location| location.name.into()),
-            Outcome::HOLDER => asset.checked_out_to.map_or(Value::Null, |holder| holder.name.into()),
-            field => asset.fields.get(field).cloned().unwrap_or(Value::Null),
-        });
+        return Some(Outcome::shown_by_asset(&view.asset(id)?.asset, field));
     }
     let record = view.record(latest.record.as_ref()?)?.record;
-    Some(match field {
-        Outcome::NAME => record.name.into(),
-        Outcome::EMAIL => record.email.into(),
-        field => record.fields.get(field).cloned().unwrap_or(Value::Null),
-    })
+    Some(Outcome::shown_by_record(&record, field))
 }
 
 fn report(plan: &Plan, wanted: &Wanted) {

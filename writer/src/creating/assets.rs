@@ -3,13 +3,13 @@
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::amfj::client::{NewAsset, Page};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::names::NameKey;
+use amfj_sync_shared::names::{NameKey, serial_in};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::worker::serial_field;
 use jiff::SignedDuration;
 
-use super::resembling::{both_are_cut, name_resembles, same_value, serial_in};
+use super::resembling::{both_are_cut, name_resembles, same_value};
 use super::{Creatable, Walks};
 use crate::site::Site;
 
@@ -17,11 +17,11 @@ use crate::site::Site;
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
 fn serial_of(site: &Site, asset: &Asset) -> Option<String> {
-    serial_in(asset.fields.get(serial_field(&site.integration)?))
+    serial_in(asset.fields.get(serial_field(&site.integration)?)?)
 }
 
 fn serial_sent(site: &Site, asset: &NewAsset) -> Option<String> {
-    serial_in(asset.fields.get(serial_field(&site.integration)?))
+    serial_in(asset.fields.get(serial_field(&site.integration)?)?)
 }
 
 impl Creatable for NewAsset {

@@ -52,19 +52,8 @@ pub(super) fn same_value(sent: &Value, held: Option<&Value>) -> bool {
     comparable(sent) == held.map(comparable).unwrap_or_default()
 }
 
-/// A serial that says something (P6): placeholders have no digit, or one character only.
-pub(super) fn serial_in(value: Option<&Value>) -> Option<String> {
-    let serial = value.map(comparable)?;
-    let mut characters = serial.chars();
-    let first = characters.next()?;
-    let says_something = serial.chars().any(|c| c.is_ascii_digit()) && !characters.all(|c| c == first);
-    says_something.then_some(serial)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -93,15 +82,5 @@ mod tests {
         assert!(!both_are_cut(sent, ("James's ", "C02XL0GZ")), "another serial");
         assert!(!both_are_cut(sent, ("Jane's M", "C02XL0GY")), "another name");
         assert!(!both_are_cut(sent, ("", "C02XL0GY")) && !both_are_cut(sent, ("James's ", "")));
-    }
-
-    #[test]
-    fn p6_a_placeholder_is_no_serial() {
-        for placeholder in ["", "0", "0000", "Not Present", "unknown", "N/A", "To be filled by O.E.M."] {
-            assert_eq!(serial_in(Some(&json!(placeholder))), None, "{placeholder}");
-        }
-        assert_eq!(serial_in(Some(&json!(" C02XL0GY "))).as_deref(), Some("c02xl0gy"));
-        assert_eq!(serial_in(Some(&json!(4711))).as_deref(), Some("4711"));
-        assert_eq!(serial_in(None), None);
     }
 }

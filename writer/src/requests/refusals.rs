@@ -185,12 +185,12 @@ impl<'a> Requests<'a> {
 
     /// Waits before the next attempt, holding nothing that others need; a change in a pause counts as not started, so
     /// that a hand-over or an open circuit does not wait for it.
-    async fn pause(&self, pause: Duration, own: Duration, reason: &str) -> Result<(), Trouble> {
+    async fn pause(&mut self, pause: Duration, own: Duration, reason: &str) -> Result<(), Trouble> {
         self.site.blame.pauses(self.event.id, pause, own);
         self.stand_aside(pause, reason).await
     }
 
-    pub(super) async fn stand_aside(&self, pause: Duration, reason: &str) -> Result<(), Trouble> {
+    pub(super) async fn stand_aside(&mut self, pause: Duration, reason: &str) -> Result<(), Trouble> {
         let blame = &self.site.blame;
         let aside = blame.aside(self.event.id, &self.change.key, &self.lease.queue);
         let began = Instant::now();

@@ -3,7 +3,7 @@
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::messages::{Candidate, DeviceEntry, Rule};
-use amfj_sync_shared::names::{NameKey, serial_key};
+use amfj_sync_shared::names::{self, NameKey, serial_key};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::DeviceRow;
 use serde_json::Value;
@@ -80,11 +80,7 @@ impl FreeAsset {
 
 /// The comparable serial that an asset holds in the mapped field.
 fn serial_in(asset: &Asset, field: Option<&str>) -> Option<String> {
-    match asset.fields.get(field?)? {
-        Value::String(text) => serial_key(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    names::serial_in(asset.fields.get(field?)?)
 }
 
 /// Whether nothing in the asset's mapped serial speaks against its being this device (P6).

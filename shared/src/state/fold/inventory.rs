@@ -4,9 +4,10 @@ use super::super::keys::table;
 use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
 use super::super::store::StoreError;
 use super::super::view::parse_row;
-use super::outcome::{held_by_asset, held_by_record};
+use super::outcome::held_by_asset;
 use super::{Folding, Verdict};
 use crate::ids::{DeviceId, Key};
+use crate::messages::Outcome;
 use crate::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, ReadingReport};
 
 /// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
@@ -130,8 +131,8 @@ impl Folding<'_, '_> {
             row.claims = old.claims.listed(
                 old.age.was_shown_by(in_force),
                 old.age.offset,
-                &|field| held_by_record(was, field),
-                &|field| held_by_record(is, field),
+                &|field| Outcome::shown_by_record(was, field),
+                &|field| Outcome::shown_by_record(is, field),
             );
         }
         self.put_record(&row)

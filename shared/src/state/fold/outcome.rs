@@ -12,13 +12,10 @@ use super::super::rows::{
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
-use crate::amfj::{Asset, UserRecord};
+use crate::amfj::Asset;
 use crate::ids::{AssetId, DeviceId, Key};
 use crate::mapping::fingerprint::until_rematch;
 use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Refusal, Rule, UserLinkOutcome};
-
-/// Why a value is left out that AMFJ answered without a word, and did not keep (P15).
-const NOT_TAKEN: &str = "AMFJ did not take it: its answer shows what was there before";
 
 /// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
 pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
@@ -130,7 +127,7 @@ impl Folding<'_, '_> {
             self.put_asset(&row)?;
         }
         if let Some(record) = &outcome.record {
-            let holds = |field: &str| Some(held_by_record(record, field));
+            let holds = |field: &str| Some(Outcome::shown_by_record(record, field));
             let old = self.record(&record.id)?;
             let created = outcome.user_link.as_ref().is_some_and(|link| link.rule == Rule::Created);
             let mut row = RecordRow::new(record.clone(), age);
@@ -247,7 +244,7 @@ impl Folding<'_, '_> {
                 Some(held) if held == edit.new => {}
                 // The answer shows what was there before.
                 Some(held) if held == edit.old => {
-                    let reason = NOT_TAKEN.to_owned();
+                    let reason = Refusal::NOT_TAKEN.to_owned();
                     let refusal = Refusal { value: edit.new.clone(), reason, fingerprint: None };
                     memory.refused.insert(field.clone(), refuse(&refusal));
                 }
@@ -307,7 +304,7 @@ fn remember_what_is_left(memory: &mut Memory, outcome: &Outcome) {
 fn held_value(outcome: &Outcome, field: &str) -> Option<Value> {
     match (&outcome.asset, &outcome.record) {
         (Some(asset), _) => held_by_asset(asset, field),
-        (None, Some(record)) => Some(held_by_record(record, field)),
+        (None, Some(record)) => Some(Outcome::shown_by_record(record, field)),
         (None, None) => None,
     }
 }
@@ -315,17 +312,7 @@ fn held_value(outcome: &Outcome, field: &str) -> Option<Value> {
 /// What an asset holds in a field that is compared by value; none for its location and its holder.
 pub(super) fn held_by_asset(asset: &Asset, field: &str) -> Option<Value> {
     match field {
-        Outcome::NAME => Some(asset.name.clone().into()),
         Outcome::LOCATION | Outcome::HOLDER => None,
-        _ => Some(asset.fields.get(field).cloned().unwrap_or_default()),
-    }
-}
-
-/// What a user record holds in a field.
-pub(super) fn held_by_record(record: &UserRecord, field: &str) -> Value {
-    match field {
-        Outcome::NAME => record.name.clone().into(),
-        Outcome::EMAIL => record.email.clone().into(),
-        _ => record.fields.get(field).cloned().unwrap_or_default(),
+        field => Some(Outcome::shown_by_asset(asset, field)),
     }
 }

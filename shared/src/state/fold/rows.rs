@@ -1,7 +1,6 @@
 //! Rows with the indexes that belong to them: the only places where either is written.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::super::batch::Batch;
 use super::super::coding;
@@ -14,7 +13,7 @@ use super::super::view::{View, parse_row, promise_in};
 use super::{Folding, Verdict};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};
-use crate::names::{NameKey, email_key, serial_key};
+use crate::names::{NameKey, email_key, serial_in, serial_key};
 
 type Entries = Vec<(&'static str, String)>;
 
@@ -32,18 +31,9 @@ fn asset_entries(meta: &Meta, row: &AssetRow) -> Entries {
     let mut entries = Entries::new();
     push(&mut entries, meta, index::ASSET_NAME, || name_entry(&row.asset.name));
     push(&mut entries, meta, index::ASSET_SERIAL, || {
-        meta.serial_field.as_deref().and_then(|field| row.asset.fields.get(field)).and_then(serial_of)
+        meta.serial_field.as_deref().and_then(|field| row.asset.fields.get(field)).and_then(serial_in)
     });
     entries
-}
-
-/// The comparable serial in an AMFJ field: a text, or a number where the field was made as one.
-fn serial_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => serial_key(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 fn record_entries(meta: &Meta, row: &RecordRow) -> Entries {

@@ -179,12 +179,11 @@ fn p5_the_first_sync_ends_when_every_partition_decided_a_complete_run_that_appli
     assert!(!stream.view.meta().first_sync_over, "a person asked for a first sync");
 }
 
-#[test]
-fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
-    let mut stream = Stream::new();
-    let intent = |worker: &str, step: u32| Intent {
-        change: outcome("d", step).change,
-        key: Key::Device(device_id(worker)),
+/// A worker's claim on the asset.
+fn claim(change: Uuid, key: Key, worker: &str) -> Intent {
+    Intent {
+        change,
+        key,
         asset: Some(asset_id()),
         record: None,
         users: Vec::new(),
@@ -192,7 +191,14 @@ fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
         waits: false,
         worker: worker.into(),
         at: Timestamp::UNIX_EPOCH,
-    };
+    }
+}
+
+#[test]
+fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
+    let mut stream = Stream::new();
+    let intent =
+        |worker: &str, step: u32| claim(outcome("d", step).change, Key::Device(device_id(worker)), worker);
     stream.say(Fact::Intended(intent("w1", 1)));
     stream.say(Fact::Intended(intent("w2", 2)));
     stream.say(Fact::Intended(intent("w1", 1)));
@@ -209,19 +215,7 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
     let mut stream = Stream::new();
     let change = outcome("d", 1).change;
     let key = Key::Device(device_id("d"));
-    let intent = |worker: &str| {
-        Fact::Intended(Intent {
-            change,
-            key: key.clone(),
-            asset: Some(asset_id()),
-            record: None,
-            users: Vec::new(),
-            subjects: Vec::new(),
-            waits: false,
-            worker: worker.into(),
-            at: Timestamp::UNIX_EPOCH,
-        })
-    };
+    let intent = |worker: &str| Fact::Intended(claim(change, key.clone(), worker));
     let withdrawn = |worker: &str| Fact::IntentWithdrawn {
         change,
         key: key.clone(),
