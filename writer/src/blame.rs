@@ -98,11 +98,12 @@ impl Inner {
         if self.kinds[kind.index()].waiting().is_some() {
             return None;
         }
+        let all: usize = self.untaken.values().map(HashSet::len).sum();
         let everywhere = |refused: &HashSet<(RequestKind, Key)>| {
             let keys: HashSet<_> = refused.iter().map(|(_, key)| key).collect();
             let of_others = refused.iter().any(|(other, _)| *other != kind);
             let of_this = refused.iter().any(|(this, _)| *this == kind);
-            of_this && of_others && keys.len() >= KEYS
+            of_this && of_others && keys.len() >= KEYS && kinds::is_most(refused.len(), all)
         };
         let refused =
             self.untaken.iter().find(|(cause, refused)| cause.may_be_permission() && everywhere(refused));

@@ -148,6 +148,11 @@ impl Cause {
     }
 }
 
+/// More than half of so many.
+pub(super) fn is_most(some: usize, all: usize) -> bool {
+    some * 2 > all
+}
+
 /// A kind that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
@@ -170,6 +175,9 @@ pub(crate) struct Ledger {
     last_success: Option<Instant>,
     /// Keys by how they were refused; all of them for the first time since the last success.
     suspects: HashMap<Cause, HashSet<Key>>,
+    /// Ways in which a record was refused both before and after another one was accepted: such a refusal can be about
+    /// records alone.
+    of_records: HashSet<Cause>,
     /// Changes that were accepted at their first attempt, and that were refused while others succeeded.
     accepted: u32,
     refused: u32,
@@ -199,17 +207,22 @@ impl Ledger {
     pub(crate) fn refused(&mut self, key: &Key, cause: Cause, first: Instant) {
         if self.last_success.is_none_or(|success| first > success) {
             self.suspects.entry(cause).or_default().insert(key.clone());
+        } else {
+            self.of_records.insert(cause);
         }
     }
 
-    /// How its requests are refused, where that can no longer be chance.
+    /// How its requests are refused, where that can no longer be chance. What is about the kind meets most records:
+    /// where they are refused in many ways, it is each of them.
     #[must_use]
     pub(crate) fn suspicion(&self, now: Instant) -> Option<Cause> {
         if self.waiting.is_some() {
             return None;
         }
         let enough = self.enough(now);
-        self.suspects.iter().find(|(_, keys)| keys.len() >= enough).map(|(cause, _)| *cause)
+        let all: usize = self.suspects.values().map(HashSet::len).sum();
+        let of_most = |keys: &HashSet<Key>| keys.len() >= enough && is_most(keys.len(), all);
+        self.suspects.iter().find(|(_, keys)| of_most(keys)).map(|(cause, _)| *cause)
     }
 
     fn worked_lately(&self, now: Instant) -> bool {
@@ -260,7 +273,7 @@ impl Ledger {
             && worked_lately
             && suspects < FEW
             && waiting.trials >= TRIALS
-            && !waiting.cause.may_be_permission();
+            && (self.of_records.contains(&waiting.cause) || !waiting.cause.may_be_permission());
         if few {
             self.waiting = None;
             self.acquit(now);

@@ -96,7 +96,39 @@ fn different_refusals_do_not_add_up_but_all_ways_to_fail_are_one() {
     world.refuse(4..6, Cause::Failed);
     assert_eq!(world.suspicion(), None);
     world.refuse(6..7, Cause::Failed);
-    assert_eq!(world.suspicion(), Some(Cause::Failed));
+    assert_eq!(world.suspicion(), None, "three of seven");
+    world.refuse(7..9, Cause::Failed);
+    assert_eq!(world.suspicion(), Some(Cause::Failed), "five of nine");
+}
+
+/// The last changes of a run that are refused, each in its own way.
+#[test]
+fn a_kind_is_not_blamed_where_its_records_are_refused_in_many_ways() {
+    let mut world = World::new();
+    world.succeed(80);
+    for number in 0..40 {
+        let causes = [FORBIDDEN, CONFLICT, Cause::Refused(422), Cause::Failed, Cause::Refused(423)];
+        world.refuse(number..number + 1, causes[number % 5]);
+    }
+    assert_eq!(world.suspicion(), None);
+}
+
+/// Where one record was refused before and after another was accepted, the refusal is one that records get.
+#[test]
+fn few_records_are_blamed_in_the_end_where_such_a_refusal_was_about_a_record_before() {
+    for proven in [false, true] {
+        let mut world = World::new();
+        let before = world.now;
+        world.refuse(90..91, FORBIDDEN);
+        world.succeed(50);
+        if proven {
+            world.ledger.refused(&key(90), FORBIDDEN, before);
+        }
+        world.refuse(0..6, FORBIDDEN);
+        world.wait();
+        let acquitted = (0..TRIALS).any(|_| world.ledger.trial_failed(false, SECOND, world.now));
+        assert_eq!(acquitted, proven);
+    }
 }
 
 /// Where a third of all records are bad, some in a row are bad by chance.
