@@ -44,14 +44,13 @@ fn opened(pipeline: &Pipeline) -> bool {
 
 /// A third of all assets is refused for ever, in different ways: the others are written meanwhile, and each of the
 /// refused ends as failed, alone, although nothing is left that could succeed.
-#[tokio::test]
-async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> {
+async fn a_third_is_refused(statuses: &[u16]) -> Result<()> {
     let services = Services::plain(120, 301).await?;
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.give_up_after", "4s")
     })
     .await?;
-    let bad = refuse_assets(&services, &[403, 409, 422, 500, 423, 404], |at| at % 3 == 0)?;
+    let bad = refuse_assets(&services, statuses, |at| at % 3 == 0)?;
     pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "all healthy assets", async || {
         ensure!(written(&services) == 120 - bad, "{} of {} written", written(&services), 120 - bad);
@@ -72,6 +71,18 @@ async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> 
     ensure!(keys.len() == letters.len(), "more than one dead letter of a record: {letters:?}");
     ensure!(!opened(&pipeline), "the circuit opened: {}", pipeline.writers[0].log_tail());
     Ok(())
+}
+
+#[tokio::test]
+async fn p28_a_third_of_refused_assets_costs_the_others_nothing() -> Result<()> {
+    a_third_is_refused(&[403, 409, 422, 500, 423, 404]).await
+}
+
+/// The same where each of them is refused as if the token lacked a permission, or by a failing AMFJ.
+#[tokio::test]
+async fn p28_records_that_are_forbidden_or_fail_do_not_stop_their_kind() -> Result<()> {
+    a_third_is_refused(&[403]).await?;
+    a_third_is_refused(&[500]).await
 }
 
 /// 12 of 40 always answer 500, the first ones: the others are written, and nothing is held up.

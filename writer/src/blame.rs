@@ -158,7 +158,7 @@ impl Blame {
     }
 
     /// A request of this change was carried out.
-    pub(crate) fn succeeded(&self, change: Uuid, request: Option<RequestKind>, wrote: bool) {
+    pub(crate) fn succeeded(&self, change: Uuid, key: &Key, request: Option<RequestKind>, wrote: bool) {
         let now = Instant::now();
         let opened = {
             let mut inner = self.inner.lock();
@@ -167,7 +167,7 @@ impl Blame {
                 inner.taken = Some((now, Timestamp::now()));
                 inner.untaken.clear();
             }
-            request.filter(|_| wrote).filter(|kind| inner.kinds[kind.index()].succeeded(at_first, now))
+            request.filter(|_| wrote).filter(|kind| inner.kinds[kind.index()].succeeded(key, at_first, now))
         };
         self.shows_life(now);
         if let Some(kind) = opened {
@@ -204,7 +204,7 @@ impl Blame {
         let often = fresh && record.attempts % ATTEMPTS == 0;
         let first = record.first;
         if let Some(kind) = refusal.request {
-            inner.kinds[kind.index()].refused(&about.key, refusal.cause, first);
+            inner.kinds[kind.index()].refused(&about.key, refusal.cause, now - refusal.took);
             if inner.taken.is_none_or(|(taken, _)| first > taken) {
                 inner.untaken.entry(refusal.cause).or_default().insert((kind, about.key.clone()));
             }
@@ -216,6 +216,11 @@ impl Blame {
         let suspicious = often || exhausted || kind_is || inner.doubtful.len() >= KEYS;
         events::stopped(&self.integration, held(&inner));
         Some(Verdict { pause, exhausted, at: now, suspicious })
+    }
+
+    /// A request was refused that its change does without, or gives up at once: it says what it says about the kind.
+    pub(crate) fn refused_for_good(&self, key: &Key, kind: RequestKind, cause: Cause, took: Duration) {
+        self.inner.lock().kinds[kind.index()].refused(key, cause, Instant::now() - took);
     }
 
     /// The record of a change; none only with limits that make no sense, which the configuration refuses.

@@ -207,7 +207,7 @@ impl<'a> Requests<'a> {
     }
 
     fn succeeded(&mut self, request: Option<RequestKind>, wrote: bool) {
-        self.site.blame.succeeded(self.event.id, request, wrote);
+        self.site.blame.succeeded(self.event.id, &self.change.key, request, wrote);
         if wrote {
             self.site.circuit.wrote();
             self.trials.retain(|trial| Some(trial.kind) != request);

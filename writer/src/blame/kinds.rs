@@ -173,6 +173,8 @@ pub(crate) struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_success: Option<Instant>,
+    /// When the first request of a key was sent that was refused, for those of which none was accepted since.
+    known: HashMap<Key, Instant>,
     /// Keys by how they were refused; all of them for the first time since the last success.
     suspects: HashMap<Cause, HashSet<Key>>,
     /// Ways in which a record was refused both before and after another one was accepted: such a refusal can be about
@@ -186,7 +188,8 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// A request was carried out. Answers whether the kind waited until now.
-    pub(crate) fn succeeded(&mut self, at_first: bool, now: Instant) -> bool {
+    pub(crate) fn succeeded(&mut self, key: &Key, at_first: bool, now: Instant) -> bool {
+        self.known.remove(key);
         self.acquit(now);
         self.accepted += u32::from(at_first);
         if self.accepted + self.refused > 200 {
@@ -203,8 +206,10 @@ impl Ledger {
         self.last_success = Some(now);
     }
 
-    /// A request was refused; `first` is when this change was for the first time.
-    pub(crate) fn refused(&mut self, key: &Key, cause: Cause, first: Instant) {
+    /// A request that was sent then was refused. A record that was refused before others were accepted says nothing
+    /// about the kind, whatever changes it was refused for.
+    pub(crate) fn refused(&mut self, key: &Key, cause: Cause, sent: Instant) {
+        let first = *self.known.entry(key.clone()).or_insert(sent);
         if self.last_success.is_none_or(|success| first > success) {
             self.suspects.entry(cause).or_default().insert(key.clone());
         } else {

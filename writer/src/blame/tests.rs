@@ -85,7 +85,7 @@ fn a_kind_with_few_changes_waits_where_nothing_of_any_kind_is_taken() {
         refused(&blame, 1, RequestKind::CreateUser);
         refused(&blame, 2, RequestKind::UpdateAsset);
         if taken_between {
-            blame.succeeded(Uuid::from_u128(9), Some(RequestKind::CheckOut), true);
+            blame.succeeded(Uuid::from_u128(9), &about(9).key, Some(RequestKind::CheckOut), true);
         }
         refused(&blame, 3, RequestKind::UpdateAsset);
         blame.convict();
@@ -139,7 +139,7 @@ fn records_that_are_known_to_be_bad_raise_no_question() {
     let blame = blame();
     for number in 0..20 {
         refuse(&blame, number);
-        blame.succeeded(Uuid::from_u128(1000), Some(RequestKind::UpdateAsset), true);
+        blame.succeeded(Uuid::from_u128(1000), &about(1000).key, Some(RequestKind::UpdateAsset), true);
     }
     assert!((0..20).all(|number| !refuse(&blame, number).suspicious));
     blame.convict();
@@ -161,7 +161,7 @@ fn the_time_with_a_waiting_kind_does_not_count() {
     }
     let trouble = blame.trouble().expect("a kind waits");
     assert_eq!((trouble.kinds[0].kind.as_str(), trouble.stopped), ("update asset", 3));
-    blame.succeeded(Uuid::from_u128(9), Some(RequestKind::UpdateAsset), true);
+    blame.succeeded(Uuid::from_u128(9), &about(9).key, Some(RequestKind::UpdateAsset), true);
     assert!(!blame.waits(RequestKind::UpdateAsset));
 }
 
@@ -178,7 +178,7 @@ async fn one_of_a_waiting_kind_is_tried_at_a_time_and_a_success_lets_all_through
     tokio::pin!(other);
     let soon = Duration::from_millis(20);
     assert!(tokio::time::timeout(soon, &mut other).await.is_err(), "there is one already");
-    blame.succeeded(Uuid::from_u128(50), Some(kind), true);
+    blame.succeeded(Uuid::from_u128(50), &about(50).key, Some(kind), true);
     drop(trial);
     assert!(other.await.is_none(), "no trial is needed any more");
 }
@@ -188,7 +188,8 @@ fn whoever_is_asked_to_wait_while_others_are_served_waits_alone() {
     let blame = blame();
     let change = Uuid::from_u128(1);
     let asked = |out_of_order| blame.asked(change, &about(1), out_of_order);
-    let serve_another = || blame.succeeded(Uuid::from_u128(2), Some(RequestKind::UpdateAsset), true);
+    let serve_another =
+        || blame.succeeded(Uuid::from_u128(2), &about(2).key, Some(RequestKind::UpdateAsset), true);
     assert!(!asked(true) && !asked(true), "nobody was served since");
     serve_another();
     assert!(asked(true));

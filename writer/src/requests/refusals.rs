@@ -53,6 +53,7 @@ impl<'a> Requests<'a> {
                 self.wait_as_asked(kind, error, pause, out_of_order, &reason).await?;
             }
             Answered::Refused | Answered::Failed if kind != Kind::Read && self.refusal.ends_at(error) => {
+                self.refused_for_good(request, cause);
                 return Err(Trouble::Fail { reason, field: None });
             }
             Answered::NotThere | Answered::Refused | Answered::Failed => {
@@ -67,6 +68,12 @@ impl<'a> Requests<'a> {
             return Err(Trouble::Unknown);
         }
         Ok(())
+    }
+
+    fn refused_for_good(&self, request: Option<RequestKind>, cause: Cause) {
+        if let Some(kind) = request {
+            self.site.blame.refused_for_good(&self.change.key, kind, cause, self.took);
+        }
     }
 
     /// It is not sent again here: what is known about it must not be lost.
@@ -134,10 +141,11 @@ impl<'a> Requests<'a> {
     /// there; a 422 about a field that was never sent): it is a refusal like any other. It pauses, and counts. `Ok`
     /// when it is to be sent again.
     pub(crate) async fn refused(&mut self, reason: &str) -> Result<(), Trouble> {
+        let (request, cause) = self.last.unwrap_or((None, Cause::Failed));
         if self.refusal != OnRefusal::TriesAgain {
+            self.refused_for_good(request, cause);
             return Err(Trouble::Fail { reason: reason.to_owned(), field: None });
         }
-        let (request, cause) = self.last.unwrap_or((None, Cause::Failed));
         self.pause_after_refusal(request, cause, reason, None, None).await
     }
 

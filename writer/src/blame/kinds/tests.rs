@@ -26,7 +26,7 @@ impl World {
     fn succeed(&mut self, times: usize) {
         for _ in 0..times {
             self.now += SECOND;
-            self.ledger.succeeded(true, self.now);
+            self.ledger.succeeded(&key(usize::MAX), true, self.now);
         }
     }
 
@@ -101,6 +101,21 @@ fn different_refusals_do_not_add_up_but_all_ways_to_fail_are_one() {
     assert_eq!(world.suspicion(), Some(Cause::Failed), "five of nine");
 }
 
+/// A record that is known to be refused says nothing about its kind, also when another change of it is refused.
+#[test]
+fn records_that_were_refused_before_are_no_evidence_until_they_are_accepted() {
+    let mut world = World::new();
+    world.refuse(0..20, FORBIDDEN);
+    world.succeed(50);
+    world.refuse(0..20, FORBIDDEN);
+    assert_eq!(world.suspicion(), None);
+    for number in 0..20 {
+        world.ledger.succeeded(&key(number), false, world.now);
+    }
+    world.refuse(0..20, FORBIDDEN);
+    assert_eq!(world.suspicion(), Some(FORBIDDEN));
+}
+
 /// The last changes of a run that are refused, each in its own way.
 #[test]
 fn a_kind_is_not_blamed_where_its_records_are_refused_in_many_ways() {
@@ -161,7 +176,7 @@ fn the_first_trial_is_at_once_the_pauses_grow_and_a_success_opens_it() {
     assert_eq!(pauses[..3], [Duration::ZERO, SECOND, SECOND * 3 / 2]);
     assert_eq!(pauses[9], longest);
     assert_eq!(world.suspicion(), None, "it is no suspicion any more");
-    assert!(world.ledger.succeeded(false, world.now));
+    assert!(world.ledger.succeeded(&key(0), false, world.now));
     assert!(world.ledger.waiting().is_none());
 }
 
