@@ -30,6 +30,11 @@ pub(crate) struct Assignment<'a> {
     pub(crate) to: Option<&'a Holder>,
 }
 
+/// So often AMFJ may refuse the check-out of a hand-over. Each time the asset goes back to whom it was taken from, and
+/// a pause follows: what AMFJ refuses for a while is not given up, and what it refuses for ever does not go to and fro
+/// for long.
+const HAND_OVERS: u32 = 3;
+
 /// More rounds than an undisturbed assignment needs; after that the next run decides again.
 const ROUNDS: u32 = 6;
 
@@ -59,8 +64,28 @@ impl Assignment<'_> {
     pub(crate) async fn make(
         &self,
         requests: &mut Requests<'_>,
-        tried_before: bool,
+        mut tried_before: bool,
     ) -> Result<Held, Trouble> {
+        let mut refused = 0;
+        loop {
+            let held = self.make_once(requests, tried_before).await?;
+            let Held::Refused { asset, reason } = held else { return Ok(held) };
+            let is_back = holder_of(&asset).as_ref() == self.expected.map(|from| &from.id);
+            refused += 1;
+            if !is_back || refused >= HAND_OVERS {
+                return Ok(Held::Refused { asset, reason });
+            }
+            requests.halfway = false;
+            requests.refusal = OnRefusal::TriesAgain;
+            match requests.refused(&reason).await {
+                Ok(()) => tried_before = true,
+                Err(Trouble::Fail { .. }) => return Ok(Held::Refused { asset, reason }),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    async fn make_once(&self, requests: &mut Requests<'_>, tried_before: bool) -> Result<Held, Trouble> {
         let wanted = self.to.map(|holder| &holder.id);
         let known = (!tried_before && self.expected.is_none()).then_some(None);
         let mut course = Course { known, wrote: false, taken: false, conflict: None, said_done: None };

@@ -109,9 +109,12 @@ impl Findings {
     /// Asks for an action, unless the very same one failed for good (P15).
     pub(super) fn act(&mut self, memory: &Memory, action: Action, why: &str) {
         if let Some(failed) = memory.failed.get(action.kind()).filter(|failed| failed.action == action) {
+            let until = match failed.asked_again_in() {
+                Some(run) => format!("is tried again in run {run}, or when its values differ"),
+                None => "is not tried again until its values differ".to_owned(),
+            };
             let reason = format!(
-                "{} The change ({}) is not tried again until its values differ or the dead letter is \
-                 replayed (`writer dead list`).",
+                "{} The change ({}) {until} or the dead letter is replayed (`writer dead list`).",
                 sentence(&failed.reason),
                 action.kind()
             );

@@ -21,7 +21,7 @@ use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Action, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_shared::state::rows::{FailedAction, Memory};
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
@@ -52,11 +52,15 @@ impl Site<'_> {
         self.view.meta().in_force.as_ref().is_some_and(|run| run.started.first_sync)
     }
 
-    /// What outcomes taught about a key, as far as it still counts: since a `rematch`, what failed is tried again (P15).
+    /// What outcomes taught about a key, as far as it still counts: since a `rematch`, what failed is tried again (P15),
+    /// and so is, in a later run, what would have made a link (P5).
     fn memory(&self, key: &Key) -> Memory {
         let mut memory = self.view.memory(key);
-        let rematch = self.view.meta().rematch;
-        memory.failed.retain(|_, failed| failed.rematch == rematch);
+        let meta = self.view.meta();
+        let run = meta.number_in_force();
+        let due =
+            |failed: &FailedAction| failed.asked_again_in().zip(run).is_some_and(|(due, run)| run >= due);
+        memory.failed.retain(|_, failed| failed.rematch == meta.rematch && !due(failed));
         memory
     }
 }

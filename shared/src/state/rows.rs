@@ -177,9 +177,28 @@ pub struct FailedAction {
     /// Offset of the latest `rematch` at that time: a later one has it tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rematch: Option<u64>,
+    /// Number of the run whose decision asked for it.
+    #[serde(default)]
+    pub run: u64,
+    /// How often the same one was asked for and failed.
+    #[serde(default)]
+    pub times: u32,
 }
 
+/// The most runs that pass until what failed is asked for again.
+const RUNS_AT_MOST: u64 = 24;
+
 impl FailedAction {
+    /// The run that asks for it again: a link or a creation that failed is decided again in the next run as in the
+    /// first (P5), and then ever more seldom, so that what AMFJ never takes is one request a day. A creation that may
+    /// have been carried out is never repeated (P2), and an update waits until its values differ (P15).
+    #[must_use]
+    pub fn asked_again_in(&self) -> Option<u64> {
+        let again = self.action.makes_a_link() && self.first_attempt.is_none();
+        let runs = 1u64.checked_shl(self.times.saturating_sub(1)).unwrap_or(RUNS_AT_MOST).min(RUNS_AT_MOST);
+        again.then(|| self.run.saturating_add(runs))
+    }
+
     /// Whether this is the failure of that change, and this replay has not been tried.
     #[must_use]
     pub fn may_be_retried(&self, change: Uuid, replay: Uuid) -> bool {

@@ -139,13 +139,13 @@ impl Applying<'_> {
     ) -> Result<Course, NotYet> {
         let goes_before = |theirs: &Theirs| theirs.goes_first || !theirs.waits;
         let in_the_way = |theirs: Vec<Theirs>| theirs.into_iter().filter(goes_before).collect::<Vec<_>>();
-        let seen = in_the_way(self.claims_of_siblings(subjects));
+        let seen = in_the_way(self.claims_of_siblings(subjects)?);
         if seen.is_empty() {
             return Ok(Course::Clear);
         }
         let mut said = false;
         loop {
-            let theirs = in_the_way(self.claims_of_siblings(subjects));
+            let theirs = in_the_way(self.claims_of_siblings(subjects)?);
             if theirs.is_empty() {
                 break;
             }
@@ -166,12 +166,13 @@ impl Applying<'_> {
         Ok(Course::Waited(seen))
     }
 
-    fn claims_of_siblings(&self, subjects: &[String]) -> Vec<Theirs> {
+    /// A claim that cannot be read does not count as none: the change goes back to the queue, and the state is built anew.
+    fn claims_of_siblings(&self, subjects: &[String]) -> Result<Vec<Theirs>, NotYet> {
         let now = Timestamp::now();
         let mut theirs = Vec::new();
         for sibling in &self.site.siblings {
             let goes_first = sibling.integration() < &self.site.integration.id;
-            sibling.read(|view| {
+            let read = sibling.try_read(|view| {
                 for row in subjects.iter().flat_map(|subject| view.claims(subject)) {
                     if now.duration_since(row.intent.at) < LOST_AFTER {
                         let (sibling, key, waits) = (sibling.clone(), row.intent.key, row.intent.waits);
@@ -179,8 +180,9 @@ impl Applying<'_> {
                     }
                 }
             });
+            read.map_err(|_| NotYet::HandBack)?;
         }
-        theirs
+        Ok(theirs)
     }
 }
 

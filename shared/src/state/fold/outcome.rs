@@ -261,7 +261,12 @@ impl Folding<'_, '_> {
         remember_what_is_left(&mut memory, outcome);
         match (&outcome.ending, &outcome.action) {
             (Ending::Failed { reason }, Some(action)) => {
+                let again = memory.failed.get(&outcome.kind);
+                let again =
+                    again.filter(|known| known.action == *action && known.rematch == self.meta.rematch);
                 let failed = FailedAction {
+                    run: outcome.sequence.run,
+                    times: again.map_or(1, |known| known.times.max(1).saturating_add(1)),
                     action: action.clone(),
                     reason: reason.clone(),
                     at: self.event.time,

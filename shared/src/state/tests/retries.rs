@@ -88,3 +88,30 @@ fn the_first_attempt_is_remembered_where_it_may_have_succeeded() {
     stream.say(ended(failed(1, Some(Uuid::from_u128(200)), false)));
     assert_eq!(remembered(&stream), None, "refused: nothing can have happened");
 }
+
+/// What would have made a link is asked for again in later runs, unless it may have been carried out; nothing else is.
+#[test]
+fn a_link_that_failed_is_due_again_in_the_next_run_and_then_ever_later() {
+    let link = || Action::LinkUser { record: record().id, rule: Rule::Email, ids: Vec::new() };
+    let due =
+        |stream: &Stream| stream.view.memory(&key()).failed.into_values().next().unwrap().asked_again_in();
+    let again = |run: u32, action| {
+        let outcome = Outcome { sequence: Sequence::first(run.into()), ..failed(run, None, false) };
+        ended(Outcome { action: Some(action), ..outcome })
+    };
+    let mut stream = Stream::new();
+    for (run, next) in [(1, 2), (2, 4), (4, 8), (9, 17), (17, 33), (33, 57), (57, 81)] {
+        stream.say(again(run, link()));
+        assert_eq!(due(&stream), Some(next));
+    }
+    let other = Action::LinkUser { record: record().id, rule: Rule::Person, ids: Vec::new() };
+    stream.say(again(60, other));
+    assert_eq!(due(&stream), Some(61), "another link");
+    stream.say(again(61, Action::BreakLink { asset: asset_id() }));
+    assert_eq!(due(&stream), None);
+
+    let mut stream = Stream::new();
+    stream.say(intended(1, &stream));
+    stream.say(ended(Outcome { action: Some(link()), ..failed(1, None, true) }));
+    assert_eq!(due(&stream), None, "it may have been carried out");
+}
