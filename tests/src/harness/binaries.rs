@@ -101,7 +101,8 @@ fn build(role: Role) -> Result<()> {
     let profile = profile_folder()?;
     let name = profile.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", role.package(), "--bin", role.name()])
+        // All of them, as `tests/run` does: with one alone its dependencies have other features, and are built again.
+        .args(["build", "--quiet", "--workspace", "--bins", "--locked"])
         .args(["--profile", if name == "debug" { "dev" } else { name }])
         .arg("--target-dir")
         .arg(target_folder()?)
