@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod command;
 pub mod config;
 pub mod failpoint;
+pub mod finding;
 pub mod http;
 pub mod ids;
 pub mod json;
