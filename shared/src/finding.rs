@@ -1,10 +1,12 @@
 //! What a person means by the text they typed: a device, an asset, a person of Kandji or a user record, by name, serial,
 //! email or id. Never a guess: what fits several is told with all of them, what fits nothing with what is near (P5, P6).
 
+use serde_json::Value;
+
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::UserEntry;
-use crate::names::{NameKey, email_key, serial_key};
+use crate::messages::{DeviceEntry, UserEntry};
+use crate::names::{NameKey, email_key, serial_in, serial_key};
 use crate::screen::legible;
 use crate::state::View;
 use crate::state::rows::DeviceRow;
@@ -32,15 +34,24 @@ struct Entry {
     name: String,
     serial: Option<String>,
     email: Option<String>,
+    /// The field of an asset that is mapped from `serial_number`.
+    field: Option<Value>,
 }
 
-/// What a text stands for: what has it as its id; else everything that has it as its name, serial or email. What one of
+impl Entry {
+    fn new(hit: Hit, id: &str, name: String) -> Self {
+        Self { hit, ids: vec![id.to_owned()], name, serial: None, email: None, field: None }
+    }
+}
+
+/// What a text stands for: what has it as its id; else everything that has it as its name, serial or email; else the
+/// assets in whose mapped field that serial is. What one of
 /// the hits has, or may get, is no other hit: an asset goes with its device, a record with its person.
 #[must_use]
 pub fn find(view: &View, text: &str) -> Vec<Hit> {
     let (id, name) = (text.trim(), NameKey::of(text));
     let (serial, email) = (serial_key(text), email_key(text));
-    let (mut by_id, mut others) = (Vec::new(), Vec::new());
+    let (mut by_id, mut others, mut by_field) = (Vec::new(), Vec::new(), Vec::new());
     each(view, &mut |entry| {
         let fits = |wanted: Option<&String>, held: Option<String>| wanted.is_some() && wanted == held.as_ref();
         if entry.ids.iter().any(|own| own == id) {
@@ -50,9 +61,11 @@ pub fn find(view: &View, text: &str) -> Vec<Hit> {
             || fits(email.as_ref(), entry.email.as_deref().and_then(email_key))
         {
             others.push(entry.hit);
+        } else if fits(serial.as_ref(), entry.field.as_ref().and_then(serial_in)) {
+            by_field.push(entry.hit);
         }
     });
-    let found = if by_id.is_empty() { others } else { by_id };
+    let found = [by_id, others, by_field].into_iter().find(|hits| !hits.is_empty()).unwrap_or_default();
     without_what_belongs(view, without_predecessors(view, found))
 }
 
@@ -82,7 +95,8 @@ fn without_what_belongs(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
 }
 
 /// Ids of assets or records that a device or person has, is to have, or was not given because several fit.
-fn belongings(view: &View, hit: &Hit) -> Vec<String> {
+#[must_use]
+pub fn belongings(view: &View, hit: &Hit) -> Vec<String> {
     let key = match hit {
         Hit::Device(id) => Key::Device(id.clone()),
         Hit::Person(key) => Key::User(key.clone()),
@@ -112,7 +126,7 @@ pub fn record_of(view: &View, key: &UserKey) -> Option<RecordId> {
 }
 
 /// Hits that are shown as near, at most.
-const NEAR: usize = 5;
+pub const NEAR: usize = 5;
 /// How like a text must be, from 0 to 1.
 const LIKE: f64 = 0.75;
 /// Shorter texts are in too many names.
@@ -196,42 +210,27 @@ fn record(record: &UserRecord) -> String {
 /// Everything that can be meant.
 fn each(view: &View, visit: &mut dyn FnMut(Entry)) {
     view.each_device(&mut |row| {
-        let device = row.entry;
-        visit(Entry {
-            ids: vec![device.device_id.to_string()],
-            hit: Hit::Device(device.device_id),
-            name: device.name,
-            serial: Some(device.serial),
-            email: None,
-        });
+        let DeviceEntry { device_id: id, name, serial, .. } = row.entry;
+        visit(Entry { serial: Some(serial), ..Entry::new(Hit::Device(id.clone()), id.as_str(), name) });
         true
     });
+    let field = view.meta().serial_field.as_deref();
     view.each_asset(&mut |row| {
-        let asset = row.asset;
-        visit(Entry {
-            ids: vec![asset.id.to_string()],
-            hit: Hit::Asset(asset.id),
-            name: asset.name,
-            serial: None,
-            email: None,
-        });
+        let Asset { id, name, mut fields, .. } = row.asset;
+        let field = field.and_then(|field| fields.remove(field));
+        visit(Entry { field, ..Entry::new(Hit::Asset(id.clone()), id.as_str(), name) });
         true
     });
     view.each_user(&mut |row| {
-        let user = row.entry;
-        let ids = user.ids.iter().map(KandjiUserId::to_string).chain([user.key.to_string()]).collect();
-        visit(Entry { hit: Hit::Person(user.key), ids, name: user.name, serial: None, email: user.email });
+        let UserEntry { key, ids, email, name, .. } = row.entry;
+        let mut entry = Entry { email, ..Entry::new(Hit::Person(key.clone()), key.as_str(), name) };
+        entry.ids.extend(ids.iter().map(KandjiUserId::to_string));
+        visit(entry);
         true
     });
     view.each_record(&mut |row| {
-        let record = row.record;
-        visit(Entry {
-            ids: vec![record.id.to_string()],
-            hit: Hit::Record(record.id),
-            name: record.name,
-            serial: None,
-            email: record.email,
-        });
+        let UserRecord { id, name, email, .. } = row.record;
+        visit(Entry { email, ..Entry::new(Hit::Record(id.clone()), id.as_str(), name) });
         true
     });
 }
