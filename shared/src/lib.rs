@@ -7,6 +7,7 @@ pub mod broker;
 pub mod catalogue;
 pub mod command;
 pub mod config;
+pub mod convert;
 pub mod failpoint;
 pub mod finding;
 pub mod http;

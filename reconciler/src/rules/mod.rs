@@ -15,7 +15,7 @@ pub mod matching;
 mod plan;
 pub mod updating;
 pub mod users;
-pub mod values;
+
 
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
@@ -27,6 +27,7 @@ use jiff::Timestamp;
 
 pub use draft::Draft;
 use draft::{Findings, Subject};
+pub use amfj_sync_shared::convert as values;
 pub(crate) use fields::{Finding, MappedValue, mapped_values};
 pub use gone::decide_missing;
 use matching::Resolution;
