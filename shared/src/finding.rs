@@ -53,7 +53,8 @@ pub fn find(view: &View, text: &str) -> Vec<Hit> {
     let (serial, email) = (serial_key(text), email_key(text));
     let (mut by_id, mut others, mut by_field) = (Vec::new(), Vec::new(), Vec::new());
     each(view, &mut |entry| {
-        let fits = |wanted: Option<&String>, held: Option<String>| wanted.is_some() && wanted == held.as_ref();
+        let fits =
+            |wanted: Option<&String>, held: Option<String>| wanted.is_some() && wanted == held.as_ref();
         if entry.ids.iter().any(|own| own == id) {
             by_id.push(entry.hit);
         } else if (name.is_some() && NameKey::of(&entry.name) == name)
@@ -72,9 +73,7 @@ pub fn find(view: &View, text: &str) -> Vec<Hit> {
 /// A device that was enrolled again has left one of the same name and serial behind, which is nothing any more (P9).
 fn without_predecessors(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
     let is_past = |hit: &Hit| match hit {
-        Hit::Device(id) => {
-            view.link(id).is_none() && view.device(id).is_some_and(|row| !row.is_listed())
-        }
+        Hit::Device(id) => view.link(id).is_none() && view.device(id).is_some_and(|row| !row.is_listed()),
         _ => false,
     };
     let present = |hit: &&Hit| matches!(hit, Hit::Device(_)) && !is_past(hit);

@@ -439,10 +439,10 @@ async fn plans_are_filtered_and_go_into_spreadsheets() -> Result<()> {
     ensure!(total < head.find("Links to be made").context("the links")?, "totals come first:\n{head}");
     ensure_says(&head, &["1 value that is not blank is overwritten: 1 in \"Model\"."])?;
     let check = pipeline.said(Role::Fetcher, &["check"]).await?;
-    ensure_says(&check.split_whitespace().collect::<Vec<_>>().join(" "), &[
-        "would overwrite 1 value that is not blank in the 2 assets",
-        "1 in \"Model\"",
-    ])?;
+    ensure_says(
+        &check.split_whitespace().collect::<Vec<_>>().join(" "),
+        &["would overwrite 1 value that is not blank in the 2 assets", "1 in \"Model\""],
+    )?;
 
     let kinds = |plan: &Value| -> Vec<String> {
         let changes = plan[0]["changes"].as_array().cloned().unwrap_or_default();
@@ -464,18 +464,24 @@ async fn plans_are_filtered_and_go_into_spreadsheets() -> Result<()> {
         let undone = plan[0]["not_done"].as_array().map_or(0, Vec::len);
         ensure!(undone == not_done, "{filter:?}: {}", plan[0]["not_done"]);
     }
-    ensure_says(&refused(&pipeline, &["plan", "--device", "Anas MacBok"]).await?, &["near it", "Ana’s MacBook"])?;
+    ensure_says(
+        &refused(&pipeline, &["plan", "--device", "Anas MacBok"]).await?,
+        &["near it", "Ana’s MacBook"],
+    )?;
     for (filter, word) in [("--kind", "hand-over"), ("--state", "in-sync"), ("--field", "\"Model\"")] {
         let wrong = call(&pipeline, Role::Reconciler, &["plan", filter, "nonsense"]).await?;
         ensure!(wrong.status.code() == Some(2) && wrong.stderr.contains(word), "{filter}: {}", wrong.stderr);
     }
     let table = said(&pipeline, &["plan", "--csv"]).await?;
-    ensure_says(&table, &[
-        "integration,what,kind,key,label,serial,state,",
-        "\"'=HYPERLINK(\"\"http://evil.example.com\"\",\"\"click\"\"), the \"\"Lab\"\"\"",
-        "Model,bought used,",
-        "Checked out to,Gita Rao,Ana Horvat,yes,Gita Rao,Ana Horvat",
-    ])?;
+    ensure_says(
+        &table,
+        &[
+            "integration,what,kind,key,label,serial,state,",
+            "\"'=HYPERLINK(\"\"http://evil.example.com\"\",\"\"click\"\"), the \"\"Lab\"\"\"",
+            "Model,bought used,",
+            "Checked out to,Gita Rao,Ana Horvat,yes,Gita Rao,Ana Horvat",
+        ],
+    )?;
     ensure!(!table.contains(",=") && !table.contains("\"="), "a formula:\n{table}");
     Ok(())
 }
@@ -497,16 +503,25 @@ async fn assets_and_people_are_explained_and_have_a_past() -> Result<()> {
 
     for text in ["Imani's MacBook", "imani‘s  macbook", &device, &asset] {
         let explained = json_of(&pipeline, &["explain", text, "--json"]).await?;
-        ensure!(explained["device"]["id"] == json!(device) && explained["asset"]["id"] == json!(asset), "{explained}");
+        ensure!(
+            explained["device"]["id"] == json!(device) && explained["asset"]["id"] == json!(asset),
+            "{explained}"
+        );
     }
     for text in ["imani@example.com", "Imani Okafor", &record] {
         let explained = json_of(&pipeline, &["explain", text, "--json"]).await?;
         ensure!(explained["user"]["record"]["id"] == json!(record), "{text}: {explained}");
         ensure!(explained["devices"][0]["asset"] == json!(asset), "{explained}");
         ensure!(explained["holds"][0]["id"] == json!(asset), "{explained}");
-        ensure_says(&said(&pipeline, &["explain", text]).await?, &["in sync", "Primary user of", "Has in AMFJ", &asset])?;
+        ensure_says(
+            &said(&pipeline, &["explain", text]).await?,
+            &["in sync", "Primary user of", "Has in AMFJ", &asset],
+        )?;
     }
-    ensure_says(&said(&pipeline, &["explain", "spare"]).await?, &["an asset without device", "none that acme lists"])?;
+    ensure_says(
+        &said(&pipeline, &["explain", "spare"]).await?,
+        &["an asset without device", "none that acme lists"],
+    )?;
     ensure_says(&said(&pipeline, &["explain", "Gita Rao"]).await?, &["of nobody in Kandji", &other])?;
     ensure_says(&refused(&pipeline, &["explain", "Twin"]).await?, &["several fit", &twins[0], &twins[1]])?;
     ensure_says(

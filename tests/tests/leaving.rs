@@ -253,7 +253,11 @@ async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> 
     held(&pipeline, "gone_limit").await?;
     let released = pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
     for device in &leaving {
-        ensure!(released.contains(&device.serial_number), "{} is missing in:\n{released}", device.serial_number);
+        ensure!(
+            released.contains(&device.serial_number),
+            "{} is missing in:\n{released}",
+            device.serial_number
+        );
     }
     pipeline.run().await?;
     shows_vanished(&pipeline, &[]).await?;

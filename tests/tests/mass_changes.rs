@@ -80,7 +80,8 @@ async fn p23_a_released_run_goes_on() -> Result<()> {
     held_run(&pipeline).await?;
     ensure!(assignments(&services.take_writes()) == 0, "more than five of forty at once");
     // The new holder has no record yet: what follows from its creation is held with it, and said.
-    let plan = pipeline.said_as_json(Role::Reconciler, &["plan", "--json", "--kind", "assign,create-user"]).await?;
+    let plan =
+        pipeline.said_as_json(Role::Reconciler, &["plan", "--json", "--kind", "assign,create-user"]).await?;
     ensure!(plan[0]["totals"] == serde_json::json!({}), "nothing is made before the release: {plan}");
     ensure!(plan[0]["kept_back"] == serde_json::json!({"create-user": 1, "hand-over": 8}), "{plan}");
     let shown = pipeline.said(Role::Reconciler, &["plan"]).await?;

@@ -66,13 +66,16 @@ fn say(integration: &Integration, devices: usize, counted_up: &Counted, report: 
         counted(*matched, "", "asset", "assets")
     );
     // Details are read in the run, one request a device.
-    let unseen = if integration.fields.needs_details() { "; fields from details are not counted" } else { "" };
+    let unseen =
+        if integration.fields.needs_details() { "; fields from details are not counted" } else { "" };
     if fields.is_empty() {
-        report.ok(format!("mapping: a first sync would overwrite no value that is not blank in {of}{unseen}"));
+        report
+            .ok(format!("mapping: a first sync would overwrite no value that is not blank in {of}{unseen}"));
         return;
     }
     let sum: usize = fields.values().sum();
-    let by_field: Vec<String> = fields.iter().map(|(field, count)| format!("{count} in \"{field}\"")).collect();
+    let by_field: Vec<String> =
+        fields.iter().map(|(field, count)| format!("{count} in \"{field}\"")).collect();
     report.warning(
         format!(
             "mapping: a first sync would overwrite {} not blank in {of}: {}{unseen}",
@@ -152,7 +155,8 @@ impl<'a> Row<'a> {
     fn only<'b>(&self, candidates: &[&'b Asset], serial_field: Option<&str>) -> Option<&'b Asset> {
         let held = |asset: &Asset| serial_in(asset.fields.get(serial_field?)?);
         let same = |asset: &&&Asset| self.serial.is_some() && held(asset) == self.serial;
-        let other = |asset: &Asset| self.serial.is_some() && held(asset).is_some() && held(asset) != self.serial;
+        let other =
+            |asset: &Asset| self.serial.is_some() && held(asset).is_some() && held(asset) != self.serial;
         let own: Vec<&&Asset> = candidates.iter().filter(same).collect();
         let left: Vec<&&Asset> = candidates.iter().filter(|asset| !other(asset)).collect();
         match (own.as_slice(), left.as_slice()) {

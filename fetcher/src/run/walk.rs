@@ -140,12 +140,16 @@ impl Run<'_> {
         let back: Vec<&DeviceId> = known.difference(&vanished).collect();
         let owned = |ids: &[&DeviceId]| ids.iter().copied().cloned().collect();
         let none = BTreeSet::new;
-        let gone = news
-            .chunks(IDS_A_FACT)
-            .map(|ids| Fact::DevicesVanished { number, vanished: owned(ids), back: none() });
-        let back = back
-            .chunks(IDS_A_FACT)
-            .map(|ids| Fact::DevicesVanished { number, vanished: none(), back: owned(ids) });
+        let gone = news.chunks(IDS_A_FACT).map(|ids| Fact::DevicesVanished {
+            number,
+            vanished: owned(ids),
+            back: none(),
+        });
+        let back = back.chunks(IDS_A_FACT).map(|ids| Fact::DevicesVanished {
+            number,
+            vanished: none(),
+            back: owned(ids),
+        });
         gone.chain(back).collect()
     }
 }

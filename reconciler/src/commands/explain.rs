@@ -2,6 +2,7 @@
 
 mod advice;
 mod others;
+mod past;
 mod text;
 
 use std::collections::BTreeMap;
@@ -11,25 +12,22 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::finding::Hit;
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
-    Candidate, Decision, DeviceEntry, Edit, Event, Fact, Outcome, Payload, PrimaryUser, Rule, Sequence,
-    State as DeviceState,
+    Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
 use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};
+use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::status::StoppedRecord;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::others::{LoneAsset, Person};
+use self::past::{About, Applied, last_applied};
 use super::plan::{Hold, PlannedChange, open_changes, state_of};
 use super::words::Serials;
 use super::{Known, finding};
 use crate::rules::{self, MappedValue, Site, mapped_values};
-
-/// Applied changes that are shown, at most.
-const LAST: usize = 5;
 
 /// Explains one device, asset or person.
 pub async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {
@@ -70,24 +68,20 @@ async fn look(known: &Known, what: &str) -> Result<Answer, Exit> {
             Some(id) => device(known, config, state, &id).await,
             None => lone_asset(known, config, state, &asset).await,
         },
-        Hit::Person(key) => person(known, config, state, others::Who::Person(key)).await,
+        Hit::Person(key) => person(known, config, state, &others::Who::Person(key)).await,
         Hit::Record(id) => {
             let who = state.read(|view| others::Who::of_record(view, id));
-            person(known, config, state, who).await
+            person(known, config, state, &who).await
         }
     }
 }
 
-async fn device(
-    known: &Known,
-    config: &Integration,
-    state: &State,
-    id: &DeviceId,
-) -> Result<Answer, Exit> {
+async fn device(known: &Known, config: &Integration, state: &State, id: &DeviceId) -> Result<Answer, Exit> {
     let explained = known.with_siblings(config, &mut |siblings| {
         state.read(|view| Some(Explained::of(config, view, siblings, &view.device(id)?)))
     });
-    let mut explained = explained.ok_or_else(|| Exit::Failed(format!("Kandji's device {id} is not known")))?;
+    let mut explained =
+        explained.ok_or_else(|| Exit::Failed(format!("Kandji's device {id} is not known")))?;
     let key = Key::Device(id.clone());
     explained.last = last_applied(known, &config.id, &About::Key(&key)).await?;
     let user = explained.user.as_ref().and_then(|user| user.key.clone()).map(|key| format!("user/{key}"));
@@ -101,9 +95,8 @@ async fn lone_asset(
     state: &State,
     id: &AssetId,
 ) -> Result<Answer, Exit> {
-    let asset = known.with_siblings(config, &mut |siblings| {
-        state.read(|view| LoneAsset::of(config, view, siblings, id))
-    });
+    let asset = known
+        .with_siblings(config, &mut |siblings| state.read(|view| LoneAsset::of(config, view, siblings, id)));
     let mut asset = asset.ok_or_else(|| Exit::Failed(format!("AMFJ's asset {id} is not known")))?;
     asset.last = last_applied(known, &config.id, &About::Asset(id)).await?;
     Ok(Answer::Asset(Box::new(asset)))
@@ -113,9 +106,9 @@ async fn person(
     known: &Known,
     config: &Integration,
     state: &State,
-    who: others::Who,
+    who: &others::Who,
 ) -> Result<Answer, Exit> {
-    let mut person = state.read(|view| Person::of(config, view, &who));
+    let mut person = state.read(|view| Person::of(config, view, who));
     let key = person.key();
     if let Some(key) = &key {
         person.trouble = trouble(known, &config.id, &key.to_string(), None).await?;
@@ -145,67 +138,6 @@ async fn trouble(
         reports.into_iter().filter_map(|mut report| report.integrations.remove(integration.as_str()));
     let records = duties.filter_map(|duty| duty.trouble).flat_map(|trouble| trouble.records);
     Ok(records.filter(|record| record.key == device || Some(record.key.as_str()) == user).collect())
-}
-
-/// Whose past is looked at.
-enum About<'a> {
-    Key(&'a Key),
-    Asset(&'a AssetId),
-    Record(&'a RecordId),
-}
-
-impl About<'_> {
-    /// Whether an outcome is about it.
-    fn fits(&self, outcome: &Outcome) -> bool {
-        match self {
-            Self::Key(key) => outcome.key == **key,
-            Self::Asset(id) => outcome.asset_id() == Some(*id),
-            Self::Record(id) => outcome.record_id() == Some(*id),
-        }
-    }
-
-    /// Whether events of this subject may be.
-    fn may_be(&self, subject: &str) -> bool {
-        match self {
-            Self::Key(key) => subject == key.to_string(),
-            Self::Asset(_) => subject.starts_with("device/"),
-            Self::Record(_) => subject.starts_with("user/"),
-        }
-    }
-}
-
-/// What was applied last, newest first.
-async fn last_applied(
-    known: &Known,
-    integration: &IntegrationId,
-    about: &About<'_>,
-) -> Result<Vec<Applied>, Exit> {
-    let broker = &known.worker.broker;
-    let history = broker.names().history(integration);
-    let mut last = Vec::new();
-    let session = broker.session().await?;
-    amfj_sync_shared::broker::read_stream(
-        &session,
-        &known.worker.publisher,
-        integration,
-        &history,
-        &|subject| about.may_be(subject),
-        &mut |event| {
-            if let Some(applied) = applied(event, about) {
-                last.insert(0, applied);
-                last.truncate(LAST);
-            }
-        },
-    )
-    .await?;
-    Ok(last)
-}
-
-fn applied(event: Event, about: &About<'_>) -> Option<Applied> {
-    let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
-    let fits = about.fits(&outcome);
-    let Outcome { edits, kind, .. } = *outcome;
-    fits.then_some(Applied { at: event.time, kind, edits })
 }
 
 /// Everything that is known about one device.
@@ -302,16 +234,10 @@ struct Failed {
 
 impl Failed {
     fn all(failed: BTreeMap<String, FailedAction>) -> Vec<Self> {
-        let one = |(kind, failed): (String, FailedAction)| Self { kind, reason: failed.reason, at: failed.at };
+        let one =
+            |(kind, failed): (String, FailedAction)| Self { kind, reason: failed.reason, at: failed.at };
         failed.into_iter().map(one).collect()
     }
-}
-
-#[derive(Debug, Serialize)]
-struct Applied {
-    at: Timestamp,
-    kind: String,
-    edits: BTreeMap<String, Edit>,
 }
 
 impl Explained {
@@ -330,7 +256,10 @@ impl Explained {
         Self {
             integration: config.id.to_string(),
             device: Identity::of(row),
-            state: held.as_ref().map(|_| DeviceState::Held).or(decision.as_ref().map(|decision| decision.state)),
+            state: held
+                .as_ref()
+                .map(|_| DeviceState::Held)
+                .or(decision.as_ref().map(|decision| decision.state)),
             reason: held.unwrap_or_else(|| {
                 decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default()
             }),
@@ -361,7 +290,11 @@ fn vanished(config: &Integration, view: &View, device: &DeviceEntry) -> String {
     };
     let run = match Hold::of(config, view) {
         Some(hold) => {
-            format!("the run of {} is held, and nothing is decided of it: {}", super::words::time(hold.started), hold.reason)
+            format!(
+                "the run of {} is held, and nothing is decided of it: {}",
+                super::words::time(hold.started),
+                hold.reason
+            )
         }
         None => "nothing is decided of it before a run has looked again".to_owned(),
     };

@@ -86,7 +86,7 @@ pub(super) fn asset(state: &State, text: &str) -> Result<Asset, Exit> {
     let shown =
         |asset: &Asset| format!("{} {}, {}", asset.id, words::quoted(&asset.name), asset.asset_type.name);
     let near = state.read(|view| near_in(view, text, is_asset));
-    alone(found, text, "asset", how, near, shown)
+    alone(found, text, "asset", how, &near, shown)
 }
 
 fn is_device(hit: &Hit) -> bool {
@@ -146,22 +146,22 @@ pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
             Hit::Device(_) | Hit::Person(_) => None,
         };
         let is_owned = of_amfj.is_some_and(|id| {
-            let owners = found.iter().filter(|(owner, ..)| same_site(&owner.integration, &hit.integration));
-            owners.into_iter().any(|(_, owned, _)| owned.iter().any(|owned| owned == id))
+            let mut owners =
+                found.iter().filter(|(owner, ..)| same_site(&owner.integration, &hit.integration));
+            owners.any(|(_, owned, _)| owned.iter().any(|owned| owned == id))
         });
         let is_known = of_amfj.is_some()
-            && distinct.iter().any(|(other, _)| {
-                other.what == hit.what && same_site(&other.integration, &hit.integration)
-            });
+            && distinct
+                .iter()
+                .any(|(other, _)| other.what == hit.what && same_site(&other.integration, &hit.integration));
         if !is_owned && !is_known {
             let hit = Found { integration: hit.integration.clone(), what: hit.what.clone() };
             distinct.push((hit, shown.clone()));
         }
     }
-    let hits = distinct.into_iter().map(|(hit, shown)| Found {
-        integration: hit.integration,
-        what: (hit.what, shown),
-    });
+    let hits = distinct
+        .into_iter()
+        .map(|(hit, shown)| Found { integration: hit.integration, what: (hit.what, shown) });
     let what = "device, asset or person";
     let how = "a name, serial number, email or id, as of the last run";
     let one = one(known, hits.collect(), text, what, how, |_| true, |(_, shown)| shown.clone())?;
@@ -182,7 +182,7 @@ pub(super) fn all_devices(known: &Known, text: &str) -> Result<Vec<Found<DeviceR
     let fits = Fits::of(text);
     let found = search(known, |view| devices(view, &fits));
     if found.is_empty() {
-        return Err(none(text, "device", DEVICE_BY, near(known, text, is_device)));
+        return Err(none(text, "device", DEVICE_BY, &near(known, text, is_device)));
     }
     Ok(found)
 }
@@ -191,7 +191,15 @@ pub(super) fn all_devices(known: &Known, text: &str) -> Result<Vec<Found<DeviceR
 pub(super) fn user(known: &Known, text: &str) -> Result<Found<UserEntry>, Exit> {
     let found = search(known, |view| users(view, text));
     let shown = |user: &UserEntry| format!("{} {}", user.key, words::quoted(&user.name));
-    one(known, found, text, "Kandji user", "their email or Kandji user id, as of the last run", is_person, shown)
+    one(
+        known,
+        found,
+        text,
+        "Kandji user",
+        "their email or Kandji user id, as of the last run",
+        is_person,
+        shown,
+    )
 }
 
 fn users(view: &View, text: &str) -> Vec<UserEntry> {
@@ -221,7 +229,7 @@ pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
         ids.iter().filter_map(|id| view.record(id)).map(|row| row.record).collect()
     });
     let near = state.read(|view| near_in(view, text, is_record));
-    alone(found, text, "user record", "its id or email in AMFJ, as of the last run", near, words::record)
+    alone(found, text, "user record", "its id or email in AMFJ, as of the last run", &near, words::record)
 }
 
 fn search<T>(known: &Known, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
@@ -247,7 +255,7 @@ fn one<T>(
         format!("{within}{}", shown(&found.what))
     };
     match found.len() {
-        0 => Err(none(text, what, how, near(known, text, kind))),
+        0 => Err(none(text, what, how, &near(known, text, kind))),
         1 => Ok(found.remove(0)),
         _ => Err(too_many(text, what, found.iter().map(line), several)),
     }
@@ -258,7 +266,7 @@ fn alone<T>(
     text: &str,
     what: &str,
     how: &str,
-    near: Vec<String>,
+    near: &[String],
     shown: impl Fn(&T) -> String,
 ) -> Result<T, Exit> {
     match found.len() {
@@ -268,7 +276,7 @@ fn alone<T>(
     }
 }
 
-fn none(text: &str, what: &str, how: &str, near: Vec<String>) -> Exit {
+fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
     let text = legible(text);
     let near = if near.is_empty() { String::new() } else { format!("\nnear it:\n  {}", near.join("\n  ")) };
     Exit::Failed(format!(

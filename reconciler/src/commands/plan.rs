@@ -1,5 +1,6 @@
 //! `reconciler plan`: what the next run would change, and what it would not, and why (P25).
 
+mod change;
 mod csv;
 mod edits;
 mod filter;
@@ -9,10 +10,9 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
-use amfj_sync_shared::messages::{Action, Candidate, Change, Decided, Decision, Rule, State as DeviceState};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
 use amfj_sync_shared::state::{StoreError, View};
@@ -23,11 +23,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::filter::Filter;
-use self::edits::{PlannedEdit, edits_of};
 use super::Known;
-use super::foresight::{Foresight, is_new};
-use super::words::{self, Serials};
+use super::foresight::Foresight;
+use super::words;
 
+pub(super) use change::{PlannedChange, Target};
 use filter::Only;
 pub(super) use hold::{Hold, Vanished, fate};
 pub(super) use text::{candidates, line, values};
@@ -145,45 +145,6 @@ struct PlannedRun {
     first_sync: bool,
     partitions_decided: usize,
     partitions: u16,
-}
-
-/// One change that is to come.
-#[derive(Debug, Serialize)]
-pub(super) struct PlannedChange {
-    pub(super) kind: &'static str,
-    /// `device/ID` or `user/KEY`.
-    key: String,
-    label: String,
-    serial: String,
-    asset: Option<Target>,
-    record: Option<Target>,
-    rule: Option<Rule>,
-    serials: Option<Serials>,
-    takes_over: Option<String>,
-    /// Values, by field; `Name`, `Location` and `Checked out to` included.
-    edits: Vec<PlannedEdit>,
-    /// Who has the asset now, for an assignment.
-    from: Option<String>,
-    /// Who gets it, for an assignment.
-    to: Option<String>,
-    /// Whether it is decided only after another change of this plan.
-    follows: bool,
-    /// When it was handed to the writers; none where it was not.
-    published: Option<Timestamp>,
-    /// Whether it is kept back with others of its run, until they are counted or released (P23).
-    staged: bool,
-    /// Why it is planned only, with `mode = "apply"`.
-    withheld: Option<String>,
-    /// The state of the device or person; none where another change of this plan comes before anything is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<DeviceState>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Target {
-    /// None where it does not exist yet.
-    id: Option<String>,
-    name: String,
 }
 
 /// A device or person about which nothing, or not everything, is done.
@@ -347,106 +308,9 @@ pub(super) fn kept_back(
 ) -> Result<Vec<String>, StoreError> {
     let changes = changes(config, view, siblings, &current_decisions(view))?;
     let staged = changes.iter().filter(|change| change.staged);
-    let mut lines: Vec<String> =
-        staged.map(|change| format!("{} {}", change.kind, line(change))).collect();
+    let mut lines: Vec<String> = staged.map(|change| format!("{} {}", change.kind, line(change))).collect();
     lines.sort();
     Ok(lines)
-}
-
-impl PlannedChange {
-    /// A change that was decided.
-    pub(super) fn decided(view: &View, decided: &Decided) -> Self {
-        let Decided { published, staged, .. } = *decided;
-        Self { published, staged, ..Self::of(view, view, &decided.change) }
-    }
-
-    /// `view` is how things are, `after` how they are once everything is done: names are looked up there.
-    fn of(view: &View, after: &View, change: &Change) -> Self {
-        let mut shown = Self {
-            kind: change.action.kind(),
-            key: change.key.to_string(),
-            label: change.label.clone(),
-            serial: change.serial.clone(),
-            asset: change.action.asset().map(|id| asset_target(view, after, id)),
-            record: change.action.record().map(|id| record_target(after, id)),
-            rule: None,
-            serials: None,
-            takes_over: None,
-            edits: edits_of(&change.action),
-            from: None,
-            to: None,
-            follows: false,
-            published: None,
-            staged: false,
-            withheld: None,
-            state: None,
-        };
-        shown.describe(view, change);
-        shown
-    }
-
-    fn is_to_be_made(&self) -> bool {
-        self.withheld.is_none() && !self.staged
-    }
-
-    /// Whether the asset leaves somebody, or gets to somebody.
-    pub(super) fn is_assignment(&self) -> bool {
-        matches!(self.kind, "check-out" | "hand-over" | "check-in")
-    }
-
-    fn describe(&mut self, view: &View, change: &Change) {
-        match &change.action {
-            Action::LinkAsset { asset, rule, takes_over, .. } => {
-                self.rule = Some(*rule);
-                self.takes_over = takes_over.as_ref().map(ToString::to_string);
-                self.serials = serials(view, change, asset);
-            }
-            Action::CreateAsset { name, .. } => {
-                self.rule = Some(Rule::Created);
-                self.asset = Some(Target { id: None, name: name.clone() });
-            }
-            Action::Assign { expected, to, .. } => {
-                let name = |holder: &Option<Holder>| holder.as_ref().map(|holder| holder.name.clone());
-                (self.from, self.to) = (name(expected), name(to));
-                self.kind = assignment(expected.as_ref(), to.as_ref());
-            }
-            Action::LinkUser { rule, .. } => self.rule = Some(*rule),
-            Action::CreateUser { name, .. } => {
-                self.rule = Some(Rule::Created);
-                self.record = Some(Target { id: None, name: name.clone() });
-            }
-            Action::UpdateAsset { .. }
-            | Action::BreakLink { .. }
-            | Action::UpdateUser { .. }
-            | Action::Restore { .. } => {}
-        }
-    }
-}
-
-/// The kind of an assignment, as people call it.
-fn assignment(from: Option<&Holder>, to: Option<&Holder>) -> &'static str {
-    match (from, to) {
-        (from, to) if from.map(|holder| &holder.id) == to.map(|holder| &holder.id) => "note-holder",
-        (None, _) => "check-out",
-        (Some(_), Some(_)) => "hand-over",
-        (Some(_), None) => "check-in",
-    }
-}
-
-fn asset_target(view: &View, after: &View, id: &AssetId) -> Target {
-    let row = view.asset(id).or_else(|| after.asset(id));
-    let name = row.map(|row| row.asset.name).unwrap_or_default();
-    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
-}
-
-fn record_target(after: &View, id: &RecordId) -> Target {
-    let name = after.record(id).map(|row| row.record.name).unwrap_or_default();
-    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
-}
-
-fn serials(view: &View, change: &Change, asset: &AssetId) -> Option<Serials> {
-    let Key::Device(device) = &change.key else { return None };
-    Some(Serials::of(view, &view.device(device)?.entry, &view.asset(asset)?.asset))
 }
 
 /// `"Ana's MacBook" (C02XK1)`.

@@ -16,7 +16,6 @@ mod plan;
 pub mod updating;
 pub mod users;
 
-
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::Key;
@@ -25,9 +24,9 @@ use amfj_sync_shared::state::rows::Memory;
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
+pub use amfj_sync_shared::convert as values;
 pub use draft::Draft;
 use draft::{Findings, Subject};
-pub use amfj_sync_shared::convert as values;
 pub(crate) use fields::{Finding, MappedValue, mapped_values};
 pub use gone::decide_missing;
 use matching::Resolution;

@@ -91,9 +91,8 @@ pub(super) fn kept_since(integration: &Integration) -> Timestamp {
 async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Result<Past, Exit> {
     let mut all = Vec::new();
     let session = worker.broker.session().await?;
-    let is_wanted = |one: &Applied| {
-        since.is_none_or(|since| one.time >= since) && is_of_run(one, asked.run.as_deref())
-    };
+    let is_wanted =
+        |one: &Applied| since.is_none_or(|since| one.time >= since) && is_of_run(one, asked.run.as_deref());
     for integration in &worker.config.integrations {
         let id = &integration.id;
         let stream = worker.broker.names().history(id);
@@ -110,9 +109,7 @@ async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Resul
     }
     all.sort_by_key(|applied| applied.time);
     let meant = asked.what.as_deref().map(|what| Meant::of(worker, &all, what)).transpose()?;
-    all.retain(|one| {
-        is_wanted(one) && meant.as_ref().is_none_or(|meant| meant.fits(one))
-    });
+    all.retain(|one| is_wanted(one) && meant.as_ref().is_none_or(|meant| meant.fits(one)));
     Ok(Past { applied: all, now: meant.map(|meant| meant.now).unwrap_or_default() })
 }
 

@@ -83,11 +83,8 @@ impl LoneAsset {
             Some(sibling.device(&device).map_or_else(|| device.to_string(), |row| words::device(&row.entry)))
         });
         let named = NameKey::of(&asset.name).map(|name| view.devices_named(&name)).unwrap_or_default();
-        let named: Vec<String> = named
-            .iter()
-            .filter_map(|id| view.device(id))
-            .map(|row| words::device(&row.entry))
-            .collect();
+        let named: Vec<String> =
+            named.iter().filter_map(|id| view.device(id)).map(|row| words::device(&row.entry)).collect();
         let (reason, what_to_do) = match (&elsewhere, considered_for.first(), named.first()) {
             (Some(device), ..) => (
                 format!("It is linked to device {device} of another integration of this AMFJ site (P4)."),
@@ -99,7 +96,9 @@ impl LoneAsset {
             ),
             (None, None, Some(device)) => (
                 format!("No device is linked to it, although {device} has its name."),
-                format!("`reconciler explain` of that device says why; `reconciler link DEVICE {id}` links one."),
+                format!(
+                    "`reconciler explain` of that device says why; `reconciler link DEVICE {id}` links one."
+                ),
             ),
             (None, None, None) => (
                 format!("No device is linked to it, and none that {} lists has its name.", config.id),

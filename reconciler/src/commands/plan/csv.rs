@@ -48,7 +48,7 @@ struct Row {
 
 /// All plans in one table (RFC 4180).
 pub(super) fn show(plans: &[SitePlan]) -> String {
-    let mut out = line(HEAD.map(str::to_owned));
+    let mut out = line(&HEAD.map(str::to_owned));
     for plan in plans {
         let changes = plan.changes.iter().flat_map(of_change);
         let rest = plan.not_done.iter().map(of_undone).chain(plan.vanished.iter().map(of_vanished));
@@ -61,7 +61,7 @@ pub(super) fn show(plans: &[SitePlan]) -> String {
 
 impl Row {
     fn line(self, integration: &str) -> String {
-        line([
+        line(&[
             integration.to_owned(),
             self.what.to_owned(),
             self.kind.to_owned(),
@@ -172,7 +172,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn line(cells: [String; 18]) -> String {
+fn line(cells: &[String; 18]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
     cells.join(",") + "\r\n"
 }
@@ -182,7 +182,8 @@ fn line(cells: [String; 18]) -> String {
 fn quoted(cell: &str) -> String {
     let apostrophe = if is_formula(cell) { "'" } else { "" };
     let cell: String = cell.chars().map(|c| if is_hidden(c) { '·' } else { c }).collect();
-    if apostrophe.is_empty() && !cell.contains([',', ';', '\t', '"', '\r', '\n', '\'']) && cell.trim() == cell {
+    if apostrophe.is_empty() && !cell.contains([',', ';', '\t', '"', '\r', '\n', '\'']) && cell.trim() == cell
+    {
         return cell;
     }
     format!("\"{apostrophe}{}\"", cell.replace('"', "\"\""))
@@ -201,7 +202,23 @@ fn is_formula(cell: &str) -> bool {
         let visible = |c: &char| !c.is_whitespace() && !c.is_control() && !is_invisible(*c);
         let first = line.chars().find(visible);
         first.is_some_and(|c| {
-            matches!(c, '=' | '+' | '-' | '@' | '|' | '%' | '＝' | '＋' | '－' | '＠' | '﹢' | '﹣' | '﹦' | '﹫' | '−')
+            matches!(
+                c,
+                '=' | '+'
+                    | '-'
+                    | '@'
+                    | '|'
+                    | '%'
+                    | '＝'
+                    | '＋'
+                    | '－'
+                    | '＠'
+                    | '﹢'
+                    | '﹣'
+                    | '﹦'
+                    | '﹫'
+                    | '−'
+            )
         })
     };
     let is_number = cell.parse::<f64>().is_ok_and(f64::is_finite);

@@ -13,7 +13,7 @@ pub(super) const ASSET_TYPE: &str = "Asset type";
 
 /// One value that is written.
 #[derive(Debug, Serialize)]
-pub(super) struct PlannedEdit {
+pub(in crate::commands) struct PlannedEdit {
     pub(super) field: String,
     pub(super) old: Value,
     pub(super) new: Value,

@@ -74,9 +74,9 @@ impl Filter {
         let mut filter = Self { states: only.states(), kinds: only.kinds(), ..Self::default() };
         for device in &only.device {
             let found = finding::all_devices(known, device)?;
-            let keys = found.into_iter().map(|found| {
-                (found.integration, Key::Device(found.what.entry.device_id).to_string())
-            });
+            let keys = found
+                .into_iter()
+                .map(|found| (found.integration, Key::Device(found.what.entry.device_id).to_string()));
             filter.devices.get_or_insert_default().extend(keys);
             filter.words.push(format!("device {device}"));
         }
@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn kinds_and_states_are_taken_as_people_write_them() {
-        for (text, read) in [("hand-over", "hand-over"), ("Hand over", "hand-over"), ("check-outs", "check-out")] {
+        for (text, read) in
+            [("hand-over", "hand-over"), ("Hand over", "hand-over"), ("check-outs", "check-out")]
+        {
             assert_eq!(kind(text).as_deref(), Ok(read));
         }
         assert!(kind("handover").unwrap_err().contains("hand-over"));

@@ -336,7 +336,8 @@ pub(super) fn totals(plan: &SitePlan) -> String {
 }
 
 fn counted(totals: &BTreeMap<&'static str, usize>) -> Vec<String> {
-    let counted = KINDS.iter().filter_map(|(kind, _, words, ..)| Some(format!("{} {words}", totals.get(kind)?)));
+    let counted =
+        KINDS.iter().filter_map(|(kind, _, words, ..)| Some(format!("{} {words}", totals.get(kind)?)));
     counted.collect()
 }
 

@@ -40,7 +40,11 @@ impl Folding<'_, '_> {
                 // Where the run after it has failed or still goes on, its hold is only not said again yet.
                 let vanished = format!("{}/", table::VANISHED);
                 let before = !self.batch.keys(vanished.as_bytes())?.is_empty();
-                if self.meta.latest.as_ref().is_some_and(|run| (run.held.is_some() || before) && run.counts.is_none())
+                if self
+                    .meta
+                    .latest
+                    .as_ref()
+                    .is_some_and(|run| (run.held.is_some() || before) && run.counts.is_none())
                 {
                     self.meta.released = Some(self.offset);
                     self.meta.requested = Some(self.offset);

@@ -76,7 +76,8 @@ pub(in crate::commands::explain) fn person(screen: &Screen, person: &Person) -> 
         (Some(known), _) => {
             let name = if known.name.trim().is_empty() { known.key.as_deref() } else { Some(&*known.name) };
             let mut rows = Rows::headed(screen, name.unwrap_or_default(), &person.integration);
-            let (ink, state) = known.state.map_or((Ink::Plain, "not decided yet"), |state| (ink_of(state), word(state)));
+            let (ink, state) =
+                known.state.map_or((Ink::Plain, "not decided yet"), |state| (ink_of(state), word(state)));
             rows.inked(ink, "state", state);
             if known.state == Some(State::InSync) && !known.reason.is_empty() {
                 rows.row("why", &known.reason);
