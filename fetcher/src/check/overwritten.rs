@@ -92,7 +92,9 @@ fn count(integration: &Integration, catalogue: &Catalogue, rows: &[Value], asset
     let serial_field = integration.fields.field_of("serial_number");
     let devices: Vec<Row<'_>> = rows.iter().filter_map(|raw| Row::of(integration, raw)).collect();
     let mut named: BTreeMap<&NameKey, usize> = BTreeMap::new();
-    devices.iter().for_each(|device| *named.entry(&device.name).or_default() += 1);
+    for device in &devices {
+        *named.entry(&device.name).or_default() += 1;
+    }
     let mut free: BTreeMap<NameKey, Vec<&Asset>> = BTreeMap::new();
     for asset in assets {
         if let Some(name) = NameKey::of(&asset.name) {

@@ -127,17 +127,17 @@ impl Run<'_> {
         }
         let config = &self.leader.config;
         let Some(reason) = sight.reason_to_hold(config.sync.gone_limit, &config.id) else { return Ok(()) };
-        self.say(self.news_of_vanished(vanished)).await?;
+        self.say(self.news_of_vanished(&vanished)).await?;
         Err(Halt::Held { reason })
     }
 
     /// Which devices a person has to look at. A hold that lasts says again only what is new (P2).
-    fn news_of_vanished(&self, vanished: BTreeSet<DeviceId>) -> Vec<Fact> {
+    fn news_of_vanished(&self, vanished: &BTreeSet<DeviceId>) -> Vec<Fact> {
         let number = self.started.number;
         let known: BTreeSet<DeviceId> =
             self.leader.state.read(amfj_sync_shared::state::View::vanished_devices).into_iter().collect();
         let news: Vec<&DeviceId> = vanished.difference(&known).collect();
-        let back: Vec<&DeviceId> = known.difference(&vanished).collect();
+        let back: Vec<&DeviceId> = known.difference(vanished).collect();
         let owned = |ids: &[&DeviceId]| ids.iter().copied().cloned().collect();
         let none = BTreeSet::new;
         let gone = news.chunks(IDS_A_FACT).map(|ids| Fact::DevicesVanished {

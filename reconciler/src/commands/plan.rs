@@ -218,7 +218,7 @@ fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: u
     let failed = meta.latest.as_ref().and_then(|run| run.failed.as_ref());
     let failed = failed.map(|reason| format!("The last run failed, and nothing of it was decided: {reason}"));
     let release = format!("reconciler release {id}");
-    let held = hold.map(|Hold { started, reason, .. }| {
+    let why_held = hold.map(|Hold { started, reason, .. }| {
         let reason = words::with_command(reason, &release, "lets it go on");
         format!("The run is held, that of {}: {reason}", words::time(*started))
     });
@@ -230,7 +230,7 @@ fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: u
         };
         format!("{vanished} linked devices vanished from Kandji, for which a run was held; {next}.")
     });
-    failed.into_iter().chain(held).chain(again).collect()
+    failed.into_iter().chain(why_held).chain(again).collect()
 }
 
 /// Decisions about devices and people that are still there.

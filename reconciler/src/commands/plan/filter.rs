@@ -153,17 +153,15 @@ fn known_field(known: &Known, text: &str) -> Result<NameKey, Exit> {
     }
     let wanted = NameKey::of(text);
     let is_known = |field: &&str| wanted.is_some() && NameKey::of(field) == wanted;
-    match wanted.clone().filter(|_| fields.iter().any(is_known) || own.iter().any(is_known)) {
-        Some(field) => Ok(field),
-        None => {
-            let mapped: Vec<String> = fields.iter().map(|field| format!("\"{field}\"")).collect();
-            Err(Exit::Configuration(format!(
-                "no field \"{text}\" is mapped, so no plan writes it; mapped are {}, and a plan writes {} too",
-                if mapped.is_empty() { "none".to_owned() } else { mapped.join(", ") },
-                own.map(|field| format!("\"{field}\"")).join(", ")
-            )))
-        }
+    if fields.iter().any(is_known) || own.iter().any(is_known) {
+        return wanted.ok_or_else(|| Exit::Configuration("a field has a name".to_owned()));
     }
+    let mapped: Vec<String> = fields.iter().map(|field| format!("\"{field}\"")).collect();
+    Err(Exit::Configuration(format!(
+        "no field \"{text}\" is mapped, so no plan writes it; mapped are {}, and a plan writes {} too",
+        if mapped.is_empty() { "none".to_owned() } else { mapped.join(", ") },
+        own.map(|field| format!("\"{field}\"")).join(", ")
+    )))
 }
 
 #[cfg(test)]

@@ -118,15 +118,12 @@ fn lone<'a>(screen: &'a Screen, record: Option<&Lone>, integration: &str) -> Row
     let Some(record) = record else { return Rows::headed(screen, "", integration) };
     let mut rows = Rows::headed(screen, &record.name, integration);
     rows.inked(Ink::Yellow, "state", "a user record of nobody in Kandji");
-    match &record.kandji_user {
-        Some(user) => {
-            rows.row("why", &format!("It is linked to Kandji user {user}, whom no device names any more."));
-            rows.row("to do", "Nothing; whoever gets a device again under that id gets this record.");
-        }
-        None => {
-            rows.row("why", "Nobody whom a device in Kandji names as its primary user is linked to it.");
-            rows.row("to do", &format!("Nothing, or `reconciler link-user USER {}`.", record.id));
-        }
+    if let Some(user) = &record.kandji_user {
+        rows.row("why", &format!("It is linked to Kandji user {user}, whom no device names any more."));
+        rows.row("to do", "Nothing; whoever gets a device again under that id gets this record.");
+    } else {
+        rows.row("why", "Nobody whom a device in Kandji names as its primary user is linked to it.");
+        rows.row("to do", &format!("Nothing, or `reconciler link-user USER {}`.", record.id));
     }
     let email = record.email.as_deref().map_or("no email shown".to_owned(), |email| format!("<{email}>"));
     rows.row("record", &format!("{} {email} ({}), {}", quoted(&record.name), record.id, record.source));
