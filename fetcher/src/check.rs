@@ -15,6 +15,7 @@ use uuid::Uuid;
 mod amfj;
 mod kandji;
 mod mapping;
+mod overwritten;
 mod report;
 
 use report::Report;
@@ -92,6 +93,7 @@ async fn check_integration(
     amfj::check(integration, &reads, &shutdown.soft, report).await?;
     if let Some(sample) = sample {
         mapping::check(integration, &sample, report);
+        overwritten::check(integration, &sample, &reads, &shutdown.soft, report).await?;
     }
     Ok(())
 }

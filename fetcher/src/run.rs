@@ -316,7 +316,7 @@ impl Run<'_> {
         reach(Failpoint::FetcherWalked).await;
         self.leader.keep_account().await;
         self.is_current()?;
-        self.hold_if_devices_vanished(&fleet)?;
+        self.hold_if_devices_vanished(&fleet).await?;
         let rest = self.read_details_before_the_marker(&fleet).await?;
         self.is_current()?;
         self.say_what_was_kept_aside().await?;

@@ -1,11 +1,9 @@
 //! `reconciler`: decides what AMFJ shall hold.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amfj_sync_reconciler::{commands, worker};
 use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::screen::Pager;
 use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
 use clap::{Parser, Subcommand};
 
@@ -31,20 +29,14 @@ enum Command {
     Plan {
         /// Only this integration
         id: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Keep the plan in this file
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        /// Print all of it at once, however long; else a terminal gets it through $PAGER, or less
-        #[arg(long)]
-        no_pager: bool,
+        #[command(flatten)]
+        asked: commands::Asked,
     },
-    /// Why a device is in its state, and what to do
+    /// Why a device, an asset or a person is in its state, and what to do
     Explain {
-        /// Its Kandji id, serial or name
-        device: String,
+        /// A name, serial, email, or id of Kandji or AMFJ
+        #[arg(value_name = "DEVICE|ASSET|USER")]
+        what: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -126,11 +118,8 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
     match command {
         Command::Run => worker::run(common.load(Tokens::None)?).await,
-        Command::Plan { json, out, no_pager, .. } => {
-            let pager = if *no_pager { Pager::Off } else { Pager::OnTerminal };
-            commands::plan(common, *json, out.as_deref(), pager).await
-        }
-        Command::Explain { device, json } => commands::explain(common, device, *json).await,
+        Command::Plan { asked, .. } => commands::plan(common, asked).await,
+        Command::Explain { what, json } => commands::explain(common, what, *json).await,
         Command::Status { json, watch, .. } => commands::status(common, *json, *watch).await,
         Command::Link { device, asset } => commands::link(common, device, asset).await,
         Command::Unlink { device } => commands::unlink(common, device).await,

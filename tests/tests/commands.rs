@@ -11,7 +11,7 @@ use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Site, Traps};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -410,6 +410,144 @@ async fn dead_letters_and_history_are_shown() -> Result<()> {
     );
     let wrong = call(&pipeline, Role::Writer, &["history", "--since", "someday"]).await?;
     ensure!(wrong.status.code() == Some(2), "{}", wrong.stderr);
+    Ok(())
+}
+
+/// Plans by device, kind, state and field, and as a table in which no name is a formula.
+#[tokio::test]
+async fn plans_are_filtered_and_go_into_spreadsheets() -> Result<()> {
+    let services = empty().await?;
+    let hostile = "=HYPERLINK(\"http://evil.example.com\",\"click\"), the \"Lab\"";
+    let evil = enrol(&services, hostile, None)?;
+    let asset = services.amfj.add_asset(hostile, "Laptop")?;
+    services.amfj.set_field(&asset, "Model", json!("bought used"))?;
+    enrol(&services, "Ana’s MacBook", Some(("Ana Horvat", "ana@example.com")))?;
+    let anas = services.amfj.add_asset("Ana's MacBook", "Laptop")?;
+    services.amfj.add_user("Gita Rao", Some("gita@example.com"), true)?;
+    services.amfj.check_out(&anas, "gita@example.com")?;
+    enrol(&services, "Nobody’s", None)?;
+    let integration = services
+        .integration("acme")
+        .set("mode", "plan")
+        .set("sync.auto_checkout", true)
+        .field("Serial Number", "serial_number")
+        .field("Model", "model");
+    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    pipeline.run().await?;
+    let head = said(&pipeline, &["plan"]).await?;
+    let total = head.find("In total: 2 linked").context("the totals")?;
+    ensure!(total < head.find("Links to be made").context("the links")?, "totals come first:\n{head}");
+    ensure_says(&head, &["1 value that is not blank is overwritten: 1 in \"Model\"."])?;
+    let check = pipeline.said(Role::Fetcher, &["check"]).await?;
+    ensure_says(
+        &check.split_whitespace().collect::<Vec<_>>().join(" "),
+        &["would overwrite 1 value that is not blank in the 2 assets", "1 in \"Model\""],
+    )?;
+
+    let kinds = |plan: &Value| -> Vec<String> {
+        let changes = plan[0]["changes"].as_array().cloned().unwrap_or_default();
+        changes.iter().filter_map(|change| Some(change["kind"].as_str()?.to_owned())).collect()
+    };
+    for (filter, wanted, not_done) in [
+        (&["--kind", "assign"][..], &["hand-over"][..], 0),
+        (&["--kind", "check-out,check-in"], &[], 0),
+        (&["--device", "ana's macbook"], &["link-asset", "hand-over"], 0),
+        (&["--device", &evil], &["link-asset"], 0),
+        (&["--state", "unmatched"], &[], 1),
+        (&["--state", "plan only", "--kind", "link-asset"], &["link-asset", "link-asset"], 0),
+        (&["--field", "model"], &["link-asset", "link-asset"], 0),
+        (&["--field", "Checked out to"], &["hand-over"], 0),
+    ] {
+        let arguments = [&["plan", "--json"], filter].concat();
+        let plan = json_of(&pipeline, &arguments).await?;
+        ensure!(kinds(&plan) == wanted, "{filter:?}: {:?}", kinds(&plan));
+        let undone = plan[0]["not_done"].as_array().map_or(0, Vec::len);
+        ensure!(undone == not_done, "{filter:?}: {}", plan[0]["not_done"]);
+    }
+    ensure_says(
+        &refused(&pipeline, &["plan", "--device", "Anas MacBok"]).await?,
+        &["near it", "Ana’s MacBook"],
+    )?;
+    for (filter, word) in [("--kind", "hand-over"), ("--state", "in-sync"), ("--field", "\"Model\"")] {
+        let wrong = call(&pipeline, Role::Reconciler, &["plan", filter, "nonsense"]).await?;
+        ensure!(wrong.status.code() == Some(2) && wrong.stderr.contains(word), "{filter}: {}", wrong.stderr);
+    }
+    let table = said(&pipeline, &["plan", "--csv"]).await?;
+    ensure_says(
+        &table,
+        &[
+            "integration,what,kind,key,label,serial,state,",
+            "\"'=HYPERLINK(\"\"http://evil.example.com\"\",\"\"click\"\"), the \"\"Lab\"\"\"",
+            "Model,bought used,",
+            "Checked out to,Gita Rao,Ana Horvat,yes,Gita Rao,Ana Horvat",
+        ],
+    )?;
+    ensure!(!table.contains(",=") && !table.contains("\"="), "a formula:\n{table}");
+    Ok(())
+}
+
+/// Devices, assets and people are explained and have a past; what is not found is answered with what is near.
+#[tokio::test]
+async fn assets_and_people_are_explained_and_have_a_past() -> Result<()> {
+    let services = empty().await?;
+    let device = enrol(&services, "Imani’s MacBook", Some(("Imani Okafor", "imani@example.com")))?;
+    let asset = services.amfj.add_asset("Imani's MacBook", "Laptop")?;
+    let spare = services.amfj.add_asset("Spare", "Laptop")?;
+    let record = services.amfj.add_user("Imani Okafor", Some("imani@example.com"), false)?;
+    let other = services.amfj.add_user("Gita Rao", Some("gita@example.com"), true)?;
+    services.amfj.check_out(&asset, "gita@example.com")?;
+    let twins = [enrol(&services, "Twin", None)?, enrol(&services, "Twin", None)?];
+    let integration = services.integration("acme").set("sync.auto_checkout", true).field("Model", "model");
+    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    pipeline.run().await?;
+
+    for text in ["Imani's MacBook", "imani‘s  macbook", &device, &asset] {
+        let explained = json_of(&pipeline, &["explain", text, "--json"]).await?;
+        ensure!(
+            explained["device"]["id"] == json!(device) && explained["asset"]["id"] == json!(asset),
+            "{explained}"
+        );
+    }
+    for text in ["imani@example.com", "Imani Okafor", &record] {
+        let explained = json_of(&pipeline, &["explain", text, "--json"]).await?;
+        ensure!(explained["user"]["record"]["id"] == json!(record), "{text}: {explained}");
+        ensure!(explained["devices"][0]["asset"] == json!(asset), "{explained}");
+        ensure!(explained["holds"][0]["id"] == json!(asset), "{explained}");
+        ensure_says(
+            &said(&pipeline, &["explain", text]).await?,
+            &["in sync", "Primary user of", "Has in AMFJ", &asset],
+        )?;
+    }
+    ensure_says(
+        &said(&pipeline, &["explain", "spare"]).await?,
+        &["an asset without device", "none that acme lists"],
+    )?;
+    ensure_says(&said(&pipeline, &["explain", "Gita Rao"]).await?, &["of nobody in Kandji", &other])?;
+    ensure_says(&refused(&pipeline, &["explain", "Twin"]).await?, &["several fit", &twins[0], &twins[1]])?;
+    ensure_says(
+        &refused(&pipeline, &["explain", "Imanis Macbok"]).await?,
+        &["no device, asset or person", "near it", &device, &asset],
+    )?;
+
+    let past = async |text: &str| call(&pipeline, Role::Writer, &["history", text]).await;
+    for text in ["Imani's MacBook", &asset, "gita@example.com", "Gita Rao"] {
+        let past = past(text).await?;
+        ensure!(past.status.success(), "{text}: {}", past.stderr);
+        ensure_says(&past.stdout, &["assign", &asset, "\"Gita Rao\"  → \"Imani Okafor\""])?;
+    }
+    ensure_says(&past(&asset).await?.stdout, &["link-asset", "checked out to \"Imani Okafor\" now"])?;
+    let untouched = past(&spare).await?;
+    ensure!(untouched.status.success(), "{}", untouched.stderr);
+    ensure_says(&untouched.stdout, &["Nothing was applied that fits", "not checked out now"])?;
+    for (text, words) in [
+        ("Imanis Macbok", &["no device, asset or person", "near it", "Imani’s MacBook"][..]),
+        ("zzzz", &["no device, asset or person \"zzzz\" is known, now or in the history"]),
+        ("Twin", &["several fit \"Twin\"", &twins[0]]),
+    ] {
+        let wrong = past(text).await?;
+        ensure!(wrong.status.code() == Some(1) && wrong.stdout.is_empty(), "{text}: {}", wrong.stdout);
+        ensure_says(&wrong.stderr, words)?;
+    }
     Ok(())
 }
 

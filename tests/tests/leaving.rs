@@ -178,6 +178,45 @@ async fn p9_a_newcomer_waits_until_the_old_device_is_known_to_be_gone() -> Resul
     Ok(())
 }
 
+/// What people are told of the devices that a held run does not see: in the plan, by its filters, and of each device (P23).
+async fn shows_vanished(pipeline: &Pipeline, vanished: &[Device]) -> Result<()> {
+    let plan = pipeline.said_as_json(Role::Reconciler, &["plan", "--json"]).await?;
+    let keys = |plan: &serde_json::Value| -> Vec<String> {
+        let listed = plan[0]["vanished"].as_array().cloned().unwrap_or_default();
+        let mut keys: Vec<String> =
+            listed.iter().filter_map(|one| Some(one["key"].as_str()?.to_owned())).collect();
+        keys.sort();
+        keys
+    };
+    let mut wanted: Vec<String> =
+        vanished.iter().map(|device| format!("device/{}", device.device_id)).collect();
+    wanted.sort();
+    ensure!(keys(&plan) == wanted, "{:?}, not {wanted:?}", keys(&plan));
+    ensure!(plan[0]["devices"]["held"] == wanted.len(), "{}", plan[0]["devices"]);
+    ensure!(plan[0]["hold"].is_object() != vanished.is_empty(), "{}", plan[0]["hold"]);
+    let Some(first) = vanished.first() else { return Ok(()) };
+    let shown = pipeline.said(Role::Reconciler, &["plan"]).await?;
+    ensure!(!shown.contains("nothing to change."), "it is not nothing:\n{shown}");
+    for device in vanished {
+        ensure!(shown.contains(&device.serial_number), "{} is missing in:\n{shown}", device.serial_number);
+    }
+    for (filter, count) in [
+        (&["--state", "held"][..], vanished.len()),
+        (&["--device", &first.device_id], 1),
+        (&["--state", "unmatched"], 0),
+        (&["--kind", "hand-over"], 0),
+    ] {
+        let arguments = [&["plan", "--json"], filter].concat();
+        let plan = pipeline.said_as_json(Role::Reconciler, &arguments).await?;
+        ensure!(keys(&plan).len() == count, "{filter:?}: {:?}", keys(&plan));
+    }
+    let explained = pipeline.said_as_json(Role::Reconciler, &["explain", &first.device_id, "--json"]).await?;
+    ensure!(explained["state"] == "held", "{explained}");
+    let text = format!("{}{}", explained["reason"], explained["what_to_do"]);
+    ensure!(text.contains("vanished") && text.contains("reconciler release acme"), "{text}");
+    Ok(())
+}
+
 /// P23: more than `gone_limit` vanish at once: held until released, or until they are back.
 #[tokio::test]
 async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> Result<()> {
@@ -190,13 +229,16 @@ async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> 
         services.kandji.remove_device(&device.device_id)?;
     }
     held(&pipeline, "gone_limit").await?;
+    shows_vanished(&pipeline, &leaving).await?;
     held(&pipeline, "gone_limit").await?;
     ensure!(services.take_writes().is_empty(), "a held run wrote");
+    shows_vanished(&pipeline, &leaving).await?;
     // They are back: the hold ends by itself.
     for device in &leaving {
         services.kandji.insert_device(device.clone())?;
     }
     pipeline.run().await?;
+    shows_vanished(&pipeline, &[]).await?;
     ensure!(services.take_writes().is_empty());
     eventually(RUN_LIMIT, "the end of the hold", async || {
         let metrics = pipeline.reconcilers[0].metrics().await?;
@@ -209,8 +251,16 @@ async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> 
         services.kandji.remove_device(&device.device_id)?;
     }
     held(&pipeline, "gone_limit").await?;
-    command(&pipeline, &["release", "acme"]).await?;
+    let released = pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
+    for device in &leaving {
+        ensure!(
+            released.contains(&device.serial_number),
+            "{} is missing in:\n{released}",
+            device.serial_number
+        );
+    }
     pipeline.run().await?;
+    shows_vanished(&pipeline, &[]).await?;
     // The second run misses them too: gone, and so many check-ins are a mass change of their own. Whether the
     // fetcher sees that depends on how fast the reconcilers are.
     let before = pipeline.runs_in_force().await?;

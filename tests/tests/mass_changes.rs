@@ -79,8 +79,18 @@ async fn p23_a_released_run_goes_on() -> Result<()> {
     }
     held_run(&pipeline).await?;
     ensure!(assignments(&services.take_writes()) == 0, "more than five of forty at once");
+    // The new holder has no record yet: what follows from its creation is held with it, and said.
+    let plan =
+        pipeline.said_as_json(Role::Reconciler, &["plan", "--json", "--kind", "assign,create-user"]).await?;
+    ensure!(plan[0]["totals"] == serde_json::json!({}), "nothing is made before the release: {plan}");
+    ensure!(plan[0]["kept_back"] == serde_json::json!({"create-user": 1, "hand-over": 8}), "{plan}");
+    let shown = pipeline.said(Role::Reconciler, &["plan"]).await?;
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(shown.contains("kept back: ") && shown.contains("8 hand-overs"), "{shown}");
     let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(released.status.success(), "{}", released.stderr);
+    let lines = released.stdout.lines().filter(|line| line.starts_with("  hand-over ")).count();
+    ensure!(lines == 8, "{lines} of 8 hand-overs are listed:\n{}", released.stdout);
     eventually(RUN_LIMIT, "all hand-overs", async || {
         let pool = services.amfj.users_with_email("pool@example.com").pop().map(|user| user.id);
         let handed = services.amfj.assets().iter().filter(|asset| asset.holder == pool).count();

@@ -71,13 +71,15 @@ pub(crate) struct Sight {
 
 impl Sight {
     /// Adds one linked device. `shown` is none where the walk did not show it, else whether it is
-    /// listed as removed.
-    pub(crate) fn add(&mut self, known: Option<&DeviceRow>, shown: Option<bool>) {
+    /// listed as removed. Returns whether it has vanished.
+    pub(crate) fn add(&mut self, known: Option<&DeviceRow>, shown: Option<bool>) -> bool {
         self.linked += 1;
-        let Some(row) = known.filter(|row| row.is_listed()) else { return };
+        let Some(row) = known.filter(|row| row.is_listed()) else { return false };
         self.expected += 1;
         self.seen += usize::from(shown.is_some());
-        self.vanished += usize::from(!row.entry.removed && shown != Some(false));
+        let vanished = !row.entry.removed && shown != Some(false);
+        self.vanished += usize::from(vanished);
+        vanished
     }
 
     /// Why the run is to be held, as far as its leader can see (P23).

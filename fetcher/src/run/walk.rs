@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::ids::{DeviceId, UserKey};
+use amfj_sync_shared::messages::Fact;
 use amfj_sync_shared::state::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,9 @@ use super::properties::Unproven;
 use super::unusable::are_too_many;
 use super::{Halt, Leader, Run};
 use crate::kandji::{Begin, Device, Page};
+
+/// Ids of devices in one fact: some twenty kilobytes.
+const IDS_A_FACT: usize = 500;
 
 /// What a complete walk found. The devices and people themselves are in the scratch store.
 #[derive(Debug)]
@@ -105,12 +109,15 @@ impl Run<'_> {
     }
 
     /// P23, as far as the leader can see: many linked devices gone at once, or another tenant's fleet.
-    pub(super) fn hold_if_devices_vanished(&self, fleet: &Fleet) -> Result<(), Halt> {
+    pub(super) async fn hold_if_devices_vanished(&self, fleet: &Fleet) -> Result<(), Halt> {
         let mut sight = Sight::default();
+        let mut vanished = BTreeSet::new();
         let released = self.leader.state.read(|view| {
             view.each_link(&mut |id, _| {
                 let shown = fleet.shows(id.as_str()).then(|| fleet.removed.contains(&id));
-                sight.add(view.device(&id).as_ref(), shown);
+                if sight.add(view.device(&id).as_ref(), shown) {
+                    vanished.insert(id);
+                }
                 true
             });
             view.meta().released.is_some()
@@ -119,9 +126,31 @@ impl Run<'_> {
             return Ok(());
         }
         let config = &self.leader.config;
-        sight
-            .reason_to_hold(config.sync.gone_limit, &config.id)
-            .map_or(Ok(()), |reason| Err(Halt::Held { reason }))
+        let Some(reason) = sight.reason_to_hold(config.sync.gone_limit, &config.id) else { return Ok(()) };
+        self.say(self.news_of_vanished(&vanished)).await?;
+        Err(Halt::Held { reason })
+    }
+
+    /// Which devices a person has to look at. A hold that lasts says again only what is new (P2).
+    fn news_of_vanished(&self, vanished: &BTreeSet<DeviceId>) -> Vec<Fact> {
+        let number = self.started.number;
+        let known: BTreeSet<DeviceId> =
+            self.leader.state.read(amfj_sync_shared::state::View::vanished_devices).into_iter().collect();
+        let news: Vec<&DeviceId> = vanished.difference(&known).collect();
+        let back: Vec<&DeviceId> = known.difference(vanished).collect();
+        let owned = |ids: &[&DeviceId]| ids.iter().copied().cloned().collect();
+        let none = BTreeSet::new;
+        let gone = news.chunks(IDS_A_FACT).map(|ids| Fact::DevicesVanished {
+            number,
+            vanished: owned(ids),
+            back: none(),
+        });
+        let back = back.chunks(IDS_A_FACT).map(|ids| Fact::DevicesVanished {
+            number,
+            vanished: none(),
+            back: owned(ids),
+        });
+        gone.chain(back).collect()
     }
 }
 

@@ -1,57 +1,128 @@
-//! `reconciler explain DEVICE`: why a device is in its state, and what to do (P24).
+//! `reconciler explain DEVICE|ASSET|USER`: why something is in its state, and what to do (P24).
 
 mod advice;
+mod others;
+mod past;
 mod text;
 
 use std::collections::BTreeMap;
 
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId, UserKey};
+use amfj_sync_shared::finding::Hit;
+use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
-    Candidate, Decision, DeviceEntry, Edit, Event, Fact, Outcome, Payload, PrimaryUser, Rule, Sequence,
-    State as DeviceState,
+    Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
 use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{DeviceRow, PersonRow};
+use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};
+use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::status::StoppedRecord;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::plan::{PlannedChange, open_changes};
+use self::others::{LoneAsset, Person};
+use self::past::{About, Applied, last_applied};
+use super::plan::{Hold, PlannedChange, open_changes, state_of};
 use super::words::Serials;
 use super::{Known, finding};
 use crate::rules::{self, MappedValue, Site, mapped_values};
 
-/// Applied changes that are shown, at most.
-const LAST: usize = 5;
-
-/// Explains one device.
-pub async fn explain(common: &CommonArgs, device: &str, json: bool) -> Result<(), Exit> {
+/// Explains one device, asset or person.
+pub async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {
     let known = Known::read("explain", common).await?;
-    let explained = look(&known, device).await;
-    let explained = known.done(explained).await?;
+    let answer = look(&known, what).await;
+    let answer = known.done(answer).await?;
     if json {
-        say_json(&explained);
+        say_json(&answer);
     } else {
-        say(&text::show(&Screen::stdout(), &explained));
+        let screen = Screen::stdout();
+        say(&match &answer {
+            Answer::Device(explained) => text::show(&screen, explained),
+            Answer::Asset(asset) => text::others::asset(&screen, asset),
+            Answer::Person(person) => text::others::person(&screen, person),
+        });
     }
     Ok(())
 }
 
-async fn look(known: &Known, device: &str) -> Result<Explained, Exit> {
-    let found = finding::device(known, device)?;
-    let (integration, state) = known.integration(&found.integration)?;
-    let mut explained = known.with_siblings(integration, &mut |siblings| {
-        state.read(|view| Explained::of(integration, view, siblings, &found.what))
+/// What was asked about. An asset that is linked is told with its device.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Device(Box<Explained>),
+    Asset(Box<LoneAsset>),
+    Person(Box<Person>),
+}
+
+async fn look(known: &Known, what: &str) -> Result<Answer, Exit> {
+    let found = finding::anything(known, what)?;
+    let (config, state) = known.integration(&found.integration)?;
+    let linked = |view: &View, asset: &AssetId| {
+        view.linked_device(asset).or_else(|| others::intended_for(view, asset))
+    };
+    match found.what {
+        Hit::Device(id) => device(known, config, state, &id).await,
+        Hit::Asset(asset) => match state.read(|view| linked(view, &asset)) {
+            Some(id) => device(known, config, state, &id).await,
+            None => lone_asset(known, config, state, &asset).await,
+        },
+        Hit::Person(key) => person(known, config, state, &others::Who::Person(key)).await,
+        Hit::Record(id) => {
+            let who = state.read(|view| others::Who::of_record(view, id));
+            person(known, config, state, &who).await
+        }
+    }
+}
+
+async fn device(known: &Known, config: &Integration, state: &State, id: &DeviceId) -> Result<Answer, Exit> {
+    let explained = known.with_siblings(config, &mut |siblings| {
+        state.read(|view| Some(Explained::of(config, view, siblings, &view.device(id)?)))
     });
-    let key = Key::Device(found.what.entry.device_id.clone());
-    explained.last = last_applied(known, &found.integration, &key).await?;
+    let mut explained =
+        explained.ok_or_else(|| Exit::Failed(format!("Kandji's device {id} is not known")))?;
+    let key = Key::Device(id.clone());
+    explained.last = last_applied(known, &config.id, &About::Key(&key)).await?;
     let user = explained.user.as_ref().and_then(|user| user.key.clone()).map(|key| format!("user/{key}"));
-    explained.trouble = trouble(known, &found.integration, &key.to_string(), user.as_deref()).await?;
-    Ok(explained)
+    explained.trouble = trouble(known, &config.id, &key.to_string(), user.as_deref()).await?;
+    Ok(Answer::Device(Box::new(explained)))
+}
+
+async fn lone_asset(
+    known: &Known,
+    config: &Integration,
+    state: &State,
+    id: &AssetId,
+) -> Result<Answer, Exit> {
+    let asset = known
+        .with_siblings(config, &mut |siblings| state.read(|view| LoneAsset::of(config, view, siblings, id)));
+    let mut asset = asset.ok_or_else(|| Exit::Failed(format!("AMFJ's asset {id} is not known")))?;
+    asset.last = last_applied(known, &config.id, &About::Asset(id)).await?;
+    Ok(Answer::Asset(Box::new(asset)))
+}
+
+async fn person(
+    known: &Known,
+    config: &Integration,
+    state: &State,
+    who: &others::Who,
+) -> Result<Answer, Exit> {
+    let mut person = state.read(|view| Person::of(config, view, who));
+    let key = person.key();
+    if let Some(key) = &key {
+        person.trouble = trouble(known, &config.id, &key.to_string(), None).await?;
+    }
+    let record = person.record_id();
+    let about = match (&key, &record) {
+        (Some(key), _) => Some(About::Key(key)),
+        (None, Some(record)) => Some(About::Record(record)),
+        (None, None) => None,
+    };
+    if let Some(about) = about {
+        person.last = last_applied(known, &config.id, &about).await?;
+    }
+    Ok(Answer::Person(Box::new(person)))
 }
 
 /// What AMFJ refuses now about the device or its user, as the writers that have it in hand say.
@@ -67,36 +138,6 @@ async fn trouble(
         reports.into_iter().filter_map(|mut report| report.integrations.remove(integration.as_str()));
     let records = duties.filter_map(|duty| duty.trouble).flat_map(|trouble| trouble.records);
     Ok(records.filter(|record| record.key == device || Some(record.key.as_str()) == user).collect())
-}
-
-/// What was applied to this device last, newest first.
-async fn last_applied(known: &Known, integration: &IntegrationId, key: &Key) -> Result<Vec<Applied>, Exit> {
-    let broker = &known.worker.broker;
-    let history = broker.names().history(integration);
-    let mut last = Vec::new();
-    let session = broker.session().await?;
-    let subject = key.to_string();
-    amfj_sync_shared::broker::read_stream(
-        &session,
-        &known.worker.publisher,
-        integration,
-        &history,
-        &|about| about == subject,
-        &mut |event| {
-            if let Some(applied) = applied(event, key) {
-                last.insert(0, applied);
-                last.truncate(LAST);
-            }
-        },
-    )
-    .await?;
-    Ok(last)
-}
-
-fn applied(event: Event, key: &Key) -> Option<Applied> {
-    let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
-    let Outcome { edits, kind, .. } = *outcome;
-    (outcome.key == *key).then_some(Applied { at: event.time, kind, edits })
 }
 
 /// Everything that is known about one device.
@@ -191,11 +232,12 @@ struct Failed {
     at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
-struct Applied {
-    at: Timestamp,
-    kind: String,
-    edits: BTreeMap<String, Edit>,
+impl Failed {
+    fn all(failed: BTreeMap<String, FailedAction>) -> Vec<Self> {
+        let one =
+            |(kind, failed): (String, FailedAction)| Self { kind, reason: failed.reason, at: failed.at };
+        failed.into_iter().map(one).collect()
+    }
 }
 
 impl Explained {
@@ -207,19 +249,20 @@ impl Explained {
         let now = as_of_now(&site, row);
         let asset = linked(view, device, &now);
         let known_asset = asset.as_ref().and_then(|asset| asset_of(view, &asset.id));
+        let held = view.has_vanished(&device.device_id).then(|| vanished(config, view, device));
         let memory = view.memory(&key);
-        let failed = memory.failed.into_iter().map(|(kind, failed)| Failed {
-            kind,
-            reason: failed.reason,
-            at: failed.at,
-        });
         let user = User::of(view, device);
         let person = view.person(&key.to_string());
         Self {
             integration: config.id.to_string(),
             device: Identity::of(row),
-            state: decision.as_ref().map(|decision| decision.state),
-            reason: decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default(),
+            state: held
+                .as_ref()
+                .map(|_| DeviceState::Held)
+                .or(decision.as_ref().map(|decision| decision.state)),
+            reason: held.unwrap_or_else(|| {
+                decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default()
+            }),
             what_to_do: advice::what_to_do(config, view, device, decision.as_ref(), user.as_ref()),
             asset,
             linked_by: link_rule(view, device).and_then(|rule| Decided::linked(person.as_ref()?, rule)),
@@ -228,12 +271,34 @@ impl Explained {
             user,
             fields: mapped_values(&site, device, known_asset.as_ref()),
             pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
-            failed: failed.collect(),
+            failed: Failed::all(memory.failed),
             trouble: Vec::new(),
             warnings: [warnings(decision, &now), unusable(view, device, &now)].concat(),
             last: Vec::new(),
         }
     }
+}
+
+/// Why a device that a held run does not see is held (P23).
+fn vanished(config: &Integration, view: &View, device: &DeviceEntry) -> String {
+    let others = view.vanished_devices().len().saturating_sub(1);
+    let name = super::words::quoted(rules::label(device));
+    let with = match others {
+        0 => String::new(),
+        1 => " together with 1 other linked device".to_owned(),
+        others => format!(" together with {others} other linked devices"),
+    };
+    let run = match Hold::of(config, view) {
+        Some(hold) => {
+            format!(
+                "the run of {} is held, and nothing is decided of it: {}",
+                super::words::time(hold.started),
+                hold.reason
+            )
+        }
+        None => "nothing is decided of it before a run has looked again".to_owned(),
+    };
+    format!("{name} vanished from Kandji, or is listed as removed,{with}, so {run}")
 }
 
 /// What the rules say of what is known now; the decision that stands may be older.

@@ -2,9 +2,11 @@
 //! is refused with their ids.
 
 use amfj_sync_shared::amfj::{Asset, UserRecord};
+use amfj_sync_shared::finding::{self as find, Hit};
 use amfj_sync_shared::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, UserKey};
 use amfj_sync_shared::messages::{DeviceEntry, UserEntry};
 use amfj_sync_shared::names::{NameKey, email_key, serial_key};
+use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::state::rows::DeviceRow;
 use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::worker::Exit;
@@ -17,6 +19,9 @@ pub(super) struct Found<T> {
     pub(super) integration: IntegrationId,
     pub(super) what: T,
 }
+
+/// By what a device is found.
+const DEVICE_BY: &str = "its id, serial or name in Kandji, as of the last run";
 
 /// The device of that id; else the one with that serial or name, listed or missing.
 pub(super) fn device(known: &Known, text: &str) -> Result<Found<DeviceRow>, Exit> {
@@ -31,7 +36,7 @@ pub(super) fn device(known: &Known, text: &str) -> Result<Found<DeviceRow>, Exit
             serial(&row.entry)
         )
     };
-    one(known, found, text, "device", "its id, serial or name in Kandji, as of the last run", shown)
+    one(known, found, text, "device", DEVICE_BY, is_device, shown)
 }
 
 fn serial(device: &DeviceEntry) -> &str {
@@ -80,14 +85,121 @@ pub(super) fn asset(state: &State, text: &str) -> Result<Asset, Exit> {
     let how = "its id or exact name in AMFJ, as of the last run";
     let shown =
         |asset: &Asset| format!("{} {}, {}", asset.id, words::quoted(&asset.name), asset.asset_type.name);
-    alone(found, text, "asset", how, shown)
+    let near = state.read(|view| near_in(view, text, is_asset));
+    alone(found, text, "asset", how, &near, shown)
+}
+
+fn is_device(hit: &Hit) -> bool {
+    matches!(hit, Hit::Device(_))
+}
+
+fn is_asset(hit: &Hit) -> bool {
+    matches!(hit, Hit::Asset(_))
+}
+
+fn is_person(hit: &Hit) -> bool {
+    matches!(hit, Hit::Person(_))
+}
+
+fn is_record(hit: &Hit) -> bool {
+    matches!(hit, Hit::Record(_))
+}
+
+/// What the text may have been meant for, in one view.
+fn near_in(view: &View, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
+    find::near(view, text, &wanted).iter().map(|hit| find::describe(view, hit)).collect()
+}
+
+/// What the text may have been meant for, wherever that is.
+fn near(known: &Known, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
+    let several = known.asked.len() > 1;
+    let lines = known.integrations().flat_map(|(integration, state)| {
+        let within = if several { format!("{}: ", integration.id) } else { String::new() };
+        state.read(|view| near_in(view, text, wanted)).into_iter().map(move |line| format!("{within}{line}"))
+    });
+    lines.take(find::NEAR).collect()
+}
+
+/// The one device, asset, person or record that the text stands for (P5). Integrations of one AMFJ site know the same
+/// assets and records: each counts once, for the integration that has to do with it.
+pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
+    let mut found: Vec<(Found<Hit>, Vec<String>, String)> = Vec::new();
+    for (integration, state) in known.integrations() {
+        state.read(|view| {
+            for hit in find::find(view, text) {
+                let (owned, shown) = (find::belongings(view, &hit), find::describe(view, &hit));
+                let at = if is_linked(view, &hit) { 0 } else { found.len() };
+                found.insert(at, (Found { integration: integration.id.clone(), what: hit }, owned, shown));
+            }
+        });
+    }
+    let same_site = |one: &IntegrationId, other: &IntegrationId| {
+        let config = &known.worker.config;
+        let sites = config.integration(one).zip(config.integration(other));
+        sites.is_some_and(|(one, other)| super::is_same_site(one, other))
+    };
+    let mut distinct: Vec<(Found<Hit>, String)> = Vec::new();
+    for (hit, _, shown) in &found {
+        let of_amfj = match &hit.what {
+            Hit::Asset(id) => Some(id.as_str()),
+            Hit::Record(id) => Some(id.as_str()),
+            Hit::Device(_) | Hit::Person(_) => None,
+        };
+        let is_owned = of_amfj.is_some_and(|id| {
+            let mut owners =
+                found.iter().filter(|(owner, ..)| same_site(&owner.integration, &hit.integration));
+            owners.any(|(_, owned, _)| owned.iter().any(|owned| owned == id))
+        });
+        let is_known = of_amfj.is_some()
+            && distinct
+                .iter()
+                .any(|(other, _)| other.what == hit.what && same_site(&other.integration, &hit.integration));
+        if !is_owned && !is_known {
+            let hit = Found { integration: hit.integration.clone(), what: hit.what.clone() };
+            distinct.push((hit, shown.clone()));
+        }
+    }
+    let hits = distinct
+        .into_iter()
+        .map(|(hit, shown)| Found { integration: hit.integration, what: (hit.what, shown) });
+    let what = "device, asset or person";
+    let how = "a name, serial number, email or id, as of the last run";
+    let one = one(known, hits.collect(), text, what, how, |_| true, |(_, shown)| shown.clone())?;
+    Ok(Found { integration: one.integration, what: one.what.0 })
+}
+
+/// Whether the integration has made something of an asset or record.
+fn is_linked(view: &View, hit: &Hit) -> bool {
+    match hit {
+        Hit::Asset(id) => view.linked_device(id).is_some(),
+        Hit::Record(id) => !view.linked_users(id).is_empty(),
+        Hit::Device(_) | Hit::Person(_) => false,
+    }
+}
+
+/// Every device that the text stands for: a filter may leave several.
+pub(super) fn all_devices(known: &Known, text: &str) -> Result<Vec<Found<DeviceRow>>, Exit> {
+    let fits = Fits::of(text);
+    let found = search(known, |view| devices(view, &fits));
+    if found.is_empty() {
+        return Err(none(text, "device", DEVICE_BY, &near(known, text, is_device)));
+    }
+    Ok(found)
 }
 
 /// The person of that email or Kandji user id.
 pub(super) fn user(known: &Known, text: &str) -> Result<Found<UserEntry>, Exit> {
     let found = search(known, |view| users(view, text));
     let shown = |user: &UserEntry| format!("{} {}", user.key, words::quoted(&user.name));
-    one(known, found, text, "Kandji user", "their email or Kandji user id, as of the last run", shown)
+    one(
+        known,
+        found,
+        text,
+        "Kandji user",
+        "their email or Kandji user id, as of the last run",
+        is_person,
+        shown,
+    )
 }
 
 fn users(view: &View, text: &str) -> Vec<UserEntry> {
@@ -116,7 +228,8 @@ pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
         let ids = view.records_with_email(text);
         ids.iter().filter_map(|id| view.record(id)).map(|row| row.record).collect()
     });
-    alone(found, text, "user record", "its id or email in AMFJ, as of the last run", words::record)
+    let near = state.read(|view| near_in(view, text, is_record));
+    alone(found, text, "user record", "its id or email in AMFJ, as of the last run", &near, words::record)
 }
 
 fn search<T>(known: &Known, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
@@ -133,6 +246,7 @@ fn one<T>(
     text: &str,
     what: &str,
     how: &str,
+    kind: fn(&Hit) -> bool,
     shown: impl Fn(&T) -> String,
 ) -> Result<Found<T>, Exit> {
     let several = known.asked.len() > 1;
@@ -141,7 +255,7 @@ fn one<T>(
         format!("{within}{}", shown(&found.what))
     };
     match found.len() {
-        0 => Err(none(text, what, how)),
+        0 => Err(none(text, what, how, &near(known, text, kind))),
         1 => Ok(found.remove(0)),
         _ => Err(too_many(text, what, found.iter().map(line), several)),
     }
@@ -152,18 +266,21 @@ fn alone<T>(
     text: &str,
     what: &str,
     how: &str,
+    near: &[String],
     shown: impl Fn(&T) -> String,
 ) -> Result<T, Exit> {
     match found.len() {
-        0 => Err(none(text, what, how)),
+        0 => Err(none(text, what, how, near)),
         1 => Ok(found.remove(0)),
         _ => Err(too_many(text, what, found.iter().map(shown), false)),
     }
 }
 
-fn none(text: &str, what: &str, how: &str) -> Exit {
+fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
+    let text = legible(text);
+    let near = if near.is_empty() { String::new() } else { format!("\nnear it:\n  {}", near.join("\n  ")) };
     Exit::Failed(format!(
-        "no {what} \"{text}\" is known; give {how} (`fetcher trigger` reads both sides anew)"
+        "no {what} \"{text}\" is known; give {how} (`fetcher trigger` reads both sides anew){near}"
     ))
 }
 

@@ -19,7 +19,7 @@ use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 
 pub use explain::explain;
 pub use orders::{link, link_user, release, rematch, unlink, unlink_user};
-pub use plan::plan;
+pub use plan::{Asked, plan};
 pub use status::status;
 
 use crate::serving::with_views;

@@ -1,16 +1,19 @@
 //! What a person decides: `link`, `unlink`, `link-user`, `unlink-user`, `release`, `rematch`. Each is a
 //! fact like any other, and stands above every rule.
 
+use std::fmt::Write as _;
+
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
-use amfj_sync_shared::screen::say;
-use amfj_sync_shared::state::{State, Verdict};
+use amfj_sync_shared::screen::{Screen, say};
+use amfj_sync_shared::state::{State, Verdict, View};
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::plan::{self, Hold, Vanished};
 use super::{Known, finding, words};
 use crate::rules;
 
@@ -149,20 +152,18 @@ pub async fn release(common: &CommonArgs) -> Result<(), Exit> {
 
 async fn release_one(known: &Known, integration: &Integration, state: &State) -> Result<(), Exit> {
     let id = &integration.id;
-    let held = state.read(|view| {
-        let meta = view.meta();
-        let before_publishing =
-            meta.latest.as_ref().is_some_and(|run| run.held.is_some() && run.counts.is_none());
-        let mut runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
-        let reason = runs.find_map(|run| run.held.clone())?;
-        Some((reason, before_publishing))
-    });
-    let Some((reason, before_publishing)) = held else {
+    let held = known.with_siblings(integration, &mut |siblings| {
+        state.read(|view| Held::of(integration, view, siblings))
+    })?;
+    let Some(held) = held else {
         return Err(Exit::Failed(format!("{id} is not held, so there is nothing to release")));
     };
     decide(state, Order::Release).await?;
-    say(&format!("{id} is released. It was held because: {reason}"));
-    say(&if before_publishing {
+    say(&format!("{id} is released. It was held because: {}", held.reason));
+    if !held.lines.is_empty() {
+        say(&list_of(integration, &held));
+    }
+    say(&if held.before_publishing {
         let next = "The next run passes, whatever it finds of this; it was asked for, and starts at once";
         format!(
             "{next}{}.",
@@ -176,6 +177,57 @@ async fn release_one(known: &Known, integration: &Integration, state: &State) ->
         )
     });
     Ok(())
+}
+
+/// Lines of what was held that are shown when it is released; the plan has shown all of them before.
+const MOST_LINES: usize = 100;
+
+/// What a person lets go on.
+struct Held {
+    reason: String,
+    before_publishing: bool,
+    /// Devices that vanished, or changes that were kept back, one a line.
+    lines: Vec<String>,
+}
+
+impl Held {
+    /// None where nothing is held. A hold that the run after it has not said again yet is one (P23).
+    fn of(integration: &Integration, view: &View, siblings: &[&View]) -> Result<Option<Self>, Exit> {
+        let vanished = Vanished::all(view);
+        let is_released = view.meta().released.is_some();
+        let hold = Hold::of(integration, view);
+        let before_publishing = hold.as_ref().map_or(!vanished.is_empty(), |hold| hold.before_publishing);
+        let reason = match hold {
+            Some(hold) => hold.reason,
+            None if vanished.is_empty() || is_released => return Ok(None),
+            None => format!("{} linked devices vanished from Kandji at once", vanished.len()),
+        };
+        let lines = if before_publishing {
+            vanished.iter().map(Vanished::line).collect()
+        } else {
+            plan::kept_back(integration, view, siblings)?
+        };
+        Ok(Some(Self { reason, before_publishing, lines }))
+    }
+}
+
+fn list_of(integration: &Integration, held: &Held) -> String {
+    let screen = Screen::stdout();
+    let mut out = if held.before_publishing {
+        format!("Vanished from Kandji, or listed as removed ({}):\n", held.lines.len())
+    } else {
+        format!("Kept back until now ({}):\n", held.lines.len())
+    };
+    for line in held.lines.iter().take(MOST_LINES) {
+        let _ = writeln!(out, "  {}", screen.sentence(4, line));
+    }
+    if let Some(more) = held.lines.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
+        let _ = writeln!(out, "  and {more} more, which `reconciler plan {}` shows", integration.id);
+    }
+    if held.before_publishing {
+        out.push_str(plan::fate(integration));
+    }
+    out
 }
 
 /// Makes the next run a first sync again (P5).

@@ -1,59 +1,96 @@
 //! `reconciler plan`: what the next run would change, and what it would not, and why (P25).
 
+mod change;
+mod csv;
 mod edits;
+mod filter;
+mod hold;
 mod text;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use amfj_sync_shared::amfj::Holder;
 use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
-use amfj_sync_shared::messages::{Action, Candidate, Change, Decided, Decision, Rule, State as DeviceState};
+use amfj_sync_shared::ids::Key;
+use amfj_sync_shared::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
-use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::{StoreError, View};
 use amfj_sync_shared::status::devices_by_state;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::edits::{PlannedEdit, edits_of};
+use self::filter::Filter;
 use super::Known;
-use super::foresight::{Foresight, is_new};
-use super::words::{self, Serials};
+use super::foresight::Foresight;
+use super::words;
 
+pub(super) use change::{PlannedChange, Target};
+use filter::Only;
+pub(super) use hold::{Hold, Vanished, fate};
 pub(super) use text::{candidates, line, values};
 
+/// What of the plan is wanted, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Asked {
+    /// Print JSON
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print a table for spreadsheets: one row for each value that is written
+    #[arg(long)]
+    pub csv: bool,
+    /// Keep the plan in this file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print all of it at once, however long; else a terminal gets it through $PAGER, or less
+    #[arg(long)]
+    pub no_pager: bool,
+    /// What is shown.
+    #[command(flatten)]
+    pub only: Only,
+}
+
 /// Shows the plan, or keeps it in a file. Writes nothing else.
-pub async fn plan(common: &CommonArgs, json: bool, out: Option<&Path>, pager: Pager) -> Result<(), Exit> {
+pub async fn plan(common: &CommonArgs, asked: &Asked) -> Result<(), Exit> {
     let known = Known::read("plan", common).await?;
-    let plans: Result<Vec<SitePlan>, Exit> = known
-        .integrations()
-        .map(|(integration, state)| {
-            known.with_siblings(integration, &mut |siblings| {
-                state.read(|view| SitePlan::of(integration, view, siblings))
-            })
-        })
-        .collect();
+    let plans = plans(&known, &asked.only);
     let plans = known.done(plans).await?;
-    match out {
-        Some(file) => keep(&plans, json, file),
-        None if json => {
+    match &asked.out {
+        Some(file) => keep(&plans, asked, file),
+        None if asked.json => {
             say_json(&plans);
             Ok(())
         }
+        None if asked.csv => {
+            say(&csv::show(&plans));
+            Ok(())
+        }
         None => {
+            let pager = if asked.no_pager { Pager::Off } else { Pager::OnTerminal };
             pager.say(&text::show(&Screen::stdout(), &plans));
             Ok(())
         }
     }
 }
 
-fn keep(plans: &[SitePlan], json: bool, file: &Path) -> Result<(), Exit> {
-    let content = if json {
+fn plans(known: &Known, only: &Only) -> Result<Vec<SitePlan>, Exit> {
+    let filter = Filter::of(known, only)?;
+    let plans = known.integrations().map(|(integration, state)| {
+        known.with_siblings(integration, &mut |siblings| {
+            state.read(|view| SitePlan::of(integration, view, siblings, &filter))
+        })
+    });
+    plans.collect()
+}
+
+fn keep(plans: &[SitePlan], asked: &Asked, file: &Path) -> Result<(), Exit> {
+    let content = if asked.json {
         // Our own types with text keys: they always serialise.
         serde_json::to_string_pretty(plans).unwrap_or_default() + "\n"
+    } else if asked.csv {
+        csv::show(plans)
     } else {
         text::show(&Screen::plain(), plans)
     };
@@ -76,10 +113,27 @@ pub(super) struct SitePlan {
     run: Option<PlannedRun>,
     /// What keeps the next run from going on.
     obstacles: Vec<String>,
+    /// Why it is held (P23); none where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<Hold>,
+    /// Linked devices that the held run does not see, and that nothing is decided of until it is released (P23).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vanished: Vec<Vanished>,
+    /// What happens to them then.
+    #[serde(skip)]
+    fate: &'static str,
+    /// The filters; none where everything is in here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<String>,
     changes: Vec<PlannedChange>,
     not_done: Vec<NotDone>,
     /// Changes by kind, without those that are kept back or withheld by `apply_only`.
     totals: BTreeMap<&'static str, usize>,
+    /// Changes by kind that are kept back with their run (P23).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    kept_back: BTreeMap<&'static str, usize>,
+    /// Values that are not blank and would be overwritten, by field; what is kept back included.
+    overwritten: BTreeMap<String, usize>,
     /// Devices by state.
     devices: BTreeMap<&'static str, u32>,
 }
@@ -93,48 +147,15 @@ struct PlannedRun {
     partitions: u16,
 }
 
-/// One change that is to come.
-#[derive(Debug, Serialize)]
-pub(super) struct PlannedChange {
-    pub(super) kind: &'static str,
-    /// `device/ID` or `user/KEY`.
-    key: String,
-    label: String,
-    serial: String,
-    asset: Option<Target>,
-    record: Option<Target>,
-    rule: Option<Rule>,
-    serials: Option<Serials>,
-    takes_over: Option<String>,
-    /// Values, by field; `Name`, `Location` and `Checked out to` included.
-    edits: Vec<PlannedEdit>,
-    /// Who has the asset now, for an assignment.
-    from: Option<String>,
-    /// Who gets it, for an assignment.
-    to: Option<String>,
-    /// Whether it is decided only after another change of this plan.
-    follows: bool,
-    /// When it was handed to the writers; none where it was not.
-    published: Option<Timestamp>,
-    /// Whether it is kept back with others of its run, until they are counted or released (P23).
-    staged: bool,
-    /// Why it is planned only, with `mode = "apply"`.
-    withheld: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Target {
-    /// None where it does not exist yet.
-    id: Option<String>,
-    name: String,
-}
-
 /// A device or person about which nothing, or not everything, is done.
 #[derive(Debug, Serialize)]
 struct NotDone {
     key: String,
     /// What people call the device or person.
     label: String,
+    /// None of a person.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    serial: String,
     state: DeviceState,
     reason: String,
     candidates: Vec<Candidate>,
@@ -143,7 +164,7 @@ struct NotDone {
 }
 
 impl SitePlan {
-    fn of(config: &Integration, view: &View, siblings: &[&View]) -> Result<Self, Exit> {
+    fn of(config: &Integration, view: &View, siblings: &[&View], filter: &Filter) -> Result<Self, Exit> {
         let meta = view.meta();
         let run = meta.in_force.as_ref().map(|run| PlannedRun {
             id: run.run_id(&config.id).to_string(),
@@ -153,36 +174,63 @@ impl SitePlan {
             partitions: meta.partitions,
         });
         let decisions = current_decisions(view);
-        let changes = changes(config, view, siblings, &decisions)?;
-        let mut totals = BTreeMap::new();
-        for change in changes.iter().filter(|change| change.is_to_be_made()) {
-            *totals.entry(change.kind).or_default() += 1;
-        }
-        Ok(Self {
+        let (hold, vanished) = (Hold::of(config, view), Vanished::all(view));
+        let mut plan = Self {
             integration: config.id.to_string(),
             mode: config.mode.as_str(),
             run,
-            obstacles: obstacles(config, view),
-            changes,
+            obstacles: obstacles(config, view, hold.as_ref(), vanished.len()),
+            hold,
+            vanished,
+            fate: fate(config),
+            only: None,
+            changes: changes(config, view, siblings, &decisions)?,
             not_done: decisions.iter().filter_map(|one| NotDone::of(view, one)).collect(),
-            totals,
+            totals: BTreeMap::new(),
+            kept_back: BTreeMap::new(),
+            overwritten: BTreeMap::new(),
             devices: devices_by_state(view),
-        })
+        };
+        filter.narrow(&config.id, &mut plan);
+        plan.count();
+        Ok(plan)
+    }
+
+    fn count(&mut self) {
+        for change in &self.changes {
+            let counted = match change {
+                change if change.staged => &mut self.kept_back,
+                change if change.withheld.is_some() => continue,
+                _ => &mut self.totals,
+            };
+            *counted.entry(change.kind).or_default() += 1;
+            for edit in change.edits.iter().filter(|edit| edit.overwrites) {
+                *self.overwritten.entry(edit.field.clone()).or_default() += 1;
+            }
+        }
     }
 }
 
 /// What went wrong since, or keeps changes back.
-fn obstacles(config: &Integration, view: &View) -> Vec<String> {
+fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: usize) -> Vec<String> {
     let meta = view.meta();
+    let id = &config.id;
     let failed = meta.latest.as_ref().and_then(|run| run.failed.as_ref());
     let failed = failed.map(|reason| format!("The last run failed, and nothing of it was decided: {reason}"));
-    let held = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
-    let held = held.into_iter().find_map(|run| run.held.as_ref());
-    let id = &config.id;
     let release = format!("reconciler release {id}");
-    let held = held
-        .map(|reason| format!("The run is held: {}", words::with_command(reason, &release, "lets it go on")));
-    failed.into_iter().chain(held).collect()
+    let why_held = hold.map(|Hold { started, reason, .. }| {
+        let reason = words::with_command(reason, &release, "lets it go on");
+        format!("The run is held, that of {}: {reason}", words::time(*started))
+    });
+    let again = (hold.is_none() && vanished > 0).then(|| {
+        let next = if meta.released.is_some() {
+            "it was released, so the next run passes".to_owned()
+        } else {
+            format!("the next run is held again unless they are back; if it is right, `{release}`")
+        };
+        format!("{vanished} linked devices vanished from Kandji, for which a run was held; {next}.")
+    });
+    failed.into_iter().chain(why_held).chain(again).collect()
 }
 
 /// Decisions about devices and people that are still there.
@@ -201,6 +249,12 @@ fn current_decisions(view: &View) -> Vec<Decision> {
     decisions
 }
 
+/// The state of a device or person: of one that vanished nothing else is known (P23, P24).
+pub(super) fn state_of(view: &View, decision: &Decision) -> DeviceState {
+    let vanished = matches!(&decision.key, Key::Device(id) if view.has_vanished(id));
+    if vanished { DeviceState::Held } else { decision.state }
+}
+
 /// The changes of one decision that are not answered.
 pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<Decided> {
     let answered = view.answered(&decision.key);
@@ -216,8 +270,13 @@ fn changes(
     view: &View,
     siblings: &[&View],
     decisions: &[Decision],
-) -> Result<Vec<PlannedChange>, Exit> {
+) -> Result<Vec<PlannedChange>, StoreError> {
     let open: Vec<Decided> = decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
+    // What follows from what is kept back is kept back with it (P23).
+    let run = view.meta().in_force.as_ref();
+    let is_held = run.is_some_and(|run| run.held.is_some() && !run.allowed);
+    let states: BTreeMap<String, DeviceState> =
+        decisions.iter().map(|decision| (decision.key.to_string(), state_of(view, decision))).collect();
     let first: Vec<Change> = open.iter().map(|decided| decided.change.clone()).collect();
     let foresight = Foresight::of(config, view, siblings, &first)?;
     let show = |change: &Change| {
@@ -225,6 +284,7 @@ fn changes(
         if config.mode == Mode::Apply {
             shown.withheld = withheld(config, change);
         }
+        shown.state = states.get(&shown.key).copied();
         shown
     };
     let known = open.iter().map(|decided| PlannedChange {
@@ -232,98 +292,25 @@ fn changes(
         staged: decided.staged,
         ..show(&decided.change)
     });
-    let following = foresight.following.iter().map(|change| PlannedChange { follows: true, ..show(change) });
+    let following = foresight.following.iter().map(|change| PlannedChange {
+        follows: true,
+        staged: is_held,
+        ..show(change)
+    });
     Ok(known.chain(following).collect())
 }
 
-impl PlannedChange {
-    /// A change that was decided.
-    pub(super) fn decided(view: &View, decided: &Decided) -> Self {
-        let Decided { published, staged, .. } = *decided;
-        Self { published, staged, ..Self::of(view, view, &decided.change) }
-    }
-
-    /// `view` is how things are, `after` how they are once everything is done: names are looked up there.
-    fn of(view: &View, after: &View, change: &Change) -> Self {
-        let mut shown = Self {
-            kind: change.action.kind(),
-            key: change.key.to_string(),
-            label: change.label.clone(),
-            serial: change.serial.clone(),
-            asset: change.action.asset().map(|id| asset_target(view, after, id)),
-            record: change.action.record().map(|id| record_target(after, id)),
-            rule: None,
-            serials: None,
-            takes_over: None,
-            edits: edits_of(&change.action),
-            from: None,
-            to: None,
-            follows: false,
-            published: None,
-            staged: false,
-            withheld: None,
-        };
-        shown.describe(view, change);
-        shown
-    }
-
-    fn is_to_be_made(&self) -> bool {
-        self.withheld.is_none() && !self.staged
-    }
-
-    fn describe(&mut self, view: &View, change: &Change) {
-        match &change.action {
-            Action::LinkAsset { asset, rule, takes_over, .. } => {
-                self.rule = Some(*rule);
-                self.takes_over = takes_over.as_ref().map(ToString::to_string);
-                self.serials = serials(view, change, asset);
-            }
-            Action::CreateAsset { name, .. } => {
-                self.rule = Some(Rule::Created);
-                self.asset = Some(Target { id: None, name: name.clone() });
-            }
-            Action::Assign { expected, to, .. } => {
-                let name = |holder: &Option<Holder>| holder.as_ref().map(|holder| holder.name.clone());
-                (self.from, self.to) = (name(expected), name(to));
-                self.kind = assignment(expected.as_ref(), to.as_ref());
-            }
-            Action::LinkUser { rule, .. } => self.rule = Some(*rule),
-            Action::CreateUser { name, .. } => {
-                self.rule = Some(Rule::Created);
-                self.record = Some(Target { id: None, name: name.clone() });
-            }
-            Action::UpdateAsset { .. }
-            | Action::BreakLink { .. }
-            | Action::UpdateUser { .. }
-            | Action::Restore { .. } => {}
-        }
-    }
-}
-
-/// The kind of an assignment, as people call it.
-fn assignment(from: Option<&Holder>, to: Option<&Holder>) -> &'static str {
-    match (from, to) {
-        (from, to) if from.map(|holder| &holder.id) == to.map(|holder| &holder.id) => "note-holder",
-        (None, _) => "check-out",
-        (Some(_), Some(_)) => "hand-over",
-        (Some(_), None) => "check-in",
-    }
-}
-
-fn asset_target(view: &View, after: &View, id: &AssetId) -> Target {
-    let row = view.asset(id).or_else(|| after.asset(id));
-    let name = row.map(|row| row.asset.name).unwrap_or_default();
-    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
-}
-
-fn record_target(after: &View, id: &RecordId) -> Target {
-    let name = after.record(id).map(|row| row.record.name).unwrap_or_default();
-    Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
-}
-
-fn serials(view: &View, change: &Change, asset: &AssetId) -> Option<Serials> {
-    let Key::Device(device) = &change.key else { return None };
-    Some(Serials::of(view, &view.device(device)?.entry, &view.asset(asset)?.asset))
+/// What is kept back with its run until a person releases it (P23), each in one line: its kind, and what it is.
+pub(super) fn kept_back(
+    config: &Integration,
+    view: &View,
+    siblings: &[&View],
+) -> Result<Vec<String>, StoreError> {
+    let changes = changes(config, view, siblings, &current_decisions(view))?;
+    let staged = changes.iter().filter(|change| change.staged);
+    let mut lines: Vec<String> = staged.map(|change| format!("{} {}", change.kind, line(change))).collect();
+    lines.sort();
+    Ok(lines)
 }
 
 /// `"Ana's MacBook" (C02XK1)`.
@@ -335,6 +322,11 @@ fn label(view: &View, key: &Key) -> String {
             if name.trim().is_empty() { key.to_string() } else { words::quoted(&name) }
         }
     }
+}
+
+fn serial(view: &View, key: &Key) -> String {
+    let Key::Device(id) = key else { return String::new() };
+    view.device(id).map(|row| row.entry.serial.trim().to_owned()).unwrap_or_default()
 }
 
 impl NotDone {
@@ -356,6 +348,7 @@ impl NotDone {
         Some(Self {
             key: decision.key.to_string(),
             label: label(view, &decision.key),
+            serial: serial(view, &decision.key),
             state: decision.state,
             reason: decision.reason.clone(),
             candidates: decision.candidates.clone(),

@@ -15,7 +15,6 @@ pub mod matching;
 mod plan;
 pub mod updating;
 pub mod users;
-pub mod values;
 
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
@@ -25,6 +24,7 @@ use amfj_sync_shared::state::rows::{FailedAction, Memory};
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
+pub use amfj_sync_shared::convert as values;
 pub use draft::Draft;
 use draft::{Findings, Subject};
 pub(crate) use fields::{Finding, MappedValue, mapped_values};

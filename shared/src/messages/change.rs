@@ -469,6 +469,22 @@ impl Outcome {
     /// The holder of an asset, as a field of `edits`.
     pub const HOLDER: &'static str = "Checked out to";
 
+    /// The asset that it is about. A link that was made without a write taught nothing else about it.
+    #[must_use]
+    pub fn asset_id(&self) -> Option<&AssetId> {
+        let linked = self.link.as_ref().map(|link| match link {
+            LinkOutcome::Linked { asset, .. } | LinkOutcome::Broken { asset } => asset,
+        });
+        self.asset.as_ref().map(|asset| &asset.id).or(linked)
+    }
+
+    /// The user record that it is about.
+    #[must_use]
+    pub fn record_id(&self) -> Option<&RecordId> {
+        let linked = self.user_link.as_ref().map(|link| &link.record);
+        self.record.as_ref().map(|record| &record.id).or(linked)
+    }
+
     /// What an asset shows of a field of `edits`: null for what it does not have.
     #[must_use]
     pub fn shown_by_asset(asset: &Asset, field: &str) -> Value {

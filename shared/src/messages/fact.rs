@@ -2,7 +2,7 @@
 //!
 //! The order of facts in the stream decides whatever two workers could disagree about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -228,6 +228,18 @@ pub enum Fact {
         /// One sentence.
         reason: String,
     },
+    /// Which linked devices the run does not see, so that it is held before anything of it takes effect (P23): what differs
+    /// from what held runs said before it. An inventory that takes effect ends it. A release that does not know this fact
+    /// passes over it, and shows nothing but the reason.
+    DevicesVanished {
+        /// The run.
+        number: u64,
+        /// Not there any more, or listed as removed.
+        vanished: BTreeSet<DeviceId>,
+        /// There again.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        back: BTreeSet<DeviceId>,
+    },
     /// What was found out about a key.
     Decided(Box<Decision>),
     /// A writer is about to send a request.
@@ -297,6 +309,7 @@ impl Fact {
             | Self::RunPublished { number, .. }
             | Self::PartitionDecided { number, .. }
             | Self::MassChangesAllowed { number }
+            | Self::DevicesVanished { number, .. }
             | Self::RunHeld { number, .. } => format!("run/{number}"),
             Self::CatalogueListed { .. } => "catalogue".into(),
             Self::AssetListed { asset, .. } => format!("asset/{}", asset.id),

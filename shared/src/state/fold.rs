@@ -123,6 +123,9 @@ impl Folding<'_, '_> {
             }
             Fact::MassChangesAllowed { number } => Ok(self.mass_changes_allowed(*number)),
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),
+            Fact::DevicesVanished { number, vanished, back } => {
+                Ok(self.devices_vanished(*number, vanished, back))
+            }
             Fact::Decided(decision) => self.decided(decision),
             Fact::Intended(intent) => self.intended(intent),
             Fact::IntentWithdrawn { change, worker, .. } => self.withdrawn(*change, worker),

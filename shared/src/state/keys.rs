@@ -18,6 +18,8 @@ pub(super) mod table {
     pub(in crate::state) const KANDJI: &str = "kandji-requests";
     /// What the run whose inventory is in force said about its reading.
     pub(in crate::state) const REPORT: &str = "report";
+    /// Linked devices that the runs which are held do not see (P23).
+    pub(in crate::state) const VANISHED: &str = "vanished";
     pub(in crate::state) const STAGED: &str = "staged";
     /// Indexes: derived from the tables above, never in a checkpoint.
     pub(in crate::state) const INDEX: &str = "ix";

@@ -200,6 +200,23 @@ impl View {
         self.indexed(index::DEVICE_MISSING, "", |id| DeviceId::new(id).ok())
     }
 
+    /// Linked devices that the runs since the inventory in force did not see, and are held for (P23).
+    #[must_use]
+    pub fn vanished_devices(&self) -> Vec<DeviceId> {
+        let mut found = Vec::new();
+        self.each_id(table::VANISHED, &mut |id| {
+            found.extend(DeviceId::new(id).ok());
+            true
+        });
+        found
+    }
+
+    /// Whether a device is one of them.
+    #[must_use]
+    pub fn has_vanished(&self, id: &DeviceId) -> bool {
+        self.row::<u64>(table::VANISHED, id.as_str()).is_some()
+    }
+
     /// A person.
     #[must_use]
     pub fn user(&self, key: &UserKey) -> Option<UserRow> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::backlog::Waiting;
 use crate::config::Integration;
+use crate::ids::Key;
 use crate::messages::{InventoryCounts, State as DeviceState, Unusables};
 use crate::state::View;
 use crate::state::rows::RunRow;
@@ -122,6 +123,14 @@ impl RunStatus {
 /// How many devices are in which state; every state is in there.
 #[must_use]
 pub fn devices_by_state(view: &View) -> BTreeMap<&'static str, u32> {
-    let counted = &view.meta().devices;
+    let mut counted = view.meta().devices.clone();
+    // Of what vanished nothing was decided: as long as the run is held, that is what they are (P23, P24).
+    for device in view.vanished_devices() {
+        let Some(decision) = view.decision(&Key::Device(device)) else { continue };
+        if let Some(count) = counted.get_mut(&decision.state).filter(|count| **count > 0) {
+            *count -= 1;
+            *counted.entry(DeviceState::Held).or_default() += 1;
+        }
+    }
     DeviceState::ALL.iter().map(|state| (state.as_str(), counted.get(state).copied().unwrap_or(0))).collect()
 }

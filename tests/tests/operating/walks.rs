@@ -1,6 +1,7 @@
 //! The walks of `docs/walks.md`: from the commands alone, why each device is in its state and what to do.
 
 mod page;
+mod questions;
 
 use std::time::Duration;
 

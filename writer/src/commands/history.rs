@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 use amfj_sync_shared::broker::read_stream;
 use amfj_sync_shared::command;
 use amfj_sync_shared::config::{Integration, Tokens};
-use amfj_sync_shared::ids::{DeviceId, Key};
-use amfj_sync_shared::messages::{Edit, Event, Fact, LinkOutcome, Outcome, Payload};
-use amfj_sync_shared::names::NameKey;
+use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
 use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say_json, value};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
@@ -18,11 +16,16 @@ use uuid::Uuid;
 
 use super::moments;
 
+mod meant;
+
+use meant::Meant;
+
 /// What somebody wants to see of the past.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Asked {
-    /// Only this device: its Kandji id, serial or name
-    pub device: Option<String>,
+    /// Only this device, asset or person: a name, serial, email, or id of Kandji or AMFJ
+    #[arg(value_name = "DEVICE|ASSET|USER")]
+    pub what: Option<String>,
     /// Only since then: a time, or a span such as `2h`
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -47,6 +50,17 @@ struct Applied {
     asset: Option<String>,
     record: Option<String>,
     edits: BTreeMap<String, Edit>,
+    /// The user records that had the asset before and after, where it changed hands.
+    #[serde(skip)]
+    hands: Vec<String>,
+}
+
+/// What was found of the past.
+#[derive(Debug)]
+struct Past {
+    applied: Vec<Applied>,
+    /// Who has the assets that were asked about, as of the last list; nothing where none was.
+    now: Vec<String>,
 }
 
 /// Shows applied changes, oldest first.
@@ -57,11 +71,11 @@ pub async fn history(common: &CommonArgs, asked: &Asked) -> Result<(), Exit> {
     let worker = command::follow("writer-history", config).await?;
     let read = read(&worker, asked, since).await;
     worker.finish().await;
-    let applied = read?;
+    let past = read?;
     if asked.json {
-        say_json(&applied);
+        say_json(&past.applied);
     } else {
-        Pager::OnTerminal.say(&show(&Screen::stdout(), &applied));
+        Pager::OnTerminal.say(&show(&Screen::stdout(), &past));
     }
     Ok(())
 }
@@ -74,27 +88,29 @@ pub(super) fn kept_since(integration: &Integration) -> Timestamp {
     now.checked_sub(kept).unwrap_or(Timestamp::MIN)
 }
 
-async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Result<Vec<Applied>, Exit> {
+async fn read(worker: &Worker, asked: &Asked, since: Option<Timestamp>) -> Result<Past, Exit> {
     let mut all = Vec::new();
     let session = worker.broker.session().await?;
+    let is_wanted =
+        |one: &Applied| since.is_none_or(|since| one.time >= since) && is_of_run(one, asked.run.as_deref());
     for integration in &worker.config.integrations {
         let id = &integration.id;
         let stream = worker.broker.names().history(id);
-        let since = since.unwrap_or(Timestamp::MIN).max(kept_since(integration));
+        let kept = kept_since(integration);
         // A change that was published twice was applied once.
         let mut seen = BTreeSet::new();
         let mut visit = |event: Event| {
-            let applied = Applied::of(event).filter(|one| one.time >= since);
-            let applied = applied.filter(|one| is_of_run(one, asked.run.as_deref()));
+            let applied = Applied::of(event).filter(|one| one.time >= kept);
+            // All of the past helps to find what is meant.
+            let applied = applied.filter(|one| asked.what.is_some() || is_wanted(one));
             all.extend(applied.filter(|one| seen.insert(one.change)));
         };
         read_stream(&session, &worker.publisher, id, &stream, &|_| true, &mut visit).await?;
     }
     all.sort_by_key(|applied| applied.time);
-    match &asked.device {
-        None => Ok(all),
-        Some(device) => of_device(worker, all, device),
-    }
+    let meant = asked.what.as_deref().map(|what| Meant::of(worker, &all, what)).transpose()?;
+    all.retain(|one| is_wanted(one) && meant.as_ref().is_none_or(|meant| meant.fits(one)));
+    Ok(Past { applied: all, now: meant.map(|meant| meant.now).unwrap_or_default() })
 }
 
 fn is_of_run(applied: &Applied, run: Option<&str>) -> bool {
@@ -102,39 +118,13 @@ fn is_of_run(applied: &Applied, run: Option<&str>) -> bool {
     applied.run.as_ref().is_some_and(|run| !wanted.is_empty() && run.starts_with(&wanted))
 }
 
-/// Those of one device; what fits several is refused with their ids.
-fn of_device(worker: &Worker, all: Vec<Applied>, device: &str) -> Result<Vec<Applied>, Exit> {
-    let mut keys: BTreeSet<String> = BTreeSet::new();
-    for state in worker.states.values() {
-        let ids = state.read(|view| {
-            let known = DeviceId::new(device).ok().filter(|id| view.device(id).is_some());
-            known.map_or_else(|| view.devices_with_serial(device), |id| vec![id])
-        });
-        keys.extend(ids.into_iter().map(|id| Key::Device(id).to_string()));
-    }
-    if keys.is_empty() {
-        let name = NameKey::of(device);
-        let named = |one: &&Applied| name.is_some() && NameKey::of(&one.label) == name;
-        let id = format!("device/{}", device.trim());
-        let devices = all.iter().filter(|one| one.key.starts_with("device/"));
-        keys.extend(devices.filter(|one| one.key == id || named(one)).map(|one| one.key.clone()));
-    }
-    if keys.len() > 1 {
-        let ids: Vec<&str> = keys.iter().map(|key| key.trim_start_matches("device/")).collect();
-        let ids = ids.join("\n  ");
-        return Err(Exit::Failed(format!("several fit device \"{device}\"; give the id:\n  {ids}")));
-    }
-    Ok(all.into_iter().filter(|one| keys.contains(&one.key)).collect())
-}
-
 impl Applied {
     fn of(event: Event) -> Option<Self> {
         let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
-        let Outcome { change, key, label, kind, asset, link, record, user_link, edits, .. } = *outcome;
-        // A link without a write taught nothing else about the asset.
-        let linked = link.map(|(LinkOutcome::Linked { asset, .. } | LinkOutcome::Broken { asset })| asset);
-        let asset = asset.map(|asset| asset.id).or(linked);
-        let record = record.map(|record| record.id).or(user_link.map(|link| link.record));
+        let asset = outcome.asset_id().map(ToString::to_string);
+        let record = outcome.record_id().map(ToString::to_string);
+        let hands = hands(&outcome);
+        let Outcome { change, key, label, kind, edits, .. } = *outcome;
         Some(Self {
             time: event.time,
             integration: event.integration.to_string(),
@@ -143,14 +133,25 @@ impl Applied {
             kind,
             key: key.to_string(),
             label,
-            asset: asset.map(|id| id.to_string()),
-            record: record.map(|id| id.to_string()),
+            asset,
+            record,
             edits,
+            hands,
         })
     }
 }
 
-fn show(screen: &Screen, all: &[Applied]) -> String {
+/// Who had the asset before and after, where it changed hands.
+fn hands(outcome: &Outcome) -> Vec<String> {
+    if !outcome.edits.contains_key(Outcome::HOLDER) {
+        return Vec::new();
+    }
+    let after = outcome.asset.as_ref().and_then(|asset| asset.checked_out_to.as_ref());
+    outcome.found_holder.iter().chain(after).map(|holder| holder.id.to_string()).collect()
+}
+
+fn show(screen: &Screen, past: &Past) -> String {
+    let all = &past.applied;
     let mut out = String::new();
     let mut run: Option<&String> = None;
     for applied in all {
@@ -175,5 +176,8 @@ fn show(screen: &Screen, all: &[Applied]) -> String {
         1 => writeln!(out, "\n1 change."),
         count => writeln!(out, "\n{count} changes."),
     };
+    for now in &past.now {
+        let _ = writeln!(out, "{}", screen.sentence(0, now));
+    }
     out
 }

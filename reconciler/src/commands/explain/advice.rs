@@ -16,6 +16,12 @@ pub(super) fn what_to_do(
     user: Option<&User>,
 ) -> String {
     let id = &config.id;
+    if view.has_vanished(&device.device_id) {
+        return format!(
+            "Look for it in Kandji; `reconciler plan {id} --state held` lists all that vanished. If they are gone, \
+             `reconciler release {id}`; if they are back, the next run ends the hold."
+        );
+    }
     let Some(decision) = decision else {
         return format!("Start `reconciler run`, and `fetcher run --once {id}` reads both sides anew.");
     };

@@ -1,5 +1,7 @@
 //! The explanation as people read it.
 
+pub(super) mod others;
+
 use std::fmt::Write as _;
 
 use amfj_sync_shared::messages::State;
@@ -7,8 +9,8 @@ use amfj_sync_shared::screen::{Ink, Screen, legible, value};
 use amfj_sync_shared::status::StoppedRecord;
 use serde_json::Value;
 
-use super::{Applied, Decided, Explained, Linked, User};
-use crate::commands::plan;
+use super::{Applied, Decided, Explained, Failed, Linked, User};
+use crate::commands::plan::{self, PlannedChange};
 use crate::commands::status::ink_of;
 use crate::commands::words::{self, quoted};
 use crate::rules::{Finding, MappedValue};
@@ -46,8 +48,8 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     }
     users_candidates(screen, explained, &mut out);
     fields(screen, &explained.fields, &mut out);
-    pending(screen, explained, &mut out);
-    failed(screen, explained, &mut out);
+    pending(screen, &explained.pending, &mut out);
+    failed(screen, &explained.failed, &mut out);
     last(screen, &explained.last, &mut out);
     out
 }
@@ -196,12 +198,12 @@ fn field(mapped: &MappedValue) -> Vec<String> {
     vec![mapped.field.clone(), shown(mapped.kandji.as_ref()), wanted, amfj, finding.to_owned()]
 }
 
-fn pending(screen: &Screen, explained: &Explained, out: &mut String) {
-    if explained.pending.is_empty() {
+fn pending(screen: &Screen, pending: &[PlannedChange], out: &mut String) {
+    if pending.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "To be changed"));
-    for change in &explained.pending {
+    for change in pending {
         let _ = writeln!(
             out,
             "  {} {}",
@@ -212,12 +214,12 @@ fn pending(screen: &Screen, explained: &Explained, out: &mut String) {
     }
 }
 
-fn failed(screen: &Screen, explained: &Explained, out: &mut String) {
-    if explained.failed.is_empty() {
+fn failed(screen: &Screen, failed: &[Failed], out: &mut String) {
+    if failed.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", screen.ink(Ink::Red, "Failed, and not tried again as it is"));
-    for failed in &explained.failed {
+    for failed in failed {
         let text = format!("{} at {}: {}", failed.kind, words::time(failed.at), legible(&failed.reason));
         let _ = writeln!(out, "  {}", screen.sentence(2, &text));
     }

@@ -8,9 +8,12 @@ use amfj_sync_shared::messages::{Action, AssetWrite, Edit, Outcome, UserWrite};
 use serde::Serialize;
 use serde_json::Value;
 
+/// What a new asset is; no field, and never changed later (P13).
+pub(super) const ASSET_TYPE: &str = "Asset type";
+
 /// One value that is written.
 #[derive(Debug, Serialize)]
-pub(super) struct PlannedEdit {
+pub(in crate::commands) struct PlannedEdit {
     pub(super) field: String,
     pub(super) old: Value,
     pub(super) new: Value,
@@ -34,7 +37,7 @@ pub(super) fn edits_of(action: &Action) -> Vec<PlannedEdit> {
     match action {
         Action::LinkAsset { write, .. } | Action::UpdateAsset { write, .. } => of_asset(write),
         Action::CreateAsset { asset_type, location, fields, .. } => {
-            let asset_type = PlannedEdit::filled("Asset type", asset_type.name.clone());
+            let asset_type = PlannedEdit::filled(ASSET_TYPE, asset_type.name.clone());
             std::iter::once(asset_type).chain(place(location.as_ref())).chain(filled(fields)).collect()
         }
         Action::CreateUser { email, fields, .. } => {

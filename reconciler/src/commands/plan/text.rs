@@ -1,5 +1,6 @@
 //! The plan as people read it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use amfj_sync_shared::messages::{Candidate, State as DeviceState};
@@ -9,7 +10,7 @@ use super::{NotDone, PlannedChange, SitePlan, Target};
 use crate::commands::words::{self, Serials, quoted};
 
 /// The kinds of changes in the order of the plan: heading, the words for totals, mark, ink.
-const KINDS: [(&str, &str, &str, char, Ink); 11] = [
+pub(super) const KINDS: [(&str, &str, &str, char, Ink); 11] = [
     ("create-asset", "Assets to be created", "created", '+', Ink::Green),
     ("link-asset", "Links to be made", "linked", '=', Ink::Green),
     ("update-asset", "Assets to be updated", "updated", '~', Ink::Yellow),
@@ -56,9 +57,6 @@ const NOT_DONE: [(DeviceState, &str, &str); 10] = [
     (DeviceState::PlanOnly, "To be known of what is planned", "To be known of people"),
 ];
 
-/// Changes of a plan that is so long that its totals are also told before it.
-const MANY: usize = 25;
-
 /// All plans, one after the other.
 pub(super) fn show(screen: &Screen, plans: &[SitePlan]) -> String {
     plans.iter().map(|plan| show_one(screen, plan)).collect::<Vec<_>>().join("\n")
@@ -93,18 +91,57 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
         let _ = writeln!(out, "  {}", screen.ink(Ink::Yellow, &screen.sentence(2, &text)));
     }
     obstacles(screen, plan, &mut out);
-    if plan.changes.len() > MANY {
-        let _ = writeln!(out, "  In total: {}", screen.sentence(12, &totals(plan)));
-    }
+    head(screen, plan, &mut out);
+    vanished(screen, plan, &mut out);
     for (kind, heading, _, mark, ink) in KINDS {
         let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
         section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);
     }
     kept_back(screen, plan, &mut out);
     not_done(screen, plan, &mut out);
-    let _ = writeln!(out, "\n{}\n  {}", screen.ink(Ink::Bold, "In total"), screen.sentence(2, &totals(plan)));
-    let _ = writeln!(out, "  {}", screen.sentence(2, &devices(plan)));
     out
+}
+
+/// The totals come first: a plan may be long.
+fn head(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    let mut say = |ink: Ink, text: &str| {
+        let _ = writeln!(out, "  {}", screen.inked(ink, 2, text));
+    };
+    if let Some(only) = &plan.only {
+        say(Ink::Bold, &format!("Only {}; the rest of the plan is left out.", legible(only)));
+    }
+    say(Ink::Bold, &format!("In total: {}", totals(plan)));
+    if !plan.overwritten.is_empty() {
+        say(Ink::Yellow, &overwritten(plan));
+    }
+    if plan.only.is_none() {
+        say(Ink::Plain, &devices(plan));
+    }
+}
+
+/// How many values that somebody may have written are lost, by field.
+fn overwritten(plan: &SitePlan) -> String {
+    let count: usize = plan.overwritten.values().sum();
+    let fields: Vec<String> =
+        plan.overwritten.iter().map(|(field, count)| format!("{count} in {}", quoted(field))).collect();
+    let fields = fields.join(", ");
+    match count {
+        1 => format!("1 value that is not blank is overwritten: {fields}."),
+        _ => format!("{count} values that are not blank are overwritten: {fields}."),
+    }
+}
+
+/// Devices that a held run does not see (P23).
+fn vanished(screen: &Screen, plan: &SitePlan, out: &mut String) {
+    if plan.vanished.is_empty() {
+        return;
+    }
+    let heading = "Vanished from Kandji, or listed as removed; held with their run (P23)";
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), plan.vanished.len());
+    for one in &plan.vanished {
+        let _ = writeln!(out, "  {} {}", screen.ink(Ink::Red, "‖"), screen.sentence(4, &one.line()));
+    }
+    let _ = writeln!(out, "  {}", screen.sentence(2, plan.fate));
 }
 
 fn obstacles(screen: &Screen, plan: &SitePlan, out: &mut String) {
@@ -269,25 +306,39 @@ pub(in crate::commands) fn candidates(screen: &Screen, indent: usize, candidates
 
 /// What is done, in one line.
 pub(super) fn totals(plan: &SitePlan) -> String {
-    let counted = KINDS.iter().filter_map(|(kind, _, words, ..)| {
-        let count = plan.totals.get(kind)?;
-        Some(format!("{count} {words}"))
-    });
-    let counted: Vec<String> = counted.collect();
-    if counted.is_empty() {
-        return "nothing to change.".to_owned();
+    let counted = counted(&plan.totals);
+    let mut text = match (counted.is_empty(), plan.kept_back.is_empty()) {
+        (true, true) => "nothing to change".to_owned(),
+        (true, false) => "nothing to change before the run is released".to_owned(),
+        (false, _) => counted.join(", "),
+    };
+    let made = plan.changes.iter().filter(|change| change.is_to_be_made());
+    let existing = made.filter(|change| !change.kind.starts_with("create"));
+    match existing.map(|change| change.edits.len()).sum::<usize>() {
+        0 => {}
+        1 => text.push_str("; 1 value of existing records written"),
+        values => {
+            let _ = write!(text, "; {values} values of existing records written");
+        }
     }
-    let made = || {
-        plan.changes.iter().filter(|change| change.withheld.is_none() && !change.kind.starts_with("create"))
-    };
-    let values = made().map(|change| change.edits.len()).sum::<usize>();
-    let overwritten = made().flat_map(|change| &change.edits).filter(|edit| edit.overwrites).count();
-    let values = match values {
-        0 => String::new(),
-        1 => format!("; 1 value of existing records written ({overwritten} overwritten)"),
-        _ => format!("; {values} values of existing records written ({overwritten} overwritten)"),
-    };
-    format!("{}{values}.", counted.join(", "))
+    let kept = self::counted(&plan.kept_back);
+    if !kept.is_empty() {
+        let _ = write!(text, "; kept back: {}", kept.join(", "));
+    }
+    match plan.vanished.len() {
+        0 => {}
+        1 => text.push_str("; held: 1 device that vanished"),
+        count => {
+            let _ = write!(text, "; held: {count} devices that vanished");
+        }
+    }
+    text + "."
+}
+
+fn counted(totals: &BTreeMap<&'static str, usize>) -> Vec<String> {
+    let counted =
+        KINDS.iter().filter_map(|(kind, _, words, ..)| Some(format!("{} {words}", totals.get(kind)?)));
+    counted.collect()
 }
 
 fn devices(plan: &SitePlan) -> String {

@@ -1,5 +1,7 @@
 //! One sample of every message and fact, with every optional part filled in somewhere.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 pub(super) fn time() -> Timestamp {
@@ -381,6 +383,10 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("partition-decided", Fact::PartitionDecided { number, partition: 2, complete: true, staged: 1 }),
         ("mass-changes-allowed", Fact::MassChangesAllowed { number }),
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
+        (
+            "devices-vanished",
+            Fact::DevicesVanished { number, vanished: [device_id()].into(), back: BTreeSet::new() },
+        ),
         ("decided", Fact::Decided(Box::new(decision()))),
         ("intended", Fact::Intended(intent)),
         (

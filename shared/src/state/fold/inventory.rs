@@ -52,6 +52,8 @@ impl Folding<'_, '_> {
             // With the counts that changed, still at the offset before the marker.
             self.commit_so_far()?;
         }
+        // What was not seen is said device by device from here on.
+        self.forget_rows(table::VANISHED)?;
         self.batch.put(table::REPORT, "", report);
         run.counts = Some(counts);
         run.inventory_at = Some(self.event.time);

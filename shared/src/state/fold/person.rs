@@ -37,7 +37,15 @@ impl Folding<'_, '_> {
             }
             Order::Release => {
                 // A run that its leader held took no effect: the release lets the next one pass, now.
-                if self.meta.latest.as_ref().is_some_and(|run| run.held.is_some() && run.counts.is_none()) {
+                // Where the run after it has failed or still goes on, its hold is only not said again yet.
+                let vanished = format!("{}/", table::VANISHED);
+                let before = !self.batch.keys(vanished.as_bytes())?.is_empty();
+                if self
+                    .meta
+                    .latest
+                    .as_ref()
+                    .is_some_and(|run| (run.held.is_some() || before) && run.counts.is_none())
+                {
                     self.meta.released = Some(self.offset);
                     self.meta.requested = Some(self.offset);
                 }

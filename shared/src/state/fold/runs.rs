@@ -1,11 +1,12 @@
 //! Runs: who leads, what failed, when the first sync is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::keys::table;
 use super::super::rows::RunRow;
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
+use crate::ids::DeviceId;
 use crate::messages::RunStarted;
 
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
@@ -51,15 +52,20 @@ impl Folding<'_, '_> {
         Ok(Verdict::Accepted)
     }
 
-    /// In steps, since an abandoned run may have staged a whole fleet.
     fn forget_staged(&mut self) -> Result<(), StoreError> {
-        let staged = format!("{}/", table::STAGED);
-        if !self.batch.has_keys(staged.as_bytes())? {
+        self.forget_rows(table::STAGED)
+    }
+
+    /// In steps, since a table may hold a whole fleet.
+    pub(super) fn forget_rows(&mut self, table: &str) -> Result<(), StoreError> {
+        let rows = format!("{table}/");
+        if !self.batch.has_keys(rows.as_bytes())? {
             return Ok(());
         }
         self.commit_so_far()?;
+        let prefix = rows.into_bytes();
         loop {
-            let rows = self.batch.first_rows(staged.as_bytes(), STEP)?;
+            let rows = self.batch.first_rows(&prefix, STEP)?;
             if rows.is_empty() {
                 return Ok(());
             }
@@ -104,6 +110,25 @@ impl Folding<'_, '_> {
 
     pub(super) fn run_held(&mut self, number: u64, reason: &str) -> Verdict {
         self.change_run(number, |run| run.held = Some(reason.to_owned()))
+    }
+
+    /// What a run that is held does not see of the linked devices, beside what runs before it said (P23).
+    pub(super) fn devices_vanished(
+        &mut self,
+        number: u64,
+        vanished: &BTreeSet<DeviceId>,
+        back: &BTreeSet<DeviceId>,
+    ) -> Verdict {
+        if self.meta.latest.as_ref().is_none_or(|run| run.started.number != number) {
+            return Verdict::Rejected("a newer run has started".into());
+        }
+        for device in vanished {
+            self.batch.put(table::VANISHED, device.as_str(), &number);
+        }
+        for device in back {
+            self.batch.delete(table::VANISHED, device.as_str());
+        }
+        Verdict::Accepted
     }
 
     /// The first sync is over once every partition has decided a complete run that applies (P5).

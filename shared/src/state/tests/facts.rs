@@ -318,3 +318,38 @@ fn numbers_and_minutes_that_no_clock_shows_are_refused() {
     assert_eq!(stream.say(minute(29_400_000)), Verdict::Accepted);
     assert_eq!(stream.start(1_764_000_000_000), Verdict::Accepted);
 }
+
+#[test]
+fn p23_what_vanished_is_known_until_an_inventory_takes_effect() {
+    let mut stream = Stream::new();
+    let listed = |id: &str| DeviceEntry { device_id: device_id(id), ..device("d", "Mac") };
+    stream.start(1);
+    for id in ["d1", "d2", "d3"] {
+        stream.say(Fact::DeviceListed { number: 1, device: listed(id) });
+    }
+    stream.complete(1);
+    let says = |number, vanished: &[&str], back: &[&str]| Fact::DevicesVanished {
+        number,
+        vanished: vanished.iter().map(|id| device_id(id)).collect(),
+        back: back.iter().map(|id| device_id(id)).collect(),
+    };
+    let held = |number| Fact::RunHeld { number, reason: "too many".into() };
+    stream.start(2);
+    stream.say(says(2, &["d1", "d2"], &[]));
+    stream.say(held(2));
+    assert_eq!(stream.view.vanished_devices(), [device_id("d1"), device_id("d2")]);
+    assert!(stream.view.has_vanished(&device_id("d1")) && !stream.view.has_vanished(&device_id("d3")));
+    assert!(matches!(stream.say(says(1, &["d3"], &[])), Verdict::Rejected(_)), "an earlier run");
+    // The next run fails, and the one after it sees one of them again.
+    stream.start(3);
+    stream.say(Fact::RunFailed { number: 3, reason: "503".into(), configuration: false });
+    assert_eq!(stream.view.vanished_devices().len(), 2);
+    let release = PersonDecision { by: "sam".into(), order: Order::Release };
+    stream.say(Fact::PersonDecided { token: Uuid::nil(), decision: release });
+    assert!(stream.view.meta().released.is_some(), "a person need not wait until it is held again");
+    stream.start(4);
+    stream.say(says(4, &["d3"], &["d1"]));
+    assert_eq!(stream.view.vanished_devices(), [device_id("d2"), device_id("d3")]);
+    stream.complete(4);
+    assert!(stream.view.vanished_devices().is_empty());
+}

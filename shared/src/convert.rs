@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use amfj_sync_shared::amfj::{Field, FieldType};
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::names::email_key;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::{Number, Value};
 use url::Url;
+
+use crate::amfj::{Field, FieldType};
+use crate::mapping::is_blank;
+use crate::names::email_key;
 
 /// Turns a value that is not blank into one that the field takes, or says why that cannot be done:
 /// a clause that goes on from "is left out: ".
@@ -43,7 +44,7 @@ pub fn is_same(field: &Field, wanted: &Value, current: &Value) -> bool {
 }
 
 /// A text for a name or an email: what a text field would hold.
-pub(super) fn plain(value: &Value) -> Result<String, String> {
+pub fn plain(value: &Value) -> Result<String, String> {
     scalar(value).map(|value| text(&value))
 }
 

@@ -1,0 +1,113 @@
+//! What is held, and why (P23): a run whose changes wait for a person, or one that was held before anything of it took
+//! effect, because too many devices vanished.
+
+use amfj_sync_shared::config::{Integration, WhenGone};
+use amfj_sync_shared::ids::{DeviceId, Key};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::rows::RunRow;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Target;
+use crate::commands::words::{self, quoted};
+use crate::rules;
+
+/// Why an integration is held.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::commands) struct Hold {
+    /// The run that is held.
+    pub(in crate::commands) run: String,
+    /// When it started.
+    pub(in crate::commands) started: Timestamp,
+    /// In the words of whoever held it.
+    pub(in crate::commands) reason: String,
+    /// Whether nothing of the run took effect: what it saw is known to nobody, but for the devices that it missed.
+    pub(in crate::commands) before_publishing: bool,
+}
+
+impl Hold {
+    /// The hold that stands now.
+    pub(in crate::commands) fn of(config: &Integration, view: &View) -> Option<Self> {
+        let meta = view.meta();
+        let mut runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
+        let held = |run: &RunRow| {
+            let reason = run.held.clone()?;
+            let before_publishing = run.counts.is_none();
+            let run_id = run.run_id(&config.id).to_string();
+            Some(Self { run: run_id, started: run.started.at, reason, before_publishing })
+        };
+        runs.find_map(held)
+    }
+}
+
+/// A linked device that the held run does not see.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::commands) struct Vanished {
+    /// `device/ID`.
+    pub(in crate::commands) key: String,
+    /// In Kandji, as listed last.
+    pub(in crate::commands) name: String,
+    pub(in crate::commands) serial: String,
+    /// The asset that it is linked to.
+    pub(in crate::commands) asset: Option<Target>,
+    /// Who has that.
+    pub(in crate::commands) holder: Option<String>,
+    /// `"Ana's MacBook" (C02XK1)`.
+    #[serde(skip)]
+    pub(in crate::commands) label: String,
+}
+
+impl Vanished {
+    /// All of them, by name.
+    pub(in crate::commands) fn all(view: &View) -> Vec<Self> {
+        let mut all: Vec<Self> = view.vanished_devices().iter().map(|id| Self::of(view, id)).collect();
+        all.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
+        all
+    }
+
+    fn of(view: &View, id: &DeviceId) -> Self {
+        let device = view.device(id).map(|row| row.entry);
+        let link = view.link(id);
+        let asset = link.as_ref().and_then(|link| view.asset(&link.asset)).map(|row| row.asset);
+        Self {
+            key: Key::Device(id.clone()).to_string(),
+            name: device.as_ref().map(|device| rules::label(device).to_owned()).unwrap_or_default(),
+            serial: device.as_ref().map(|device| device.serial.trim().to_owned()).unwrap_or_default(),
+            label: device.as_ref().map_or_else(|| id.to_string(), words::device),
+            holder: asset.as_ref().and_then(|asset| Some(asset.checked_out_to.as_ref()?.name.clone())),
+            asset: link.map(|link| Target {
+                id: Some(link.asset.to_string()),
+                name: asset.map(|asset| asset.name).unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// One line.
+    pub(in crate::commands) fn line(&self) -> String {
+        let holder = match &self.holder {
+            Some(holder) => format!(", checked out to {}", quoted(holder)),
+            None => String::new(),
+        };
+        let asset = match &self.asset {
+            Some(Target { id: Some(id), name }) if name.trim() == self.name.trim() => format!(" → {id}"),
+            Some(Target { id, name }) => {
+                format!(" → asset {} ({})", quoted(name), id.as_deref().unwrap_or_default())
+            }
+            None => String::new(),
+        };
+        format!("{}{asset}{holder}", self.label)
+    }
+}
+
+/// What becomes of devices that vanished, once the run is released.
+pub(in crate::commands) fn fate(config: &Integration) -> &'static str {
+    match config.sync.when_gone {
+        WhenGone::Report => {
+            "Released, the next run asks Kandji for each of them; what two runs miss is reported as gone, and its asset is \
+             left as it is (P22)."
+        }
+        WhenGone::CheckIn => {
+            "Released, the next run asks Kandji for each of them; of what two runs miss, the assets are checked in (P22)."
+        }
+    }
+}
