@@ -1,6 +1,6 @@
 //! `fetcher trigger`: asks the running fetchers for a run now.
 
-use amfj_sync_shared::broker::{Broker, Outgoing, Publisher};
+use amfj_sync_shared::broker::{Broker, Caller, Outgoing, Publisher};
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// Publishes one request for each integration.
 pub async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {
     let source = format!("fetcher-trigger/{}", Uuid::new_v4());
-    let broker = Broker::start(config, &source, shutdown.soft.clone());
+    let broker = Broker::start_for(Caller::Command, config, &source, shutdown.soft.clone());
     let asked = ask(config, &shutdown, &source, &broker).await;
     shutdown.hard.cancel();
     broker.close().await;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
-use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
+use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
@@ -69,7 +69,7 @@ impl Exit {
 impl From<BrokerError> for Exit {
     fn from(error: BrokerError) -> Self {
         match error {
-            BrokerError::Partitions { .. } => Self::Configuration(error.to_string()),
+            error if error.is_lasting() => Self::Configuration(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -243,7 +243,8 @@ impl Worker {
             }
             None => None,
         };
-        let broker = Broker::start(&config, &id, shutdown.soft.clone());
+        let caller = if on_disk.is_some() { Caller::Worker } else { Caller::Command };
+        let broker = Broker::start_for(caller, &config, &id, shutdown.soft.clone());
         let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
         let mut states = BTreeMap::new();
         for integration in &config.integrations {

@@ -46,12 +46,10 @@ impl Server {
         health: Arc<dyn Health>,
         stop: CancellationToken,
     ) -> Result<Self, std::io::Error> {
-        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-            std::io::Error::new(
-                error.kind(),
-                format!("cannot listen on {listen}: {error}; set another `listen`"),
-            )
-        })?;
+        let role = health.report().role;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, &role, &error)))?;
         let address = listener.local_addr()?;
         let metrics = recorder()?;
         let upkeep = metrics.clone();
@@ -87,6 +85,40 @@ impl Server {
     }
 }
 
+/// Which address, why, and what to do; a port that is taken is most often that of another worker of the same kind.
+fn cannot_listen(listen: SocketAddr, role: &str, error: &std::io::Error) -> String {
+    let setting = format!("{role}.listen");
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {listen} ({setting}): the port is in use, most likely by another {role} that runs on this \
+             machine. `reconciler status` shows those that run, `ss -ltnp 'sport = :{}'` who has the port. A second \
+             {role} needs a port of its own: set {setting} = \"{}:0\" for any that is free, in its configuration or as \
+             AMFJ_SYNC__{}__LISTEN",
+            listen.port(),
+            host_of(listen),
+            role.to_uppercase()
+        ),
+        std::io::ErrorKind::PermissionDenied => format!(
+            "cannot listen on {listen} ({setting}): ports below 1024 need more rights than this user has; set \
+             {setting} to a port above"
+        ),
+        std::io::ErrorKind::AddrNotAvailable => format!(
+            "cannot listen on {listen} ({setting}): this machine has no such address; set {setting} to one of its own, \
+             or to 127.0.0.1:{} or 0.0.0.0:{}",
+            listen.port(),
+            listen.port()
+        ),
+        _ => format!("cannot listen on {listen} ({setting}): {error}; set another {setting}"),
+    }
+}
+
+fn host_of(listen: SocketAddr) -> String {
+    match listen {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let reasons = shared.health.not_ready();
     if reasons.is_empty() {
@@ -101,4 +133,37 @@ async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse 
     metrics::gauge!("amfj_sync_ready").set(f64::from(u8::from(is_ready)));
     let format = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
     (format, shared.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_had_says_which_setting_why_and_what_to_do() {
+        let table: [(&str, ErrorKind, &[&str]); 4] = [
+            (
+                "127.0.0.1:9466",
+                ErrorKind::AddrInUse,
+                &[
+                    "127.0.0.1:9466",
+                    "writer.listen",
+                    "another writer",
+                    "ss -ltnp 'sport = :9466'",
+                    "127.0.0.1:0",
+                ],
+            ),
+            ("[::1]:9466", ErrorKind::AddrInUse, &["[::1]:9466", "\"[::1]:0\"", "AMFJ_SYNC__WRITER__LISTEN"]),
+            ("127.0.0.1:80", ErrorKind::PermissionDenied, &["below 1024"]),
+            ("192.0.2.1:9466", ErrorKind::AddrNotAvailable, &["no such address", "0.0.0.0:9466"]),
+        ];
+        for (listen, kind, words) in table {
+            let text = cannot_listen(listen.parse().unwrap(), "writer", &Error::from(kind));
+            for word in words {
+                assert!(text.contains(word), "{word}: {text}");
+            }
+        }
+    }
 }
