@@ -177,6 +177,12 @@ impl Api {
         Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, timeout, pulse, responder })))
     }
 
+    /// What the service is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
     /// Host and port of the service.
     #[must_use]
     pub fn host(&self) -> &str {
