@@ -21,7 +21,7 @@ const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
 /// Where a connection was to lead: everything of `broker.url` that may be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Door {
+pub(super) struct Door {
     host: String,
     port: u16,
     user: String,
@@ -48,7 +48,7 @@ impl Door {
 
 /// Why no connection came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closed {
+pub(super) enum Closed {
     /// Nothing listens on the port.
     Refused,
     /// The name leads nowhere.

@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::recorder;
-use crate::status::WorkerReport;
+use crate::status::{WorkerReport, Wrong, wrong_now};
+use crate::worker::Worker;
 
 /// What a worker tells about itself.
 pub trait Health: Send + Sync + 'static {
@@ -26,6 +27,9 @@ pub trait Health: Send + Sync + 'static {
 
     /// Its state in detail.
     fn status(&self) -> Value;
+
+    /// The worker that it is about.
+    fn worker(&self) -> &Arc<Worker>;
 }
 
 /// The endpoints of one worker.
@@ -55,10 +59,11 @@ impl Server {
         let upkeep = metrics.clone();
         let shared = Arc::new(Shared { health, metrics });
         let router = Router::new()
-            .route("/healthz", get(async || "ok\n"))
+            .route("/healthz", get(alive))
+            .route("/health", get(alive))
             .route("/readyz", get(ready))
             .route("/metrics", get(render_metrics))
-            .route("/status", get(async |State(shared): State<Arc<Shared>>| Json(shared.health.status())))
+            .route("/status", get(status))
             .with_state(shared);
         let ended = stop.clone();
         tokio::spawn(async move {
@@ -119,13 +124,40 @@ fn host_of(listen: SocketAddr) -> String {
     }
 }
 
+impl Shared {
+    async fn wrong(&self) -> Vec<Wrong> {
+        wrong_now(self.health.worker(), self.health.report()).await
+    }
+}
+
+/// The process works; what else is wrong stands below.
+async fn alive(State(shared): State<Arc<Shared>>) -> String {
+    with_wrong("ok", &shared.wrong().await)
+}
+
+/// A service that fails does not make the worker less ready; what fails stands below.
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let reasons = shared.health.not_ready();
     if reasons.is_empty() {
-        (StatusCode::OK, "ready\n".to_owned())
+        (StatusCode::OK, with_wrong("ready", &shared.wrong().await))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", reasons.join("\n")))
     }
+}
+
+fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
+    let mut page = format!("{word}\n");
+    for one in wrong {
+        page.push_str(&one.line());
+        page.push('\n');
+    }
+    page
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let mut shown = shared.health.status();
+    shown["wrong"] = serde_json::json!(shared.wrong().await);
+    Json(shown)
 }
 
 async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
