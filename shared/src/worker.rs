@@ -53,6 +53,9 @@ pub enum Exit {
     /// Something failed: status 1.
     #[error("{0}")]
     Failed(String),
+    /// The command did what was asked, and what it found is wrong: status 3. It has said so itself.
+    #[error("something is wrong")]
+    Trouble,
 }
 
 impl Exit {
@@ -62,6 +65,7 @@ impl Exit {
         match self {
             Self::Configuration(_) => 2,
             Self::Failed(_) => 1,
+            Self::Trouble => 3,
         }
     }
 }
@@ -97,7 +101,9 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            eprintln!("{exit}");
+            if !matches!(exit, Exit::Trouble) {
+                eprintln!("{exit}");
+            }
             ExitCode::from(exit.code())
         }
     }
