@@ -62,12 +62,13 @@ impl Asking {
         api: &Api,
         answer: impl Future<Output = T>,
     ) -> Result<T, (String, Option<String>)> {
+        api.pulse().be_quiet();
         tokio::time::timeout(self.patience, answer).await.map_err(|_| {
             if let Some(failing) = api.pulse().failing() {
                 return (failing.reason, None);
             }
             let service = api.name().to_lowercase();
-            let said = format!("no answer from {} within {:.1?}", api.host(), self.patience);
+            let said = format!("no answer from {} within {} s", api.host(), self.patience.as_secs());
             let cure = format!(
                 "the service hangs or is down, a firewall is in between, or {service}.api_url names another host; if it \
                  is only slow, --patience SECONDS waits longer"

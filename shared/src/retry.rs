@@ -206,9 +206,9 @@ where
         }
         tracing::debug!(attempts, pause_ms = pause.as_secs_f64() * 1e3, %error, "trying again after a pause");
         *policy.next.lock() = Some(Instant::now() + pause);
-        let paused = cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
+        let waited = cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
         *policy.next.lock() = None;
-        if paused.is_none() {
+        if waited.is_none() {
             return Err(Stopped::Cancelled);
         }
     }

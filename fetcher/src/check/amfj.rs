@@ -23,7 +23,7 @@ const CURE: &str = "check amfj.api_url; if AMFJ's addresses differ, set amfj.pat
 fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
     match stopped {
         Stopped::Failed(error) | Stopped::GaveUp { error, .. } => {
-            report.failed(error.said(), error.cure().unwrap_or_else(|| CURE.to_owned()));
+            report.failed(error.seen(), error.cure().unwrap_or_else(|| CURE.to_owned()));
         }
         Stopped::Cancelled => report.failed_with(format!("AMFJ: {stopped}"), None),
     }

@@ -118,7 +118,7 @@ impl KandjiError {
     #[must_use]
     pub fn parts(&self) -> (String, Option<String>) {
         match self.last() {
-            Self::Call(error) => (error.said(), error.cure()),
+            Self::Call(error) => (error.seen(), error.cure()),
             error => (error.to_string(), None),
         }
     }

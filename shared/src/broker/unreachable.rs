@@ -229,22 +229,20 @@ fn quoted(name: &str) -> String {
 /// What the error itself tells.
 fn told_by(error: &lapin::Error) -> Option<Closed> {
     if let Some(code) = reply_code(error) {
-        return by_broker(code, &error.to_string());
+        return Some(by_broker(code, &error.to_string()));
     }
     let lapin::ErrorKind::IOError(io) = error.kind() else { return None };
     by_network(io)
 }
 
-fn by_broker(code: u16, said: &str) -> Option<Closed> {
+fn by_broker(code: u16, said: &str) -> Closed {
     match code {
-        ACCESS_REFUSED => Some(Closed::Credentials),
-        NOT_ALLOWED if said.contains("not found") => Some(Closed::NoVhost),
+        ACCESS_REFUSED => Closed::Credentials,
+        NOT_ALLOWED if said.contains("not found") => Closed::NoVhost,
         // Full, or going down: not for a person to grant.
-        NOT_ALLOWED if said.contains("limit") || said.contains("is down") => {
-            Some(Closed::Other(said.to_owned()))
-        }
-        NOT_ALLOWED => Some(Closed::NotForUser),
-        _ => Some(Closed::Other(said.to_owned())),
+        NOT_ALLOWED if said.contains("limit") || said.contains("is down") => Closed::Other(said.to_owned()),
+        NOT_ALLOWED => Closed::NotForUser,
+        _ => Closed::Other(said.to_owned()),
     }
 }
 
@@ -373,13 +371,13 @@ mod tests {
             (530, "NOT_ALLOWED - vhost nothere not found", Closed::NoVhost),
             (530, "NOT_ALLOWED - access to vhost 'x' refused for user 'ann'", Closed::NotForUser),
         ] {
-            assert_eq!(by_broker(code, text), Some(why), "{text}");
+            assert_eq!(by_broker(code, text), why, "{text}");
         }
         for text in [
             "access to vhost 'x' refused for user 'ann': connection limit (1) is reached",
             "vhost 'x' is down",
         ] {
-            assert_eq!(by_broker(530, text), Some(Closed::Other(text.into())));
+            assert_eq!(by_broker(530, text), Closed::Other(text.into()));
         }
     }
 

@@ -238,7 +238,7 @@ impl Api {
             Answered::TokenRefused
             | Answered::WrongAddress
             | Answered::Failed
-            | Answered::AskedToWait { .. } => self.0.pulse.bad(error.to_string(), began),
+            | Answered::AskedToWait { .. } => self.0.pulse.bad(error.trouble(), began),
         }
     }
 
@@ -250,15 +250,12 @@ impl Api {
     ) -> Result<Answer, CallError> {
         let pulse = &self.0.pulse;
         let call = Watched { pulse, id: pulse.begin(self.name_of(operation)) };
-        let exchange = self.exchange(operation, request);
-        tokio::pin!(exchange);
-        match tokio::time::timeout(SILENT, &mut exchange).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                pulse.still_waits(call.id);
-                exchange.await
-            }
+        let mut exchange = Box::pin(self.exchange(operation, request));
+        if let Ok(answered) = tokio::time::timeout(SILENT, &mut exchange).await {
+            return answered;
         }
+        pulse.still_waits(call.id);
+        exchange.await
     }
 
     async fn send(&self, call: Call, token: &SecretString) -> Result<Answer, CallError> {

@@ -99,17 +99,38 @@ impl std::fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 impl CallError {
-    /// What happened, without what to do about it.
+    /// What happened, and what a write has to take from it, without what to do about it.
     #[must_use]
     pub fn said(&self) -> String {
         match self {
+            Self::NotSent { .. } => format!("{}; nothing was sent", self.seen()),
+            Self::Unknown { .. } => {
+                format!("{}; it is unknown whether the request was carried out", self.seen())
+            }
+            _ => self.seen(),
+        }
+    }
+
+    /// What is wrong and what to do about it, whatever the call was for.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        match self.cure() {
+            Some(cure) => format!("{}; {cure}", self.seen()),
+            None => self.seen(),
+        }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn seen(&self) -> String {
+        match self {
             Self::Invalid { call, reason } => format!("{call}: the request could not be made: {reason}"),
             Self::NotSent { call, host, reason, .. } => {
-                format!("{call}: no connection to {host} ({reason}); nothing was sent")
+                format!("{call}: no connection to {host} ({reason})")
             }
-            Self::Unknown { call, host, reason, .. } => format!(
-                "{call}: no complete answer from {host} ({reason}); it is unknown whether the request was carried out"
-            ),
+            Self::Unknown { call, host, reason, .. } => {
+                format!("{call}: no complete answer from {host} ({reason})")
+            }
             Self::Status { call, status, body, .. } => {
                 format!("{call}: answered {} {}", status_text(*status), body::sentence(body))
             }

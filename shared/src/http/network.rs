@@ -29,6 +29,8 @@ pub enum NetworkFault {
     Proxy,
     /// What answers speaks no HTTP.
     NoHttp,
+    /// The connection ended before there was an answer.
+    Cut,
     /// Anything else.
     Other,
 }
@@ -51,7 +53,9 @@ impl NetworkFault {
         }
         if let Some(tls) = tls_error(error) {
             return match tls {
-                rustls::Error::InvalidCertificate(why) => (Self::Certificate, certificate(why)),
+                rustls::Error::InvalidCertificate(why) => {
+                    (Self::Certificate, format!("its certificate is not trusted: {}", certificate(why)))
+                }
                 rustls::Error::InvalidMessage(_) => (Self::NoTls, "it speaks no TLS".to_owned()),
                 other => (Self::Tls, other.to_string()),
             };
@@ -61,11 +65,20 @@ impl NetworkFault {
                 return (Self::Refused, "connection refused: nothing listens there".to_owned());
             }
             Some(ErrorKind::TimedOut) => return (Self::Silent, said),
+            Some(
+                ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof,
+            ) => return (Self::Cut, "the connection was closed before the answer".to_owned()),
             _ => {}
         }
         if let Some(lookup) = texts.iter().find(|text| text.contains("lookup address")) {
             let fault = if is_unknown_host(lookup) { Self::UnknownHost } else { Self::NoNames };
             return (fault, lookup.rsplit(": ").next().unwrap_or(lookup).to_owned());
+        }
+        if says("before message completed") {
+            return (Self::Cut, "the connection was closed before the answer".to_owned());
         }
         if says("invalid HTTP") || says("HTTP/0.9") {
             return (Self::NoHttp, "what answers there speaks no HTTP".to_owned());
@@ -95,6 +108,9 @@ impl NetworkFault {
             ),
             Self::Proxy => "check the proxy in HTTPS_PROXY, or except the host in NO_PROXY".to_owned(),
             Self::NoHttp => format!("correct {setting}: https:// perhaps, or another port"),
+            Self::Cut => format!(
+                "the service, or something in between, ended it; if it stays so, check the port in {setting}"
+            ),
             Self::Other => "check the network between here and there".to_owned(),
         }
     }

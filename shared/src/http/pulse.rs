@@ -49,6 +49,8 @@ struct Beat {
     told: Option<Instant>,
     /// Whether the failure of now was logged.
     is_told: bool,
+    /// Whether somebody else says what fails.
+    is_quiet: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,11 @@ impl Pulse {
     /// Names the integration in what is logged.
     pub fn belongs_to(&self, integration: &impl ToString) {
         self.beat.lock().integration = Some(integration.to_string());
+    }
+
+    /// Nothing is logged: a command says itself what fails.
+    pub fn be_quiet(&self) {
+        self.beat.lock().is_quiet = true;
     }
 
     /// What fails now: the last call, or one that is without an answer for long.
@@ -147,7 +154,7 @@ impl Pulse {
 
     /// The first failure is logged at once; the rest is for status and metrics.
     fn tell(&self, beat: &mut Beat, reason: &str) {
-        if beat.is_told || beat.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+        if beat.is_quiet || beat.is_told || beat.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
             return;
         }
         (beat.is_told, beat.told) = (true, Some(Instant::now()));

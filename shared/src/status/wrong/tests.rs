@@ -96,7 +96,7 @@ fn what_counts_as_wrong() {
     let well = Duty { circuit: Some(circuit("closed")), amfj_answered: Some(at(9)), ..Duty::default() };
     let with = |duty: Duty| (site(), vec![worker("writer", duty)], Some(0));
     let run_with = |run: RunStatus| (SiteStatus { last_run: Some(run), ..site() }, Vec::new(), Some(0));
-    let waits = Waiting { messages: 3, served: 0, oldest: Some(at(9)), ..Waiting::default() };
+    let waits = Waiting { messages: 3, served: 0, oldest: Some(at(9)) };
     let table = [
         ("all is well", with(well.clone()), vec![]),
         (
