@@ -133,9 +133,9 @@ impl Caller {
         match self {
             Self::Command => tracing::debug!(%error, "no connection to the broker"),
             Self::Worker if error.is_lasting() => {
-                tracing::error!(%error, "somebody has to change something; trying again meanwhile");
+                tracing::error!(%error, "the broker lets nobody in; trying again until somebody mends that");
             }
-            Self::Worker => tracing::warn!(%error, "trying again"),
+            Self::Worker => tracing::warn!(%error, "no connection to the broker; trying again"),
         }
     }
 }

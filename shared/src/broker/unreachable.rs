@@ -135,7 +135,7 @@ impl std::fmt::Display for Unreachable {
             Closed::Refused => write!(
                 f,
                 "the broker cannot be reached: nothing listens at {at} (connection refused); start RabbitMQ there, or \
-                 correct host and port in broker.url"
+                 check broker.url (host and port)"
             ),
             Closed::UnknownHost(said) => write!(
                 f,

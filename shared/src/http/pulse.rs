@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 /// A call that has no answer for so long is said to have none yet: its time-out may be far away.
 pub(super) const SILENT: Duration = Duration::from_secs(8);
 
-/// Between two log lines about the same service that fails and answers by turns.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+/// The least time between two log lines about a service that fails and answers by turns; no failure is unsaid for ten seconds.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What fails now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

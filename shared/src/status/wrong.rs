@@ -138,7 +138,12 @@ pub fn wrong_of_site(
     }
     wrong.extend(dead.filter(|count| *count > 0).map(|count| Wrong::dead_letters(None, count)));
     for (stage, waiting) in &site.queues {
-        if waiting.messages > 0 && waiting.served == 0 {
+        // During a pause the writers let go of what waits, and take it again by themselves.
+        let is_paused = *stage == "apply"
+            && duties
+                .iter()
+                .any(|duty| duty.circuit.as_ref().is_some_and(|circuit| circuit.position != "closed"));
+        if waiting.messages > 0 && waiting.served == 0 && !is_paused {
             let (role, to) = if *stage == "apply" { ("writer", "apply") } else { ("reconciler", "decide") };
             let says = format!(
                 "{} messages to {to} wait, and nobody takes them; start `{role} run`",

@@ -129,8 +129,17 @@ fn what_counts_as_wrong() {
         ("dead letters", (site(), Vec::new(), Some(2)), vec!["dead-letters"]),
         (
             "nobody takes it",
-            (SiteStatus { queues: BTreeMap::from([("apply", waits)]), ..site() }, Vec::new(), None),
+            (SiteStatus { queues: BTreeMap::from([("apply", waits.clone())]), ..site() }, Vec::new(), None),
             vec!["queue"],
+        ),
+        (
+            "what waits during a pause is not for want of a writer",
+            (
+                SiteStatus { queues: BTreeMap::from([("apply", waits)]), ..site() },
+                vec![worker("writer", Duty { circuit: Some(circuit("open")), ..Duty::default() })],
+                None,
+            ),
+            vec!["amfj"],
         ),
     ];
     for (case, (site, reports, dead), expected) in table {
