@@ -25,7 +25,10 @@ async fn watched(services: &Services) -> Result<(Pipeline, Worker, [std::path::P
     write(&files[1], services.amfj.token().as_str())?;
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
         // A token that is replaced is not to wait for these.
-        config.set("timing.run_retry_initial", "10m").set("timing.probe_interval", "10m")
+        config
+            .set("timing.run_retry_initial", "10m")
+            .set("timing.run_retry_max", "10m")
+            .set("timing.probe_interval", "10m")
     })
     .await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
