@@ -129,7 +129,7 @@ fn what_counts_as_wrong() {
         ("dead letters", (site(), Vec::new(), Some(2)), vec!["dead-letters"]),
         (
             "nobody takes it",
-            (SiteStatus { queues: BTreeMap::from([("apply", waits.clone())]), ..site() }, Vec::new(), None),
+            (SiteStatus { queues: BTreeMap::from([("apply", waits)]), ..site() }, Vec::new(), None),
             vec!["queue"],
         ),
         (
