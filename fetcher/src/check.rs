@@ -1,15 +1,19 @@
-//! `fetcher check`: proves the configuration against the real services, and changes nothing in them.
+//! `fetcher check`: proves the configuration against the real services, and changes nothing in them. Everything is asked
+//! at once, so that what does not answer costs its time only once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Names, Session};
-use amfj_sync_shared::command::{CURE, connected};
+use amfj_sync_shared::broker::{Broker, BrokerError, Caller, Names, Session};
 use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::http::Api;
 use amfj_sync_shared::retry::Policy;
 use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesOrdered, StreamExt as _};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 mod amfj;
@@ -18,21 +22,86 @@ mod mapping;
 mod overwritten;
 mod report;
 
-use report::Report;
+use report::{Printer, Report};
 
-/// How long a service that does not answer is tried again: somebody is waiting.
+/// How long a service that has answered once is tried again: somebody is waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Checks everything and prints one line a check. Fails if any check did.
-pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), Exit> {
-    let mut report = Report::new(json);
+/// How checks are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Print JSON.
+    pub json: bool,
+    /// How long the first answer of the broker and of each service may take.
+    pub patience: Duration,
+}
+
+/// What the checks of the services need to know.
+#[derive(Clone)]
+struct Asking {
+    /// Of the first request: the service may not be there at all.
+    first: Policy,
+    /// Of all that follow.
+    reads: Policy,
+    patience: Duration,
+    stop: CancellationToken,
+}
+
+impl Asking {
+    fn new(config: &Config, patience: Duration, stop: CancellationToken) -> Result<Self, Exit> {
+        let retry = &config.retry;
+        let policy = |give_up: Duration| {
+            Policy::try_new(retry.initial, retry.max, retry.give_up_after.min(give_up))
+                .map_err(|error| Exit::Configuration(error.to_string()))
+        };
+        Ok(Self { first: policy(patience)?, reads: policy(PATIENCE)?, patience, stop })
+    }
+
+    /// The first answer; without one in time, why there is none and what to do.
+    async fn first<T>(
+        &self,
+        api: &Api,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, (String, Option<String>)> {
+        api.pulse().be_quiet();
+        tokio::time::timeout(self.patience, answer).await.map_err(|_| {
+            if let Some(failing) = api.pulse().failing() {
+                return (failing.reason, None);
+            }
+            let service = api.name().to_lowercase();
+            let said = format!("no answer from {} within {} s", api.host(), self.patience.as_secs());
+            let cure = format!(
+                "the service hangs or is down, a firewall is in between, or {service}.api_url names another host; if it \
+                 is only slow, --patience SECONDS waits longer"
+            );
+            (said, Some(cure))
+        })
+    }
+}
+
+/// Checks everything side by side, and prints one line a check in the order of the configuration. Fails if any check did.
+pub async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> Result<(), Exit> {
+    let asking = Asking::new(config, manner.patience, shutdown.soft.clone())?;
+    let mut printer = Printer::new(manner.json);
+    let broker = check_broker(config, &shutdown, manner.patience).boxed().shared();
+    let mut parts: FuturesOrdered<BoxFuture<'_, Result<Report, Exit>>> = FuturesOrdered::new();
+    let first = broker.clone();
+    parts.push_back(async move { Ok(first.await.report) }.boxed());
+    for integration in &config.integrations {
+        let broker = broker.clone();
+        let left = async move {
+            let asked = broker.await;
+            let duties = asked.workers.iter().filter_map(|one| one.integrations.get(integration.id.as_str()));
+            duties.filter_map(|duty| duty.kandji_requests_left).min()
+        };
+        let (of_kandji, of_amfj) = (asking.clone(), asking.clone());
+        parts.push_back(async move { check_kandji(integration, &of_kandji, left).await }.boxed());
+        parts.push_back(async move { check_amfj(integration, &of_amfj).await }.boxed());
+    }
     let checking = async {
-        let workers = check_broker(config, &shutdown, &mut report).await?;
-        for integration in &config.integrations {
-            report.begin(integration.id.as_str());
-            let duties = workers.iter().filter_map(|one| one.integrations.get(integration.id.as_str()));
-            let left = duties.filter_map(|duty| duty.kandji_requests_left).min();
-            check_integration(config, integration, left, &shutdown, &mut report).await?;
+        // What comes first is printed first, whatever has ended by then.
+        while let Some(part) = parts.next().await {
+            printer.print(part?);
         }
         Ok::<(), Exit>(())
     };
@@ -40,37 +109,47 @@ pub async fn run(config: &Config, shutdown: Shutdown, json: bool) -> Result<(), 
         return Err(Exit::Failed("stopped before everything was checked".into()));
     };
     checked?;
-    match report.end() {
-        0 => Ok(()),
-        1 => Err(Exit::Failed("1 check failed".into())),
-        failed => Err(Exit::Failed(format!("{failed} checks failed"))),
+    let wrong = broker.await.wrong;
+    match (printer.end(), wrong) {
+        (0, _) => Ok(()),
+        // The others could not be started with this configuration either.
+        (_, Some(reason)) => Err(Exit::Configuration(format!("broker: {reason}"))),
+        (1, None) => Err(Exit::Failed("1 check failed".into())),
+        (failed, None) => Err(Exit::Failed(format!("{failed} checks failed"))),
     }
 }
 
+/// How the broker stands.
+#[derive(Debug, Clone)]
+struct Asked {
+    report: Report,
+    /// What the workers that run know.
+    workers: Arc<Vec<WorkerReport>>,
+    /// What is wrong with the configuration.
+    wrong: Option<String>,
+}
+
 /// Also asks the workers that run what they know.
-async fn check_broker(
-    config: &Config,
-    shutdown: &Shutdown,
-    report: &mut Report,
-) -> Result<Vec<WorkerReport>, Exit> {
+async fn check_broker(config: &Config, shutdown: &Shutdown, patience: Duration) -> Asked {
     let worker = format!("fetcher-check/{}", Uuid::new_v4());
-    let broker = Broker::start(config, &worker, shutdown.soft.clone());
-    let asked = match connected(&broker, config.timing.connect_timeout).await {
+    let broker = Broker::start_for(Caller::Command, config, &worker, shutdown.soft.clone());
+    let asked = match broker.session_within(patience).await {
         Ok(session) => Ok(ask(&session, broker.names()).await.unwrap_or_default()),
-        Err(exit) => Err(exit),
+        Err(error) => Err(error),
     };
     broker.close().await;
+    let mut report = Report::shared();
     match asked {
         Ok(workers) => {
             report.ok(format!("broker: connected to {}", config.broker.url));
-            Ok(workers)
+            Asked { report, workers: Arc::new(workers), wrong: None }
         }
-        Err(Exit::Failed(reason)) => {
-            report.failed(format!("broker: {reason}"), CURE);
-            Ok(Vec::new())
+        Err(error) => {
+            report.failed("broker: not connected", error.to_string());
+            let is_configuration = matches!(error, BrokerError::Partitions { .. });
+            let wrong = is_configuration.then(|| "another number of partitions, as said above".to_owned());
+            Asked { report, workers: Arc::default(), wrong }
         }
-        // Another number of partitions: not a matter of this check alone, nothing could be started.
-        Err(configuration @ Exit::Configuration(_)) => Err(configuration),
     }
 }
 
@@ -79,21 +158,22 @@ async fn ask(session: &Arc<Session>, names: &Names) -> Result<Vec<WorkerReport>,
     ask_workers(session, names, &BTreeMap::from([("fetcher", fetchers)])).await
 }
 
-async fn check_integration(
-    config: &Config,
+async fn check_kandji(
     integration: &Integration,
-    left: Option<u32>,
-    shutdown: &Shutdown,
-    report: &mut Report,
-) -> Result<(), Exit> {
-    let retry = &config.retry;
-    let reads = Policy::try_new(retry.initial, retry.max, retry.give_up_after.min(PATIENCE))
-        .map_err(|error| Exit::Configuration(error.to_string()))?;
-    let sample = kandji::check(integration, &reads, &shutdown.soft, left, report).await?;
-    amfj::check(integration, &reads, &shutdown.soft, report).await?;
+    asking: &Asking,
+    left: impl Future<Output = Option<u32>>,
+) -> Result<Report, Exit> {
+    let mut report = Report::of(integration.id.as_str());
+    let sample = kandji::check(integration, asking, left, &mut report).await?;
     if let Some(sample) = sample {
-        mapping::check(integration, &sample, report);
-        overwritten::check(integration, &sample, &reads, &shutdown.soft, report).await?;
+        mapping::check(integration, &sample, &mut report);
+        overwritten::check(integration, &sample, asking, &mut report).await?;
     }
-    Ok(())
+    Ok(report)
+}
+
+async fn check_amfj(integration: &Integration, asking: &Asking) -> Result<Report, Exit> {
+    let mut report = Report::of(integration.id.as_str());
+    amfj::check(integration, asking, &mut report).await?;
+    Ok(report)
 }

@@ -1,6 +1,7 @@
 //! The `fetcher` command.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use amfj_sync_fetcher::{check, once, serve, trigger};
 use amfj_sync_shared::config::Tokens;
@@ -39,6 +40,9 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// How long the first answer of the broker and of each service may take
+        #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=600))]
+        patience: u16,
     },
     /// Ask the running fetchers for a run now
     Trigger {
@@ -55,10 +59,23 @@ impl Command {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Arguments { mut common, command } = Arguments::parse();
-    finish(run(&mut common, command).await)
+    finish(start(&mut common, command))
+}
+
+fn start(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
+    let only_asks = matches!(command, Command::Check { .. } | Command::Trigger { .. });
+    let done = runtime.block_on(run(common, command));
+    if only_asks {
+        // A name that is still being looked up, by a server that does not answer, must not hold up the end.
+        runtime.shutdown_background();
+    }
+    done
 }
 
 async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
@@ -78,7 +95,10 @@ async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
     match command {
         Command::Run { once: true, .. } => once::run(config, shutdown).await,
         Command::Run { once: false, .. } => serve::run(config, shutdown).await,
-        Command::Check { json, .. } => check::run(&config, shutdown, json).await,
+        Command::Check { json, patience, .. } => {
+            let patience = Duration::from_secs(u64::from(patience));
+            check::run(&config, shutdown, check::Manner { json, patience }).await
+        }
         Command::Trigger { .. } => trigger::run(&config, shutdown).await,
     }
 }

@@ -51,7 +51,7 @@ async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {
         match ended {
             Ok(line) => println!("{}: {line}", integration.id),
             Err(Exit::Configuration(reason)) => return Err(Exit::Configuration(reason)),
-            Err(Exit::Failed(reason)) => failed.push(format!("{}: {reason}", integration.id)),
+            Err(exit) => failed.push(format!("{}: {exit}", integration.id)),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Exit::Failed(failed.join("\n"))) }

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::events::{self, RunEnded, RunResult};
 use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
+use crate::status::Services;
 
 mod absence;
 mod aside;
@@ -157,6 +158,10 @@ impl Leader {
             None => Box::<amfj_sync_shared::state::MemoryStore>::default(),
         };
         scratch.clear()?;
+        let kandji = KandjiClient::from_config(&config.kandji, limits).map_err(|error| fault(&error))?;
+        let amfj = AmfjClient::from_config(&config.amfj, limiter).map_err(|error| fault(&error))?;
+        kandji.api().pulse().belongs_to(&config.id);
+        amfj.api().pulse().belongs_to(&config.id);
         Ok(Self {
             config: config.clone(),
             state,
@@ -164,8 +169,8 @@ impl Leader {
             names: worker.broker.names().clone(),
             partitions: worker.config.broker.partitions,
             worker: worker.id.clone(),
-            kandji: KandjiClient::from_config(&config.kandji, limits).map_err(|error| fault(&error))?,
-            amfj: AmfjClient::from_config(&config.amfj, limiter).map_err(|error| fault(&error))?,
+            kandji,
+            amfj,
             reads,
             details,
             mapped: Mapped::of(config),
@@ -179,6 +184,12 @@ impl Leader {
             details_due: AtomicUsize::new(0),
             details_failed: Mutex::default(),
         })
+    }
+
+    /// Both services, as the calls of the runs show them.
+    pub(crate) fn services(&self) -> Services {
+        let (kandji, amfj) = (self.kandji.api().clone(), self.amfj.api().clone());
+        Services { kandji, amfj, reads: self.reads.clone() }
     }
 
     /// How many devices wait for their details to be read.

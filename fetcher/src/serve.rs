@@ -114,7 +114,13 @@ impl Turns {
         }
         let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
         let mut retry_at = None;
+        let mut tokens = leader.services().tokens();
         while !stop.is_cancelled() && !lead.is_lost() {
+            let replaced = leader.services().tokens();
+            if std::mem::replace(&mut tokens, replaced) != replaced && retry_at.take().is_some() {
+                tracing::info!(integration = %self.integration.id, "a token was replaced; trying the run again now");
+                pauses.reset();
+            }
             let due = self.due(&leader, retry_at);
             self.show(&leader, due, false);
             if !due.is_due(Timestamp::now()) {
@@ -129,14 +135,19 @@ impl Turns {
                 RunEnd::Published(published) => {
                     pauses.reset();
                     retry_at = None;
+                    self.board.update(&self.integration.id, |standing| standing.runs = None);
                     leader.checkpoint_if_due().await;
                     self.read_rest(&leader, lead, published.rest).await;
                 }
                 RunEnd::Held { .. } => {
                     pauses.reset();
                     retry_at = None;
+                    self.board.update(&self.integration.id, |standing| standing.runs = None);
                 }
-                RunEnd::Failed { .. } => retry_at = Some(Instant::now() + pauses.next()),
+                RunEnd::Failed { reason } => {
+                    retry_at = Some(Instant::now() + pauses.next());
+                    self.board.update(&self.integration.id, |standing| standing.fail(reason));
+                }
                 // Somebody else took over meanwhile; whoever holds the lock then goes on.
                 RunEnd::Superseded => {
                     stop.run_until_cancelled(tokio::time::sleep(timing.ownership_interval)).await;
@@ -174,6 +185,8 @@ impl Turns {
                 next_run: Some(due),
                 requests_left,
                 details_due,
+                runs: standing.runs.take(),
+                services: Some(leader.services()),
             };
         });
     }

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use amfj_sync_shared::http::{Api, Failing};
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::retry::Policy;
 use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::status::{self, WorkerReport};
+use amfj_sync_shared::status::{self, Duty, WorkerReport};
 use amfj_sync_shared::telemetry::Health;
 use amfj_sync_shared::worker::Worker;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::schedule::Due;
+use crate::schedule::{Due, after};
 
 /// How this fetcher stands with an integration.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +29,59 @@ pub(crate) struct Standing {
     pub(crate) requests_left: Option<u32>,
     /// Devices whose details are still to be read; known to the leader only.
     pub(crate) details_due: Option<usize>,
+    /// Runs that failed since the last one that did not; known to the leader only.
+    pub(crate) runs: Option<Failing>,
+    /// The services that it reads; the leader's only.
+    pub(crate) services: Option<Services>,
+}
+
+/// Both services, as the leader's calls show them.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    pub(crate) kandji: Api,
+    pub(crate) amfj: Api,
+    pub(crate) reads: Policy,
+}
+
+impl Standing {
+    /// When the next run begins; none while one goes on.
+    fn next(&self) -> Option<Timestamp> {
+        match self.next_run.filter(|_| !self.running)? {
+            Due::Now => Some(Timestamp::now()),
+            Due::At(at) => Some(at),
+        }
+    }
+
+    /// A run failed; what fails is wrong from the first failure on, also while the next run goes on.
+    pub(crate) fn fail(&mut self, reason: String) {
+        let (since, times) =
+            self.runs.as_ref().map_or((Timestamp::now(), 0), |failing| (failing.since, failing.times));
+        self.runs = Some(Failing { reason, since, times: times.saturating_add(1), next: None });
+    }
+
+    /// What this fetcher knows of the services and its runs.
+    fn tell(&self, duty: &mut Duty) {
+        (duty.runs, duty.next_run) = (self.runs.clone(), self.next());
+        let Some(services) = &self.services else { return };
+        let next = services.next_read().or(duty.next_run);
+        let with_next = |failing: Failing| Failing { next, ..failing };
+        duty.amfj = services.amfj.pulse().failing().map(with_next);
+        duty.kandji = services.kandji.pulse().failing().map(with_next);
+        duty.amfj_answered = services.amfj.pulse().answered();
+    }
+}
+
+impl Services {
+    /// When that which failed within a run is read again.
+    fn next_read(&self) -> Option<Timestamp> {
+        let pause = self.reads.next_try()?.saturating_duration_since(tokio::time::Instant::now());
+        Some(after(Timestamp::now(), pause))
+    }
+
+    /// How often their tokens were replaced: a run that failed because of one need not wait any longer (P35).
+    pub(crate) fn tokens(&self) -> [u64; 2] {
+        [self.kandji.token().times_replaced(), self.amfj.token().times_replaced()]
+    }
 }
 
 /// How this fetcher stands with all integrations.
@@ -54,6 +110,10 @@ impl Health for Status {
         self.worker.not_ready()
     }
 
+    fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     fn report(&self) -> WorkerReport {
         let mut report = self.worker.report();
         for id in self.worker.states.keys() {
@@ -62,6 +122,7 @@ impl Health for Status {
                 duty.leads = standing.leader;
                 duty.running = standing.running;
                 duty.kandji_requests_left = standing.requests_left;
+                standing.tell(duty);
             }
         }
         report

@@ -1,52 +1,107 @@
 //! `fetcher trigger`: asks the running fetchers for a run now.
 
-use amfj_sync_shared::broker::{Broker, Outgoing, Publisher};
+use std::collections::BTreeMap;
+
+use amfj_sync_shared::broker::{Broker, Caller, Outgoing, Publisher};
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Config;
+use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
+use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// Publishes one request for each integration.
+/// Publishes one request for each integration that a running fetcher serves; fails where one has none, since nothing would
+/// come of it.
 pub async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {
     let source = format!("fetcher-trigger/{}", Uuid::new_v4());
-    let broker = Broker::start(config, &source, shutdown.soft.clone());
+    let broker = Broker::start_for(Caller::Command, config, &source, shutdown.soft.clone());
     let asked = ask(config, &shutdown, &source, &broker).await;
     shutdown.hard.cancel();
     broker.close().await;
-    let fetchers = asked?;
-    for integration in &config.integrations {
-        println!("{}: a run was requested", integration.id);
+    let asked = asked?;
+    for integration in &asked.served {
+        println!("{integration}: a run was requested");
     }
-    if fetchers == 0 {
-        println!("no fetcher is running at the moment; the request waits for one: start `fetcher run`");
+    if !asked.served.is_empty() && asked.reconcilers == 0 {
+        println!("no reconciler runs, so nothing is decided until one does: start `reconciler run`");
     }
-    Ok(())
+    if asked.unserved.is_empty() { Ok(()) } else { Err(Exit::Failed(asked.why())) }
 }
 
-/// Returns how many fetchers are there to answer.
-async fn ask(config: &Config, shutdown: &Shutdown, source: &str, broker: &Broker) -> Result<u32, Exit> {
-    let limit = config.timing.connect_timeout;
-    let session = required(broker, limit).await?;
+/// Who is there to answer.
+struct Asked {
+    served: Vec<IntegrationId>,
+    unserved: Vec<IntegrationId>,
+    /// Fetchers that live, and how many of them said what they serve.
+    fetchers: u32,
+    heard: u32,
+    reconcilers: u32,
+}
+
+impl Asked {
+    fn of(config: &Config, live: &BTreeMap<&'static str, u32>, reports: &[WorkerReport]) -> Self {
+        let fetchers = || reports.iter().filter(|report| report.role == "fetcher");
+        let is_served = |id: &IntegrationId| fetchers().any(|one| one.integrations.contains_key(id.as_str()));
+        let ids = config.integrations.iter().map(|integration| integration.id.clone());
+        let (served, unserved) = ids.partition(is_served);
+        let count = |role| live.get(role).copied().unwrap_or(0);
+        let heard = u32::try_from(fetchers().count()).unwrap_or(u32::MAX);
+        Self { served, unserved, fetchers: count("fetcher"), heard, reconcilers: count("reconciler") }
+    }
+
+    /// Why nothing comes of a request, and what to do.
+    fn why(&self) -> String {
+        let ids: Vec<&str> = self.unserved.iter().map(IntegrationId::as_str).collect();
+        let ids = ids.join(", ");
+        if self.fetchers == 0 && self.heard == 0 {
+            return format!("{ids}: no run was requested, for no fetcher runs; start `fetcher run`");
+        }
+        if self.fetchers > self.heard {
+            let silent = self.fetchers - self.heard;
+            return format!(
+                "{ids}: no run was requested, for no fetcher says that it serves it; {silent} of {} did not answer and may \
+                 hang: `reconciler status` shows them, and a restart helps",
+                self.fetchers
+            );
+        }
+        format!(
+            "{ids}: no run was requested, for no fetcher that runs serves it; add it to their configuration and restart \
+             them, or start `fetcher run` with this one"
+        )
+    }
+}
+
+async fn ask(config: &Config, shutdown: &Shutdown, source: &str, broker: &Broker) -> Result<Asked, Exit> {
+    let session = required(broker, config.timing.connect_timeout).await?;
+    let names = broker.names();
+    let roles = ["fetcher", "reconciler"];
+    let depths = session.inspect_all(&roles.map(|role| names.workers(role))).await?;
+    let live =
+        roles.into_iter().zip(depths).map(|(role, depth)| (role, depth.map_or(0, |one| one.consumers)));
+    let live: BTreeMap<&'static str, u32> = live.collect();
+    // Whoever is asked about, only fetchers are waited for.
+    let expected = live.iter().filter(|(role, _)| **role == "fetcher").map(|(role, count)| (*role, *count));
+    let reports = ask_workers(&session, names, &expected.collect()).await?;
+    let asked = Asked::of(config, &live, &reports);
     let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
-    let publishing = publisher.publish(requests(config, source, broker));
+    let publishing = publisher.publish(requests(&asked.served, source, broker));
     tokio::select! {
         answer = publishing => answer?,
         () = shutdown.soft.cancelled() => return Err(Exit::Failed("stopped before the request was made".into())),
     }
-    let depth = session.inspect(&broker.names().workers("fetcher")).await?;
-    Ok(depth.map_or(0, |depth| depth.consumers))
+    Ok(asked)
 }
 
-fn requests(config: &Config, source: &str, broker: &Broker) -> Vec<Outgoing> {
+fn requests(served: &[IntegrationId], source: &str, broker: &Broker) -> Vec<Outgoing> {
     let now = Timestamp::now();
-    let requests = config.integrations.iter().map(|integration| {
+    let requests = served.iter().map(|integration| {
         // The time makes two requests two messages.
         let sequence = Sequence::first(u64::try_from(now.as_millisecond()).unwrap_or(0));
         let origin = Origin {
             source: source.to_owned(),
-            integration: integration.id.clone(),
+            integration: integration.clone(),
             run: None,
             sequence: Some(sequence),
             traceparent: None,

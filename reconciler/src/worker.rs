@@ -130,6 +130,10 @@ impl Health for ReconcilerHealth {
         self.worker.not_ready()
     }
 
+    fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     fn report(&self) -> WorkerReport {
         self.worker.report()
     }

@@ -8,36 +8,10 @@ use crate::broker::{Broker, Session};
 use crate::config::Config;
 use crate::worker::{Exit, Shutdown, Worker};
 
-/// What to do when the broker cannot be reached.
-pub const CURE: &str =
-    "check broker.url (host, port, user, password, virtual host) and that RabbitMQ runs there";
-
-/// The first session; fails with the last trouble where the broker is not reached within `limit`. Declaring the queues
-/// takes as long as there are queues.
-pub async fn connected(broker: &Broker, limit: Duration) -> Result<Arc<Session>, Exit> {
-    let session = broker.session();
-    tokio::pin!(session);
-    loop {
-        match tokio::time::timeout(limit, &mut session).await {
-            Ok(Ok(session)) => return Ok(session),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) if broker.is_declaring() => {}
-            Err(_) => {
-                let trouble = broker.trouble();
-                return Err(Exit::Failed(
-                    trouble.unwrap_or_else(|| "the broker did not answer in time".into()),
-                ));
-            }
-        }
-    }
-}
-
-/// The first session of a command that can do nothing without it.
+/// The first session of a command that can do nothing without it. Fails at once where waiting cannot help, and else when
+/// nobody has answered within `limit`.
 pub async fn required(broker: &Broker, limit: Duration) -> Result<Arc<Session>, Exit> {
-    connected(broker, limit).await.map_err(|exit| match exit {
-        Exit::Failed(reason) => Exit::Failed(format!("{reason}; {CURE}")),
-        configuration @ Exit::Configuration(_) => configuration,
-    })
+    Ok(broker.session_within(limit).await?)
 }
 
 /// Reads the state of every integration of the configuration into memory, to its end. No worker's data

@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod messages;
 pub mod mode;
 pub mod names;
+mod network;
 pub mod retry;
 pub mod screen;
 pub mod state;

@@ -3,10 +3,12 @@
 //! The only module that knows the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012), so
 //! that replacing it is a small matter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::backoff::backoff::Backoff as _;
 use ::backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -83,11 +85,12 @@ impl Clone for Backoff {
     }
 }
 
-/// How one operation is tried again.
+/// How one operation is tried again. Clones share what is known of the next try.
 #[derive(Debug, Clone)]
 pub struct Policy {
     backoff: Backoff,
     give_up_after: Duration,
+    next: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Policy {
@@ -97,7 +100,7 @@ impl Policy {
         max: Duration,
         give_up_after: Duration,
     ) -> Result<Self, InvalidBackoff> {
-        Ok(Self { backoff: Backoff::try_new(initial, max)?, give_up_after })
+        Ok(Self { backoff: Backoff::try_new(initial, max)?, give_up_after, next: Arc::default() })
     }
 
     /// The policy that the configuration describes.
@@ -109,6 +112,12 @@ impl Policy {
     #[must_use]
     pub fn backoff(&self) -> Backoff {
         self.backoff.clone()
+    }
+
+    /// When that which failed last is tried again; none where nothing waits.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Instant> {
+        *self.next.lock()
     }
 
     /// After how long an operation is given up.
@@ -196,7 +205,10 @@ where
             return Err(Stopped::GaveUp { error, attempts, elapsed });
         }
         tracing::debug!(attempts, pause_ms = pause.as_secs_f64() * 1e3, %error, "trying again after a pause");
-        if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        *policy.next.lock() = Some(Instant::now() + pause);
+        let waited = cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
+        *policy.next.lock() = None;
+        if waited.is_none() {
             return Err(Stopped::Cancelled);
         }
     }

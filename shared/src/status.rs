@@ -5,6 +5,7 @@
 
 mod report;
 mod site;
+mod wrong;
 
 use serde_json::{Map, Value, json};
 
@@ -12,10 +13,36 @@ use crate::ids::IntegrationId;
 use crate::state::State;
 use crate::worker::Worker;
 
+pub use crate::http::Failing;
 pub use report::{
     Circuit, Duty, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers, keep_answering,
 };
 pub use site::{RunStatus, SiteStatus, devices_by_state};
+pub use wrong::{Wrong, wrong_of_site, wrong_of_workers};
+
+/// What is wrong now, as all workers together know it. Dead letters are counted over all integrations.
+pub async fn wrong_now(worker: &Worker, own: WorkerReport) -> Vec<Wrong> {
+    let now = jiff::Timestamp::now();
+    let reports = report::ask_beside(worker, own).await;
+    let seen = worker.seen.lock().clone();
+    let mut wrong = Vec::new();
+    for config in &worker.config.integrations {
+        let Some(state) = worker.states.get(&config.id) else { continue };
+        let mut site = state.read(|view| SiteStatus::of(config, view, now));
+        site.queues = seen.queues.get(&config.id).cloned().unwrap_or_default();
+        wrong.extend(wrong_of_site(&site, &reports, None, now));
+    }
+    if let Some(count) = seen.dead_letters.filter(|count| *count > 0) {
+        wrong.push(Wrong::dead_letters(None, count));
+    }
+    // Before its first look at the broker this worker knows of no other.
+    if !seen.workers.is_empty() {
+        wrong.extend(wrong_of_workers(&seen.workers, &reports));
+    }
+    let trouble = worker.broker.trouble();
+    wrong.extend(trouble.map(|why| Wrong { says: why, ..Wrong::about("broker") }));
+    wrong
+}
 
 /// `/status` of a worker: its report, and of each integration how it stands, what the worker does for it,
 /// and what `own` adds.

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
-use crate::broker::{Broker, BrokerError, PartitionId, Publisher};
+use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
@@ -53,6 +53,9 @@ pub enum Exit {
     /// Something failed: status 1.
     #[error("{0}")]
     Failed(String),
+    /// The command did what was asked, and what it found is wrong: status 3. It has said so itself.
+    #[error("something is wrong")]
+    Trouble,
 }
 
 impl Exit {
@@ -62,6 +65,7 @@ impl Exit {
         match self {
             Self::Configuration(_) => 2,
             Self::Failed(_) => 1,
+            Self::Trouble => 3,
         }
     }
 }
@@ -69,7 +73,7 @@ impl Exit {
 impl From<BrokerError> for Exit {
     fn from(error: BrokerError) -> Self {
         match error {
-            BrokerError::Partitions { .. } => Self::Configuration(error.to_string()),
+            error if error.is_lasting() => Self::Configuration(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -97,7 +101,9 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            eprintln!("{exit}");
+            if !matches!(exit, Exit::Trouble) {
+                eprintln!("{exit}");
+            }
             ExitCode::from(exit.code())
         }
     }
@@ -243,7 +249,8 @@ impl Worker {
             }
             None => None,
         };
-        let broker = Broker::start(&config, &id, shutdown.soft.clone());
+        let caller = if on_disk.is_some() { Caller::Worker } else { Caller::Command };
+        let broker = Broker::start_for(caller, &config, &id, shutdown.soft.clone());
         let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
         let mut states = BTreeMap::new();
         for integration in &config.integrations {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
-use amfj_sync_shared::command::connected;
+use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
@@ -229,11 +229,11 @@ async fn a_command_that_reaches_the_broker_waits_until_all_queues_are_there() ->
     let limit = Duration::from_secs(1);
     let begin = Instant::now();
     let link = Broker::start(&config, "writer/many", stop.clone());
-    connected(&link, limit).await.map_err(|exit| anyhow!("after {:?}: {exit:?}", begin.elapsed()))?;
+    required(&link, limit).await.map_err(|exit| anyhow!("after {:?}: {exit:?}", begin.elapsed()))?;
     link.close().await;
     config.broker.url = broker_only("amqp://127.0.0.1:1/", broker.prefix())?.broker.url;
     let nowhere = Broker::start(&config, "writer/nowhere", stop.clone());
-    ensure!(connected(&nowhere, limit).await.is_err(), "nothing listens there");
+    ensure!(required(&nowhere, limit).await.is_err(), "nothing listens there");
     stop.cancel();
     nowhere.close().await;
     Ok(())

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use crate::blame::{Blame, Limits};
-use crate::circuit::Circuit;
+use crate::circuit::{Circuit, Position};
 use crate::creating::Walks;
 use crate::events;
 use crate::obeying::obey;
@@ -65,6 +65,7 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
         let (client, blame) = (site.client.clone(), site.blame.clone());
         worker.tasks.spawn(site.circuit.clone().watch(client, blame, stop.clone()));
         worker.tasks.spawn(obey(site.clone(), stop.clone()));
+        worker.tasks.spawn(take_up_tokens(site.clone(), stop.clone()));
     }
     let serving = sites.clone();
     let ownership = Ownership::new(
@@ -86,6 +87,19 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
     worker.tasks.spawn(ownership.run());
     worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.shutdown.soft.cancelled().await;
+}
+
+/// While AMFJ refuses the token, a new one is tried as soon as it is there, not only when the next probe is due (P35).
+async fn take_up_tokens(site: Arc<Site>, stop: tokio_util::sync::CancellationToken) {
+    let token = site.client.api().token().clone();
+    let mut times = token.times_replaced();
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+        let now = token.times_replaced();
+        if now != times && site.circuit.position() == Position::Open {
+            site.circuit.try_now();
+        }
+        times = now;
+    }
 }
 
 /// `requests_per_second` is shared by all writers.
@@ -117,6 +131,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             .map_err(|error| Exit::Configuration(format!("integration `{}`: {error}", integration.id)))?
             // A long pause that AMFJ asks for must not hold up a hand-over.
             .limited_by_caller();
+        client.api().pulse().belongs_to(&integration.id);
         let Some(state) = worker.states.get(&integration.id).cloned() else { continue };
         let site = Site {
             state,
@@ -160,12 +175,18 @@ impl Health for WriterHealth {
         self.worker.not_ready()
     }
 
+    fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     fn report(&self) -> WorkerReport {
         let mut report = self.worker.report();
         for (id, site) in self.sites.iter() {
             if let Some(duty) = report.integrations.get_mut(id.as_str()) {
                 duty.circuit = Some(site.circuit.report());
                 duty.trouble = site.blame.trouble();
+                let pulse = site.client.api().pulse();
+                (duty.amfj, duty.amfj_answered) = (pulse.failing(), pulse.answered());
             }
         }
         report

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::amfj::{FieldType, UserRecord};
+use amfj_sync_shared::amfj::{AssetType, FieldType, UserRecord};
 use amfj_sync_shared::catalogue::{maps_user_fields, problems};
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::http::{CallError, Limiter};
@@ -13,23 +13,47 @@ use amfj_sync_shared::retry::{Policy, Stopped, retry};
 use amfj_sync_shared::worker::Exit;
 use tokio_util::sync::CancellationToken;
 
+use super::Asking;
 use super::report::{Report, counted};
 
-const CURE: &str = "check amfj.api_url and amfj.token; if AMFJ's addresses differ, set amfj.paths";
+/// What to do where an error does not tell.
+const CURE: &str = "check amfj.api_url; if AMFJ's addresses differ, set amfj.paths";
+
+/// A list that cannot be read, with the cure that fits.
+fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
+    match stopped {
+        Stopped::Failed(error) | Stopped::GaveUp { error, .. } => {
+            report.failed(error.seen(), error.cure().unwrap_or_else(|| CURE.to_owned()));
+        }
+        Stopped::Cancelled => report.failed_with(format!("AMFJ: {stopped}"), None),
+    }
+}
 
 pub(super) async fn check(
     integration: &Integration,
-    reads: &Policy,
-    stop: &CancellationToken,
+    asking: &Asking,
     report: &mut Report,
 ) -> Result<(), Exit> {
     let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
     let client = AmfjClient::from_config(&integration.amfj, limiter)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
-    let catalogue = match read_catalogue(integration, &client, reads, stop, report).await {
+    let Asking { reads, stop, .. } = asking;
+    let listed = retry(&asking.first, stop, || client.asset_types());
+    let asset_types = match asking.first(client.api(), listed).await {
+        Ok(Ok(page)) => page.results,
+        Ok(Err(stopped)) => {
+            failed(report, &stopped);
+            return Ok(());
+        }
+        Err((said, cure)) => {
+            report.failed_with(format!("AMFJ: {said}"), cure);
+            return Ok(());
+        }
+    };
+    let catalogue = match read_catalogue(integration, &client, asking, asset_types, report).await {
         Ok(catalogue) => catalogue,
-        Err(error) => {
-            report.failed(format!("AMFJ: {error}"), CURE);
+        Err(stopped) => {
+            failed(report, &stopped);
             return Ok(());
         }
     };
@@ -39,7 +63,7 @@ pub(super) async fn check(
             let more = if page.next.is_some() { " or more" } else { "" };
             report.ok(format!("AMFJ: {} visible", counted(page.results.len(), more, "asset", "assets")));
         }
-        Err(error) => report.failed(format!("AMFJ: {error}"), CURE),
+        Err(stopped) => failed(report, &stopped),
     }
     check_records(integration, &client, reads, stop, report).await;
     check_names(integration, &catalogue, report);
@@ -49,11 +73,10 @@ pub(super) async fn check(
 async fn read_catalogue(
     integration: &Integration,
     client: &AmfjClient,
-    reads: &Policy,
-    stop: &CancellationToken,
+    Asking { reads, stop, .. }: &Asking,
+    asset_types: Vec<AssetType>,
     report: &mut Report,
 ) -> Result<Catalogue, Stopped<CallError>> {
-    let asset_types = retry(reads, stop, || client.asset_types()).await?.results;
     // A list that no setting needs stops no run (P18).
     let mut or_none = |read: Result<(), Stopped<CallError>>, is_needed: bool| match read {
         Err(error) if !is_needed => {
@@ -84,8 +107,8 @@ async fn check_records(
         let has_email = |email: Option<&String>| email.is_some_and(|email| !email.trim().is_empty());
         without += page.iter().filter(|record| !has_email(record.email.as_ref())).count();
     };
-    if let Err(error) = client.all_users(reads, stop, &mut count).await {
-        report.failed(format!("AMFJ: {error}"), CURE);
+    if let Err(stopped) = client.all_users(reads, stop, &mut count).await {
+        failed(report, &stopped);
     } else if all == 0 {
         report.ok("AMFJ: no user records yet");
     } else if without == 0 {
@@ -184,7 +207,7 @@ fn a_kind(kind: FieldType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::amfj::{AssetType, Field};
+    use amfj_sync_shared::amfj::Field;
 
     use super::*;
 

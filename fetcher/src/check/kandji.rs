@@ -10,6 +10,7 @@ use amfj_sync_shared::worker::Exit;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::Asking;
 use super::report::{Report, counted};
 use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use crate::run::bulk::columns;
@@ -29,21 +30,32 @@ pub(super) struct Sample {
     pub(super) details: Vec<Value>,
 }
 
-/// None where the list cannot be read, so that nothing can be said about the mapping.
+/// None where the list cannot be read, so that nothing can be said about the mapping. `left` is what the leading fetcher
+/// says of the hour's requests.
 pub(super) async fn check(
     integration: &Integration,
-    reads: &Policy,
-    stop: &CancellationToken,
-    left: Option<u32>,
+    asking: &Asking,
+    left: impl Future<Output = Option<u32>>,
     report: &mut Report,
 ) -> Result<Option<Sample>, Exit> {
     let limits = Limits::new(&integration.id, integration.kandji.requests_per_hour, Vec::new());
     let client = KandjiClient::from_config(&integration.kandji, limits)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
-    let page = match retry(reads, stop, || client.devices(0)).await.map_err(KandjiError::from) {
-        Ok(page) => page,
-        Err(error) => {
-            report.failed("Kandji: the device list cannot be read", error.to_string());
+    let Asking { reads, stop, .. } = asking;
+    let listed = retry(&asking.first, stop, || client.devices(0));
+    let page = match asking.first(client.api(), listed).await {
+        Ok(Ok(page)) => page,
+        Ok(Err(stopped)) => {
+            let (said, cure) = KandjiError::from(stopped).parts();
+            let (said, cure) = match cure {
+                Some(cure) => (format!("Kandji: the device list cannot be read: {said}"), cure),
+                None => ("Kandji: the device list cannot be read".to_owned(), said),
+            };
+            report.failed(said, cure);
+            return Ok(None);
+        }
+        Err((said, cure)) => {
+            report.failed_with(format!("Kandji: the device list cannot be read: {said}"), cure);
             return Ok(None);
         }
     };
@@ -65,7 +77,7 @@ pub(super) async fn check(
     let is_needed = integration.fields.needs_details();
     let details = check_details(&client, &page.devices, is_needed, reads, stop, report).await;
     check_prism(integration, &client, reads, stop, report).await;
-    report_budget(integration, &client, left, report);
+    report_budget(integration, &client, left.await, report);
     Ok(Some(Sample { rows: page.devices.into_iter().map(Value::from).collect(), details }))
 }
 

@@ -10,11 +10,11 @@ use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::mapping::{Evaluated, Known, is_blank};
 use amfj_sync_shared::messages::{Catalogue, Outcome};
 use amfj_sync_shared::names::{NameKey, serial_in, serial_key};
-use amfj_sync_shared::retry::{Policy, retry};
+use amfj_sync_shared::retry::retry;
 use amfj_sync_shared::worker::Exit;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
+use super::Asking;
 use super::kandji::Sample;
 use super::report::{Report, counted};
 
@@ -39,8 +39,7 @@ struct Counted {
 pub(super) async fn check(
     integration: &Integration,
     sample: &Sample,
-    reads: &Policy,
-    stop: &CancellationToken,
+    asking: &Asking,
     report: &mut Report,
 ) -> Result<(), Exit> {
     if integration.fields.is_empty() || sample.rows.is_empty() {
@@ -49,7 +48,9 @@ pub(super) async fn check(
     let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
     let client = AmfjClient::from_config(&integration.amfj, limiter)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
-    let Ok(types) = retry(reads, stop, || client.asset_types()).await else { return Ok(()) };
+    let Asking { reads, stop, .. } = asking;
+    let listed = retry(&asking.first, stop, || client.asset_types());
+    let Ok(Ok(types)) = asking.first(client.api(), listed).await else { return Ok(()) };
     let catalogue = Catalogue { asset_types: types.results, ..Catalogue::default() };
     let mut assets = Vec::new();
     if client.all_assets(reads, stop, &mut |page| assets.extend(page)).await.is_err() {

@@ -28,26 +28,22 @@ pub(crate) struct Line {
     pub(crate) cure: Option<String>,
 }
 
-/// Prints checks as they come, or keeps them for one JSON list.
-#[derive(Debug)]
+/// The checks of one thing, in their order: several go on side by side, and each keeps its own lines.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
-    json: bool,
-    screen: Screen,
     integration: Option<String>,
     lines: Vec<Line>,
 }
 
 impl Report {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { json, screen: Screen::stdout(), integration: None, lines: Vec::new() }
+    /// Checks of what all integrations share.
+    pub(crate) fn shared() -> Self {
+        Self::default()
     }
 
-    /// The checks that follow are about this integration.
-    pub(crate) fn begin(&mut self, integration: &str) {
-        self.integration = Some(integration.to_owned());
-        if !self.json {
-            say(&format!("\n{}", self.screen.ink(Ink::Bold, integration)));
-        }
+    /// Checks of this integration.
+    pub(crate) fn of(integration: &str) -> Self {
+        Self { integration: Some(integration.to_owned()), lines: Vec::new() }
     }
 
     pub(crate) fn ok(&mut self, check: impl Into<String>) {
@@ -62,12 +58,41 @@ impl Report {
         self.add(Result::Failed, check.into(), Some(cure.into()));
     }
 
+    /// One that failed, with a cure where one is known.
+    pub(crate) fn failed_with(&mut self, check: impl Into<String>, cure: Option<String>) {
+        self.add(Result::Failed, check.into(), cure);
+    }
+
     fn add(&mut self, result: Result, check: String, cure: Option<String>) {
-        let line = Line { integration: self.integration.clone(), result, check, cure };
-        if !self.json {
-            say(&show(&self.screen, &line));
+        self.lines.push(Line { integration: self.integration.clone(), result, check, cure });
+    }
+}
+
+/// Prints finished reports, or keeps them for one JSON list.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    json: bool,
+    screen: Screen,
+    lines: Vec<Line>,
+}
+
+impl Printer {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, screen: Screen::stdout(), lines: Vec::new() }
+    }
+
+    /// Takes the next report.
+    pub(crate) fn print(&mut self, report: Report) {
+        for line in report.lines {
+            if !self.json {
+                let before = self.lines.last().and_then(|line| line.integration.as_ref());
+                if let Some(integration) = line.integration.as_ref().filter(|id| before != Some(id)) {
+                    say(&format!("\n{}", self.screen.ink(Ink::Bold, integration)));
+                }
+                say(&show(&self.screen, &line));
+            }
+            self.lines.push(line);
         }
-        self.lines.push(line);
     }
 
     /// How many checks failed. Prints the list if it was to be JSON, else the count.

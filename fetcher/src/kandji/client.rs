@@ -71,6 +71,12 @@ impl KandjiClient {
         Self::new(&config.api_url, token.to_token(), config.request_timeout, limits)
     }
 
+    /// The service as its calls show it: how it answers, and the token in use.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// The limits that all calls draw on.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -10,7 +10,8 @@ pub enum KandjiError {
     /// 401: the token is not accepted, or may not do this; Kandji's documents contradict each other.
     #[error(
         "Kandji refused the token (401) while reading {what}: check kandji.token; it may be wrong or \
-         revoked, or lack the permission “{permission}” ({cause})"
+         revoked, or lack the permission “{permission}” ({})",
+        .cause.said()
     )]
     Unauthorized {
         /// What was being read.
@@ -23,7 +24,8 @@ pub enum KandjiError {
     /// 403: the token may not do this.
     #[error(
         "Kandji did not permit reading {what} (403): give the API token the permission “{permission}” \
-         in Kandji under Settings > Access, or check that kandji.token is the right one ({cause})"
+         in Kandji under Settings > Access, or check that kandji.token is the right one ({})",
+        .cause.said()
     )]
     Forbidden {
         /// What was being read.
@@ -36,7 +38,8 @@ pub enum KandjiError {
     /// 404 on the list: another tenant's address, or none.
     #[error(
         "there is no Kandji API at {host} (404): check the subdomain in kandji.api_url, and the region: \
-         https://SUBDOMAIN.api.kandji.io in the US, https://SUBDOMAIN.api.eu.kandji.io in the EU ({cause})"
+         https://SUBDOMAIN.api.kandji.io in the US, https://SUBDOMAIN.api.eu.kandji.io in the EU ({})",
+        .cause.said()
     )]
     NoSuchTenant {
         /// Host and port.
@@ -48,7 +51,8 @@ pub enum KandjiError {
     #[error(
         "{host} answered like a web page, not like the Kandji API: kandji.api_url must be the API host, \
          such as https://SUBDOMAIN.api.kandji.io (EU: https://SUBDOMAIN.api.eu.kandji.io), not the \
-         address of the web console ({cause})"
+         address of the web console ({})",
+        .cause.said()
     )]
     NotTheApi {
         /// Host and port.
@@ -110,6 +114,15 @@ pub enum KandjiError {
 }
 
 impl KandjiError {
+    /// What happened, and what to do about it.
+    #[must_use]
+    pub fn parts(&self) -> (String, Option<String>) {
+        match self.last() {
+            Self::Call(error) => (error.seen(), error.cure()),
+            error => (error.to_string(), None),
+        }
+    }
+
     /// The failure itself, however often it was tried.
     fn last(&self) -> &Self {
         match self {

@@ -82,7 +82,7 @@ impl From<Stopped<CallError>> for Halt {
     fn from(stopped: Stopped<CallError>) -> Self {
         match stopped {
             Stopped::Cancelled => Self::Stopping,
-            other => Self::failed(format!("{other}; check amfj.api_url and amfj.token")),
+            other => Self::failed(other.to_string()),
         }
     }
 }

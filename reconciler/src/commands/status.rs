@@ -13,7 +13,9 @@ use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
 use amfj_sync_shared::state::State;
-use amfj_sync_shared::status::{Circuit, SiteStatus, Trouble, WorkerReport, ask_workers};
+use amfj_sync_shared::status::{
+    Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
+};
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -28,7 +30,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How long another reader of the dead letters is waited for.
 const DEAD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Shows how everything stands, once or until somebody has seen enough.
+/// Shows how everything stands, once or until somebody has seen enough. Shown once, it ends with status 3 where something is
+/// wrong: what counts as wrong is in `amfj_sync_shared::status::Wrong` alone.
 pub async fn status(common: &CommonArgs, json: bool, watch: bool) -> Result<(), Exit> {
     if watch {
         live::require_terminal()?;
@@ -45,7 +48,7 @@ async fn show_once(known: &Known, json: bool) -> Result<(), Exit> {
     } else {
         say(&text::show(&Screen::stdout(), &status, Timestamp::now()));
     }
-    Ok(())
+    if status.wrong.is_empty() { Ok(()) } else { Err(Exit::Trouble) }
 }
 
 /// How everything stands.
@@ -60,6 +63,8 @@ struct Status {
     dead_letters: u32,
     /// Requests for a run that no fetcher has taken.
     triggers: u32,
+    /// What is wrong; empty where all is well.
+    wrong: Vec<Wrong>,
 }
 
 /// How one integration stands.
@@ -73,6 +78,18 @@ struct IntegrationStatus {
     troubles: Vec<Trouble>,
     /// None where somebody else looked at them all the time.
     dead_letters: Option<u32>,
+}
+
+impl Status {
+    /// What each worker that answers does for an integration.
+    fn duties<'a>(&'a self, site: &'a IntegrationStatus) -> impl Iterator<Item = &'a Duty> {
+        self.reports.iter().filter_map(|report| report.integrations.get(site.id()))
+    }
+
+    /// What is wrong with an integration in this respect.
+    fn wrong(&self, site: &IntegrationStatus, what: &str) -> Option<&Wrong> {
+        self.wrong.iter().find(|one| one.what == what && one.integration.as_deref() == Some(site.id()))
+    }
 }
 
 impl IntegrationStatus {
@@ -105,20 +122,28 @@ impl Looking {
         let (dead_letters, triggers) = (messages(0), messages(1));
         let dead = self.dead_letters(known, &session, dead_letters).await?;
         let mut integrations = Vec::new();
+        let mut wrong = Vec::new();
         for (config, state) in known.integrations() {
             let mut site = state.read(|view| SiteStatus::of(config, view, Timestamp::now()));
             site.queues = waiting(known, &session, config, state, &reports).await?;
             let duties = || reports.iter().filter_map(|report| report.integrations.get(config.id.as_str()));
             let left = duties().find_map(|duty| duty.kandji_requests_left);
             site.kandji_requests_left = left.unwrap_or(site.kandji_requests_left);
+            if site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
+                // The pause after a failed run is known to its leader only.
+                site.next_run = duties().find_map(|duty| duty.next_run).unwrap_or(site.next_run);
+            }
+            let dead = dead.as_ref().map(|dead| dead.of.get(&config.id).copied().unwrap_or(0));
+            wrong.extend(wrong_of_site(&site, &reports, dead, Timestamp::now()));
             integrations.push(IntegrationStatus {
                 circuits: duties().filter_map(|duty| duty.circuit.clone()).collect(),
                 troubles: duties().filter_map(|duty| duty.trouble.clone()).collect(),
-                dead_letters: dead.as_ref().map(|dead| dead.of.get(&config.id).copied().unwrap_or(0)),
+                dead_letters: dead,
                 site,
             });
         }
-        Ok(Status { integrations, workers, reports, dead_letters, triggers })
+        wrong.extend(wrong_of_workers(&workers, &reports));
+        Ok(Status { integrations, workers, reports, dead_letters, triggers, wrong })
     }
 
     /// How many each integration has; looked at again only where something changed.

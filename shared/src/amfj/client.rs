@@ -86,6 +86,12 @@ pub struct AmfjClient {
 }
 
 impl AmfjClient {
+    /// The service as its calls show it: how it answers, and the token in use.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// A client for the site at `base` (with `/v1` and the like), under the contract as assumed. One
     /// call may take `timeout`; the limiter spaces the calls and carries out the pauses AMFJ asks for.
     pub fn new(

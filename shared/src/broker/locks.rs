@@ -13,8 +13,9 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use tokio::sync::Mutex;
 
+use super::dialling::Dialling;
 use super::error::{BrokerError, within};
-use super::supervisor::{Dialling, Session};
+use super::supervisor::Session;
 use super::topology::{close, open, reply_code};
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -13,6 +13,7 @@
 mod dead_reader;
 mod dead_watch;
 mod depth;
+mod dialling;
 mod error;
 mod intake;
 pub mod letters;
@@ -25,6 +26,7 @@ mod publisher;
 mod roll_call;
 mod supervisor;
 mod topology;
+pub(crate) mod unreachable;
 
 pub use dead_reader::DeadLetters;
 pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
@@ -37,8 +39,9 @@ pub use past::read_stream;
 pub use presence::Presence;
 pub use publisher::{MAX_BYTES, Outgoing, Publisher};
 pub use roll_call::{answer_roll_calls, call_roll};
-pub use supervisor::{Broker, Session};
+pub use supervisor::{Broker, Caller, Session};
 pub use topology::{Depth, Topology};
+pub use unreachable::Unreachable;
 
 /// Most messages in flight without a confirm, and most deliveries without an acknowledgement.
 pub const WINDOW: u16 = 256;

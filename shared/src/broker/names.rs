@@ -37,6 +37,12 @@ pub struct Names {
 }
 
 impl Names {
+    /// What all names start with.
+    #[must_use]
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Names that start with `prefix`.
     #[must_use]
     pub fn new(prefix: &str) -> Self {

@@ -4,30 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::BasicQosOptions;
-use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::dialling::{Dialling, frame};
 use super::error::{BrokerError, within};
 use super::locks::Looks;
 use super::names::Names;
 use super::topology::{Depth, Desk, Topology, open};
-use crate::config::{BrokerUrl, Config};
+use crate::config::Config;
 use crate::retry::Backoff;
+
+/// How long a command tries again where it is told at once that there is no broker: it may be starting.
+const BRIEF: Duration = Duration::from_secs(2);
 
 /// How often the connections are looked at; lapin tells the rest through failing calls.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Bytes of a frame. On every connection lapin keeps room for 64 of them, which are touched at once.
-mod frame {
-    /// RabbitMQ's own limit: what is consumed may be anybody's, and all of its headers come in one frame.
-    pub(super) const CONSUMING: u32 = 128 << 10;
-    /// Headers of the worker's own messages, a few of 4 KiB at most, also when the broker returns them.
-    pub(super) const PUBLISHING: u32 = 32 << 10;
-    /// No messages. RabbitMQ's least is 4 KiB.
-    pub(super) const LOOKING: u32 = 8 << 10;
-}
 
 /// The two connections that belong together. When either breaks, both are replaced.
 #[derive(Debug)]
@@ -37,34 +30,6 @@ pub struct Session {
     looks: Looks,
     broken: CancellationToken,
     topology: Topology,
-}
-
-/// What it takes to connect.
-#[derive(Debug, Clone)]
-pub(super) struct Dialling {
-    url: BrokerUrl,
-    worker: String,
-    limit: Duration,
-}
-
-impl Dialling {
-    async fn open(&self, purpose: &str, frame: u32) -> Result<Connection, BrokerError> {
-        self.open_named(format!("{} {purpose}", self.worker), frame).await
-    }
-
-    /// A connection that no work hangs on.
-    pub(super) async fn open_for_looks(&self) -> Result<Connection, BrokerError> {
-        let name = format!("{} looking for locks", self.worker.replace('/', " "));
-        self.open_named(name, frame::LOOKING).await
-    }
-
-    async fn open_named(&self, name: String, frame: u32) -> Result<Connection, BrokerError> {
-        let mut uri: AMQPUri = self.url.expose().parse().map_err(BrokerError::Client)?;
-        let asked = uri.query.frame_max.filter(|asked| *asked > 0);
-        uri.query.frame_max = Some(asked.map_or(frame, |asked| asked.min(frame)));
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        within("a connection", self.limit, Connection::connect_uri(uri, properties)).await
-    }
 }
 
 impl Session {
@@ -149,6 +114,30 @@ pub struct Broker {
     link: watch::Receiver<Link>,
     names: Names,
     closed: CancellationToken,
+    dialling: Dialling,
+}
+
+/// Who asks for connections: a worker that waits for the broker and says so in its log, or a command that says itself why it
+/// ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// A worker.
+    Worker,
+    /// A command.
+    Command,
+}
+
+impl Caller {
+    /// Says that there is no connection, for whoever reads the log. What waiting cannot help is no mere warning.
+    fn tell(self, error: &BrokerError) {
+        match self {
+            Self::Command => tracing::debug!(%error, "no connection to the broker"),
+            Self::Worker if error.is_lasting() => {
+                tracing::error!(%error, "the broker lets nobody in; trying again until somebody mends that");
+            }
+            Self::Worker => tracing::warn!(%error, "no connection to the broker; trying again"),
+        }
+    }
 }
 
 impl Broker {
@@ -156,20 +145,28 @@ impl Broker {
     /// connections stay until [`Broker::close`], so that what is in flight can be finished.
     #[must_use]
     pub fn start(config: &Config, worker: &str, stop: CancellationToken) -> Self {
+        Self::start_for(Caller::Worker, config, worker, stop)
+    }
+
+    /// The same for whoever calls.
+    #[must_use]
+    pub fn start_for(caller: Caller, config: &Config, worker: &str, stop: CancellationToken) -> Self {
+        let dialling = Dialling::of(config, worker);
         let topology = Topology::of(config);
         let names = topology.names().clone();
         let (sender, link) = watch::channel(Link::Pending { last_error: None, declaring: false });
         let closed = CancellationToken::new();
         let supervisor = Supervisor {
             config: config.clone(),
-            worker: worker.to_owned(),
+            dialling: dialling.clone(),
+            caller,
             topology,
             link: sender,
             stop,
             closed: closed.clone(),
         };
         tokio::spawn(supervisor.run());
-        Self { link, names, closed }
+        Self { link, names, closed, dialling }
     }
 
     /// Names of queues and exchanges.
@@ -191,13 +188,6 @@ impl Broker {
         }
     }
 
-    /// Whether the broker was reached and is asked for the queues, which takes minutes where there are hundreds of
-    /// integrations and it has none of them yet. Not where that has failed before.
-    #[must_use]
-    pub fn is_declaring(&self) -> bool {
-        matches!(&*self.link.borrow(), Link::Pending { last_error: None, declaring: true })
-    }
-
     /// Why there is no session at the moment; none while there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
@@ -208,6 +198,42 @@ impl Broker {
             Link::Pending { last_error: None, declaring: true } => Some("declaring the queues".into()),
             Link::Pending { last_error: None, declaring: false } => Some("connecting to the broker".into()),
             Link::Stopped { .. } => Some("stopping".into()),
+        }
+    }
+
+    /// Waits for the first session as long as that makes sense to somebody who waits: until `limit`, less where the
+    /// broker is reached and lets nobody in. Declaring the queues takes as long as there are queues.
+    pub async fn session_within(&self, limit: Duration) -> Result<Arc<Session>, BrokerError> {
+        let began = tokio::time::Instant::now();
+        let mut link = self.link.clone();
+        loop {
+            let until = match &*link.borrow_and_update() {
+                Link::Connected(session) if !session.broken.is_cancelled() => return Ok(session.clone()),
+                Link::Stopped { why } => return Err(why.clone().unwrap_or(BrokerError::Stopping)),
+                Link::Pending { last_error: Some(error), .. } if error.is_lasting() => {
+                    return Err(error.clone());
+                }
+                Link::Pending { last_error: Some(error), .. } if error.is_quick() => Some(limit.min(BRIEF)),
+                Link::Pending { declaring: true, .. } => None,
+                _ => Some(limit),
+            };
+            let changed = link.changed();
+            let changed = match until {
+                Some(until) => tokio::time::timeout_at(began + until, changed).await,
+                None => Ok(changed.await),
+            };
+            match changed {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(BrokerError::Stopping),
+                Err(_) => return Err(self.last_error().unwrap_or_else(|| self.dialling.silent(limit))),
+            }
+        }
+    }
+
+    fn last_error(&self) -> Option<BrokerError> {
+        match &*self.link.borrow() {
+            Link::Pending { last_error, .. } => last_error.clone(),
+            _ => None,
         }
     }
 
@@ -233,7 +259,8 @@ impl Broker {
 
 struct Supervisor {
     config: Config,
-    worker: String,
+    dialling: Dialling,
+    caller: Caller,
     topology: Topology,
     link: watch::Sender<Link>,
     stop: CancellationToken,
@@ -253,7 +280,9 @@ impl Supervisor {
             if self.closed.is_cancelled() {
                 break None;
             }
-            match self.connect().await {
+            // A host that does not answer must not hold up the end.
+            let Some(connected) = self.closed.run_until_cancelled(self.connect()).await else { break None };
+            match connected {
                 Ok(session) => {
                     backoff.reset();
                     let session = Arc::new(session);
@@ -266,7 +295,7 @@ impl Supervisor {
                 }
                 Err(error @ BrokerError::Partitions { .. }) => break Some(error),
                 Err(error) => {
-                    tracing::warn!(%error, "the broker cannot be reached; trying again");
+                    self.caller.tell(&error);
                     self.link.send_replace(Link::Pending { last_error: Some(error), declaring: false });
                     // Nothing is in flight that a connection could still finish.
                     if self.stop.is_cancelled() {
@@ -284,11 +313,7 @@ impl Supervisor {
     }
 
     async fn connect(&self) -> Result<Session, BrokerError> {
-        let dialling = Dialling {
-            url: self.config.broker.url.clone(),
-            worker: self.worker.clone(),
-            limit: self.config.timing.connect_timeout,
-        };
+        let dialling = self.dialling.clone();
         let consuming = dialling.open("consuming", frame::CONSUMING).await?;
         let publishing = dialling.open("publishing", frame::PUBLISHING).await?;
         self.link.send_if_modified(|link| {

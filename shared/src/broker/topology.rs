@@ -33,6 +33,9 @@ const MOST_CHANNELS: u32 = 2_047;
 /// Reply code of a declaration that names other arguments than those of the existing queue.
 const PRECONDITION_FAILED: u16 = 406;
 
+/// Reply code of a declaration that the user has no permission for.
+const ACCESS_REFUSED: u16 = 403;
+
 /// What one integration needs at the broker.
 #[derive(Debug, Clone)]
 struct IntegrationQueues {
@@ -100,7 +103,7 @@ impl Topology {
                 options,
                 FieldTable::default(),
             );
-            within("an exchange declaration", LIMIT, declare).await?;
+            within("an exchange declaration", LIMIT, async { declare.await.map_err(of_declaration) }).await?;
         }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
@@ -146,14 +149,35 @@ impl Topology {
             }
             // Fewer may mean that another worker is declaring them at this moment.
             if declared > self.partitions || tokio::time::Instant::now() > deadline {
-                return Err(BrokerError::Partitions {
-                    integration: integration.id.to_string(),
-                    configured: self.partitions,
-                    declared,
-                });
+                return Err(self.other_partitions(desk, &integration.id, declared).await?);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// What deleting the queues would cost is counted while they are there.
+    async fn other_partitions(
+        &self,
+        desk: &mut Desk<'_>,
+        integration: &IntegrationId,
+        declared: u16,
+    ) -> Result<BrokerError, BrokerError> {
+        let mut waiting = [0_u64; 2];
+        for (stage, waiting) in [Stage::Reconcile, Stage::Apply].into_iter().zip(&mut waiting) {
+            for partition in 0..declared {
+                let depth = desk.depth(&self.names.work(integration, stage, partition)).await?;
+                *waiting += depth.map_or(0, |depth| u64::from(depth.messages));
+            }
+        }
+        let [to_decide, to_apply] = waiting;
+        Ok(BrokerError::Partitions {
+            integration: integration.to_string(),
+            configured: self.partitions,
+            declared,
+            prefix: self.names.prefix().to_owned(),
+            to_decide,
+            to_apply,
+        })
     }
 
     async fn declared_partitions(
@@ -263,7 +287,7 @@ impl<'a> Desk<'a> {
                 tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
                 Ok(())
             }
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(of_declaration(error)),
             Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
         }
     }
@@ -272,6 +296,14 @@ impl<'a> Desk<'a> {
         if let Some(channel) = &self.channel {
             close(channel).await;
         }
+    }
+}
+
+/// A user that may log in may still not make queues.
+fn of_declaration(error: lapin::Error) -> BrokerError {
+    match reply_code(&error) {
+        Some(ACCESS_REFUSED) => BrokerError::MayNotDeclare(error.to_string()),
+        _ => error.into(),
     }
 }
 

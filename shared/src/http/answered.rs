@@ -74,6 +74,7 @@ impl Answered {
 
 #[cfg(test)]
 mod tests {
+    use super::super::network::NetworkFault;
     use super::*;
 
     fn answer(status: u16, form: BodyForm, retry_after: Option<u64>, field: Option<&str>) -> CallError {
@@ -153,8 +154,18 @@ mod tests {
             }
         }
         let (call, host, reason) = ("AMFJ".to_owned(), "h:1".to_owned(), "refused".to_owned());
-        let not_sent = CallError::NotSent { call: call.clone(), host: host.clone(), reason: reason.clone() };
-        let unknown = CallError::Unknown { call: call.clone(), host, reason: reason.clone() };
+        let not_sent = CallError::NotSent {
+            call: call.clone(),
+            host: host.clone(),
+            reason: reason.clone(),
+            fault: NetworkFault::Refused,
+        };
+        let unknown = CallError::Unknown {
+            call: call.clone(),
+            host,
+            reason: reason.clone(),
+            fault: NetworkFault::Slow,
+        };
         assert_eq!(Answered::of(&not_sent), Answered::Failed);
         assert_eq!(Answered::of(&unknown), Answered::Failed);
         let html = CallError::NotJson {

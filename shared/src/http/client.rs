@@ -9,8 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::answered::Answered;
 use super::body;
 use super::error::CallError;
+use super::network::NetworkFault;
+use super::pulse::{Pulse, SILENT};
 use super::retry_after::parse_retry_after;
 use super::token::Token;
 use crate::telemetry::{Span, SpanKind};
@@ -123,6 +126,8 @@ struct Inner {
     host: String,
     credentials: Credentials,
     client: reqwest::Client,
+    timeout: Duration,
+    pulse: Pulse,
     /// Answers in place of the network.
     responder: Option<Box<Responder>>,
 }
@@ -168,13 +173,32 @@ impl Api {
         };
         let label = name.to_lowercase();
         let credentials = credentials.clone();
-        Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, responder })))
+        let pulse = Pulse::new(name, host.clone());
+        Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, timeout, pulse, responder })))
+    }
+
+    /// What the service is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
     }
 
     /// Host and port of the service.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.0.host
+    }
+
+    /// How the service answers at this moment.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.0.pulse
+    }
+
+    /// The token, as it is now.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.0.credentials.token
     }
 
     /// Sends a call, once, and counts it. Every status is an answer; see [`Answer::success`].
@@ -185,14 +209,53 @@ impl Api {
         let token = &self.0.credentials.token;
         let used = token.current();
         let again = (call.method == Method::GET).then(|| call.clone());
-        let answer = self.send(call, &used).await?;
-        if answer.status == StatusCode::UNAUTHORIZED
+        let began = jiff::Timestamp::now();
+        let mut answered = self.send(call, &used).await;
+        if answered.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
             && token.is_replaced(&used)
             && let Some(call) = again
         {
-            return self.send(call, &token.current()).await;
+            answered = self.send(call, &token.current()).await;
         }
-        Ok(answer)
+        self.feel(&answered, began);
+        answered
+    }
+
+    /// Whether the service itself is well, whatever becomes of this call.
+    fn feel(&self, answered: &Result<Answer, CallError>, began: jiff::Timestamp) {
+        let error = match answered {
+            Ok(answer) if answer.status.is_success() => match answer.page() {
+                None => return self.0.pulse.good(),
+                Some(error) => error,
+            },
+            Ok(answer) => answer.refusal(),
+            Err(error) => error.clone(),
+        };
+        match Answered::of(&error) {
+            // The request is at fault, not who was to get it; and a pause that was asked for is no failure.
+            Answered::Impossible | Answered::AskedToWait { out_of_order: false, .. } => {}
+            Answered::Value { .. } | Answered::NotThere | Answered::Refused => self.0.pulse.good(),
+            Answered::TokenRefused
+            | Answered::WrongAddress
+            | Answered::Failed
+            | Answered::AskedToWait { .. } => self.0.pulse.bad(error.trouble(), began),
+        }
+    }
+
+    /// One that is without an answer for long is said to be, and then waited for.
+    async fn exchange_watched(
+        &self,
+        operation: &'static str,
+        request: reqwest::Request,
+    ) -> Result<Answer, CallError> {
+        let pulse = &self.0.pulse;
+        let call = Watched { pulse, id: pulse.begin(self.name_of(operation)) };
+        let mut exchange = Box::pin(self.exchange(operation, request));
+        if let Ok(answered) = tokio::time::timeout(SILENT, &mut exchange).await {
+            return answered;
+        }
+        pulse.still_waits(call.id);
+        exchange.await
     }
 
     async fn send(&self, call: Call, token: &SecretString) -> Result<Answer, CallError> {
@@ -202,7 +265,7 @@ impl Api {
         span.set("http.request.method", request.method().as_str().to_owned());
         span.set("server.address", self.0.host.clone());
         let started = Instant::now();
-        let result = self.exchange(operation, request).await;
+        let result = self.exchange_watched(operation, request).await;
         let status = match &result {
             Ok(answer) => answer.status.as_str().to_owned(),
             Err(CallError::NotSent { .. }) => "no_connection".to_owned(),
@@ -259,11 +322,11 @@ impl Api {
             let call = self.name_of(operation);
             let host = self.0.host.clone();
             let not_sent = error.is_connect() || error.is_builder();
-            let reason = if error.is_timeout() { "time-out".to_owned() } else { chain(&error.without_url()) };
+            let (fault, reason) = NetworkFault::of(&error.without_url(), self.0.timeout, CONNECT_TIMEOUT);
             if not_sent {
-                CallError::NotSent { call, host, reason }
+                CallError::NotSent { call, host, reason, fault }
             } else {
-                CallError::Unknown { call, host, reason }
+                CallError::Unknown { call, host, reason, fault }
             }
         };
         if let Some(respond) = &self.0.responder {
@@ -303,6 +366,18 @@ impl Api {
     }
 }
 
+/// A call that is under way, until it is answered or dropped.
+struct Watched<'a> {
+    pulse: &'a Pulse,
+    id: u64,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.pulse.forget(self.id);
+    }
+}
+
 /// What a service answered.
 pub struct Answer {
     call: String,
@@ -333,16 +408,29 @@ impl Answer {
 
     /// Turns every status but 2xx into an error.
     pub fn success(self) -> Result<Self, CallError> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        Err(CallError::Status {
+        if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
+    }
+
+    /// What a status other than success says.
+    fn refusal(&self) -> CallError {
+        CallError::Status {
             status: self.status.as_u16(),
             retry_after: self.retry_after(),
             body: body::quote(&self.body, &self.token),
             field: body::blamed_field(&self.body),
             form: body::form(&self.body),
-            call: self.call,
+            call: self.call.clone(),
+        }
+    }
+
+    /// A page for people where data was to come: it is from something in between.
+    fn page(&self) -> Option<CallError> {
+        body::is_html(&self.body).then(|| CallError::NotJson {
+            status: self.status.as_u16(),
+            html: true,
+            body: String::new(),
+            reason: "an HTML page instead of JSON".to_owned(),
+            call: self.call.clone(),
         })
     }
 

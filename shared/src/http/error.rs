@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use super::body;
+use super::network::NetworkFault;
 
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,9 @@ pub enum BodyForm {
 /// The variants differ in what a write may assume: after [`NotSent`](Self::NotSent) and
 /// [`Invalid`](Self::Invalid) nothing happened; after [`Unknown`](Self::Unknown) and
 /// [`NotJson`](Self::NotJson) it may have. Ask [`may_have_happened`](Self::may_have_happened).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {
     /// The request could not even be written down; repeating it is of no use.
-    #[error("{call}: the request could not be made: {reason}")]
     Invalid {
         /// Service and operation.
         call: String,
@@ -35,7 +35,6 @@ pub enum CallError {
         reason: String,
     },
     /// No connection was made, so nothing was sent.
-    #[error("{call}: no connection to {host} ({reason}); nothing was sent")]
     NotSent {
         /// Service and operation.
         call: String,
@@ -43,11 +42,10 @@ pub enum CallError {
         host: String,
         /// What the network said.
         reason: String,
+        /// What that is about.
+        fault: NetworkFault,
     },
     /// The request was on its way when the connection broke or the time was up.
-    #[error(
-        "{call}: no complete answer from {host} ({reason}); it is unknown whether the request was carried out"
-    )]
     Unknown {
         /// Service and operation.
         call: String,
@@ -55,9 +53,10 @@ pub enum CallError {
         host: String,
         /// What the network said.
         reason: String,
+        /// What that is about.
+        fault: NetworkFault,
     },
     /// The service answered with something other than success.
-    #[error("{call}: answered {} {}{}", status_text(*.status), body::sentence(.body), cure(*.status))]
     Status {
         /// Service and operation.
         call: String,
@@ -73,7 +72,6 @@ pub enum CallError {
         form: BodyForm,
     },
     /// Success was reported, but with something that is not the promised JSON.
-    #[error("{call}: answered {} with {reason}; check that the configured address is that of the API", status_text(*.status))]
     NotJson {
         /// Service and operation.
         call: String,
@@ -88,7 +86,104 @@ pub enum CallError {
     },
 }
 
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.said())?;
+        match self.cure() {
+            Some(cure) => write!(f, "; {cure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
 impl CallError {
+    /// What happened, and what a write has to take from it, without what to do about it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        match self {
+            Self::NotSent { .. } => format!("{}; nothing was sent", self.seen()),
+            Self::Unknown { .. } => {
+                format!("{}; it is unknown whether the request was carried out", self.seen())
+            }
+            _ => self.seen(),
+        }
+    }
+
+    /// What is wrong and what to do about it, whatever the call was for.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        match self.cure() {
+            Some(cure) => format!("{}; {cure}", self.seen()),
+            None => self.seen(),
+        }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn seen(&self) -> String {
+        match self {
+            Self::Invalid { call, reason } => format!("{call}: the request could not be made: {reason}"),
+            Self::NotSent { call, host, reason, .. } => {
+                format!("{call}: no connection to {host} ({reason})")
+            }
+            Self::Unknown { call, host, reason, .. } => {
+                format!("{call}: no complete answer from {host} ({reason})")
+            }
+            Self::Status { call, status, body, .. } => {
+                format!("{call}: answered {} {}", status_text(*status), body::sentence(body))
+            }
+            Self::NotJson { call, status, reason, .. } => {
+                format!("{call}: answered {} with {reason}", status_text(*status))
+            }
+        }
+    }
+
+    /// What to do about it, where that is known: it fits the cause.
+    #[must_use]
+    pub fn cure(&self) -> Option<String> {
+        let service = self.service();
+        let setting = format!("{service}.api_url");
+        match self {
+            Self::Invalid { .. } => None,
+            Self::NotSent { fault, .. } | Self::Unknown { fault, .. } => Some(fault.cure(&setting)),
+            Self::NotJson { .. } => Some(format!("check that {setting} is the address of the API")),
+            Self::Status { status, form, .. } => match (*status, *form) {
+                (300..=399, _) => Some(format!("redirects are not followed: check {setting}")),
+                (401, _) => Some(format!("check {service}.token: it may be wrong, revoked or expired")),
+                (403, BodyForm::Html | BodyForm::Other) => Some(
+                    "that is no answer of the service itself: a firewall or proxy in between may refuse it"
+                        .to_owned(),
+                ),
+                (403, _) => Some("check what the token is permitted to do".to_owned()),
+                (404 | 410, BodyForm::Html | BodyForm::Other) => {
+                    Some(format!("if it stays so, check {setting}: that is no answer of the API"))
+                }
+                (407, _) => Some("the proxy in HTTPS_PROXY wants a user and password".to_owned()),
+                (429, _) => Some("it is asked too often, and more slowly from now on".to_owned()),
+                (502..=504, _) => Some(
+                    "it is out of order or under maintenance; neither token nor address is at fault"
+                        .to_owned(),
+                ),
+                (500..=599, _) => {
+                    Some("that failed over there; neither token nor address is at fault".to_owned())
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// `amfj` or `kandji`, as its section of the configuration is called.
+    fn service(&self) -> String {
+        let (Self::Invalid { call, .. }
+        | Self::NotSent { call, .. }
+        | Self::Unknown { call, .. }
+        | Self::Status { call, .. }
+        | Self::NotJson { call, .. }) = self;
+        call.split(',').next().unwrap_or_default().to_lowercase()
+    }
+
     /// The HTTP status, where there was an answer.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -179,14 +274,5 @@ fn status_text(status: u16) -> String {
     match StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()) {
         Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
-    }
-}
-
-fn cure(status: u16) -> &'static str {
-    match status {
-        300..=399 => "; redirects are not followed: check the configured address",
-        401 => "; check the token: it may be wrong, revoked or expired",
-        403 => "; check what the token is permitted to do",
-        _ => "",
     }
 }

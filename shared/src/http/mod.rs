@@ -15,6 +15,8 @@ mod body;
 mod client;
 mod error;
 pub mod limit;
+mod network;
+mod pulse;
 mod retry_after;
 pub(crate) mod token;
 
@@ -25,6 +27,8 @@ pub use answered::Answered;
 pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
 pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
+pub use network::NetworkFault;
+pub use pulse::{Failing, Pulse};
 pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 pub use secrecy::SecretString;

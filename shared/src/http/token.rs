@@ -25,6 +25,8 @@ struct Held {
     looked: Option<Instant>,
     /// Whether it was said that the file cannot be used.
     warned: bool,
+    /// How often it was replaced.
+    times: u64,
 }
 
 impl std::fmt::Debug for Token {
@@ -47,7 +49,7 @@ impl Token {
     }
 
     fn held(current: SecretString, file: Option<PathBuf>) -> Self {
-        let held = Held { current, replaced: Vec::new(), file, looked: None, warned: false };
+        let held = Held { current, replaced: Vec::new(), file, looked: None, warned: false, times: 0 };
         Self(Arc::new(Mutex::new(held)))
     }
 
@@ -65,6 +67,13 @@ impl Token {
         let mut held = self.0.lock();
         held.look();
         held.current.expose_secret() != used.expose_secret()
+    }
+
+    /// How often it was replaced by now: whoever waits because it was refused need not wait any longer (P35).
+    #[must_use]
+    pub fn times_replaced(&self) -> u64 {
+        drop(self.current());
+        self.0.lock().times
     }
 
     /// Every token that must not be said: this one and those it replaced.
@@ -92,6 +101,7 @@ impl Held {
 
     fn replace(&mut self, token: String, file: &Path) {
         self.warned = false;
+        self.times += 1;
         let replaced = std::mem::replace(&mut self.current, SecretString::from(token));
         self.replaced.insert(0, replaced);
         self.replaced.truncate(REMEMBERED);
@@ -159,7 +169,7 @@ mod tests {
         let (file, token) = in_file(dir.path(), "old");
         assert_eq!(later(&token), "old");
         std::fs::write(&file, "new\n").unwrap();
-        assert_eq!(later(&token), "new");
+        assert_eq!((later(&token), token.times_replaced()), ("new".to_owned(), 1));
         let said: Vec<String> =
             token.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
         assert_eq!(said, ["new", "old"]);

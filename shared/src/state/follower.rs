@@ -46,8 +46,9 @@ pub enum StateError {
     Store(#[from] StoreError),
     /// The configured number of partitions is not that of the stream.
     #[error(
-        "broker.partitions is {configured}, but integration `{integration}` was set up with {declared}; set \
-         broker.partitions = {declared}, or delete the queues of this integration to start anew"
+        "integration `{integration}`: broker.partitions is {configured}, but it was set up with {declared}: set \
+         broker.partitions = {declared}. Another number needs a new state, which costs all that is known of the \
+         integration, such as links that a person made: docs/operating.md says how that is done"
     )]
     Partitions {
         /// The integration.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backlog::STAGES;
 use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll};
+use crate::http::Failing;
 use crate::ids::IntegrationId;
 use crate::telemetry::Health;
 use crate::worker::{Worker, host};
@@ -63,6 +64,21 @@ pub struct Duty {
     /// What AMFJ does not take at the moment (a writer); none where nothing fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
+    /// What fails of AMFJ now, as this worker's own calls show (a writer, the leading fetcher).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amfj: Option<Failing>,
+    /// When AMFJ last answered this worker as it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amfj_answered: Option<Timestamp>,
+    /// What fails of Kandji now (the leading fetcher).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kandji: Option<Failing>,
+    /// Runs that failed since the last one that did not (the leading fetcher).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Failing>,
+    /// When the next run is due (the leading fetcher); none while one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<Timestamp>,
 }
 
 /// A partition that is served.
@@ -195,11 +211,40 @@ pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
     }
 }
 
+/// For the answers that a page waits for.
+const BRIEF: Duration = Duration::from_millis(500);
+
+/// What all workers say, for a page of this one, so that each page says the same of a service that only some of them
+/// speak to. Where the broker does not answer it is this worker's own report alone.
+pub(super) async fn ask_beside(worker: &Worker, own: WorkerReport) -> Vec<WorkerReport> {
+    let asked = async {
+        if worker.broker.trouble().is_some() {
+            return None;
+        }
+        let session = worker.broker.session().await.ok()?;
+        let expected = worker.seen.lock().workers.clone();
+        ask_within(&session, worker.broker.names(), &expected, BRIEF).await.ok()
+    };
+    let mut reports = tokio::time::timeout(BRIEF * 2, asked).await.ok().flatten().unwrap_or_default();
+    reports.retain(|report| report.worker != own.worker);
+    reports.push(own);
+    reports
+}
+
 /// Asks all workers what they do. `expected` says how many of each role there are.
 pub async fn ask_workers(
     session: &Arc<Session>,
     names: &Names,
     expected: &BTreeMap<&'static str, u32>,
+) -> Result<Vec<WorkerReport>, BrokerError> {
+    ask_within(session, names, expected, PATIENCE).await
+}
+
+async fn ask_within(
+    session: &Arc<Session>,
+    names: &Names,
+    expected: &BTreeMap<&'static str, u32>,
+    patience: Duration,
 ) -> Result<Vec<WorkerReport>, BrokerError> {
     let are_all_there = |answers: &[Vec<u8>]| {
         let reports = read(answers);
@@ -208,7 +253,7 @@ pub async fn ask_workers(
             u32::try_from(there).is_ok_and(|there| there >= *count)
         })
     };
-    let mut reports = read(&call_roll(session, names, PATIENCE, &are_all_there).await?);
+    let mut reports = read(&call_roll(session, names, patience, &are_all_there).await?);
     reports.sort_by(|one, other| (one.since, &one.worker).cmp(&(other.since, &other.worker)));
     Ok(reports)
 }

@@ -24,8 +24,8 @@ pub struct Verbosity {
 impl Verbosity {
     fn filter(self) -> &'static str {
         match (self.quiet, self.verbose) {
-            (true, _) => "warn,lapin=off",
-            (false, 0) => "info,lapin=off,sled=warn,reqwest=warn,hyper=warn",
+            (true, _) => "warn,lapin=off,rustls_platform_verifier=off",
+            (false, 0) => "info,lapin=off,sled=warn,reqwest=warn,hyper=warn,rustls_platform_verifier=off",
             (false, 1) => "debug,lapin=off,sled=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn",
             (false, _) => "trace,lapin=info,sled=info,reqwest=info,hyper=info,h2=info,rustls=info",
         }

@@ -3,9 +3,11 @@
 mod advice;
 mod calling;
 mod checking;
+mod connections;
 mod credentials;
 mod same_data;
 mod status;
 mod terminal;
+mod trouble;
 mod walks;
 mod watching;

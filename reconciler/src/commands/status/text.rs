@@ -9,7 +9,7 @@ use amfj_sync_shared::backlog::Waiting;
 use amfj_sync_shared::broker::Stage;
 use amfj_sync_shared::messages::State as DeviceState;
 use amfj_sync_shared::screen::{Ink, Piece, Screen, legible};
-use amfj_sync_shared::status::RunStatus;
+use amfj_sync_shared::status::{RunStatus, Wrong};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{IntegrationStatus, Status};
@@ -44,6 +44,10 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp) -> String {
             "dead letters",
             &format!("{others} of others on this broker; `writer dead list`"),
         );
+    }
+    if !status.wrong.is_empty() {
+        let each: Vec<String> = status.wrong.iter().map(Wrong::in_short).collect();
+        lines.add(Ink::Red, "wrong now", &each.join("; "));
     }
     out
 }
@@ -83,7 +87,7 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
                 "none yet; `fetcher run` or `fetcher run --once` starts one",
             );
         }
-        Some(run) => show_run(run, site.id(), now, &mut lines),
+        Some(run) => show_run(run, site, status, now, &mut lines),
     }
     let (ink, next) = next_run(site, status, now);
     lines.add(ink, "  next run", &next);
@@ -108,6 +112,9 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
     let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };
     lines.add(ink, "  Kandji", &format!("{left} of {share} requests left in this hour"));
+    if let Some(wrong) = status.wrong(site, "kandji") {
+        lines.add(Ink::Red, "", &trouble::failing(wrong, now));
+    }
     match site.dead_letters {
         Some(0) => lines.add(Ink::Plain, "  dead letters", "none"),
         Some(count) => {
@@ -118,14 +125,21 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     }
 }
 
-fn show_run(run: &RunStatus, integration: &str, now: Timestamp, lines: &mut Lines<'_>) {
+fn show_run(
+    run: &RunStatus,
+    site: &IntegrationStatus,
+    status: &Status,
+    now: Timestamp,
+    lines: &mut Lines<'_>,
+) {
+    let integration = site.id();
     let ago = span(now.duration_since(run.started));
     let first = if run.first_sync { ", a first sync" } else { "" };
     let (ink, how) = match (run.took_ms, &run.failed, &run.held) {
         (_, Some(_), _) => (Ink::Red, ", failed".to_owned()),
         (_, None, Some(_)) => (Ink::Red, ", held".to_owned()),
         (Some(took), ..) => (Ink::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
-        (None, None, None) => (Ink::Yellow, ", going on".to_owned()),
+        (None, None, None) => going_on(site, status, now),
     };
     lines.add(ink, "  last run", &format!("{ago} ago ({}){how}{first}", words::time(run.started)));
     if let Some(counts) = run.counts {
@@ -153,6 +167,26 @@ fn show_run(run: &RunStatus, integration: &str, now: Timestamp, lines: &mut Line
     }
 }
 
+/// A run that is not over: it may be at work, wait for a service that fails, or have nobody who leads it any more.
+fn going_on(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+    let service = ["kandji", "amfj"].into_iter().find(|service| status.wrong(site, service).is_some());
+    let earlier = status.duties(site).find_map(|duty| duty.runs.as_ref());
+    if let Some(service) = service {
+        let service = if service == "amfj" { "AMFJ" } else { "Kandji" };
+        return (Ink::Red, format!(", held up because {service} fails"));
+    }
+    if !status.duties(site).any(|duty| duty.running) {
+        return (Ink::Yellow, ", not finished; the next fetcher that leads begins anew".to_owned());
+    }
+    match earlier {
+        Some(failed) => {
+            let ago = span(now.duration_since(failed.since));
+            (Ink::Red, format!(", another try; those since {ago} ago failed: {}", failed.reason))
+        }
+        None => (Ink::Yellow, ", going on".to_owned()),
+    }
+}
+
 fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
     let duties = || status.reports.iter().filter_map(|report| report.integrations.get(site.id()));
     let fetchers = status.workers.get("fetcher").copied().unwrap_or(0);
@@ -160,9 +194,17 @@ fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, 
     if fetchers == 0 {
         (Ink::Yellow, "as soon as a fetcher runs".to_owned())
     } else if duties().any(|duty| duty.running) {
-        (Ink::Plain, "one is going on".to_owned())
+        let fails = ["kandji", "amfj"].into_iter().find_map(|service| status.wrong(site, service));
+        match fails.and_then(|fails| fails.next) {
+            Some(next) => {
+                (Ink::Yellow, format!("one waits to read on in {}", span(next.duration_since(now))))
+            }
+            None if fails.is_some() => (Ink::Yellow, "one waits for an answer".to_owned()),
+            None => (Ink::Plain, "one is going on".to_owned()),
+        }
     } else if site.site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
-        (Ink::Yellow, "it is tried again by itself, with growing pauses".to_owned())
+        let when = if wait.as_secs() > 0 { format!(" in {}", span(wait)) } else { String::new() };
+        (Ink::Yellow, format!("it is tried again by itself{when}, with growing pauses"))
     } else if wait.as_secs() > 0 {
         (Ink::Plain, format!("in {} ({})", span(wait), words::time(site.site.next_run)))
     } else {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, DeadLetters, Received};
+use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, Received};
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::ids::IntegrationId;
@@ -111,7 +111,7 @@ async fn with_letters<T>(
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
     let name = format!("writer-dead/{}", Uuid::new_v4());
-    let broker = Broker::start(&config, &name, shutdown.soft.clone());
+    let broker = Broker::start_for(Caller::Command, &config, &name, shutdown.soft.clone());
     let looked = async {
         let mut letters = open(&config, &broker).await?;
         let done = work(&mut letters).await;

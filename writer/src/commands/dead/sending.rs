@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use amfj_sync_shared::broker::{Broker, BrokerError, DeadLetters, MAX_BYTES, Publisher, Received};
+use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publisher, Received};
 use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::screen::{say, say_json};
@@ -116,7 +116,12 @@ async fn with_broker(
 ) -> Result<Report, Exit> {
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
-    let broker = Broker::start(config, &format!("writer-dead/{}", Uuid::new_v4()), shutdown.soft.clone());
+    let broker = Broker::start_for(
+        Caller::Command,
+        config,
+        &format!("writer-dead/{}", Uuid::new_v4()),
+        shutdown.soft.clone(),
+    );
     let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
     let worked = shutdown.soft.run_until_cancelled(work(&broker, &publisher)).await;
     shutdown.hard.cancel();

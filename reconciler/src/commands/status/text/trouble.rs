@@ -1,11 +1,14 @@
 //! How AMFJ takes changes: what fails now, since when, what that means, and what happens next.
 
 use amfj_sync_shared::screen::Ink;
-use amfj_sync_shared::status::{Circuit, StoppedRecord, WaitingKind};
+use amfj_sync_shared::status::{Circuit, StoppedRecord, WaitingKind, Wrong};
 use jiff::Timestamp;
 
 use super::{Lines, span};
 use crate::commands::status::{IntegrationStatus, Status};
+
+/// Seconds for which an answer counts as one of now.
+const FRESH: i64 = 60;
 
 /// Records that are named one by one; the command for them names more.
 const NAMED: usize = 5;
@@ -30,8 +33,14 @@ pub(super) fn show(site: &IntegrationStatus, status: &Status, now: Timestamp, li
 }
 
 fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
-    if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position != "closed") {
+    if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position == "open") {
         return (Ink::Red, paused(circuit, now));
+    }
+    if let Some(wrong) = status.wrong(site, "amfj") {
+        return (Ink::Red, failing(wrong, now));
+    }
+    if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position != "closed") {
+        return (Ink::Yellow, answering(circuit));
     }
     if site.circuits.is_empty() {
         let none = status.workers.get("writer").is_none_or(|count| *count == 0);
@@ -45,7 +54,7 @@ fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, St
         site.troubles.iter().flat_map(|trouble| trouble.records.iter().map(|record| record.since)).min();
     let taken = site.troubles.iter().filter_map(|trouble| trouble.taken).max();
     match (site.troubles.is_empty(), since) {
-        (true, _) => (Ink::Plain, "takes changes".to_owned()),
+        (true, _) => taking(site, status, now),
         (false, Some(since)) if taken.is_none_or(|taken| taken < since) => {
             let ago = span(now.duration_since(since));
             (Ink::Red, format!("answers, and has refused every change for {ago}"))
@@ -57,13 +66,42 @@ fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, St
 fn paused(circuit: &Circuit, now: Timestamp) -> String {
     let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
     let since = circuit.since.map(|since| format!(" for {}", span(now.duration_since(since))));
-    let how = if circuit.position == "open" {
-        format!("PAUSED{}, nothing is sent and nothing is lost", since.unwrap_or_default())
-    } else {
-        "answers again; one change at a time until one succeeds".to_owned()
-    };
     let next = circuit.next.map(|next| format!("; it is asked again in {}", span(next.duration_since(now))));
-    format!("{how}: {reason}{}", next.unwrap_or_default())
+    format!(
+        "PAUSED{}, nothing is sent and nothing is lost: {reason}{}",
+        since.unwrap_or_default(),
+        next.unwrap_or_default()
+    )
+}
+
+/// A probe went well; whether changes are taken is not known before the next one.
+fn answering(circuit: &Circuit) -> String {
+    let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
+    format!("answers again; one change at a time until one succeeds. It was paused because of this: {reason}")
+}
+
+/// What fails now, before or without a pause of the changes.
+pub(super) fn failing(wrong: &Wrong, now: Timestamp) -> String {
+    let since = wrong.since.map(|since| format!(" for {}", span(now.duration_since(since))));
+    let next = wrong.next.map(|next| format!("; it is tried again in {}", span(next.duration_since(now))));
+    format!(
+        "FAILS{}: {}{}",
+        since.unwrap_or_default(),
+        wrong.says,
+        next.unwrap_or_else(|| "; it is tried again by itself".to_owned())
+    )
+}
+
+/// Said only of what a writer has heard; a service that nobody has asked is not known to take anything.
+fn taking(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+    let of_writers = status.duties(site).filter(|duty| duty.circuit.is_some());
+    let Some(last) = of_writers.filter_map(|duty| duty.amfj_answered).max() else {
+        return (Ink::Plain, "nothing was to be sent to it since the writers started".to_owned());
+    };
+    let ago = now.duration_since(last);
+    let heard =
+        if ago.as_secs() < FRESH { String::new() } else { format!("; it answered last {} ago", span(ago)) };
+    (Ink::Plain, format!("takes changes{heard}"))
 }
 
 fn waiting(kind: &WaitingKind, now: Timestamp) -> String {

@@ -1,0 +1,415 @@
+//! Why the broker lets nobody in, each with its own cure. What the client says of it ("parsing error", "connection reset")
+//! fits several causes, so where it does not tell, the port is asked what it speaks.
+
+use std::time::Duration;
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::topology::reply_code;
+use crate::network::{certificate, is_unknown_host, seconds, tls_error};
+
+/// Reply code of a refused login.
+const ACCESS_REFUSED: u16 = 403;
+/// Reply code of a virtual host that is not there or not for this user.
+const NOT_ALLOWED: u16 = 530;
+/// For one look at what a port speaks.
+const LOOK: Duration = Duration::from_secs(1);
+/// How every connection of AMQP 0.9.1 begins.
+const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
+
+/// Where a connection was to lead: everything of `broker.url` that may be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Door {
+    host: String,
+    port: u16,
+    user: String,
+    vhost: String,
+    tls: bool,
+}
+
+impl Door {
+    /// What may be said of an address.
+    pub(super) fn of(uri: &AMQPUri) -> Self {
+        Self {
+            host: uri.authority.host.clone(),
+            port: uri.authority.port,
+            user: uri.authority.userinfo.username.clone(),
+            vhost: uri.vhost.clone(),
+            tls: uri.scheme == AMQPScheme::AMQPS,
+        }
+    }
+
+    fn at(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// Why no connection came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// Nothing listens on the port.
+    Refused,
+    /// The name leads nowhere.
+    UnknownHost(String),
+    /// The network says no in another way.
+    Network(String),
+    /// Nobody answers.
+    Silent(Duration),
+    /// User or password is wrong.
+    Credentials,
+    /// There is no such virtual host.
+    NoVhost,
+    /// The user may not enter the virtual host.
+    NotForUser,
+    /// TLS is spoken there, and `amqp://` is written.
+    SpeaksTls,
+    /// TLS is not spoken there, and `amqps://` is written.
+    SpeaksPlain,
+    /// The certificate is not trusted.
+    Certificate(String),
+    /// Something else than RabbitMQ.
+    NoAmqp(String),
+    /// The connection was ended without a word.
+    Hung,
+    /// Anything else, in the client's words.
+    Other(String),
+}
+
+/// The broker cannot be reached, or lets nobody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    door: Door,
+    why: Closed,
+}
+
+impl Unreachable {
+    pub(super) fn silent(door: Door, limit: Duration) -> Self {
+        Self { door, why: Closed::Silent(limit) }
+    }
+
+    /// What a failed connection is about; looks at the port where the error does not tell.
+    pub(super) async fn of(door: Door, error: &lapin::Error) -> Self {
+        let why = match told_by(error) {
+            Some(why) => why,
+            None => match what_speaks(&door.host, door.port).await {
+                Some(speech) => judge(&speech, door.tls, error),
+                None => Closed::Other(error.to_string()),
+            },
+        };
+        Self { door, why }
+    }
+
+    /// Whether somebody has to change something first, so that a command need not wait. A worker waits all the same: a
+    /// user or virtual host may be made at any moment.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self.why {
+            Closed::UnknownHost(_)
+            | Closed::Credentials
+            | Closed::NoVhost
+            | Closed::NotForUser
+            | Closed::SpeaksTls
+            | Closed::SpeaksPlain
+            | Closed::Certificate(_)
+            | Closed::NoAmqp(_) => true,
+            Closed::Refused | Closed::Network(_) | Closed::Silent(_) | Closed::Hung | Closed::Other(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether nobody answers, so that a command which asks once more waits in vain.
+    #[must_use]
+    pub fn is_quick(&self) -> bool {
+        !matches!(self.why, Closed::Silent(_))
+    }
+}
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Door { host, user, vhost, .. } = &self.door;
+        let at = self.door.at();
+        match &self.why {
+            Closed::Refused => write!(
+                f,
+                "the broker cannot be reached: nothing listens at {at} (connection refused); start RabbitMQ there, or \
+                 check broker.url (host and port)"
+            ),
+            Closed::UnknownHost(said) => write!(
+                f,
+                "the broker cannot be reached: there is no host `{host}` ({said}); correct the host in broker.url, or \
+                 the name resolution of this machine"
+            ),
+            Closed::Network(said) => write!(
+                f,
+                "the broker cannot be reached: no connection to {at} ({said}); check the network between here and \
+                 there, and host and port in broker.url"
+            ),
+            Closed::Silent(limit) => write!(
+                f,
+                "the broker cannot be reached: {at} did not answer within {}; check that a firewall lets it through, \
+                 that RabbitMQ there is well (`rabbitmq-diagnostics check_running`), and host and port in broker.url",
+                seconds(*limit)
+            ),
+            Closed::Credentials => write!(
+                f,
+                "RabbitMQ at {at} refuses user `{user}` or its password: correct broker.url (special characters of a \
+                 password are written as %XX), or run `rabbitmqctl change_password {}` there{}",
+                quoted(user),
+                if user == "guest" {
+                    "; `guest` may log in from the broker's own machine only, others need a user of their own \
+                     (`rabbitmqctl add_user NAME`)"
+                } else {
+                    ""
+                }
+            ),
+            Closed::NoVhost => write!(
+                f,
+                "RabbitMQ at {at} has no virtual host `{vhost}`: run `rabbitmqctl add_vhost {name}` and `rabbitmqctl \
+                 set_permissions -p {name} {} '.*' '.*' '.*'` there, or correct the end of broker.url (/%2f is the \
+                 default one)",
+                quoted(user),
+                name = quoted(vhost)
+            ),
+            Closed::NotForUser => write!(
+                f,
+                "RabbitMQ at {at} does not let user `{user}` into virtual host `{vhost}`: run `rabbitmqctl \
+                 set_permissions -p {} {} '.*' '.*' '.*'` there, or correct broker.url",
+                quoted(vhost),
+                quoted(user)
+            ),
+            Closed::SpeaksTls => {
+                write!(
+                    f,
+                    "{at} speaks TLS, and broker.url says amqp://: write amqps://, or the port without TLS (5672)"
+                )
+            }
+            Closed::SpeaksPlain => write!(
+                f,
+                "RabbitMQ at {at} speaks no TLS on this port, and broker.url says amqps://: write amqp://, or the port \
+                 with TLS (5671)"
+            ),
+            Closed::Certificate(said) => write!(
+                f,
+                "the certificate of {at} is not trusted ({said}): write the host in broker.url as the certificate has \
+                 it, and add its issuer to this machine's trusted certificates, or name that file in SSL_CERT_FILE"
+            ),
+            Closed::NoAmqp(said) => write!(
+                f,
+                "{at} is no RabbitMQ ({said}): write its AMQP port in broker.url, 5672 or with amqps:// 5671 (15672 is \
+                 its web page)"
+            ),
+            Closed::Hung => write!(
+                f,
+                "{at} ends the connection without a word: check that broker.url names RabbitMQ's AMQP port (5672, or \
+                 with amqps:// 5671), and its log there; it may be starting, or out of memory or disk"
+            ),
+            Closed::Other(said) => write!(
+                f,
+                "the connection to the broker at {at} failed ({said}); check broker.url, and RabbitMQ's log there"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// As a shell takes it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '@' | ':' | '+');
+    if !name.is_empty() && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
+/// What the error itself tells.
+fn told_by(error: &lapin::Error) -> Option<Closed> {
+    if let Some(code) = reply_code(error) {
+        return Some(by_broker(code, &error.to_string()));
+    }
+    let lapin::ErrorKind::IOError(io) = error.kind() else { return None };
+    by_network(io)
+}
+
+fn by_broker(code: u16, said: &str) -> Closed {
+    match code {
+        ACCESS_REFUSED => Closed::Credentials,
+        NOT_ALLOWED if said.contains("not found") => Closed::NoVhost,
+        // Full, or going down: not for a person to grant.
+        NOT_ALLOWED if said.contains("limit") || said.contains("is down") => Closed::Other(said.to_owned()),
+        NOT_ALLOWED => Closed::NotForUser,
+        _ => Closed::Other(said.to_owned()),
+    }
+}
+
+fn by_network(io: &std::io::Error) -> Option<Closed> {
+    use std::io::ErrorKind as Kind;
+    let said = io.to_string();
+    if let Some(tls) = tls_error(io) {
+        // Of a port without TLS: what speaks there is to be found out.
+        return (!matches!(tls, rustls::Error::InvalidMessage(_))).then(|| match tls {
+            rustls::Error::InvalidCertificate(why) => Closed::Certificate(certificate(why)),
+            _ => Closed::Other(said),
+        });
+    }
+    match io.kind() {
+        Kind::ConnectionRefused => Some(Closed::Refused),
+        Kind::TimedOut
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::AddrNotAvailable => Some(Closed::Network(said)),
+        _ if is_unknown_host(&said) => Some(Closed::UnknownHost(short(&said))),
+        _ if said.contains("lookup address") => Some(Closed::Network(short(&said))),
+        _ => None,
+    }
+}
+
+/// The last part of a message.
+fn short(said: &str) -> String {
+    said.rsplit(": ").next().unwrap_or(said).to_owned()
+}
+
+/// What a port says to the greeting of AMQP.
+#[derive(Debug, PartialEq, Eq)]
+enum Speech {
+    /// These bytes.
+    Said(Vec<u8>),
+    /// It hung up.
+    HungUp,
+    /// Nothing.
+    Nothing,
+}
+
+/// Greets a port in AMQP, without TLS; none where there is no connection at all.
+async fn what_speaks(host: &str, port: u16) -> Option<Speech> {
+    let connected = tokio::time::timeout(LOOK, TcpStream::connect((host, port))).await;
+    let mut stream = connected.ok()?.ok()?;
+    let mut said = vec![0; 64];
+    let exchange = async {
+        stream.write_all(GREETING).await?;
+        stream.read(&mut said).await
+    };
+    Some(match tokio::time::timeout(LOOK, exchange).await {
+        Err(_) => Speech::Nothing,
+        Ok(Ok(0) | Err(_)) => Speech::HungUp,
+        Ok(Ok(read)) => {
+            said.truncate(read);
+            Speech::Said(said)
+        }
+    })
+}
+
+fn judge(speech: &Speech, tls: bool, error: &lapin::Error) -> Closed {
+    match speech {
+        Speech::Nothing => Closed::NoAmqp("it does not answer a greeting of AMQP".to_owned()),
+        Speech::HungUp => Closed::Hung,
+        Speech::Said(said) => match said.as_slice() {
+            // A frame of the broker's first method.
+            [1, ..] if tls => Closed::SpeaksPlain,
+            [1, ..] => Closed::Other(error.to_string()),
+            [b'A', b'M', b'Q', b'P', ..] => {
+                Closed::NoAmqp("it speaks another version of AMQP than 0.9.1".to_owned())
+            }
+            // A record of TLS: an alert, or a greeting.
+            [0x15 | 0x16, 3, ..] if tls => Closed::Other(error.to_string()),
+            [0x15 | 0x16, 3, ..] => Closed::SpeaksTls,
+            [b'H', b'T', b'T', b'P', ..] => Closed::NoAmqp("it answers like a web server".to_owned()),
+            _ => Closed::NoAmqp("it answers in another language than AMQP".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door() -> Door {
+        Door::of(&"amqp://ann:secret@mq.example.com:5672/sy%20nc".parse().unwrap())
+    }
+
+    fn said(why: Closed) -> String {
+        Unreachable { door: door(), why }.to_string()
+    }
+
+    #[test]
+    fn p27_each_cause_is_one_line_with_its_own_cure_and_without_the_password() {
+        let table = [
+            (Closed::Refused, "nothing listens at mq.example.com:5672", "start RabbitMQ", false),
+            (Closed::UnknownHost("x".into()), "no host `mq.example.com`", "correct the host", true),
+            (Closed::Network("no route".into()), "no route", "the network between", false),
+            (Closed::Silent(Duration::from_millis(2_500)), "did not answer within 2.5 s", "firewall", false),
+            (Closed::Credentials, "refuses user `ann`", "rabbitmqctl change_password ann", true),
+            (Closed::NoVhost, "no virtual host `sy nc`", "rabbitmqctl add_vhost 'sy nc'", true),
+            (Closed::NotForUser, "`ann` into", "set_permissions -p 'sy nc' ann", true),
+            (Closed::SpeaksTls, "speaks TLS", "amqps://", true),
+            (Closed::SpeaksPlain, "speaks no TLS", "write amqp://", true),
+            (Closed::Certificate("it has expired".into()), "it has expired", "SSL_CERT_FILE", true),
+            (Closed::NoAmqp("a web server".into()), "is no RabbitMQ", "15672", true),
+            (Closed::Hung, "without a word", "5672", false),
+            (Closed::Other("frame".into()), "(frame)", "check broker.url", false),
+        ];
+        for (why, what, cure, lasting) in table {
+            let text = said(why.clone());
+            assert!(text.contains(what) && text.contains(cure), "{text}");
+            assert!(!text.contains('\n') && !text.contains("secret"), "{text}");
+            assert_eq!(Unreachable { door: door(), why }.is_lasting(), lasting, "{text}");
+        }
+        assert!(!said(Closed::Credentials).contains("own machine"));
+        let guest = Door { user: "guest".into(), ..door() };
+        assert!(Unreachable { door: guest, why: Closed::Credentials }.to_string().contains("own machine"));
+    }
+
+    #[test]
+    fn what_the_broker_says_is_told_apart() {
+        for (code, text, why) in [
+            (403, "ACCESS_REFUSED - Login was refused", Closed::Credentials),
+            (530, "NOT_ALLOWED - vhost nothere not found", Closed::NoVhost),
+            (530, "NOT_ALLOWED - access to vhost 'x' refused for user 'ann'", Closed::NotForUser),
+        ] {
+            assert_eq!(by_broker(code, text), why, "{text}");
+        }
+        for text in [
+            "access to vhost 'x' refused for user 'ann': connection limit (1) is reached",
+            "vhost 'x' is down",
+        ] {
+            assert_eq!(by_broker(530, text), Closed::Other(text.into()));
+        }
+    }
+
+    #[test]
+    fn what_a_port_speaks_is_told_by_its_first_bytes() {
+        let error = lapin::Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionAborted));
+        let other = || Closed::Other(error.to_string());
+        let table: [(&[u8], bool, Option<Closed>); 6] = [
+            (b"\x01\x00\x00\x00", true, Some(Closed::SpeaksPlain)),
+            (b"\x01\x00\x00\x00", false, Some(other())),
+            (b"\x15\x03\x01\x00", false, Some(Closed::SpeaksTls)),
+            (b"\x15\x03\x01\x00", true, Some(other())),
+            (b"HTTP/1.1 400", false, None),
+            (b"220 mail.example.com", true, None),
+        ];
+        for (bytes, tls, why) in table {
+            let judged = judge(&Speech::Said(bytes.to_vec()), tls, &error);
+            match why {
+                Some(why) => assert_eq!(judged, why, "{bytes:?}"),
+                None => assert!(matches!(judged, Closed::NoAmqp(_)), "{judged:?}"),
+            }
+        }
+        assert_eq!(judge(&Speech::HungUp, false, &error), Closed::Hung);
+        assert!(matches!(judge(&Speech::Nothing, false, &error), Closed::NoAmqp(_)));
+    }
+
+    #[test]
+    fn names_are_quoted_as_a_shell_takes_them() {
+        for (name, shown) in
+            [("/", "/"), ("amfj-sync", "amfj-sync"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(quoted(name), shown);
+        }
+    }
+}
