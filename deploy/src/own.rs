@@ -107,15 +107,16 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
 
 /// Calls `fetcher check`, which prints for itself; what it ended with, if it found something wrong.
 async fn failed_check(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Option<ExitCode>> {
-    let mut check = Program::new("fetcher")
+    let check = Program::new("fetcher")
         .arg("--quiet")
         .arg("--config")
         .arg(path)
         .arg("check")
         .envs(overrides)
         .command()?;
-    let status = tokio::task::spawn_blocking(move || check.status()).await?;
-    let status = status.context("cannot start `fetcher check`")?;
+    // A signal to this process alone ends it too.
+    let mut check = tokio::process::Command::from(check);
+    let status = check.kill_on_drop(true).status().await.context("cannot start `fetcher check`")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok((!status.success()).then(|| ExitCode::from(code)))
 }

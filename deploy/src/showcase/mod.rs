@@ -151,6 +151,8 @@ impl Showcase<'_> {
 
     /// Asks the fetcher for a run, as a person would. Returns the number of the run before.
     fn trigger(&self) -> Result<u64> {
+        // The last decision that followed from the run before may have come after its end was seen.
+        self.watching()?.take_tally();
         let before = self.watching()?.progress().run;
         let mut command = Program::new("fetcher")
             .arg("--quiet")

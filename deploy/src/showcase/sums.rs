@@ -35,8 +35,8 @@ pub(super) fn made(tally: &Tally, writes: usize) -> String {
     }
     let with = |fits: fn(u32) -> bool| tally.outcomes.iter().filter(|one| fits(one.attempts)).count();
     let devices = tally.outcomes.iter().filter(|one| matches!(one.key, Key::Device(_))).count();
-    let of = of_each(devices, tally.outcomes.len() - devices);
-    let mut text = format!("{} changes made (of {of}) with {writes} writes to AMFJ", tally.outcomes.len());
+    let (all, people) = (tally.outcomes.len(), tally.outcomes.len() - devices);
+    let mut text = format!("{all} changes made ({devices} to devices, {people} to people) with {writes} writes to AMFJ");
     let (none, several) = (with(|attempts| attempts == 0), with(|attempts| attempts > 1));
     let reasons = [
         (none, "links needed none, as AMFJ held it all"),

@@ -1,6 +1,8 @@
 //! Runs a private RabbitMQ node, prints its address, and ends it on Control-C or with its own end.
 //! For trying things by hand, and for the tests of the harness itself.
 
+use std::process::ExitCode;
+
 use amfj_sync_tests::harness::PrivateBroker;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,8 +19,18 @@ use tokio::signal::unix::{SignalKind, signal};
 struct Arguments;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     Arguments::parse();
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Until it answers, the end of this process ends it too.
     let mut broker = tokio::select! {

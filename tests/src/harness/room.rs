@@ -6,7 +6,7 @@ use std::env::temp_dir;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The write-ahead log of a node takes 64 MB, and below 50 MB of free space it takes no messages.
 const NEEDED_MB: u64 = 200;
@@ -24,12 +24,14 @@ pub fn temporary_folder_has_room() -> Result<()> {
 
 fn has_room(folder: &Path, megabytes: u64) -> Result<()> {
     let named = folder.display();
-    write_and_remove(folder).with_context(|| {
-        format!(
-            "the folder for temporary files, {named}, cannot be written to; set TMPDIR to a folder that can, or make \
-             room there"
-        )
-    })?;
+    if let Err(error) = write_and_remove(folder) {
+        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let state = if is_full { "is full" } else { "cannot be written to" };
+        bail!(
+            "the folder for temporary files, {named}, {state} ({error}); make room there, or set TMPDIR to another \
+             folder"
+        );
+    }
     let free = nix::sys::statvfs::statvfs(folder)
         .with_context(|| format!("cannot tell how much room {named} has"))
         .map(|of| u64::from(of.blocks_available()).saturating_mul(u64::from(of.fragment_size())) / 1_000_000)?;

@@ -22,7 +22,7 @@ fn python() -> String {
 /// What irusdk saw.
 async fn seen(kandji: &KandjiSim, filters: &[Value]) -> Value {
     let arguments = [kandji.url(), kandji.token(), json!(filters).to_string()];
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulators/irusdk.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulators/read_with_irusdk.py");
     let call = tokio::task::spawn_blocking(move || {
         Command::new(python()).arg("-B").arg(script).args(arguments).output().unwrap()
     });

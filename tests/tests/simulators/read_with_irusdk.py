@@ -1,6 +1,6 @@
 """Reads a simulated Kandji with irusdk, a client that is not ours, and prints as JSON what it saw.
 
-    irusdk.py URL TOKEN FILTERS     FILTERS is a JSON list of {name: value}, each a request of its own
+    read_with_irusdk.py URL TOKEN FILTERS     FILTERS is a JSON list of {name: value}, each a request of its own
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def main():
         first = rows[0]["device_id"]
         slash = transport.send(RequestSpec(method="GET", path="/api/v1/devices/", params={"limit": 3}))
         users = list(transport.iterate(user_endpoints.list_users(page_size=20)))
-        headers = transport.send_raw("GET", "/api/v1/devices", params={"limit": 1}).headers
+        headers = transport.send_raw("GET", "/api/v1/devices").headers
         saw = {
             "devices": [row["device_id"] for row in rows],
             "refused_members": refused_members(rows),
