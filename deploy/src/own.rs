@@ -89,7 +89,9 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
         screen.heading("This writes to AMFJ");
         written.iter().for_each(|line| screen.detail(line));
         if !yes && consent::ask().await != Consent::Given {
-            eprintln!("nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written");
+            eprintln!(
+                "nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written"
+            );
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -126,9 +128,11 @@ fn show_places(config: &Config, crew: &Crew, screen: &Screen) -> Result<()> {
     for (name, address) in workers::addresses(config) {
         screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
     }
-    for (name, folder) in
-        [("fetcher", &config.fetcher.data_dir), ("reconciler", &config.reconciler.data_dir), ("writer", &config.writer.data_dir)]
-    {
+    for (name, folder) in [
+        ("fetcher", &config.fetcher.data_dir),
+        ("reconciler", &config.reconciler.data_dir),
+        ("writer", &config.writer.data_dir),
+    ] {
         let folder = std::path::absolute(folder).context("cannot tell in which folder this was started")?;
         screen.detail(&format!("{:<11} {} (of the {name})", "data", folder.display()));
     }

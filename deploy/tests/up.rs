@@ -24,7 +24,10 @@ fn build_the_others() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_up")).parent().unwrap();
-        if ["fetcher", "reconciler", "writer", "simulate", "private-broker"].iter().all(|name| folder.join(name).is_file()) {
+        if ["fetcher", "reconciler", "writer", "simulate", "private-broker"]
+            .iter()
+            .all(|name| folder.join(name).is_file())
+        {
             return;
         }
         let mut build = Command::new(env!("CARGO"));
@@ -196,7 +199,10 @@ fn a_signal_while_it_starts_says_what_stops() {
     up.signal(Signal::SIGINT);
     assert_eq!(up.finish().code(), Some(130), "{}", up.text("err"));
     let err = up.text("err");
-    assert!(err.contains("stopping the simulators and RabbitMQ …") && err.contains("everything is stopped"), "{err}");
+    assert!(
+        err.contains("stopping the simulators and RabbitMQ …") && err.contains("everything is stopped"),
+        "{err}"
+    );
     assert_nothing_is_left(&up);
 }
 

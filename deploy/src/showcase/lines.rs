@@ -30,7 +30,11 @@ impl Lines {
         let listed = usize::try_from(counts.devices).unwrap_or(devices);
         reading.progress(read + listed.saturating_sub(devices), listed, "devices read");
         let all = listed + people;
-        deciding.progress(if progress.decided { all } else { new.min(all) }, all, "devices and people decided");
+        deciding.progress(
+            if progress.decided { all } else { new.min(all) },
+            all,
+            "devices and people decided",
+        );
         writing.say(&format!("{answered} changes made so far, {} on their way", progress.on_their_way));
         let now = self.began.elapsed();
         let states = [is_read, is_read && progress.decided, progress.decided && progress.on_their_way == 0];

@@ -122,8 +122,12 @@ impl Showcase<'_> {
         for change in &changes {
             self.screen.detail(&format!("{}: {}", change.title, change.label));
         }
+        let people = self.watching()?.people();
         let after = self.trigger()?;
         let (tally, _) = self.follow("six changes", after).await?;
+        if let Some(moves) = sums::came_and_left(&people, &self.watching()?.people()) {
+            self.screen.detail(&moves);
+        }
         nothing_failed(&tally)?;
         let amfj = self.simulation.amfj.get("state").await?;
         let watching = self.watching()?;

@@ -41,7 +41,8 @@ mod tests {
         };
         let lines = lines(&written, Path::new("/opt/bin dir")).unwrap();
         assert_eq!(lines.lines().count(), 2, "{lines}");
-        let script = format!("{lines}\nprintf '%s|%s|%s' \"$AMFJ_SYNC_CONFIG\" \"$TOKEN_A\" \"${{PATH%%:*}}\"");
+        let script =
+            format!("{lines}\nprintf '%s|%s|%s' \"$AMFJ_SYNC_CONFIG\" \"$TOKEN_A\" \"${{PATH%%:*}}\"");
         let said = Command::new("sh").args(["-c", &script]).output().unwrap();
         let said = String::from_utf8(said.stdout).unwrap();
         assert_eq!(said, "/tmp/it's here/a b.toml|a$b`c\"d\\|/opt/bin dir");

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 const NEEDED_MB: u64 = 200;
 
 /// Enough to notice that a folder, or the share that somebody has of it, is full.
-const TRIAL: [u8; 65_536] = [b'.'; 65_536];
+static TRIAL: [u8; 65_536] = [b'.'; 65_536];
 
 /// Whether the folder for temporary files can hold a private broker.
 ///
@@ -34,7 +34,7 @@ fn has_room(folder: &Path, megabytes: u64) -> Result<()> {
     }
     let free = nix::sys::statvfs::statvfs(folder)
         .with_context(|| format!("cannot tell how much room {named} has"))
-        .map(|of| u64::from(of.blocks_available()).saturating_mul(u64::from(of.fragment_size())) / 1_000_000)?;
+        .map(|of| of.blocks_available().saturating_mul(of.fragment_size()) / 1_000_000)?;
     ensure!(
         free >= megabytes,
         "the folder for temporary files, {named}, is full: {free} MB are free, and a private RabbitMQ needs {megabytes} \

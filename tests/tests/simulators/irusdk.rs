@@ -121,7 +121,10 @@ async fn irusdk_reads_the_simulated_kandji_as_it_reads_the_real_one() {
     assert_eq!(saw["refused_members"], json!(["last_check_in", "user", "user.id"]));
     let users = saw["users"].as_array().unwrap();
     assert_eq!(users.len(), fleet.people.len());
-    assert!(users.iter().all(|id| id.as_str().is_some_and(|id| uuid::Uuid::parse_str(id).is_ok())), "{users:?}");
+    assert!(
+        users.iter().all(|id| id.as_str().is_some_and(|id| uuid::Uuid::parse_str(id).is_ok())),
+        "{users:?}"
+    );
     assert_eq!(saw["one_user"], users[0]);
     assert!(saw["of_email"].as_array().unwrap().contains(&users[0]));
     assert_eq!(saw["archived"], fleet.people.iter().filter(|person| person.is_archived).count());

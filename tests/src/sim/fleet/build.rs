@@ -7,7 +7,8 @@ use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Device, Fleet, FleetSpec, Owner, Person, Site, Trap, Traps, catalog, catalog::Model,
+    Device, Fleet, FleetSpec, Owner, Person, Site, Trap, Traps, catalog,
+    catalog::Model,
     moments::{Form, written},
     people,
     people::uuid_of,

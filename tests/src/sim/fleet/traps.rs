@@ -105,8 +105,7 @@ impl Trap {
     ];
 
     /// The traps of the notation; no device is in two of them.
-    pub(crate) const OF_NOTATION: &[Self] =
-        &[Self::BlankCheckIn, Self::TagsAbsent, Self::Removed];
+    pub(crate) const OF_NOTATION: &[Self] = &[Self::BlankCheckIn, Self::TagsAbsent, Self::Removed];
 
     /// How many of a thousand devices (or Kandji users) are in this trap.
     #[must_use]
