@@ -23,6 +23,7 @@ use stop::Stop;
 /// Starts amfj-sync: with a simulated fleet, or with `--config` against your own services
 #[derive(Debug, Clone, Parser)]
 #[command(name = "up", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Arguments {
     /// Run against the services of this configuration instead of simulated ones
     #[arg(long, value_name = "FILE", conflicts_with_all = ["devices", "seed", "once"])]

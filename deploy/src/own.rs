@@ -87,7 +87,9 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     }
     if !written.is_empty() {
         screen.heading("This writes to AMFJ");
-        written.iter().for_each(|line| screen.detail(line));
+        for line in &written {
+            screen.detail(line);
+        }
         if !yes && consent::ask().await != Consent::Given {
             eprintln!(
                 "nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written"

@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A RabbitMQ of your own, for trying things by hand
 ///
 /// Starts one node with empty data, on a free port of loopback, and prints two lines once it answers: its address,
-/// for `broker.url` or AMFJ_SYNC__BROKER__URL, and the folder with its data and its log (node.log). Control-C or
+/// for `broker.url` or `AMFJ_SYNC__BROKER__URL`, and the folder with its data and its log (node.log). Control-C or
 /// SIGTERM ends it; data and folder go with it. The machine's own RabbitMQ, if one runs, is left alone.
 ///
-/// AMFJ_SYNC_RABBITMQ_SERVER names another rabbitmq-server than Debian's, TMPDIR another place for the folder.
+/// `AMFJ_SYNC_RABBITMQ_SERVER` names another rabbitmq-server than Debian's, `TMPDIR` another place for the folder.
 #[derive(Debug, Parser)]
 #[command(name = "private-broker", version)]
 struct Arguments;
