@@ -58,7 +58,8 @@ async fn p23_devices_vanish() -> Result<()> {
 
 #[tokio::test]
 async fn p15_a_field_was_mapped_wrongly() -> Result<()> {
-    let services = macs(3).await?;
+    // One is enough: the history lists several in the order in which they were written.
+    let services = macs(1).await?;
     services.amfj.set_field("Mac 01", "Model", json!("Petra's old one"))?;
     let wrong = integration(&services, "acme").field("Model", "os_version");
     let right = |mode: &str| integration(&services, "acme").set("mode", mode).field("Model", "model");
