@@ -3,6 +3,7 @@
 //!
 //! Everything it starts ends with it: in good order on Control-C, at once if it is killed.
 
+mod consent;
 mod crew;
 mod own;
 mod process;
@@ -22,6 +23,7 @@ use stop::Stop;
 /// Starts amfj-sync: with a simulated fleet, or with `--config` against your own services
 #[derive(Debug, Clone, Parser)]
 #[command(name = "up", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Arguments {
     /// Run against the services of this configuration instead of simulated ones
     #[arg(long, value_name = "FILE", conflicts_with_all = ["devices", "seed", "once"])]
@@ -35,6 +37,12 @@ struct Arguments {
     /// End after the table, also on a terminal
     #[arg(long)]
     once: bool,
+    /// Keep everything running after the table, also without a terminal
+    #[arg(long, conflicts_with_all = ["once", "config"])]
+    stay: bool,
+    /// With --config: apply without asking, where the configuration says mode = "apply" (for scripts)
+    #[arg(long, requires = "config")]
+    yes: bool,
     /// Exit with 0 if a private broker would be started, else with 1 (for the script around this)
     #[arg(long, hide = true)]
     needs_broker: bool,
@@ -53,16 +61,20 @@ async fn main() -> ExitCode {
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Listen before anything is started that a signal would have to stop.
     let stop = Stop::on_signals()?;
-    let mut crew = Crew::new()?;
+    let mut crew = Crew::default();
+    let started = crew.started();
     let work = async {
         match &arguments.config {
-            Some(path) => own::run(path, &mut crew, &stop).await,
+            Some(path) => own::run(path, arguments.yes, &mut crew, &stop).await,
             None => showcase::run(&arguments, &mut crew, &stop).await,
         }
     };
     let result = tokio::select! {
         result = work => result,
-        () = stop.wanted() => Ok(stop.exit_code()),
+        () = stop.wanted() => {
+            eprintln!("\n{}", started.what_stops());
+            Ok(stop.exit_code())
+        }
     };
     let failed = result.is_err();
     let code = result.unwrap_or_else(|error| complain(&error));

@@ -1,17 +1,18 @@
 //! `up --config FILE`: the same three workers against the services that the file names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::{self, Config, ConfigErrors, Mode, Tokens, process_environment};
+use amfj_sync_shared::config::{self, Config, ConfigErrors, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
 use amfj_sync_tests::harness::ports::free_ports;
-use amfj_sync_tests::harness::{MetricsPage, PrivateBroker, http_client};
+use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::consent::{self, Consent};
 use crate::crew::Crew;
 use crate::process::Program;
 use crate::screen::Screen;
@@ -21,8 +22,12 @@ use crate::workers;
 /// The variable that sets `broker.url`.
 const BROKER_VARIABLE: &str = "AMFJ_SYNC__BROKER__URL";
 
-/// What every program of ours says of a wrong configuration.
-const WRONG_CONFIGURATION: u8 = 2;
+/// What every program of ours says of a wrong configuration or call.
+const WRONG_USAGE: u8 = 2;
+
+/// A script must not hang at a question.
+const CANNOT_ASK: &str = "error: nobody can be asked whether that may be written, as standard input is no terminal; \
+    add --yes, or set mode = \"plan\"";
 
 /// Links live in the broker; without them the next start would match by name again (P5).
 const FORGETS: &str =
@@ -43,45 +48,54 @@ fn has_broker_url(table: &toml::Table) -> bool {
     table.get("broker").and_then(|broker| broker.get("url")).is_some()
 }
 
-/// Runs until somebody wants the end, or something ends by itself.
-pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
+/// Runs until somebody wants the end, or something ends by itself. Before anything is written to AMFJ a person
+/// is asked, unless they said `yes` beforehand.
+pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
     let screen = Screen::new();
     let mut variables = process_environment();
     let mut config = match load(path, &variables) {
         Ok(config) => config,
         Err(errors) => {
             eprintln!("{errors}");
-            return Ok(ExitCode::from(WRONG_CONFIGURATION));
+            return Ok(ExitCode::from(WRONG_USAGE));
         }
     };
+    let written = consent::what_is_written(&config);
+    if !written.is_empty() && !yes && !consent::can_be_asked() {
+        eprintln!("{}\n{CANNOT_ASK}", written.join("\n"));
+        return Ok(ExitCode::from(WRONG_USAGE));
+    }
+    crew.keep_logs_in(logs_beside_data(&config)?)?;
     let mut overrides = BTreeMap::new();
     if needs_private_broker(path) {
         let began = Instant::now();
-        let broker = PrivateBroker::start().await?;
+        let url = crew.start_broker().await?;
         screen.done("RabbitMQ", "a private node, as the configuration names none", began.elapsed());
-        if config.integrations.iter().any(|one| one.mode == Mode::Apply) {
+        if !written.is_empty() {
             screen.detail(FORGETS);
         }
-        overrides.insert(BROKER_VARIABLE.to_owned(), broker.url());
-        crew.broker = Some(broker);
+        overrides.insert(BROKER_VARIABLE.to_owned(), url);
     }
     pick_ports(&config, &mut overrides)?;
     variables.extend(overrides.clone());
     config = load(path, &variables).context("the configuration changed meanwhile")?;
 
     screen.heading("Checking the configuration against the real services");
-    let mut check = Program::new("fetcher")
-        .arg("--quiet")
-        .arg("--config")
-        .arg(path)
-        .arg("check")
-        .envs(&overrides)
-        .command()?;
-    let status = tokio::task::spawn_blocking(move || check.status()).await?;
-    let status = status.context("cannot start `fetcher check`")?;
-    if !status.success() {
+    if let Some(code) = failed_check(path, &overrides).await? {
         eprintln!("the check failed, so nothing was started; mend what it says and try again");
-        return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        return Ok(code);
+    }
+    if !written.is_empty() {
+        screen.heading("This writes to AMFJ");
+        for line in &written {
+            screen.detail(line);
+        }
+        if !yes && consent::ask().await != Consent::Given {
+            eprintln!(
+                "nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written"
+            );
+            return Ok(ExitCode::FAILURE);
+        }
     }
 
     screen.heading("Running");
@@ -89,16 +103,52 @@ pub(crate) async fn run(path: &Path, crew: &mut Crew, stop: &Stop) -> Result<Exi
     workers::start(path, &overrides, crew)?;
     workers::wait_ready(&config, crew).await?;
     screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
-    for (name, address) in workers::addresses(&config) {
-        screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
-    }
-    screen.detail(&format!("{:<11} {}", "logs", crew.logs().display()));
-    for integration in &config.integrations {
-        screen.detail(&format!("{:<11} mode = \"{}\"", integration.id.as_str(), integration.mode.as_str()));
-    }
+    show_places(&config, crew, &screen)?;
     screen.say("Control-C stops everything.\n");
     stop.is_the_way_out();
     watch(&config, crew, &screen).await
+}
+
+/// Calls `fetcher check`, which prints for itself; what it ended with, if it found something wrong.
+async fn failed_check(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Option<ExitCode>> {
+    let check = Program::new("fetcher")
+        .arg("--quiet")
+        .arg("--config")
+        .arg(path)
+        .arg("check")
+        .envs(overrides)
+        .command()?;
+    // A signal to this process alone ends it too.
+    let mut check = tokio::process::Command::from(check);
+    let status = check.kill_on_drop(true).status().await.context("cannot start `fetcher check`")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok((!status.success()).then(|| ExitCode::from(code)))
+}
+
+/// Where everything is while it runs.
+fn show_places(config: &Config, crew: &Crew, screen: &Screen) -> Result<()> {
+    for (name, address) in workers::addresses(config) {
+        screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
+    }
+    for (name, folder) in [
+        ("fetcher", &config.fetcher.data_dir),
+        ("reconciler", &config.reconciler.data_dir),
+        ("writer", &config.writer.data_dir),
+    ] {
+        let folder = std::path::absolute(folder).context("cannot tell in which folder this was started")?;
+        screen.detail(&format!("{:<11} {} (of the {name})", "data", folder.display()));
+    }
+    screen.detail(&format!("{:<11} {}", "logs", crew.logs()?.display()));
+    for integration in &config.integrations {
+        screen.detail(&format!("{:<11} mode = \"{}\"", integration.id.as_str(), integration.mode.as_str()));
+    }
+    Ok(())
+}
+
+/// Logs stay beside the data of the workers: `var/logs`, as long as nobody sets `data_dir`.
+fn logs_beside_data(config: &Config) -> Result<PathBuf> {
+    let beside = config.fetcher.data_dir.parent().unwrap_or(Path::new("")).join("logs");
+    std::path::absolute(beside).context("cannot tell in which folder this was started")
 }
 
 fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
@@ -118,11 +168,11 @@ fn pick_ports(config: &Config, overrides: &mut BTreeMap<String, String>) -> Resu
     Ok(())
 }
 
-/// One line that says how it stands: it moves on a terminal, and is printed on change elsewhere.
+/// Says how each integration stands: in place on a terminal, and printed on change elsewhere.
 async fn watch(config: &Config, crew: &mut Crew, screen: &Screen) -> Result<ExitCode> {
     let http = http_client()?;
     let [fetcher, reconciler, writer] = workers::addresses(config);
-    let moving = screen.moving("status");
+    let moving = screen.moving_whole("status");
     let mut last = String::new();
     loop {
         crew.still_runs()?;
@@ -134,8 +184,8 @@ async fn watch(config: &Config, crew: &mut Crew, screen: &Screen) -> Result<Exit
             .iter()
             .map(|one| describe(one.id.as_str(), &fetcher, &reconciler, &changes))
             .collect::<Vec<_>>()
-            .join("; ");
-        moving.show(&line);
+            .join("\n");
+        moving.show(&screen.wrapped(&line));
         if !screen.is_terminal() && line != last {
             screen.say(&line);
         }

@@ -29,6 +29,19 @@ impl Program {
         Self { name, arguments: Vec::new(), environment: Vec::new() }
     }
 
+    /// The folder where the programs are.
+    pub(crate) fn folder() -> Result<PathBuf> {
+        let folder = match std::env::var_os(BINARIES_VARIABLE) {
+            Some(folder) => PathBuf::from(folder),
+            None => std::env::current_exe()
+                .context("cannot tell where this program is")?
+                .parent()
+                .map(Path::to_owned)
+                .context("this program is in no folder")?,
+        };
+        std::path::absolute(folder).context("cannot tell in which folder this was started")
+    }
+
     /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
@@ -48,14 +61,15 @@ impl Program {
         Ok(command)
     }
 
-    /// Starts it; what it prints goes to `NAME.out`, its log to `NAME.log` in `logs`.
+    /// Starts it; what it prints goes to `NAME.out`, its log to the end of `NAME.log` in `logs`.
     pub(crate) fn start(&self, logs: &Path) -> Result<Process> {
         let log = logs.join(format!("{}.log", self.name));
-        let file =
-            |path: &Path| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+        let cannot = |path: &Path| format!("cannot write {}", path.display());
+        let appended = File::options().create(true).append(true).open(&log).with_context(|| cannot(&log))?;
         let mut command = self.command()?;
         let output = logs.join(format!("{}.out", self.name));
-        command.stdout(file(&output)?).stderr(file(&log)?).process_group(0);
+        let printed = File::create(&output).with_context(|| cannot(&output))?;
+        command.stdout(printed).stderr(appended).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start the {}", self.name))?;
         let watchdog = Watchdog::over(child.id()).context("cannot start the watchdog of a process")?;
         Ok(Process { name: self.name, child, _watchdog: watchdog, log, output })
@@ -63,15 +77,7 @@ impl Program {
 }
 
 fn path_of(name: &str) -> Result<PathBuf> {
-    let folder = match std::env::var_os(BINARIES_VARIABLE) {
-        Some(folder) => PathBuf::from(folder),
-        None => std::env::current_exe()
-            .context("cannot tell where this program is")?
-            .parent()
-            .map(Path::to_owned)
-            .context("this program is in no folder")?,
-    };
-    let path = folder.join(name);
+    let path = Program::folder()?.join(name);
     ensure!(path.is_file(), "{} is missing; start this with ./deploy/up, which builds it", path.display());
     Ok(path)
 }

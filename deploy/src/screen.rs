@@ -62,6 +62,20 @@ impl Screen {
         line(&format!("{}{}", " ".repeat(DETAIL), lines.join(&continued(DETAIL + 2))));
     }
 
+    /// A line that moves until it is dropped, and as many more as its text needs: nothing of it is cut.
+    pub(crate) fn moving_whole(&self, what: &str) -> Moving {
+        let moving = self.moving(what);
+        style(&moving.bar, "  {spinner} {elapsed:>7}  {prefix:<10} {msg}");
+        moving
+    }
+
+    /// A text of one or several lines, broken so that it fits beside what a moving line begins with.
+    pub(crate) fn wrapped(&self, text: &str) -> String {
+        let width = self.width().saturating_sub(DONE + 1);
+        let lines = text.lines().flat_map(|line| wrapped(line, width));
+        lines.collect::<Vec<_>>().join(&continued(DONE))
+    }
+
     fn width(&self) -> usize {
         let terminal = self.moves.then(|| Table::new().width()).flatten();
         usize::from(terminal.unwrap_or(WIDTH_WITHOUT_TERMINAL))

@@ -27,10 +27,10 @@ pub(crate) fn addresses(config: &Config) -> [(&'static str, SocketAddr); 3] {
 
 /// Starts all three with a configuration and what it needs in the environment.
 pub(crate) fn start(config: &Path, environment: &BTreeMap<String, String>, crew: &mut Crew) -> Result<()> {
-    let logs = crew.logs();
+    let logs = crew.logs()?;
     for name in NAMES {
         let program = Program::new(name).arg("--config").arg(config).arg("run").envs(environment);
-        crew.workers.push(program.start(&logs)?);
+        crew.add_worker(program.start(&logs)?);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
@@ -23,7 +24,10 @@ fn build_the_others() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_up")).parent().unwrap();
-        if ["fetcher", "reconciler", "writer", "simulate"].iter().all(|name| folder.join(name).is_file()) {
+        if ["fetcher", "reconciler", "writer", "simulate", "private-broker"]
+            .iter()
+            .all(|name| folder.join(name).is_file())
+        {
             return;
         }
         let mut build = Command::new(env!("CARGO"));
@@ -101,6 +105,16 @@ impl Drop for Up {
     }
 }
 
+/// A program of this workspace.
+fn beside(name: &str) -> PathBuf {
+    build_the_others();
+    Path::new(env!("CARGO_BIN_EXE_up")).with_file_name(name)
+}
+
+fn environment_of(written: &WrittenConfig) -> Vec<(&str, &str)> {
+    written.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
 /// Processes that were told of a file or folder in `folder`: brokers, simulators, workers.
 fn processes_of(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
@@ -141,6 +155,75 @@ fn a_simulated_fleet_arrives_and_its_changes_too() {
     assert_nothing_is_left(&up);
     let left: Vec<_> = fs::read_dir(up.folder()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left.len(), 2, "besides its output it left {left:?}");
+}
+
+/// A person who leaves it running, and works in another shell.
+#[test]
+fn the_two_lines_to_paste_make_every_command_work() {
+    let mut up = Up::start(&["--stay", "--devices", "60"], &[]);
+    up.wait_for("Control-C stops everything");
+    let out = up.text("out");
+    let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("export ")).collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    let commands = [
+        "fetcher check",
+        "fetcher trigger",
+        "reconciler status",
+        "reconciler plan",
+        "reconciler explain 'Front Desk iPad'",
+        "writer history 'Front Desk iPad'",
+        "writer dead list",
+    ];
+    let script = format!("{}\nset -ex\n{}", lines.join("\n"), commands.join("\n"));
+    // A shell that knows nothing else.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
+    let done = shell.output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(done.status.success(), "{}\n{}", said(&done.stdout), said(&done.stderr));
+    up.signal(Signal::SIGINT);
+    assert!(up.finish().success(), "{}", up.text("err"));
+    assert!(up.text("err").contains("everything is stopped"), "{}", up.text("err"));
+    assert_nothing_is_left(&up);
+}
+
+#[test]
+fn a_signal_while_it_starts_says_what_stops() {
+    let mut up = Up::start(&["--devices", "60"], &[]);
+    // The simulators are there, RabbitMQ is on its way.
+    up.wait_for("simulators");
+    let began = Instant::now();
+    while processes_of(&up.folder()).is_empty() && began.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    up.signal(Signal::SIGINT);
+    assert_eq!(up.finish().code(), Some(130), "{}", up.text("err"));
+    let err = up.text("err");
+    assert!(
+        err.contains("stopping the simulators and RabbitMQ …") && err.contains("everything is stopped"),
+        "{err}"
+    );
+    assert_nothing_is_left(&up);
+}
+
+#[test]
+fn a_folder_for_temporary_files_that_cannot_be_used_is_named_at_once() {
+    // Nobody can write there, root included.
+    let began = Instant::now();
+    for program in [env!("CARGO_BIN_EXE_up").into(), beside("private-broker")] {
+        let done = Command::new(program).env("TMPDIR", "/proc").stdin(Stdio::null()).output().unwrap();
+        let err = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success() && err.contains("/proc") && err.contains("TMPDIR"), "{err}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "twice within ten seconds");
+}
+
+#[test]
+fn a_private_broker_explains_itself() {
+    build_the_others();
+    let done = Command::new(beside("private-broker")).arg("--help").output().unwrap();
+    let out = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && out.contains("Control-C") && out.contains("broker.url"), "{out}");
 }
 
 #[test]
@@ -189,13 +272,13 @@ fn a_wrong_configuration_is_refused_before_anything_starts() {
 }
 
 /// A tenant and a site of their own, and a configuration for them that names no broker.
-async fn own_services(scratch: &Scratch) -> (KandjiSim, AmfjSim, WrittenConfig) {
+async fn own_services(scratch: &Scratch, mode: &str) -> (KandjiSim, AmfjSim, WrittenConfig) {
     let fleet = Fleet::generate(FleetSpec { devices: 30, seed: 3, traps: Traps::None });
     let kandji = KandjiSim::start(&fleet, KandjiOptions::default()).await.unwrap();
     let amfj = AmfjSim::start(&fleet.site, AmfjOptions::default()).await.unwrap();
     let integration = IntegrationBuilder::new("acme", &kandji.url(), &amfj.url())
         .tokens(&kandji.token(), &amfj.token())
-        .set("mode", "plan")
+        .set("mode", mode)
         .field("Serial Number", "serial_number");
     let written = ConfigBuilder::new("amqp://left-out", "t").integration(integration).write(scratch).unwrap();
     let text = fs::read_to_string(&written.path).unwrap().replace("url = \"amqp://left-out\"\n", "");
@@ -206,10 +289,8 @@ async fn own_services(scratch: &Scratch) -> (KandjiSim, AmfjSim, WrittenConfig) 
 #[tokio::test(flavor = "multi_thread")]
 async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
     let scratch = Scratch::new().unwrap();
-    let (kandji, amfj, written) = own_services(&scratch).await;
-    let environment: Vec<(&str, &str)> =
-        written.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut up = Up::start(&["--config", written.path.to_str().unwrap()], &environment);
+    let (kandji, amfj, written) = own_services(&scratch, "plan").await;
+    let mut up = Up::start(&["--config", written.path.to_str().unwrap()], &environment_of(&written));
     let up = tokio::task::spawn_blocking(move || {
         up.wait_for("Control-C stops everything");
         up.wait_for("plan only");
@@ -227,4 +308,65 @@ async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
     assert_eq!(amfj.write_count(), 0);
     assert!(kandji.request_count() > 0 && kandji.violations().is_empty());
     assert_nothing_is_left(&up);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p25_what_writes_asks_and_without_a_terminal_it_does_not_hang() {
+    let scratch = Scratch::new().unwrap();
+    let (kandji, amfj, written) = own_services(&scratch, "apply").await;
+    let path = written.path.to_str().unwrap();
+    let mut up = Up::start(&["--config", path], &environment_of(&written));
+    assert_eq!(up.finish().code(), Some(2));
+    let err = up.text("err");
+    assert!(err.contains("acme: mode = \"apply\" writes every change to") && err.contains("--yes"), "{err}");
+    assert_eq!((kandji.request_count(), amfj.request_count()), (0, 0));
+
+    // The logs of earlier starts stay.
+    let logs = scratch.path().join("var/logs");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("writer.log"), "of yesterday\n").unwrap();
+    let mut up = Up::start(&["--yes", "--config", path], &environment_of(&written));
+    let up = tokio::task::spawn_blocking(move || {
+        up.wait_for("30 in sync");
+        up.signal(Signal::SIGINT);
+        assert!(up.finish().success(), "{}", up.text("err"));
+        up
+    });
+    let up = up.await.unwrap();
+    assert!(amfj.write_count() > 0);
+    let out = up.text("out");
+    for place in ["var/fetcher", "var/reconciler", "var/writer", "var/logs"] {
+        let place = scratch.path().join(place).display().to_string();
+        assert!(out.contains(&place), "no {place} in:\n{out}");
+    }
+    let log = fs::read_to_string(logs.join("writer.log")).unwrap();
+    assert!(log.starts_with("of yesterday\n") && log.lines().count() > 1, "{log}");
+    assert_nothing_is_left(&up);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p25_a_person_who_says_no_starts_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let (_kandji, amfj, written) = own_services(&scratch, "apply").await;
+    build_the_others();
+    let pair = nix::pty::openpty(None, None).unwrap();
+    let path = written.path.to_str().unwrap();
+    let out = fs::File::create(scratch.path().join("out")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_up"))
+        .args(["--config", path])
+        .envs(environment_of(&written))
+        .env("TMPDIR", scratch.path())
+        .current_dir(scratch.path())
+        .stdin(Stdio::from(pair.slave))
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .spawn()
+        .unwrap();
+    // It is read once the question is asked; until then the terminal keeps it.
+    fs::File::from(pair.master.try_clone().unwrap()).write_all(b"n\n").unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let said = fs::read_to_string(scratch.path().join("out")).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("Write to AMFJ? [y/N]") && said.contains("nothing was started"), "{said}");
+    assert_eq!(amfj.write_count(), 0);
 }

@@ -3,7 +3,7 @@
 use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
 use amfj_sync_shared::messages::{Decision, Outcome, State};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::settings::{OS_VERSION, OWNER_EMAIL};
@@ -12,6 +12,9 @@ use super::watching::{Tally, Watching};
 
 /// Somebody who is new in the company.
 const NEWCOMER: (&str, &str) = ("Dana Reyes", "dana.reyes@example.com");
+
+/// How many changes there are: five in Kandji, and a new device for which an asset was entered in AMFJ.
+pub(super) const COUNT: usize = 6;
 
 /// One change in Kandji.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ pub(super) async fn make(watching: &Watching, simulation: &Simulation) -> Result
     changes.push(enrol(simulation, "a new device, its asset entered by hand", entered, wants).await?);
     let wants = vec![Want::Unmatched];
     changes.push(enrol(simulation, "a new device without an asset", "Loan Pool iPad 12", wants).await?);
+    ensure!(changes.len() == COUNT, "{} changes were made, and {COUNT} announced", changes.len());
     Ok(changes)
 }
 

@@ -25,13 +25,17 @@ impl Lines {
         let is_read = progress.inventory.is_some() && read == devices;
         let people = progress.inventory.map_or(0, |counts| usize::try_from(counts.users).unwrap_or(0));
         let [reading, deciding, writing] = &mut self.moving;
-        if progress.inventory.is_none() {
-            return;
-        }
-        reading.progress(read, devices, "devices read");
-        let all = devices + people;
-        deciding.progress(if progress.decided { all } else { new }, all, "devices and people decided");
-        writing.progress(answered, answered + progress.on_their_way, "changes made");
+        let Some(counts) = progress.inventory else { return };
+        // The totals are those that the end will say; of changes nobody knows how many there will be.
+        let listed = usize::try_from(counts.devices).unwrap_or(devices);
+        reading.progress(read + listed.saturating_sub(devices), listed, "devices read");
+        let all = listed + people;
+        deciding.progress(
+            if progress.decided { all } else { new.min(all) },
+            all,
+            "devices and people decided",
+        );
+        writing.say(&format!("{answered} changes made so far, {} on their way", progress.on_their_way));
         let now = self.began.elapsed();
         let states = [is_read, is_read && progress.decided, progress.decided && progress.on_their_way == 0];
         for (done, is_done) in self.done.iter_mut().zip(states) {

@@ -3,8 +3,10 @@
 
 mod changes;
 mod lines;
+mod paste;
 mod settings;
 mod simulation;
+mod sums;
 mod table;
 pub(crate) mod watching;
 
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::Config;
-use amfj_sync_tests::harness::{PrivateBroker, WrittenConfig, http_client};
+use amfj_sync_tests::harness::{WrittenConfig, http_client};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::Arguments;
@@ -49,13 +51,14 @@ pub(crate) async fn run(arguments: &Arguments, crew: &mut Crew, stop: &Stop) -> 
     let began = Instant::now();
     let screen = Screen::new();
     screen.say("amfj-sync: a simulated fleet on its way from Kandji to Asset Management for Jira");
+    crew.use_temporary_folder()?;
     let mut showcase = prepare(arguments, crew, screen).await?;
     showcase.first_run().await?;
     showcase.idle_run().await?;
     showcase.run_after_changes().await?;
     showcase.simulation.contract_was_kept().await?;
     showcase.report(began)?;
-    if arguments.once || !showcase.screen.is_terminal() {
+    if arguments.once || !(arguments.stay || showcase.screen.is_terminal()) {
         return Ok(ExitCode::SUCCESS);
     }
     showcase.stay(stop).await
@@ -73,11 +76,10 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
     let broker = {
         let mut moving = screen.moving("RabbitMQ");
         moving.say("starting a private node");
-        PrivateBroker::start().await?
+        crew.start_broker().await?
     };
-    let (written, config) = settings::write(crew.folder(), &broker.url(), &simulation)?;
+    let (written, config) = settings::write(crew.temporary_folder()?, &broker, &simulation)?;
     screen.done("RabbitMQ", "a private node, on loopback only", began.elapsed());
-    crew.broker = Some(broker);
 
     let began = Instant::now();
     let integration = settings::INTEGRATION.to_owned().try_into()?;
@@ -115,13 +117,17 @@ impl Showcase<'_> {
     }
 
     async fn run_after_changes(&mut self) -> Result<()> {
-        self.screen.heading("Third run: six things have changed");
+        self.screen.heading(&format!("Third run: {} things have changed", changes::COUNT));
         let changes = changes::make(self.watching()?, &self.simulation).await?;
         for change in &changes {
             self.screen.detail(&format!("{}: {}", change.title, change.label));
         }
+        let people = self.watching()?.people();
         let after = self.trigger()?;
         let (tally, _) = self.follow("six changes", after).await?;
+        if let Some(moves) = sums::came_and_left(&people, &self.watching()?.people()) {
+            self.screen.detail(&moves);
+        }
         nothing_failed(&tally)?;
         let amfj = self.simulation.amfj.get("state").await?;
         let watching = self.watching()?;
@@ -149,6 +155,8 @@ impl Showcase<'_> {
 
     /// Asks the fetcher for a run, as a person would. Returns the number of the run before.
     fn trigger(&self) -> Result<u64> {
+        // The last decision that followed from the run before may have come after its end was seen.
+        self.watching()?.take_tally();
         let before = self.watching()?.progress().run;
         let mut command = Program::new("fetcher")
             .arg("--quiet")
@@ -178,24 +186,9 @@ impl Showcase<'_> {
         let writes = self.simulation.amfj.count("writes").await? - writes;
         let requests = self.simulation.kandji.count("requests").await? - requests;
         let counts = progress.inventory.unwrap_or_default();
-        let [read, decided, made] = [
-            format!(
-                "{} devices, {} people, {} assets, {} user records",
-                counts.devices, counts.users, counts.assets, counts.records
-            ),
-            match tally.decided.len() {
-                0 => "everything decided as before".to_owned(),
-                1 => "everything decided, one thing anew".to_owned(),
-                new => format!("everything decided, {new} things anew"),
-            },
-            match tally.outcomes.len() {
-                0 => "nothing to do".to_owned(),
-                made => format!("{made} changes made, with {writes} writes to AMFJ"),
-            },
-        ];
-        self.screen.done("fetcher", &read, took[0]);
-        self.screen.done("reconciler", &decided, took[1]);
-        self.screen.done("writer", &made, took[2]);
+        self.screen.done("fetcher", &sums::read(&counts, progress.details.1), took[0]);
+        self.screen.done("reconciler", &sums::decided(&counts, &tally), took[1]);
+        self.screen.done("writer", &sums::made(&tally, writes), took[2]);
         let seconds = began.elapsed().as_secs_f64();
         self.runs.push(RunReport { title, tally: tally.clone(), writes, requests, seconds });
         Ok((tally, writes))
@@ -254,12 +247,16 @@ impl Showcase<'_> {
             ("writer", format!("http://{}/metrics", self.config.writer.listen)),
             ("Kandji", format!("{}/_sim/state", self.simulation.kandji.control)),
             ("AMFJ", format!("{}/_sim/writes", self.simulation.amfj.control)),
-            ("logs", self.crew.logs().display().to_string()),
+            ("controls", "what else the two can do: docs/simulators.md".to_owned()),
+            ("logs", self.crew.logs()?.display().to_string()),
             ("settings", self.written.path.display().to_string()),
         ];
         for (what, place) in rows {
             self.screen.detail(&format!("{what:<11} {place}"));
         }
+        self.screen.heading("Paste these two lines into another terminal, and every command works there");
+        self.screen.say(&paste::lines(&self.written, &Program::folder()?)?);
+        self.screen.say("For instance: reconciler status · reconciler plan · writer history · fetcher check");
         self.screen.say("\nControl-C stops everything.");
         stop.is_the_way_out();
         loop {

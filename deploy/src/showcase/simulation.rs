@@ -77,7 +77,8 @@ impl Simulation {
             .arg("--seed")
             .arg(seed.to_string());
         let began = Instant::now();
-        let process = crew.simulators.insert(program.start(&crew.folder().join("logs"))?);
+        let process = program.start(&crew.logs()?)?;
+        let process = crew.add_simulators(process);
         let line = loop {
             if let Some((line, _)) = process.output().split_once('\n') {
                 break line.to_owned();

@@ -165,6 +165,20 @@ impl Watching {
         reasons.into_iter().map(|(state, reasons)| (state, standings(reasons))).collect()
     }
 
+    /// The people whom a device names now, by key, with their names.
+    pub(crate) fn people(&self) -> BTreeMap<String, String> {
+        self.state.read(|view| {
+            let mut people = BTreeMap::new();
+            view.each_user(&mut |row| {
+                if !row.missing {
+                    people.insert(row.entry.key.to_string(), row.entry.name);
+                }
+                true
+            });
+            people
+        })
+    }
+
     /// What was decided last about every device and person.
     pub(crate) fn decisions(&self) -> Vec<Decision> {
         self.state.read(decisions)

@@ -75,6 +75,7 @@ impl PrivateBroker {
     /// # Errors
     /// If RabbitMQ is not installed or does not come up; the message ends with the node's log.
     pub async fn start() -> Result<Self> {
+        super::room::temporary_folder_has_room()?;
         let mut attempt = 1;
         loop {
             match Self::start_on(Ports::find()?).await {

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod ports;
 pub mod prometheus;
 pub mod proxy;
+pub mod room;
 pub mod shared_broker;
 pub mod waiting;
 pub mod watchdog;

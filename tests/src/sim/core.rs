@@ -190,6 +190,8 @@ impl From<Reply> for Verdict {
 
 /// One of the two services, without the network.
 pub(crate) trait Service: Send + Sync + 'static {
+    /// Makes one path of those that mean the same.
+    fn tidy(&self, _path: &mut String) {}
     /// What a request is about.
     fn subject(&self, ask: &Ask) -> Option<Subject>;
     /// Carries out a request whose token is good, in the ways that these oddities say.
@@ -219,11 +221,12 @@ pub(crate) struct Core<S> {
 }
 
 impl<S: Service> Answer for Core<S> {
-    async fn answer(self: Arc<Self>, ask: Ask) -> Ending {
+    async fn answer(self: Arc<Self>, mut ask: Ask) -> Ending {
         let controls = &*self.controls;
         if let Some(name) = ask.path.strip_prefix("/_sim/") {
             return Ending::Send(control(&*self.service, controls, name, &ask));
         }
+        self.service.tidy(&mut ask.path);
         let actions = controls.faults.strike(&ask.method, &ask.path, &ask.query_text);
         pause(controls.latency_micros.load(Ordering::SeqCst)).await;
         for action in &actions {

@@ -1,5 +1,6 @@
 //! The walks of `docs/walks.md`: from the commands alone, why each device is in its state and what to do.
 
+mod cases;
 mod page;
 mod questions;
 
@@ -209,8 +210,20 @@ async fn a_revoked_token() -> Result<()> {
         enrol(&services, id, name, serial, None)?;
         services.amfj.add_asset(name, "Laptop")?;
     }
-    let integration =
-        services.integration("acme").set("kandji.requests_per_hour", 6000).field("Model", "model");
+    // Both tokens stand in files, as a person would keep them.
+    let folder = tempfile::tempdir()?;
+    let token = |name: &str, token: &str| std::fs::write(folder.path().join(name), token);
+    let in_file = |name: &str| -> toml::Table {
+        [("file".to_owned(), folder.path().join(name).display().to_string().into())].into_iter().collect()
+    };
+    token("kandji", &services.kandji.token())?;
+    token("amfj", &services.amfj.token())?;
+    let integration = services
+        .integration("acme")
+        .set("kandji.requests_per_hour", 6000)
+        .set("kandji.token", in_file("kandji"))
+        .set("amfj.token", in_file("amfj"))
+        .field("Model", "model");
     let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
     pipeline.run().await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
@@ -224,11 +237,11 @@ async fn a_revoked_token() -> Result<()> {
     };
     status_says(&["leads acme", "partitions 0-1 of acme", "3 in sync"]).await?;
 
-    services.kandji.revoke_token();
+    services.kandji.rotate_token("a-second-token-of-kandji");
     call(&mut walk, &pipeline, "fetcher trigger acme").await?;
     show_status(&mut walk, &pipeline, &["failed", "tried again by itself"]).await?;
     call(&mut walk, &pipeline, "fetcher check").await?;
-    services.kandji.restore_token();
+    token("kandji", "a-second-token-of-kandji")?;
     status_says(&["read in", "in 59 min"]).await?;
 
     services.kandji.set("d01", "model", json!("MacBook Pro (14-inch, M4)"))?;
@@ -237,7 +250,9 @@ async fn a_revoked_token() -> Result<()> {
     let paused = ["PAUSED", "1 message waits", "nobody takes it", "read in", "locations", "in 59 min"];
     show_status(&mut walk, &pipeline, &paused).await?;
     call(&mut walk, &pipeline, "reconciler explain \"Ana's MacBook\"").await?;
+    services.amfj.rotate_token("a-second-token-of-amfj");
     services.amfj.restore_token();
+    token("amfj", "a-second-token-of-amfj")?;
     status_says(&["takes changes", "3 in sync"]).await?;
     call(&mut walk, &pipeline, "writer history C02ANA01").await.context("the history")?;
     ensure!(fetcher.terminate().await?.success());

@@ -5,9 +5,10 @@ use amfj_sync_tests::sim::{
     fleet::Owner,
     kandji::KandjiSim,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, plain, quick};
+use crate::caller::{Caller, answer, plain, quick, realistic};
 
 #[tokio::test]
 async fn faults_and_mutations_work_from_another_process() {
@@ -72,4 +73,29 @@ fn the_binary_prints_where_it_listens_and_ends_at_sigterm() {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn every_control_of_the_page_works_as_it_stands_there() {
+    let fleet = realistic(60);
+    let kandji = KandjiSim::start(&fleet, quick()).await.unwrap();
+    let amfj = AmfjSim::start(&fleet.site, AmfjOptions::default()).await.unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/simulators.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("curl ")).collect();
+    assert!(commands.len() > 40, "{commands:?}");
+    for command in commands {
+        let url = command.split(['"', ' ']).find(|word| word.starts_with('$')).unwrap();
+        let url = url.replace("$KANDJI", &format!("{}/_sim", kandji.control_url()));
+        let url = url.replace("$AMFJ", &format!("{}/_sim", amfj.control_url()));
+        let body = command.split_once("-d '").map(|(_, rest)| rest.trim_end_matches('\'').to_owned());
+        let method = if command.contains("-X DELETE") { Method::DELETE } else { Method::GET };
+        let client = Caller::kandji(&kandji).client;
+        let request = match body {
+            Some(body) => client.post(url).body(body),
+            None => client.request(method, url),
+        };
+        let (status, said) = answer(request.send().await.unwrap()).await;
+        assert_eq!(status, 200, "{command}: {said}");
+    }
 }

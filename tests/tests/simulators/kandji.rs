@@ -1,11 +1,11 @@
 //! The simulated Kandji keeps the contract.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use amfj_sync_tests::sim::{
     faults::{Action, Rule},
     fleet::{Device, Owner},
-    kandji::{KandjiOptions, KandjiSim, NewDevice},
+    kandji::{KandjiOptions, KandjiSim, Mutation, NewDevice},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -30,13 +30,38 @@ async fn kandji_pages_clamps_and_ends_with_an_empty_page() {
     assert!(macs.iter().all(|device| device["platform"] == "Mac"));
     let names: Vec<String> = macs.iter().map(|device| device["device_name"].to_string()).collect();
     assert!(names.is_sorted_by(|a, b| a >= b));
+
+    let (_, rows) = caller.get("/devices/?limit=300&ordering=platform,-serial_number").await;
+    let key = |row: &Value| (row["platform"].to_string(), Reverse(row["serial_number"].to_string()));
+    assert!(rows.as_array().unwrap().is_sorted_by_key(key), "by two keys");
+    let response = caller.send(Method::GET, "/devices?limit=300&platform=Mac", None).await.unwrap();
+    assert_eq!(response.headers()["link"], "<None>; rel=\"next\", <None>; rel=\"prev\"");
+    let all = fleet.devices.iter().filter(|device| device.platform == "Mac").count();
+    assert_eq!(response.headers()["x-total-count"], all.to_string().as_str());
+}
+
+#[tokio::test]
+async fn kandji_writes_the_last_check_in_of_a_list_in_one_form() {
+    let kandji = KandjiSim::start(&realistic(650), quick()).await.unwrap();
+    let added = kandji.add_device(NewDevice { name: "New".to_owned(), ..NewDevice::default() }).unwrap();
+    kandji.set_detail(&added.device_id, "hardware_overview.memory", json!("8 GB")).unwrap();
+    let digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "9");
+    let forms = |member: &str, rows: &[Value]| -> BTreeSet<String> {
+        rows.iter().map(|row| digits(row[member].as_str().unwrap())).collect()
+    };
+    let rows = Caller::kandji(&kandji).walk().await;
+    let form = |text: &str| text.to_owned();
+    assert_eq!(forms("last_check_in", &rows), [form(""), form("9999-99-99T99:99:99.999999Z")].into());
+    for member in ["first_enrollment", "last_enrollment"] {
+        assert_eq!(forms(member, &rows), [form("9999-99-99 99:99:99.999999+99:99")].into(), "{member}");
+    }
 }
 
 #[tokio::test]
 async fn kandji_refuses_what_it_does_not_document() {
     let kandji = KandjiSim::start(&plain(5), quick()).await.unwrap();
     let caller = Caller::kandji(&kandji);
-    for path in ["/devices?sort=device_id", "/devices?ordering=colour", "/devices?limit=many"] {
+    for path in ["/devices?sort=device_id", "/devices?ordering=platform,colour", "/devices?limit=many"] {
         assert_eq!(caller.get(path).await.0, 400, "{path}");
     }
     assert_eq!(caller.post("/devices", json!({})).await.0, 405);
@@ -53,9 +78,12 @@ async fn kandji_refuses_what_it_does_not_document() {
     kandji.restore_token();
     assert_eq!(caller.get("/devices").await.0, 200);
     assert_eq!(caller.get("/users").await.0, 403);
+    kandji.apply(Mutation::Permit { users: Some(true), details: None, prism: None }).unwrap();
+    assert_eq!(caller.get("/users?limit=5").await.0, 400, "its pages have another size");
+    assert_eq!(caller.get("/users/?sizePerPage=2").await.1["results"].as_array().unwrap().len(), 2);
     assert_eq!(caller.get("/devices/nobody").await.0, 404);
     assert_eq!(caller.get("/devices/nobody/details").await.0, 404);
-    assert_eq!(kandji.violations().len(), 5);
+    assert_eq!(kandji.violations().len(), 6);
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod caller;
 mod control;
 mod faults;
 mod fleets;
+mod irusdk;
 mod kandji;
 mod personalities;

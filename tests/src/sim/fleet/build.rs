@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use jiff::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Device, Fleet, FleetSpec, Owner, Person, Site, Trap, Traps, catalog, catalog::Model, people,
+    Device, Fleet, FleetSpec, Owner, Person, Site, Trap, Traps, catalog,
+    catalog::Model,
+    moments::{Form, written},
+    people,
     people::uuid_of,
 };
 
@@ -315,17 +317,12 @@ impl Builder {
 
     fn lay_notation_traps(&mut self) {
         for (trap, caught) in self.pick(Trap::OF_NOTATION) {
-            for (n, position) in caught.into_iter().enumerate() {
+            for position in caught {
                 let device = &mut self.devices[position];
                 match trap {
                     Trap::BlankCheckIn => device.last_check_in = Some(String::new()),
-                    Trap::NullCheckIn => device.last_check_in = None,
                     Trap::TagsAbsent => device.tags = None,
                     Trap::Removed => device.is_removed = true,
-                    Trap::OddTimestamp => {
-                        let form = [Form::Offset, Form::Spaced, Form::Whole, Form::Strange][n % 4];
-                        device.last_check_in = Some(written(EPOCH - 1_000, 320_664, form));
-                    }
                     _ => {}
                 }
             }
@@ -369,32 +366,5 @@ impl Builder {
         for (position, holder) in holders {
             self.site.assets[position].holder = Some(holder);
         }
-    }
-}
-
-/// The forms in which Kandji writes a moment.
-#[derive(Clone, Copy)]
-enum Form {
-    /// `2024-07-23T14:11:37.150080Z`
-    Zulu,
-    /// `2026-07-01T19:02:37.320664+00:00`
-    Offset,
-    /// `2022-06-24 14:20:19.961496+00:00`
-    Spaced,
-    /// `2022-09-19 12:14:51+00:00`
-    Whole,
-    /// `2022-08-15 13:51:01 +0000`
-    Strange,
-}
-
-fn written(second: i64, micros: u32, form: Form) -> String {
-    let Ok(moment) = Timestamp::from_second(second) else { return String::new() };
-    let (day, time) = (moment.strftime("%Y-%m-%d").to_string(), moment.strftime("%H:%M:%S").to_string());
-    match form {
-        Form::Zulu => format!("{day}T{time}.{micros:06}Z"),
-        Form::Offset => format!("{day}T{time}.{micros:06}+00:00"),
-        Form::Spaced => format!("{day} {time}.{micros:06}+00:00"),
-        Form::Whole => format!("{day} {time}+00:00"),
-        Form::Strange => format!("{day} {time} +0000"),
     }
 }

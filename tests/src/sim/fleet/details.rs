@@ -44,6 +44,11 @@ fn login(device: &Device) -> String {
     if name.is_empty() { "admin".to_owned() } else { name }
 }
 
+/// The form that enrolments have.
+fn spaced(zulu: &str) -> String {
+    zulu.replace('T', " ").replace('Z', "+00:00")
+}
+
 fn mac_address(rng: &mut StdRng) -> String {
     let bytes: [u8; 4] = rng.random();
     format!("02:00:{:02x}:{:02x}:{:02x}:{:02x}", bytes[0], bytes[1], bytes[2], bytes[3])
@@ -59,7 +64,7 @@ fn apple(device: &Device, model: &Model, rng: &mut StdRng) -> Value {
             "mdm_enabled": yes(device.mdm_enabled),
             "supervised": "True",
             "install_date": device.last_enrollment,
-            "last_check_in": device.last_check_in.as_deref().unwrap_or_default().replace('T', " "),
+            "last_check_in": spaced(device.last_check_in.as_deref().unwrap_or_default()),
             "mdm_enabled_user": if is_mac { vec![login(device)] } else { vec![] },
         },
         "activation_lock": {

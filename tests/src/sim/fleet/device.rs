@@ -19,7 +19,8 @@ pub struct Device {
     pub supplemental_build_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplemental_os_version_extra: Option<String>,
-    /// A timestamp in one of several forms, `""` before the first check-in, or null.
+    /// `2024-07-23T14:11:37.150080Z`, or `""` before the first check-in. Null was never seen in a list; a
+    /// person may set it.
     pub last_check_in: Option<String>,
     #[serde(default, skip_serializing_if = "Owner::is_absent")]
     pub user: Owner,

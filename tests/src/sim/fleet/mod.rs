@@ -13,6 +13,7 @@ mod build;
 mod catalog;
 mod details;
 mod device;
+mod moments;
 mod people;
 mod samples;
 mod site;
@@ -30,6 +31,7 @@ pub use site::{AssetKind, FieldKind, FieldSpec, NamedRecord, Site, SiteAsset, Si
 pub use traps::Trap;
 
 pub(crate) use details::details_of;
+pub(crate) use moments::{Form, written_at};
 pub(crate) use people::{email_of, uuid_of};
 
 /// Whether the fleet holds what breaks naive importers.

@@ -64,10 +64,6 @@ pub enum Trap {
     // How devices are written.
     /// `"last_check_in": ""`.
     BlankCheckIn,
-    /// `"last_check_in": null`.
-    NullCheckIn,
-    /// Timestamps in the other forms.
-    OddTimestamp,
     /// No member `tags`.
     TagsAbsent,
     /// Listed as removed.
@@ -109,8 +105,7 @@ impl Trap {
     ];
 
     /// The traps of the notation; no device is in two of them.
-    pub(crate) const OF_NOTATION: &[Self] =
-        &[Self::BlankCheckIn, Self::NullCheckIn, Self::OddTimestamp, Self::TagsAbsent, Self::Removed];
+    pub(crate) const OF_NOTATION: &[Self] = &[Self::BlankCheckIn, Self::TagsAbsent, Self::Removed];
 
     /// How many of a thousand devices (or Kandji users) are in this trap.
     #[must_use]
@@ -118,7 +113,7 @@ impl Trap {
         match self {
             Self::UserEmptyString => 120,
             Self::NoAsset => 80,
-            Self::TagsAbsent | Self::OddTimestamp | Self::IntegerUserId => 50,
+            Self::TagsAbsent | Self::IntegerUserId => 50,
             Self::CheckedOutToOther
             | Self::ArchivedUser
             | Self::RecordEmailCase
@@ -135,9 +130,7 @@ impl Trap {
             | Self::BlankEmail
             | Self::TwoRecords
             | Self::BlankCheckIn => 10,
-            Self::BlankName | Self::BlankSerial | Self::BlankUserName | Self::NullCheckIn | Self::Removed => {
-                5
-            }
+            Self::BlankName | Self::BlankSerial | Self::BlankUserName | Self::Removed => 5,
             Self::SharedSerial | Self::UserWithoutId => 4,
             Self::ManyDevices => 0,
         }

@@ -1,10 +1,12 @@
-//! A Kandji tenant: `GET /api/v1/devices`, `/devices/{id}`, `/devices/{id}/details`, `/users` and
-//! `/prism/device_information`.
+//! A Kandji tenant: `GET /api/v1/devices`, `/devices/{id}`, `/devices/{id}/details`, `/users`,
+//! `/users/{id}` and `/prism/device_information`, each also with a slash at its end.
 
+mod filters;
 mod limits;
 mod mutation;
 mod routes;
 mod tenant;
+mod users;
 
 use std::{io, ops::Deref, sync::Arc, time::Duration};
 
@@ -18,6 +20,7 @@ use super::{
     wire::{self, Ask, Reply, Serving},
 };
 
+pub use filters::tag_id;
 pub use mutation::{Mutation, NewDevice, NewOwner};
 
 use limits::Limits;
@@ -245,7 +248,7 @@ impl Service for TenantService {
             ["devices"] => Kind::ListDevices,
             ["devices", _] => Kind::ReadDevice,
             ["devices", _, "details"] => Kind::ReadDetails,
-            ["users"] => Kind::ListKandjiUsers,
+            ["users", ..] => Kind::ListKandjiUsers,
             ["prism", _] => Kind::ReadPrism,
             _ => return None,
         };
@@ -259,6 +262,12 @@ impl Service for TenantService {
             }
         }
         Some(Subject { kind, names, body: Value::Null })
+    }
+
+    fn tidy(&self, path: &mut String) {
+        if path.ends_with('/') {
+            path.pop();
+        }
     }
 
     fn carry_out(&self, ask: &Ask, _: &[Oddity]) -> Verdict {

@@ -3,44 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::tenant::Tenant;
+use super::{filters, tenant::Tenant, users};
 use crate::sim::{
     core::Verdict,
-    fleet::Device,
+    fleet::{Device, Form, written_at},
     wire::{Ask, Reply},
 };
-
-/// What `ordering` may name.
-const ORDERINGS: &[&str] = &[
-    "asset_tag",
-    "blueprint_id",
-    "device_id",
-    "device_name",
-    "last_check_in",
-    "model",
-    "platform",
-    "os_version",
-    "serial_number",
-    "user",
-];
-
-/// What the device list may be asked for.
-const LIST_PARAMETERS: &[&str] = &[
-    "limit",
-    "offset",
-    "ordering",
-    "platform",
-    "blueprint_id",
-    "tag_name",
-    "tag_name_in",
-    "user_email_exact",
-    "user_id",
-    "serial_number",
-    "device_name",
-];
-
-/// What the user list may be asked for.
-const USER_PARAMETERS: &[&str] = &["email", "id", "integration_id", "archived", "cursor", "limit"];
 
 /// What a category of Prism may be asked for.
 const PRISM_PARAMETERS: &[&str] =
@@ -60,17 +28,18 @@ pub(crate) fn answer(tenant: &Tenant, ask: &Ask) -> Verdict {
         ["devices", id, "details"] => one(tenant, ask, id, Tenant::details),
         ["prism", "device_information"] if !tenant.permit_prism => forbidden(),
         ["prism", "device_information"] => device_information(tenant, ask),
-        ["users"] if !tenant.permit_users => forbidden(),
-        ["users"] => users(tenant, ask),
+        ["users", ..] if !tenant.permit_users => forbidden(),
+        ["users"] => users::list(tenant, ask),
+        ["users", id] => users::one(tenant, ask, id),
         _ => not_found(),
     }
 }
 
-fn violation(status: u16, message: String) -> Verdict {
+pub(super) fn violation(status: u16, message: String) -> Verdict {
     Verdict { reply: Reply::json(status, &json!({ "detail": message })), violation: Some(message) }
 }
 
-fn not_found() -> Verdict {
+pub(super) fn not_found() -> Verdict {
     Reply::json(404, &json!({ "detail": "Not found." })).into()
 }
 
@@ -78,18 +47,19 @@ fn forbidden() -> Verdict {
     Reply::json(403, &json!({ "detail": "You do not have permission to perform this action." })).into()
 }
 
-fn unknown_parameter(ask: &Ask, known: &[&str]) -> Option<Verdict> {
-    let (name, _) = ask.query.iter().find(|(name, _)| !known.contains(&name.as_str()))?;
+/// The refusal of the first parameter that is not documented.
+pub(super) fn unknown_parameter(ask: &Ask, is_known: impl Fn(&str) -> bool) -> Option<Verdict> {
+    let (name, _) = ask.query.iter().find(|(name, _)| !is_known(name))?;
     Some(violation(400, format!("unknown query parameter {name:?}")))
 }
 
-fn number(ask: &Ask, name: &str, default: usize) -> Result<usize, Verdict> {
+pub(super) fn number(ask: &Ask, name: &str, default: usize) -> Result<usize, Verdict> {
     let Some(text) = ask.param(name) else { return Ok(default) };
     text.parse().map_err(|_| violation(400, format!("{name} is not a number: {text:?}")))
 }
 
 fn one(tenant: &Tenant, ask: &Ask, id: &str, show: impl Fn(&Tenant, usize) -> Value) -> Verdict {
-    if let Some(refusal) = unknown_parameter(ask, &[]) {
+    if let Some(refusal) = unknown_parameter(ask, |_| false) {
         return refusal;
     }
     match tenant.position(id) {
@@ -99,7 +69,7 @@ fn one(tenant: &Tenant, ask: &Ask, id: &str, show: impl Fn(&Tenant, usize) -> Va
 }
 
 fn devices(tenant: &Tenant, ask: &Ask) -> Verdict {
-    if let Some(refusal) = unknown_parameter(ask, LIST_PARAMETERS) {
+    if let Some(refusal) = unknown_parameter(ask, filters::is_documented) {
         return refusal;
     }
     let (limit, offset) = match (number(ask, "limit", tenant.page_limit), number(ask, "offset", 0)) {
@@ -107,109 +77,37 @@ fn devices(tenant: &Tenant, ask: &Ask) -> Verdict {
         (Err(refusal), _) | (_, Err(refusal)) => return refusal,
     };
     let ordering = ask.param("ordering").unwrap_or("-device_id");
-    let (key, reverse) = ordering.strip_prefix('-').map_or((ordering, false), |key| (key, true));
-    if !ORDERINGS.contains(&key) {
+    if let Some(key) = filters::unknown_order(ordering) {
         return violation(400, format!("cannot order by {key:?}"));
     }
-    let is_filtered =
-        ask.query.iter().any(|(name, _)| !["limit", "offset", "ordering"].contains(&name.as_str()));
-    if key == "device_id" && !reverse && !is_filtered {
+    if ordering == "device_id" && !filters::is_filtered(ask) {
         // The usual walk, which must stay quick with 100,000 devices: they are stored in this order.
         let from = offset.min(tenant.devices.len());
         let to = (from + limit).min(tenant.devices.len());
-        return page(tenant.devices[from..to].iter());
+        return page(tenant.devices[from..to].iter(), tenant.devices.len(), limit);
     }
-    let mut found: Vec<&Device> = tenant.devices.iter().filter(|device| passes(device, ask)).collect();
-    if key != "device_id" {
-        found.sort_by_cached_key(|device| device.to_json()[key].to_string());
-    }
-    if reverse {
-        found.reverse();
-    }
-    page(found.into_iter().skip(offset).take(limit))
+    let mut found = filters::passing(tenant, ask);
+    filters::sort(tenant, &mut found, ordering);
+    let rows = found.iter().skip(offset).take(limit).map(|position| &tenant.devices[*position]);
+    page(rows, found.len(), limit)
 }
 
-fn page<'a>(devices: impl Iterator<Item = &'a Device>) -> Verdict {
+/// One page, with the headers that were recorded beside it. Their `<None>` is no address.
+fn page<'a>(devices: impl Iterator<Item = &'a Device>, total: usize, limit: usize) -> Verdict {
     let devices: Vec<&Device> = devices.collect();
     match serde_json::to_vec(&devices) {
-        Ok(body) => Reply::bytes(200, "application/json", body).into(),
+        Ok(body) => Reply::bytes(200, "application/json", body)
+            .with("link", "<None>; rel=\"next\", <None>; rel=\"prev\"")
+            .with("x-total-count", total.to_string())
+            .with("x-total-pages", total.div_ceil(limit).max(1).to_string())
+            .into(),
         Err(error) => Reply::json(500, &json!({ "error": error.to_string() })).into(),
     }
 }
 
-/// Whether a device passes the filters of a list request.
-fn passes(device: &Device, ask: &Ask) -> bool {
-    ask.query.iter().all(|(name, value)| {
-        let person = device.user.person();
-        let has_tag = |wanted: &str| device.tags.iter().flatten().any(|tag| tag == wanted);
-        match name.as_str() {
-            "platform" => device.platform == *value,
-            "blueprint_id" => device.blueprint_id == *value,
-            "tag_name" => has_tag(value),
-            "tag_name_in" => value.split(',').any(has_tag),
-            "user_email_exact" => person.and_then(|person| person.email.as_deref()) == Some(value),
-            "user_id" => person.and_then(super::super::fleet::Person::id_text).as_deref() == Some(value),
-            "serial_number" => device.serial_number.contains(value.as_str()),
-            "device_name" => device.device_name.contains(value.as_str()),
-            _ => true,
-        }
-    })
-}
-
-/// The user list: a keyset cursor, and a `next` that names the console host.
-fn users(tenant: &Tenant, ask: &Ask) -> Verdict {
-    if let Some(refusal) = unknown_parameter(ask, USER_PARAMETERS) {
-        return refusal;
-    }
-    let limit = match number(ask, "limit", tenant.page_limit) {
-        Ok(limit) => limit.clamp(1, tenant.page_limit),
-        Err(refusal) => return refusal,
-    };
-    let start = match ask.param("cursor") {
-        None => 0,
-        Some(cursor) => match cursor.strip_prefix("cD0").and_then(|text| text.parse().ok()) {
-            Some(start) => start,
-            None => return violation(400, format!("no such cursor: {cursor:?}")),
-        },
-    };
-    let matching: Vec<_> = tenant
-        .people
-        .iter()
-        .filter(|person| {
-            ask.param("email").is_none_or(|email| person.email.as_deref() == Some(email))
-                && ask.param("id").is_none_or(|id| person.id_text().as_deref() == Some(id))
-                && ask.param("archived").is_none_or(|flag| flag == person.is_archived.to_string())
-        })
-        .collect();
-    let results: Vec<Value> = matching
-        .iter()
-        .skip(start)
-        .take(limit)
-        .map(|person| {
-            json!({
-                "id": person.id_text(),
-                "deprecated_user_id": person.id_text().filter(|id| id.chars().all(|c| c.is_ascii_digit())),
-                "name": person.name,
-                "email": person.email,
-                "active": !person.is_archived,
-                "archived": person.is_archived,
-                "department": null,
-                "job_title": null,
-                "device_count": tenant.devices.iter().filter(|d| d.user.person() == Some(*person)).count(),
-                "integration": null,
-                "created_at": "2024-09-06T21:00:04.304248Z",
-                "updated_at": "2024-09-06T21:00:04.304280Z",
-            })
-        })
-        .collect();
-    let end = start + results.len();
-    let next = (end < matching.len()).then(|| format!("https://acme.kandji.io/api/v1/users?cursor=cD0{end}"));
-    Reply::json(200, &json!({ "next": next, "previous": null, "results": results })).into()
-}
-
 /// Prism's device information: a row a device, with a cursor to the next page.
 fn device_information(tenant: &Tenant, ask: &Ask) -> Verdict {
-    if let Some(refusal) = unknown_parameter(ask, PRISM_PARAMETERS) {
+    if let Some(refusal) = unknown_parameter(ask, |name| PRISM_PARAMETERS.contains(&name)) {
         return refusal;
     }
     let limit = match number(ask, "limit", tenant.page_limit) {
@@ -250,7 +148,7 @@ fn device_information(tenant: &Tenant, ask: &Ask) -> Verdict {
             "model_identifier": null,
             "local_hostname": of("/network/local_hostname"),
             "os_version": device.os_version,
-            "updated_at": updated(device).to_string(),
+            "updated_at": written_at(updated(device), Form::Offset),
         })
     });
     let data: Vec<Value> = data.collect();

@@ -10,7 +10,7 @@ use super::{
     KandjiOptions,
     mutation::{Mutation, NewDevice, NewOwner},
 };
-use crate::sim::fleet::{Device, Fleet, Owner, Person, details_of, uuid_of};
+use crate::sim::fleet::{Device, Fleet, Form, Owner, Person, details_of, uuid_of, written_at};
 
 /// Devices and people of one tenant.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Tenant {
                 let position = self.find(&device)?;
                 let id = self.devices[position].device_id.clone();
                 self.set.entry(id).or_default().insert(path, value);
-                self.devices[position].last_check_in = Some(Timestamp::now().to_string());
+                self.devices[position].last_check_in = Some(written_at(Timestamp::now(), Form::Zulu));
                 position
             }
             Mutation::AddDevice(new) => {
@@ -199,7 +199,8 @@ impl Tenant {
 
     fn new_device(&mut self, new: NewDevice) -> Device {
         let id = new.id.unwrap_or_else(|| uuid_of(&mut self.rng).to_string());
-        let now = Timestamp::now().to_string();
+        let now = Timestamp::now();
+        let enrolled = written_at(now, Form::Spaced);
         let user = match new.owner {
             Some(owner) => Owner::Person(self.person(owner)),
             None => Owner::Empty,
@@ -213,7 +214,7 @@ impl Tenant {
             os_version: "15.4".to_owned(),
             supplemental_build_version: Some("24E248".to_owned()),
             supplemental_os_version_extra: Some(String::new()),
-            last_check_in: Some(now.clone()),
+            last_check_in: Some(written_at(now, Form::Zulu)),
             user,
             asset_tag: String::new(),
             blueprint_id: "0e4b1c2f-7a8d-4e23-9c5f-2a6d92f4d1b7".to_owned(),
@@ -222,8 +223,8 @@ impl Tenant {
             is_missing: false,
             is_removed: false,
             agent_version: "4.7.3 (5374)".to_owned(),
-            first_enrollment: now.replace('T', " "),
-            last_enrollment: now.replace('T', " "),
+            first_enrollment: enrolled.clone(),
+            last_enrollment: enrolled,
             blueprint_name: new.blueprint.unwrap_or_else(|| "Default Blueprint".to_owned()),
             lost_mode_status: Some(String::new()),
             tags: Some(new.tags),
