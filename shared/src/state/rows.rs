@@ -134,6 +134,9 @@ pub struct LinkRow {
     pub rule: Rule,
     /// Since when.
     pub since: Timestamp,
+    /// The run that decided it; none where a person did, or an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
 }
 
 /// The link of a Kandji user.

@@ -74,7 +74,7 @@ impl Folding<'_, '_> {
         if self.link(device)?.is_none_or(|row| row.asset != *asset) {
             self.forget(device);
         }
-        let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time };
+        let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time, run: None };
         self.put_link(device, &row)?;
         self.keep(&format!("device/{device}"), decision);
         Ok(Verdict::Accepted)
