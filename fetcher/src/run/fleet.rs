@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::config::{Integration, Scope};
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
-use amfj_sync_shared::mapping::{Mapping, PropertyPath};
+use amfj_sync_shared::mapping::{Mapping, PropertyPath, sorted};
 use amfj_sync_shared::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
 use amfj_sync_shared::names::email_key;
 use serde::{Deserialize, Serialize};
@@ -51,10 +51,11 @@ impl Mapped {
     }
 }
 
+/// Several values in sorted order: another one in Kandji's list is no change, and no news either (P16).
 fn values(paths: &[(String, PropertyPath)], object: &Value) -> BTreeMap<String, Value> {
     paths
         .iter()
-        .map(|(name, path)| (name.clone(), path.lookup(object).cloned().unwrap_or_default()))
+        .map(|(name, path)| (name.clone(), sorted(path.lookup(object).cloned().unwrap_or_default())))
         .collect()
 }
 
