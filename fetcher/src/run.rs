@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
-use amfj_sync_shared::config::{Integration, Mode, RetryConfig};
+use amfj_sync_shared::config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
+use amfj_sync_shared::mapping::fingerprint::hashes;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::{DeviceId, RunId};
@@ -217,9 +218,9 @@ impl Leader {
     async fn start(&self) -> Result<Run<'_>, Halt> {
         self.progress.say("starting a run".into());
         self.state.read_to_end().await?;
-        let (latest, first_sync) = self.state.read(|view| {
+        let (latest, first_sync, linked) = self.state.read(|view| {
             let latest = view.meta().latest.as_ref().map_or(0, |run| run.started.number);
-            (latest, !view.meta().first_sync_over)
+            (latest, !view.meta().first_sync_over, view.count_links() > 0)
         });
         let at = Timestamp::now();
         let number = u64::try_from(at.as_millisecond()).unwrap_or(0).max(latest + 1);
@@ -231,6 +232,8 @@ impl Leader {
             applies_to_all: self.config.mode == Mode::Apply && self.config.apply_only.is_empty(),
             auto_checkout: self.config.sync.auto_checkout,
             list_delay_ms: u64::try_from(self.config.amfj.list_delay.as_millis()).unwrap_or(u64::MAX),
+            judged: first_sync && self.may_take_over(linked),
+            mapping: hashes(&self.config.fields),
         };
         let run = RunId::of(&self.config.id, number);
         self.ways.name_run(&run);
@@ -248,6 +251,14 @@ impl Leader {
         tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
         let (aside, report) = (AtomicU64::new(0), Mutex::default());
         Ok(Run { leader: self, origin, started, offset, failed_reads, aside, report })
+    }
+
+    /// Whether a first sync may take something from people: their assets, or, where it is not the first one, what they
+    /// wrote (P23).
+    fn may_take_over(&self, linked: bool) -> bool {
+        let sync = &self.config.sync;
+        let takes = sync.first_assignment == FirstAssignment::TakeOver || sync.assignment == Assignment::Enforce;
+        self.config.mode == Mode::Apply && (linked || sync.auto_checkout && takes)
     }
 
     fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {

@@ -91,6 +91,9 @@ pub(super) fn link(
     let mut findings = Findings::new(State::InSync, String::new());
     findings.asset = Some(asset.id.clone());
     findings.rule = Some(rule);
+    // Whom the old device was last given to stays known (P9).
+    let before = takes_over.as_ref().map(|old| site.memory(&Key::Device(old.clone()))).unwrap_or_default();
+    findings.takes = super::checkout::will_take(site, device, asset, &before);
     let action = Action::LinkAsset { asset: asset.id.clone(), rule, takes_over, write };
     findings.act(&memory, action, &sentence(&why));
     findings.find_field_problems(problems);

@@ -12,7 +12,7 @@ use super::keys::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule,
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, PersonDecision, Refusal, Rule,
     RunStarted, Sequence, State, UserEntry,
 };
 
@@ -288,6 +288,9 @@ pub struct RunRow {
     /// Partition to changes staged there that count towards `change_limit` (P23).
     #[serde(default)]
     pub staged: BTreeMap<u16, u32>,
+    /// Partition to what else its staged changes amount to (P23).
+    #[serde(default)]
+    pub amounts: BTreeMap<u16, MassCounts>,
     /// Whether staged changes may be published: within the limit, or released by a person (P23).
     #[serde(default)]
     pub allowed: bool,
@@ -349,6 +352,9 @@ pub struct Meta {
     /// next run passes (P23).
     #[serde(default)]
     pub released: Option<u64>,
+    /// What filled each field of assets when a run was applied last, as a short hash (P23); none of an earlier release.
+    #[serde(default)]
+    pub applied_mapping: Option<BTreeMap<String, String>>,
     /// When the last run that was published completely was started.
     pub last_success: Option<Timestamp>,
     /// The last complete checkpoint: when it was begun, and its offset.

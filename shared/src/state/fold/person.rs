@@ -44,6 +44,7 @@ impl Folding<'_, '_> {
                 for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
                     run.allowed |= run.held.take().is_some();
                 }
+                self.apply_in_force();
                 Ok(Verdict::Accepted)
             }
             Order::Rematch => {
