@@ -42,6 +42,7 @@ mod ledger;
 mod missing;
 mod missing_assets;
 pub(crate) mod properties;
+mod proving;
 mod publishing;
 mod unusable;
 mod walk;
@@ -53,6 +54,7 @@ pub(crate) use halt::Halt;
 use bulk::Bulk;
 use fleet::Mapped;
 use ledger::Ledger;
+use proving::Proofs;
 use ways::Ways;
 
 /// A read is given up after this, so that a failed run is reported soon; the run is tried again (P2).
@@ -88,6 +90,8 @@ pub(crate) struct Leader {
     details_due: AtomicUsize,
     /// Devices whose details could not be read when they were asked for last: they come after all others.
     details_failed: Mutex<BTreeSet<DeviceId>>,
+    /// What is learnt about mapped details that Kandji does not document.
+    proofs: Mutex<Proofs>,
 }
 
 /// How a run ended.
@@ -179,6 +183,7 @@ impl Leader {
             stop,
             details_due: AtomicUsize::new(0),
             details_failed: Mutex::default(),
+            proofs: Mutex::default(),
         })
     }
 
@@ -323,12 +328,13 @@ impl Run<'_> {
         self.is_current()?;
         let fleet = self.walk(first).await;
         events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
-        let fleet = fleet?;
+        let mut fleet = fleet?;
         reach(Failpoint::FetcherWalked).await;
         self.leader.keep_account().await;
         self.is_current()?;
         self.hold_if_devices_vanished(&fleet)?;
-        let rest = self.read_details_before_the_marker(&fleet).await?;
+        let rest = self.read_details_before_the_marker(&mut fleet).await?;
+        self.say_in_use(fleet.unproven.proven(&self.leader.config));
         self.is_current()?;
         self.say_what_was_kept_aside().await?;
         self.say_what_differs(&fleet).await?;

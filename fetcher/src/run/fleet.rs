@@ -1,6 +1,6 @@
 //! What one row of Kandji's device list says about a device and its person: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::config::{Integration, Scope};
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
@@ -45,9 +45,9 @@ impl Mapped {
         Details { check_in: check_in.to_owned(), values: values(&self.details, details) }
     }
 
-    /// Whether details that are known hold everything that is mapped today.
-    pub(crate) fn is_covered_by(&self, known: &Details) -> bool {
-        self.details.iter().all(|(name, _)| known.values.contains_key(name))
+    /// Whether details that are known hold everything that is mapped today, and on some device.
+    pub(crate) fn is_covered_by(&self, known: &Details, left_out: &BTreeSet<String>) -> bool {
+        self.details.iter().all(|(name, _)| known.values.contains_key(name) || left_out.contains(name))
     }
 }
 

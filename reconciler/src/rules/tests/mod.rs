@@ -2,9 +2,11 @@
 
 mod checkout;
 mod creating;
+mod doubtful_people;
 mod gone;
 mod left;
 mod matching;
+mod near_and_silent;
 mod oddities;
 mod plan;
 mod properties;
