@@ -148,7 +148,7 @@ fn closed(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
 /// Matching by name (P5, P6), and what is left where that finds nothing (P7).
 fn by_name_or_new(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
     let name = NameKey::of(&device.name);
-    let free = name.as_ref().map(|name| names::FreeAssets::of(site, name));
+    let free = name.as_ref().map(|name| names::FreeAssets::of(site, device, name));
     let names_count =
         is_in_first_sync(site, device) || site.config.sync.name_matching == NameMatching::UntilLinked;
     let serial = site.view.telling_serial(device);

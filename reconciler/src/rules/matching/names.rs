@@ -30,10 +30,12 @@ struct FreeAsset {
     /// Whether it was free when the run began, and is not any more: whether something is created beside it must not
     /// depend on which device was decided first.
     taken_since: bool,
+    /// Whether its serial decides for another device of that name: a device whose own says nothing leaves it alone.
+    decided: bool,
 }
 
 impl FreeAssets {
-    pub(super) fn of(site: &Site<'_>, name: &NameKey) -> Self {
+    pub(super) fn of(site: &Site<'_>, device: &DeviceEntry, name: &NameKey) -> Self {
         let (mut same, mut near) = (Vec::new(), Vec::new());
         for row in site.view.assets_like(name) {
             let is_same = NameKey::of(&row.asset.name).as_ref() == Some(name);
@@ -44,12 +46,25 @@ impl FreeAssets {
             let free = FreeAsset::of(site.view, row.asset, is_taken);
             if is_same { same.push(free) } else { near.push(free) }
         }
-        Self { same, near }
+        let mut free = Self { same, near };
+        if site.view.telling_serial(device).is_none() {
+            let decided: Vec<bool> =
+                free.same.iter().map(|asset| free.is_decided(site, asset, device, name)).collect();
+            free.same.iter_mut().zip(decided).for_each(|(asset, decided)| asset.decided = decided);
+        }
+        free
+    }
+
+    /// Whether exactly one other contender of this name has the serial of this asset, which holds it alone.
+    fn is_decided(&self, site: &Site<'_>, asset: &FreeAsset, device: &DeviceEntry, name: &NameKey) -> bool {
+        let Some(held) = &asset.serial else { return false };
+        let alone = self.same.iter().filter(|other| other.serial.as_ref() == Some(held)).count() == 1;
+        alone && holders_of(site, held, device, name) == 1
     }
 
     /// Those that may be this device: an asset with another serial is no candidate (P6).
     fn candidates<'a>(&'a self, serial: Option<&'a str>) -> impl Iterator<Item = &'a FreeAsset> {
-        self.same.iter().filter(move |free| free.stands_to(serial) != Serials::Other)
+        self.same.iter().filter(move |free| !free.decided && free.stands_to(serial) != Serials::Other)
     }
 
     /// The one that has the device's own serial, if exactly one has.
@@ -100,7 +115,7 @@ fn was_free(site: &Site<'_>, asset: &AssetId) -> bool {
 impl FreeAsset {
     fn of(view: &View, asset: Asset, taken_since: bool) -> Self {
         let written = view.meta().serial_field.as_deref().and_then(|field| written(&asset, field));
-        Self { serial: view.held_serial(&asset), written, asset, taken_since }
+        Self { serial: view.held_serial(&asset), written, asset, taken_since, decided: false }
     }
 
     fn stands_to(&self, serial: Option<&str>) -> Serials {
@@ -183,12 +198,17 @@ fn contenders(view: &View, ids: Vec<DeviceId>) -> impl Iterator<Item = DeviceRow
 
 /// Whether no other contender of this name has the serial that this asset holds.
 fn has_alone(site: &Site<'_>, own: &FreeAsset, device: &DeviceEntry, name: &NameKey) -> bool {
-    let Some(held) = &own.serial else { return false };
-    let alone = |view: &View| {
+    own.serial.as_ref().is_some_and(|held| holders_of(site, held, device, name) == 0)
+}
+
+/// How many other contenders of this name have the serial that an asset holds.
+fn holders_of(site: &Site<'_>, held: &HeldSerial, device: &DeviceEntry, name: &NameKey) -> usize {
+    let of = |view: &View| {
         let same = view.devices_with_held(held).into_iter().map(|row| row.entry.device_id).collect();
-        contenders(view, others(same, device)).all(|row| NameKey::of(&row.entry.name).as_ref() != Some(name))
+        let rows = contenders(view, others(same, device));
+        rows.filter(|row| NameKey::of(&row.entry.name).as_ref() == Some(name)).count()
     };
-    alone(site.view) && site.siblings.iter().all(|sibling| alone(sibling))
+    of(site.view) + site.siblings.iter().map(|sibling| of(sibling)).sum::<usize>()
 }
 
 fn ambiguous(

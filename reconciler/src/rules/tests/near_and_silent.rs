@@ -86,6 +86,19 @@ fn p6_a_serial_that_says_nothing_speaks_against_no_asset() {
 }
 
 #[test]
+fn p6_a_device_whose_serial_is_silent_leaves_alone_what_another_one_of_its_name_has_the_serial_of() {
+    let mut world = world_with("", FieldType::Text);
+    world.device("d1", "Mac", "S1");
+    world.device("d2", "Mac", "");
+    hold(&mut world, "a1", "Mac", json!("S1"));
+    world.run();
+    assert_eq!(by(&world, "d1"), ("a1".into(), Rule::Serial));
+    assert_eq!(left(&world, "d2"), State::Unmatched);
+    world.settle();
+    assert_eq!(left(&world, "d2"), State::Unmatched, "the same once the other is linked");
+}
+
+#[test]
 fn p6_a_serial_of_three_listed_devices_says_nothing() {
     for (devices, expected) in [(2, State::Ambiguous), (3, State::InSync)] {
         let mut world = world_with("", FieldType::Text);

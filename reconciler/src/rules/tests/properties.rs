@@ -231,8 +231,9 @@ fn check_users(world: &World, key: &Key, changes: &[Change]) -> Result<(), TestC
             Action::LinkUser { record, rule: amfj_sync_shared::messages::Rule::UserName, .. } => {
                 prop_assert!(of_email.is_empty());
                 prop_assert!(named.iter().any(|one| one.id == *record));
-                let free = |id: &RecordId| world.view.linked_users(id).is_empty();
-                prop_assert!(free(record), "{} has a Kandji user", record);
+                let is_there = |id: &KandjiUserId| world.view.user_of(id).is_some_and(|key| key != *user);
+                let taken = world.view.linked_users(record).iter().any(is_there);
+                prop_assert!(!taken, "{} has a Kandji user who is still there", record);
             }
             Action::CreateUser { ids, .. } => {
                 prop_assert!(of_email.is_empty(), "a second record for {}", user);
