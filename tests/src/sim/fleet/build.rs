@@ -289,6 +289,23 @@ impl Builder {
                     unused.insert(asset);
                 }
             }
+            Trap::AssetNameSigns => {
+                self.devices[position].device_name = format!("Straße’s {device_name} – “ﬁle”");
+                self.site.assets[asset].name = format!("STRASSE'S {device_name} - \"file\"");
+            }
+            Trap::AssetNameNear => {
+                self.site.assets[asset].name = format!("{device_name}!");
+                self.site.assets[asset].fields.remove("Serial Number");
+            }
+            Trap::PlaceholderSerial => {
+                let nothing = ["unknown", "0", "To be filled by O.E.M.", "XXXXXX", "N/A"][n % 5];
+                self.devices[position].serial_number = nothing.to_owned();
+                self.set_serial(asset, json!(nothing.to_uppercase()));
+            }
+            Trap::LotSerial => {
+                self.devices[position].serial_number = "LOT-2026-07".to_owned();
+                self.site.assets[asset].fields.remove("Serial Number");
+            }
             Trap::BlankSerial => {
                 self.devices[position].serial_number = String::new();
                 self.site.assets[asset].fields.remove("Serial Number");

@@ -263,7 +263,7 @@ impl Site {
     ) {
         let caught = |trap| trapped.get(&trap).map_or(&[][..], Vec::as_slice);
         // People without a plain record: their trap decides what they get.
-        let special: BTreeSet<usize> = [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords]
+        let special: BTreeSet<usize> = [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords, Trap::RecordOtherEmail]
             .into_iter()
             .flat_map(|trap| caught(trap).iter().copied())
             .collect();
@@ -288,6 +288,10 @@ impl Site {
         }
         for &position in caught(Trap::RecordWithoutEmail) {
             self.add_user(people[position].name.as_deref().unwrap_or_default(), None, false);
+        }
+        for &position in caught(Trap::RecordOtherEmail) {
+            let email = format!("before.{}", people[position].email.as_deref().unwrap_or_default());
+            self.add_user(people[position].name.as_deref().unwrap_or_default(), Some(&email), true);
         }
         for &position in caught(Trap::TwoRecords) {
             let email = people[position].email.as_deref();
