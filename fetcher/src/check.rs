@@ -15,6 +15,7 @@ use uuid::Uuid;
 mod amfj;
 mod kandji;
 mod mapping;
+mod people;
 mod report;
 
 use report::Report;
@@ -89,8 +90,9 @@ async fn check_integration(
     let reads = Policy::try_new(retry.initial, retry.max, retry.give_up_after.min(PATIENCE))
         .map_err(|error| Exit::Configuration(error.to_string()))?;
     let sample = kandji::check(integration, &reads, &shutdown.soft, left, report).await?;
-    amfj::check(integration, &reads, &shutdown.soft, report).await?;
+    let records = amfj::check(integration, &reads, &shutdown.soft, report).await?;
     if let Some(sample) = sample {
+        people::check(&sample.rows, &records, report);
         mapping::check(integration, &sample, report);
     }
     Ok(())

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
-use amfj_sync_shared::mapping::fingerprint::hashes;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::{DeviceId, RunId};
+use amfj_sync_shared::mapping::fingerprint::hashes;
 use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
 use amfj_sync_shared::retry::{InvalidBackoff, Policy};
 use amfj_sync_shared::state::rows::Meta;
@@ -262,7 +262,8 @@ impl Leader {
     /// wrote (P23).
     fn may_take_over(&self, linked: bool) -> bool {
         let sync = &self.config.sync;
-        let takes = sync.first_assignment == FirstAssignment::TakeOver || sync.assignment == Assignment::Enforce;
+        let takes =
+            sync.first_assignment == FirstAssignment::TakeOver || sync.assignment == Assignment::Enforce;
         self.config.mode == Mode::Apply && (linked || sync.auto_checkout && takes)
     }
 

@@ -91,7 +91,8 @@ impl FieldSource {
     /// Whether it is this property as it is: itself, or a template that adds nothing to it, whatever it says.
     #[must_use]
     pub fn is_nothing_but(&self, property: &PropertyPath) -> bool {
-        const SAMPLES: [&str; 3] = ["Zoë O’Neil-van der Ab", "x", "MAX MUSTERMANN-LÜDENSCHEIDT DER ÄLTERE, Abt. 7"];
+        const SAMPLES: [&str; 3] =
+            ["Zoë O’Neil-van der Ab", "x", "MAX MUSTERMANN-LÜDENSCHEIDT DER ÄLTERE, Abt. 7"];
         match self {
             Self::Property(path) => path == property,
             Self::Template(template) => SAMPLES.iter().all(|sample| {
@@ -158,11 +159,11 @@ pub fn sorted(value: Value) -> Value {
     }
 }
 
-/// The text by which several values stand in order.
-pub(crate) fn order(value: &Value) -> String {
+/// The text by which several values stand in order; what is the same but for the blanks around it has an order as well.
+pub(crate) fn order(value: &Value) -> (String, Option<String>) {
     match value {
-        Value::String(text) => text.trim().to_owned(),
-        other => other.to_string(),
+        Value::String(text) => (text.trim().to_owned(), Some(text.clone())),
+        other => (other.to_string(), None),
     }
 }
 

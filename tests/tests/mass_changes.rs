@@ -191,7 +191,8 @@ async fn p23_a_new_mapping_over_what_people_wrote_is_held() -> Result<()> {
     pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
     eventually(RUN_LIMIT, "the new values", async || {
         let lent = "lent to the archive".into();
-        let left = services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&lent)).count();
+        let left =
+            services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&lent)).count();
         ensure!(left == 0, "{left} are left");
         Ok(())
     })

@@ -68,7 +68,7 @@ impl Unproven {
     pub(crate) fn proven(&self, config: &Integration) -> BTreeSet<String> {
         let all = Self::of(config);
         let paths = all.list.iter().chain(&all.details).filter(|path| !self.has(path));
-        paths.map(|path| remembered(path)).collect()
+        paths.map(remembered).collect()
     }
 
     /// The settings that need these properties.
@@ -123,7 +123,8 @@ impl Unproven {
 }
 
 fn missing(paths: &mut Vec<PropertyPath>, before: &BTreeSet<String>) -> Vec<PropertyPath> {
-    let (missing, unknown) = std::mem::take(paths).into_iter().partition(|path| before.contains(&remembered(path)));
+    let (missing, unknown) =
+        std::mem::take(paths).into_iter().partition(|path| before.contains(&remembered(path)));
     *paths = unknown;
     missing
 }

@@ -51,33 +51,36 @@ impl Run<'_> {
     pub(super) async fn prove_details(&self, fleet: &mut Fleet) -> Result<(), Halt> {
         fleet.unproven.were_present(&self.leader.proofs.lock().present);
         if !fleet.unproven.needs_details() {
-            return self.go_on(fleet);
+            self.go_on(fleet);
+            return Ok(());
         }
         let unread = self.look_at_what_was_read(fleet)?;
         let missing = fleet.unproven.missing_from_details(&self.names_in_use());
         self.leave_out(fleet, &missing);
         if unread > 0 {
             self.say_what_is_unproven(fleet, unread);
-            return self.go_on(fleet);
+            self.go_on(fleet);
+            return Ok(());
         }
         if fleet.unproven.needs_details() && !self.look_once_more(fleet).await? {
-            return self.go_on(fleet);
+            self.go_on(fleet);
+            return Ok(());
         }
         let mut details = fleet.unproven.clone();
         details.give_list_up();
         let problems = details.problems(&self.leader.config);
         if problems.is_empty() {
-            return self.go_on(fleet);
+            self.go_on(fleet);
+            return Ok(());
         }
         self.remember_what_was_looked_at(fleet)?;
         Err(Halt::configuration(&problems))
     }
 
-    fn go_on(&self, fleet: &Fleet) -> Result<(), Halt> {
+    fn go_on(&self, fleet: &Fleet) {
         let mut proofs = self.leader.proofs.lock();
         proofs.looked_at.clear();
         proofs.left_out.clone_from(&fleet.left_out);
-        Ok(())
     }
 
     /// What the details say that were read in this run or before; answers how many devices are still to be read.
@@ -85,7 +88,10 @@ impl Run<'_> {
         let mut unread = 0;
         for id in &fleet.ids {
             let Some(listed) = self.leader.listed(id)? else { continue };
-            if !listed.entry.in_scope || listed.entry.removed || self.leader.proofs.lock().has_looked_at(&listed) {
+            if !listed.entry.in_scope
+                || listed.entry.removed
+                || self.leader.proofs.lock().has_looked_at(&listed)
+            {
                 continue;
             }
             let known = || self.leader.state.read(|view| view.device(id)).and_then(|row| row.entry.details);

@@ -76,6 +76,8 @@ pub(super) struct SitePlan {
     run: Option<PlannedRun>,
     /// What keeps the next run from going on.
     obstacles: Vec<String>,
+    /// What an operator may expect, and does not happen.
+    notes: Vec<String>,
     changes: Vec<PlannedChange>,
     not_done: Vec<NotDone>,
     /// Changes by kind, without those that are kept back or withheld by `apply_only`.
@@ -163,6 +165,7 @@ impl SitePlan {
             mode: config.mode.as_str(),
             run,
             obstacles: obstacles(config, view),
+            notes: without_location(config, view).into_iter().collect(),
             changes,
             not_done: decisions.iter().filter_map(|one| NotDone::of(view, one)).collect(),
             totals,
@@ -183,6 +186,24 @@ fn obstacles(config: &Integration, view: &View) -> Vec<String> {
     let held = held
         .map(|reason| format!("The run is held: {}", words::with_command(reason, &release, "lets it go on")));
     failed.into_iter().chain(held).collect()
+}
+
+/// The default location is set where a link is made (P13): set later, it does nothing to assets that are linked already.
+fn without_location(config: &Integration, view: &View) -> Option<String> {
+    let location = config.sync.default_location.as_deref()?;
+    let mut without = 0_usize;
+    view.each_link(&mut |device, link| {
+        let due = view.memory(&Key::Device(device)).location_due;
+        without +=
+            usize::from(!due && view.asset(&link.asset).is_some_and(|row| row.asset.location.is_none()));
+        true
+    });
+    (without > 0).then(|| {
+        format!(
+            "{without} linked assets have no location. default_location (\"{location}\") is set where a link is made and changes \
+             nothing later: set theirs in AMFJ."
+        )
+    })
 }
 
 /// Decisions about devices and people that are still there.

@@ -2,9 +2,9 @@
 
 use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::messages::{DeviceEntry, Rule};
-use amfj_sync_shared::state::serials;
 use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::serials;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 

@@ -201,7 +201,8 @@ fn without_match(site: &Site<'_>, device: &DeviceEntry, beside: Beside) -> Resol
             ),
             (None, None) => format!("{reason} Link it with {}.", by_hand("ASSET")),
         };
-        let candidates = [same, refused, near].into_iter().find(|shown| !shown.is_empty()).unwrap_or_default();
+        let candidates =
+            [same, refused, near].into_iter().find(|shown| !shown.is_empty()).unwrap_or_default();
         return Resolution::Unmatched { reason, candidates };
     }
     if let Some(candidate) = same.first() {

@@ -66,7 +66,9 @@ impl Partition<'_> {
         if self.lease.id.partition != 0 {
             return Ok(());
         }
-        let Some(counted) = self.look(|view| Counted::of(view, self.desk.partitions)).await? else { return Ok(()) };
+        let Some(counted) = self.look(|view| Counted::of(view, self.desk.partitions)).await? else {
+            return Ok(());
+        };
         let number = counted.number;
         reach(Failpoint::ReconcilerCounted).await;
         let Some(reason) = counted.reason_to_hold(&self.desk.integration) else {
@@ -90,7 +92,8 @@ fn changed_fields<'m>(mapping: &'m BTreeMap<String, String>, view: &View) -> BTr
 fn overwrites(action: &Action, fields: &BTreeSet<&str>) -> bool {
     let (Action::UpdateAsset { write, .. } | Action::LinkAsset { write, .. }) = action else { return false };
     let name = write.name.as_ref().filter(|_| fields.contains(Outcome::NAME));
-    let others = write.fields.iter().filter(|(field, _)| fields.contains(field.as_str())).map(|(_, edit)| edit);
+    let others =
+        write.fields.iter().filter(|(field, _)| fields.contains(field.as_str())).map(|(_, edit)| edit);
     name.into_iter().chain(others).any(|edit| !is_blank(&edit.old))
 }
 

@@ -316,7 +316,8 @@ fn sync(mut section: Section, reading: &mut Reading<'_>) -> Option<SyncConfig> {
     let tenth = Percent::new(10)?;
     let gone_limit = section.read(reading, "gone_limit", percent).or(tenth);
     let change_limit = section.read(reading, "change_limit", percent).or(tenth);
-    let first_take_over_limit = section.read(reading, "first_take_over_limit", percent).or(change_limit.unwrap_or(tenth));
+    let first_take_over_limit =
+        section.read(reading, "first_take_over_limit", percent).or(change_limit.unwrap_or(tenth));
     let name_beats_email = section.read(reading, "name_beats_email", boolean).or(false);
     let allow_empty = section.read(reading, "allow_empty", boolean).or(false);
     let history_keep =

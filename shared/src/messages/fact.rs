@@ -27,6 +27,7 @@ pub struct Catalogue {
 
 /// What a run is, as its leader announces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something that the others do not")]
 pub struct RunStarted {
     /// The run's number: larger than any before, and at least the milliseconds since 1970.
     pub number: u64,

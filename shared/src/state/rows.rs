@@ -12,8 +12,8 @@ use super::keys::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, PersonDecision, Refusal, Rule,
-    RunStarted, Sequence, State, UserEntry,
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, PersonDecision,
+    Refusal, Rule, RunStarted, Sequence, State, UserEntry,
 };
 
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.

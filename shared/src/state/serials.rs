@@ -55,7 +55,8 @@ impl View {
     #[must_use]
     pub fn telling_serial(&self, device: &DeviceEntry) -> Option<String> {
         let key = serial_key(&device.serial)?;
-        self.is_telling(&device.serial, &|row| serial_key(&row.entry.serial).as_ref() == Some(&key)).then_some(key)
+        self.is_telling(&device.serial, &|row| serial_key(&row.entry.serial).as_ref() == Some(&key))
+            .then_some(key)
     }
 
     fn is_telling(&self, serial: &str, is_same: &dyn Fn(&DeviceRow) -> bool) -> bool {

@@ -140,7 +140,8 @@ impl View {
     /// All assets of that name (P5).
     #[must_use]
     pub fn assets_named(&self, name: &NameKey) -> Vec<AssetId> {
-        let same = |row: AssetRow| (NameKey::of(&row.asset.name).as_ref() == Some(name)).then_some(row.asset.id);
+        let same =
+            |row: AssetRow| (NameKey::of(&row.asset.name).as_ref() == Some(name)).then_some(row.asset.id);
         self.assets_like(name).into_iter().filter_map(same).collect()
     }
 

@@ -44,7 +44,10 @@ impl Model {
         }
         let same = |id: &&String| {
             self.serials.get(*id).is_some_and(|other| words::serial(other) == serial)
-                && self.platforms.get(*id).is_some_and(|other| other.eq_ignore_ascii_case(device.platform.trim()))
+                && self
+                    .platforms
+                    .get(*id)
+                    .is_some_and(|other| other.eq_ignore_ascii_case(device.platform.trim()))
         };
         let linked: Vec<&String> = self.links.keys().filter(same).collect();
         let is_only_newcomer =
@@ -142,7 +145,13 @@ impl Model {
     }
 
     /// Whether one other device of the name has the serial of the asset, and no other asset of the name holds it.
-    fn is_decided_for_another(&self, run: &Run, device: &Listed, asset: &SiteAsset, free: &[&SiteAsset]) -> bool {
+    fn is_decided_for_another(
+        &self,
+        run: &Run,
+        device: &Listed,
+        asset: &SiteAsset,
+        free: &[&SiteAsset],
+    ) -> bool {
         let unlinked: Vec<&Listed> = run
             .listed
             .iter()

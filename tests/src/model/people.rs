@@ -89,7 +89,10 @@ impl Model {
         };
         match records.as_slice() {
             [] => Rung::Next,
-            [record] if !is_contested() && !(has_another_email(person, record) && !run.settings.name_beats_email) => {
+            [record]
+                if !is_contested()
+                    && (run.settings.name_beats_email || !has_another_email(person, record)) =>
+            {
                 Rung::Found(record.id.clone())
             }
             _ => Rung::Refused,
@@ -170,9 +173,12 @@ impl Model {
         }
         // Of several people of one record, one speaks (P11).
         for person in run.people.clone() {
-            let Some(record) = records.get(&person.key).filter(|record| self.ours.contains(*record)) else { continue };
+            let Some(record) = records.get(&person.key).filter(|record| self.ours.contains(*record)) else {
+                continue;
+            };
             let is_there = |user: &&String| run.people.iter().any(|other| other.ids.contains(*user));
-            let of_record = self.user_links.iter().filter(|(_, linked)| *linked == record).map(|(user, _)| user);
+            let of_record =
+                self.user_links.iter().filter(|(_, linked)| *linked == record).map(|(user, _)| user);
             if of_record.filter(is_there).min().is_some_and(|user| person.ids.contains(user)) {
                 keep_in_step(run, &person, record);
             }
@@ -183,7 +189,8 @@ impl Model {
 
 /// Whether both sides show an email, and another one (P10).
 fn has_another_email(person: &Person, record: &SiteUser) -> bool {
-    let (kandji, amfj) = (words::email(&person.email), words::email(record.email.as_deref().unwrap_or_default()));
+    let (kandji, amfj) =
+        (words::email(&person.email), words::email(record.email.as_deref().unwrap_or_default()));
     !kandji.is_empty() && !amfj.is_empty() && kandji != amfj
 }
 

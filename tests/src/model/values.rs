@@ -126,8 +126,7 @@ fn property(path: &str, row: &Value, details: Option<&Value>) -> Option<Value> {
         };
         place = &place[member];
         // What makers write where there is no serial is no value (P14).
-        if member == "serial_number"
-            && place.as_str().is_some_and(|serial| words::serial(serial).is_empty())
+        if member == "serial_number" && place.as_str().is_some_and(|serial| words::serial(serial).is_empty())
         {
             return Some(Value::Null);
         }

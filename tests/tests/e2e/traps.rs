@@ -56,7 +56,8 @@ async fn p3_a_thousand_devices_in_every_trap_are_at_rest_after_one_run() -> Resu
     };
     let live = services.kandji.devices();
     let is_live = |id: &&String| live.iter().any(|device| device.device_id == **id && !device.is_removed);
-    let changed: Vec<&String> = linked.iter().filter(is_live).filter(|id| has_field(id)).take(CHANGED).collect();
+    let changed: Vec<&String> =
+        linked.iter().filter(is_live).filter(|id| has_field(id)).take(CHANGED).collect();
     for device in &changed {
         services.kandji.set(device, "os_version", json!("99.9"))?;
     }

@@ -96,7 +96,10 @@ fn the_traps_are_what_they_say() {
         assert_eq!(assets(&format!("{}!", device.device_name)).len(), 1);
     }
     assert!(all(Trap::PlaceholderSerial).iter().all(|d| d.serial_number.len() != 10));
-    assert!(all(Trap::LotSerial).len() > 2 && all(Trap::LotSerial).iter().all(|d| d.serial_number == "LOT-2026-07"));
+    assert!(
+        all(Trap::LotSerial).len() > 2
+            && all(Trap::LotSerial).iter().all(|d| d.serial_number == "LOT-2026-07")
+    );
     assert!(all(Trap::UserEmptyString).iter().all(|d| d.to_json()["user"] == json!("")));
     assert!(all(Trap::UserNull).iter().all(|d| d.user == Owner::Null && d.to_json()["user"] == Value::Null));
     assert!(all(Trap::UserAbsent).iter().all(|d| d.to_json().get("user").is_none()));

@@ -168,5 +168,8 @@ fn p17_details_hold_every_mapped_property_of_their_check_in() {
     assert!(mapped().is_covered_by(&empty, &BTreeSet::new()));
     let older = Details { check_in: "then".into(), values: BTreeMap::new() };
     assert!(!mapped().is_covered_by(&older, &BTreeSet::new()), "read before the property was mapped");
-    assert!(mapped().is_covered_by(&older, &mapped().details.iter().map(|(name, _)| name.clone()).collect()), "left out (P18)");
+    assert!(
+        mapped().is_covered_by(&older, &mapped().details.iter().map(|(name, _)| name.clone()).collect()),
+        "left out (P18)"
+    );
 }

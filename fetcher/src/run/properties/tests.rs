@@ -73,12 +73,16 @@ fn p18_details_that_could_not_be_read_prove_nothing() {
 
 #[test]
 fn p18_what_was_there_and_is_on_no_device_any_more_is_missing_and_no_mistake() {
-    let config = config("\"A\" = \"brand_new\"\n\"B\" = \"details.brand.new\"\n\"C\" = \"details.brand.old\"", "");
+    let config =
+        config("\"A\" = \"brand_new\"\n\"B\" = \"details.brand.new\"\n\"C\" = \"details.brand.old\"", "");
     let mut seen = Unproven::of(&config);
     seen.see_row(&json!({ "brand_new": "x" }));
     seen.see_details(&json!({ "brand": { "new": null } }));
     let before = seen.proven(&config);
-    assert_eq!(before, BTreeSet::from(["property/brand_new".to_owned(), "property/details.brand.new".to_owned()]));
+    assert_eq!(
+        before,
+        BTreeSet::from(["property/brand_new".to_owned(), "property/details.brand.new".to_owned()])
+    );
     let mut now = Unproven::of(&config);
     let shown = |paths: Vec<PropertyPath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(shown(now.missing_from_list(&before)), ["brand_new"]);

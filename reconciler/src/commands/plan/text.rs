@@ -93,6 +93,9 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
         let _ = writeln!(out, "  {}", screen.ink(Ink::Yellow, &screen.sentence(2, &text)));
     }
     obstacles(screen, plan, &mut out);
+    for note in &plan.notes {
+        let _ = writeln!(out, "  {}", screen.sentence(2, &legible(note)));
+    }
     if plan.changes.len() > MANY {
         let _ = writeln!(out, "  In total: {}", screen.sentence(12, &totals(plan)));
     }

@@ -129,7 +129,8 @@ impl FreeAsset {
     fn shown(&self, how: &str) -> Candidate {
         let serial =
             self.written.as_ref().map_or("no serial".to_owned(), |serial| format!("serial {serial}"));
-        let free = if self.taken_since { "an asset that was free when the run began," } else { "a free asset" };
+        let free =
+            if self.taken_since { "an asset that was free when the run began," } else { "a free asset" };
         let note = format!("{free} {how}, {}, {serial}", self.asset.asset_type.name);
         Candidate { id: self.asset.id.to_string(), name: self.asset.name.clone(), note }
     }
@@ -161,9 +162,7 @@ pub(super) fn choose(site: &Site<'_>, device: &DeviceEntry, name: &NameKey, free
     };
     match (only, rivals.find(competes)) {
         (Some(only), None) => link(only, Rule::Name),
-        (only, rival) => {
-            ambiguous(device, free.candidates_shown(serial.as_deref()), only.is_some(), rival)
-        }
+        (only, rival) => ambiguous(device, free.candidates_shown(serial.as_deref()), only.is_some(), rival),
     }
 }
 

@@ -35,9 +35,16 @@ fn p10_a_name_with_two_emails_is_ambiguous_unless_the_name_beats_them() {
         let draft = world.decide_user(kandji.unwrap_or("k1"));
         if linked {
             let action = &draft.changes[0].action;
-            assert!(matches!(action, Action::LinkUser { rule: Rule::UserName, .. }), "{kandji:?} {amfj:?}: {action:?}");
+            assert!(
+                matches!(action, Action::LinkUser { rule: Rule::UserName, .. }),
+                "{kandji:?} {amfj:?}: {action:?}"
+            );
         } else {
-            assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{kandji:?} {amfj:?}");
+            assert_eq!(
+                (draft.decision.state, draft.changes.len()),
+                (State::Ambiguous, 0),
+                "{kandji:?} {amfj:?}"
+            );
             assert_eq!(draft.decision.candidates[0].id, "r1", "nobody is recorded beside it");
         }
     }
@@ -66,17 +73,24 @@ fn p10_somebody_without_email_keeps_the_record_under_a_new_id() {
     world.owns("k3", "d9");
     world.asset("a9", "Mac 9");
     world.run();
-    assert!(!matches!(world.decide_user("k3").changes.first().map(|change| &change.action), Some(Action::LinkUser { .. })));
+    assert!(!matches!(
+        world.decide_user("k3").changes.first().map(|change| &change.action),
+        Some(Action::LinkUser { .. })
+    ));
 }
 
 #[test]
 fn p10_a_record_without_email_that_bears_the_name_is_said() {
-    for (email, other, said) in [(None, "Sam", true), (Some("sam@y.com"), "Sam", false), (None, "Kim", false)] {
+    for (email, other, said) in [(None, "Sam", true), (Some("sam@y.com"), "Sam", false), (None, "Kim", false)]
+    {
         let mut world = world("create_users = \"all\"", "", &[("k1", "sam", Some("sam@x.com"))]);
         world.record("r1", other, email);
         world.run();
         let decision = world.decide_user("sam@x.com").decision;
-        let says = decision.warnings.iter().any(|warning| warning.contains("shows no email") && warning.contains("r1"));
+        let says = decision
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("shows no email") && warning.contains("r1"));
         assert_eq!(says, said, "{email:?} {other}: {decision:?}");
     }
 }

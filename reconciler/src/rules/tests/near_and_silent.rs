@@ -74,9 +74,15 @@ fn p6_devices_whose_serials_are_one_number_do_not_both_take_the_asset() {
 
 #[test]
 fn p6_a_serial_that_says_nothing_speaks_against_no_asset() {
-    for (serial, held) in
-        [("", "S1"), ("unknown", "S1"), ("S1", ""), ("S1", "N/A"), ("XXXX", "S1"), ("Not Present", "0"), ("S1", "None")]
-    {
+    for (serial, held) in [
+        ("", "S1"),
+        ("unknown", "S1"),
+        ("S1", ""),
+        ("S1", "N/A"),
+        ("XXXX", "S1"),
+        ("Not Present", "0"),
+        ("S1", "None"),
+    ] {
         let mut world = world_with("", FieldType::Text);
         world.device("d1", "Mac", serial);
         hold(&mut world, "a1", "Mac", json!(held));

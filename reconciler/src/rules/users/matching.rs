@@ -150,11 +150,15 @@ fn by_name(site: &Site<'_>, user: &UserEntry) -> Option<UserResolution> {
     if !more.is_empty() {
         return Some(ambiguous(user, "several records have their name, and none their email", shown()));
     }
-    if let Some(other) = view.users_named(&name).into_iter().find(|key| *key != user.key && needs_name(view, key)) {
+    if let Some(other) =
+        view.users_named(&name).into_iter().find(|key| *key != user.key && needs_name(view, key))
+    {
         let why = format!("{other} has the same name, and one record may be either's");
         return Some(ambiguous(user, &why, shown()));
     }
-    if let Some((kandji, amfj)) = other_email(user, &first.record).filter(|_| !site.config.sync.name_beats_email) {
+    if let Some((kandji, amfj)) =
+        other_email(user, &first.record).filter(|_| !site.config.sync.name_beats_email)
+    {
         let why = format!(
             "the record of their name has {amfj}, and Kandji says {kandji}, which may be two people (or set \
              name_beats_email = true)"

@@ -78,5 +78,9 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
     let bold = test_config("first_take_over_limit = \"100%\"");
     assert_eq!(counted(true, 40, 0, 0, 0).reason_to_hold(&bold), None);
     let other = test_config("change_limit = \"50%\"");
-    assert_eq!(counted(true, 10, 0, 0, 0).reason_to_hold(&other), None, "the one is the default of the other");
+    assert_eq!(
+        counted(true, 10, 0, 0, 0).reason_to_hold(&other),
+        None,
+        "the one is the default of the other"
+    );
 }

@@ -381,7 +381,16 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),
-        ("partition-decided", Fact::PartitionDecided { number, partition: 2, complete: true, staged: 1, counts: MassCounts::default() }),
+        (
+            "partition-decided",
+            Fact::PartitionDecided {
+                number,
+                partition: 2,
+                complete: true,
+                staged: 1,
+                counts: MassCounts::default(),
+            },
+        ),
         ("mass-changes-allowed", Fact::MassChangesAllowed { number }),
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
         ("decided", Fact::Decided(Box::new(decision()))),

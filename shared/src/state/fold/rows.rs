@@ -34,7 +34,9 @@ fn asset_entries(meta: &Meta, row: &AssetRow) -> Entries {
     push(&mut entries, meta, index::ASSET_NAME, || NameKey::of(&row.asset.name).map(|name| name.class()));
     push(&mut entries, meta, index::ASSET_SERIAL, || {
         let field = meta.serial_field.as_deref()?;
-        serials::written(&row.asset, field).map(|serial| serial_class(&serial)).filter(|class| !class.is_empty())
+        serials::written(&row.asset, field)
+            .map(|serial| serial_class(&serial))
+            .filter(|class| !class.is_empty())
     });
     entries
 }

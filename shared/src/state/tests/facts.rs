@@ -169,7 +169,13 @@ fn p20_switching_auto_checkout_off_forgets_the_settled_users() {
 #[test]
 fn p5_the_first_sync_ends_when_every_partition_decided_a_complete_run_that_applies() {
     let mut stream = Stream::new();
-    let decided = |number, complete| Fact::PartitionDecided { number, partition: 0, complete, staged: 0, counts: MassCounts::default() };
+    let decided = |number, complete| Fact::PartitionDecided {
+        number,
+        partition: 0,
+        complete,
+        staged: 0,
+        counts: MassCounts::default(),
+    };
     stream.start(1);
     stream.complete(1);
     stream.say(decided(1, false));

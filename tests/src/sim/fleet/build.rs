@@ -258,7 +258,11 @@ impl Builder {
                     unused.insert(asset);
                 }
             }
-            Trap::AssetNameCase => self.site.assets[asset].name = device_name.to_ascii_uppercase(),
+            Trap::AssetNameCase => {
+                let upper = device_name.to_ascii_uppercase();
+                let other = if upper == device_name { device_name.to_ascii_lowercase() } else { upper };
+                self.site.assets[asset].name = other;
+            }
             Trap::AssetNameSpace => {
                 self.site.assets[asset].name = format!("\t{} ", device_name.replace(' ', " \u{a0}"));
             }
@@ -299,11 +303,11 @@ impl Builder {
             }
             Trap::PlaceholderSerial => {
                 let nothing = ["unknown", "0", "To be filled by O.E.M.", "XXXXXX", "N/A"][n % 5];
-                self.devices[position].serial_number = nothing.to_owned();
+                nothing.clone_into(&mut self.devices[position].serial_number);
                 self.set_serial(asset, json!(nothing.to_uppercase()));
             }
             Trap::LotSerial => {
-                self.devices[position].serial_number = "LOT-2026-07".to_owned();
+                "LOT-2026-07".clone_into(&mut self.devices[position].serial_number);
                 self.site.assets[asset].fields.remove("Serial Number");
             }
             Trap::BlankSerial => {

@@ -263,10 +263,11 @@ impl Site {
     ) {
         let caught = |trap| trapped.get(&trap).map_or(&[][..], Vec::as_slice);
         // People without a plain record: their trap decides what they get.
-        let special: BTreeSet<usize> = [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords, Trap::RecordOtherEmail]
-            .into_iter()
-            .flat_map(|trap| caught(trap).iter().copied())
-            .collect();
+        let special: BTreeSet<usize> =
+            [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords, Trap::RecordOtherEmail]
+                .into_iter()
+                .flat_map(|trap| caught(trap).iter().copied())
+                .collect();
         let share = if trapped.is_empty() { 0.75 } else { 0.6 };
         let mut known = HashSet::new();
         for (position, person) in people.iter().enumerate() {
