@@ -190,9 +190,9 @@ async fn p23_a_new_mapping_over_what_people_wrote_is_held() -> Result<()> {
     held_for(&pipeline, &services, "lose a value that is not blank").await?;
     pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
     eventually(RUN_LIMIT, "the new values", async || {
-        let lent = "lent to the archive".into();
+        let by_hand = "lent to the archive".into();
         let left =
-            services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&lent)).count();
+            services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&by_hand)).count();
         ensure!(left == 0, "{left} are left");
         Ok(())
     })
