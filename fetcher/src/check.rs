@@ -20,6 +20,7 @@ mod amfj;
 mod kandji;
 mod mapping;
 mod overwritten;
+mod people;
 mod report;
 
 use report::{Printer, Report};
@@ -84,9 +85,9 @@ pub async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> Result<
     let asking = Asking::new(config, manner.patience, shutdown.soft.clone())?;
     let mut printer = Printer::new(manner.json);
     let broker = check_broker(config, &shutdown, manner.patience).boxed().shared();
-    let mut parts: FuturesOrdered<BoxFuture<'_, Result<Report, Exit>>> = FuturesOrdered::new();
+    let mut parts: FuturesOrdered<BoxFuture<'_, Result<Vec<Report>, Exit>>> = FuturesOrdered::new();
     let first = broker.clone();
-    parts.push_back(async move { Ok(first.await.report) }.boxed());
+    parts.push_back(async move { Ok(vec![first.await.report]) }.boxed());
     for integration in &config.integrations {
         let broker = broker.clone();
         let left = async move {
@@ -94,14 +95,13 @@ pub async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> Result<
             let duties = asked.workers.iter().filter_map(|one| one.integrations.get(integration.id.as_str()));
             duties.filter_map(|duty| duty.kandji_requests_left).min()
         };
-        let (of_kandji, of_amfj) = (asking.clone(), asking.clone());
-        parts.push_back(async move { check_kandji(integration, &of_kandji, left).await }.boxed());
-        parts.push_back(async move { check_amfj(integration, &of_amfj).await }.boxed());
+        let asking = asking.clone();
+        parts.push_back(async move { check_integration(integration, &asking, left).await }.boxed());
     }
     let checking = async {
         // What comes first is printed first, whatever has ended by then.
         while let Some(part) = parts.next().await {
-            printer.print(part?);
+            part?.into_iter().for_each(|report| printer.print(report));
         }
         Ok::<(), Exit>(())
     };
@@ -158,22 +158,22 @@ async fn ask(session: &Arc<Session>, names: &Names) -> Result<Vec<WorkerReport>,
     ask_workers(session, names, &BTreeMap::from([("fetcher", fetchers)])).await
 }
 
-async fn check_kandji(
+/// Both services side by side, then what it takes both of them to say.
+async fn check_integration(
     integration: &Integration,
     asking: &Asking,
     left: impl Future<Output = Option<u32>>,
-) -> Result<Report, Exit> {
-    let mut report = Report::of(integration.id.as_str());
-    let sample = kandji::check(integration, asking, left, &mut report).await?;
+) -> Result<Vec<Report>, Exit> {
+    let (mut of_kandji, mut of_amfj) =
+        (Report::of(integration.id.as_str()), Report::of(integration.id.as_str()));
+    let (sample, records) = tokio::try_join!(
+        kandji::check(integration, asking, left, &mut of_kandji),
+        amfj::check(integration, asking, &mut of_amfj),
+    )?;
     if let Some(sample) = sample {
-        mapping::check(integration, &sample, &mut report);
-        overwritten::check(integration, &sample, asking, &mut report).await?;
+        mapping::check(integration, &sample, &mut of_kandji);
+        people::check(&sample.rows, &records, &mut of_amfj);
+        overwritten::check(integration, &sample, asking, &mut of_amfj).await?;
     }
-    Ok(report)
-}
-
-async fn check_amfj(integration: &Integration, asking: &Asking) -> Result<Report, Exit> {
-    let mut report = Report::of(integration.id.as_str());
-    amfj::check(integration, asking, &mut report).await?;
-    Ok(report)
+    Ok(vec![of_kandji, of_amfj])
 }

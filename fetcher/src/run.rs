@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
-use amfj_sync_shared::config::{Integration, Mode, RetryConfig};
+use amfj_sync_shared::config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::{DeviceId, RunId};
+use amfj_sync_shared::mapping::fingerprint::hashes;
 use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
 use amfj_sync_shared::retry::{InvalidBackoff, Policy};
 use amfj_sync_shared::state::rows::Meta;
@@ -42,6 +43,7 @@ mod ledger;
 mod missing;
 mod missing_assets;
 pub(crate) mod properties;
+mod proving;
 mod publishing;
 mod unusable;
 mod walk;
@@ -53,6 +55,7 @@ pub(crate) use halt::Halt;
 use bulk::Bulk;
 use fleet::Mapped;
 use ledger::Ledger;
+use proving::Proofs;
 use ways::Ways;
 
 /// A read is given up after this, so that a failed run is reported soon; the run is tried again (P2).
@@ -88,6 +91,8 @@ pub(crate) struct Leader {
     details_due: AtomicUsize,
     /// Devices whose details could not be read when they were asked for last: they come after all others.
     details_failed: Mutex<BTreeSet<DeviceId>>,
+    /// What is learnt about mapped details that Kandji does not document.
+    proofs: Mutex<Proofs>,
 }
 
 /// How a run ended.
@@ -183,6 +188,7 @@ impl Leader {
             stop,
             details_due: AtomicUsize::new(0),
             details_failed: Mutex::default(),
+            proofs: Mutex::default(),
         })
     }
 
@@ -228,9 +234,9 @@ impl Leader {
     async fn start(&self) -> Result<Run<'_>, Halt> {
         self.progress.say("starting a run".into());
         self.state.read_to_end().await?;
-        let (latest, first_sync) = self.state.read(|view| {
+        let (latest, first_sync, linked) = self.state.read(|view| {
             let latest = view.meta().latest.as_ref().map_or(0, |run| run.started.number);
-            (latest, !view.meta().first_sync_over)
+            (latest, !view.meta().first_sync_over, view.count_links() > 0)
         });
         let at = Timestamp::now();
         let number = u64::try_from(at.as_millisecond()).unwrap_or(0).max(latest + 1);
@@ -242,6 +248,8 @@ impl Leader {
             applies_to_all: self.config.mode == Mode::Apply && self.config.apply_only.is_empty(),
             auto_checkout: self.config.sync.auto_checkout,
             list_delay_ms: u64::try_from(self.config.amfj.list_delay.as_millis()).unwrap_or(u64::MAX),
+            judged: first_sync && self.may_take_over(linked),
+            mapping: hashes(&self.config.fields),
         };
         let run = RunId::of(&self.config.id, number);
         self.ways.name_run(&run);
@@ -259,6 +267,15 @@ impl Leader {
         tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
         let (aside, report) = (AtomicU64::new(0), Mutex::default());
         Ok(Run { leader: self, origin, started, offset, failed_reads, aside, report })
+    }
+
+    /// Whether a first sync may take something from people: their assets, or, where it is not the first one, what they
+    /// wrote (P23).
+    fn may_take_over(&self, linked: bool) -> bool {
+        let sync = &self.config.sync;
+        let takes =
+            sync.first_assignment == FirstAssignment::TakeOver || sync.assignment == Assignment::Enforce;
+        self.config.mode == Mode::Apply && (linked || sync.auto_checkout && takes)
     }
 
     fn end(&self, number: u64, began: Instant, ended: Result<Published, Halt>) -> RunEnd {
@@ -323,12 +340,13 @@ impl Run<'_> {
         self.is_current()?;
         let fleet = self.walk(first).await;
         events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
-        let fleet = fleet?;
+        let mut fleet = fleet?;
         reach(Failpoint::FetcherWalked).await;
         self.leader.keep_account().await;
         self.is_current()?;
         self.hold_if_devices_vanished(&fleet).await?;
-        let rest = self.read_details_before_the_marker(&fleet).await?;
+        let rest = self.read_details_before_the_marker(&mut fleet).await?;
+        self.say_in_use(fleet.unproven.proven(&self.leader.config));
         self.is_current()?;
         self.say_what_was_kept_aside().await?;
         self.say_what_differs(&fleet).await?;

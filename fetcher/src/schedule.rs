@@ -95,6 +95,8 @@ mod tests {
             applies_to_all: true,
             auto_checkout: false,
             list_delay_ms: 0,
+            judged: false,
+            mapping: BTreeMap::new(),
         };
         RunRow {
             started,
@@ -106,6 +108,7 @@ mod tests {
             failed: None,
             configuration: false,
             staged: BTreeMap::new(),
+            amounts: BTreeMap::new(),
             allowed: false,
             held: None,
         }

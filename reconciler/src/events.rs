@@ -9,6 +9,12 @@ pub(crate) fn decided(integration: &IntegrationId, run: Option<&RunId>, decision
     let (device, user) = decision.key.parts();
     tracing::debug!(%integration, run, device, user, state = decision.state.as_str(), reason = decision.reason,
         changes = decision.changes.len(), "decided");
+    // Only what is new is decided anew, so this is said once.
+    if user.is_some() {
+        for warning in &decision.warnings {
+            tracing::warn!(%integration, run, user, warning, "about a person");
+        }
+    }
 }
 
 /// Every partition of a run is decided.

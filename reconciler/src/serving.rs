@@ -275,6 +275,7 @@ impl Partition<'_> {
             partition: self.lease.id.partition,
             complete: in_force == Some(run),
             staged: u32::try_from(self.mass_changes().await?.len()).unwrap_or(u32::MAX),
+            counts: self.mass_counts().await?,
         };
         self.say(fact).await?;
         reach(Failpoint::ReconcilerPartitionDecided).await;

@@ -152,19 +152,37 @@ pub fn value(body: &[u8]) -> serde_json::Result<Value> {
     as_it_is.map_or_else(|| read(&mend(body).0), Ok)
 }
 
-/// A value, and where it is an object with a member that no value can hold (too deep, too large a number), with that
-/// member as the text that it was.
+/// A value, and where it is an object with something in it that no value can hold (too deep, too large a number), with that
+/// as the text that it was, and all that stands beside it as it is.
 pub fn read(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str(text).or_else(|error| {
-        let members: std::collections::BTreeMap<String, Box<RawValue>> =
-            serde_json::from_str(text).map_err(|_| error)?;
-        let read = |raw: &RawValue| {
-            serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::String(raw.get().to_owned()))
-        };
-        let members: Map<String, Value> =
-            members.iter().map(|(name, raw)| (name.clone(), read(raw))).collect();
-        Ok(Value::Object(members))
+        let _: Members = serde_json::from_str(text).map_err(|_| error)?;
+        Ok(part(text, 0))
     })
+}
+
+type Members = std::collections::BTreeMap<String, Box<RawValue>>;
+
+/// So many objects and lists in each other are gone into: no service nests what is of use any deeper.
+const DEEPEST: usize = 16;
+
+fn part(text: &str, depth: usize) -> Value {
+    let error = match serde_json::from_str(text) {
+        Ok(value) => return value,
+        Err(error) => error,
+    };
+    if depth < DEEPEST {
+        if let Ok(members) = serde_json::from_str::<Members>(text) {
+            let read = members.into_iter().map(|(name, raw)| (name, part(raw.get(), depth + 1)));
+            return Value::Object(read.collect());
+        }
+        // A list that is nothing but lists in each other stays one text.
+        let is_too_deep = error.to_string().contains("recursion");
+        if !is_too_deep && let Ok(values) = serde_json::from_str::<Vec<Box<RawValue>>>(text) {
+            return Value::Array(values.iter().map(|raw| part(raw.get(), depth + 1)).collect());
+        }
+    }
+    Value::String(text.to_owned())
 }
 
 /// Whether a body says something that reads well and means trouble: a NUL ends texts in half of the world's programs

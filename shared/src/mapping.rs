@@ -88,6 +88,21 @@ impl FieldSource {
         }
     }
 
+    /// Whether it is this property as it is: itself, or a template that adds nothing to it, whatever it says.
+    #[must_use]
+    pub fn is_nothing_but(&self, property: &PropertyPath) -> bool {
+        const SAMPLES: [&str; 3] =
+            ["Zoë O’Neil-van der Ab", "x", "MAX MUSTERMANN-LÜDENSCHEIDT DER ÄLTERE, Abt. 7"];
+        match self {
+            Self::Property(path) => path == property,
+            Self::Template(template) => SAMPLES.iter().all(|sample| {
+                let sample = Value::from(*sample);
+                template.properties().iter().eq([property])
+                    && template.evaluate(&|_| Known::Known(&sample)) == Evaluated::Value(sample.clone())
+            }),
+        }
+    }
+
     /// Computes the value for one device or user. Never panics, whatever the JSON.
     ///
     /// `lookup` answers [`Known::Unknown`] for what was not read, and a known `null` for what is absent.
@@ -133,10 +148,7 @@ pub fn sorted(value: Value) -> Value {
     match value {
         Value::Array(values) if values.iter().all(is_scalar) => {
             let mut values: Vec<Value> = values.into_iter().filter(|value| !is_blank(value)).collect();
-            values.sort_by_cached_key(|value| match value {
-                Value::String(text) => text.trim().to_owned(),
-                other => other.to_string(),
-            });
+            values.sort_by_cached_key(order);
             Value::Array(values)
         }
         Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
@@ -144,6 +156,14 @@ pub fn sorted(value: Value) -> Value {
             Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
         }
         scalar => scalar,
+    }
+}
+
+/// The text by which several values stand in order; what is the same but for the blanks around it has an order as well.
+pub(crate) fn order(value: &Value) -> (String, Option<String>) {
+    match value {
+        Value::String(text) => (text.trim().to_owned(), Some(text.clone())),
+        other => (other.to_string(), None),
     }
 }
 
@@ -190,12 +210,12 @@ impl Mapping {
         self.iter().find(|(_, mapped)| mapped.source.as_property() == Some(&property)).map(|(field, _)| field)
     }
 
-    /// Whether this field is filled from this property alone: `Name` from `user.name` switches on matching
-    /// people by name (P10).
+    /// Whether this field is filled from this property alone, directly or by a template that is nothing but it: `Name`
+    /// from `user.name` switches on matching people by name (P10).
     #[must_use]
     pub fn maps(&self, field: &str, property: &str) -> bool {
-        let source = self.get(field).and_then(|mapped| mapped.source.as_property());
-        source.is_some_and(|source| source.as_str() == property)
+        let Ok(property) = PropertyPath::parse(property) else { return false };
+        self.get(field).is_some_and(|mapped| mapped.source.is_nothing_but(&property))
     }
 
     /// Whether nothing is mapped.

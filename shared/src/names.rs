@@ -7,8 +7,10 @@ use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
+use crate::amfj::FieldType;
+
 /// The edition of the comparison: views whose indexes were made by another one make them anew.
-pub const COMPARISON: u32 = 2;
+pub const COMPARISON: u32 = 3;
 
 /// A name made comparable (P5): Unicode NFC, full case folding, invisible format characters dropped, apostrophes,
 /// quotation marks and dashes each taken for one, trimmed, inner white space folded. Never blank.
@@ -60,6 +62,18 @@ impl NameKey {
         let near: String = self.0.chars().filter(|character| character.is_alphanumeric()).collect();
         (!near.is_empty()).then_some(near)
     }
+
+    /// What a name shares with all that are the same or near, and with no others: where they are looked up.
+    #[must_use]
+    pub fn class(&self) -> String {
+        self.near().unwrap_or_else(|| self.0.clone())
+    }
+
+    /// Whether two names are near, and not the same (P6).
+    #[must_use]
+    pub fn is_near(&self, other: &Self) -> bool {
+        self != other && self.near().is_some_and(|near| other.near() == Some(near))
+    }
 }
 
 /// More than any text needs until folding it again changes nothing.
@@ -94,14 +108,57 @@ pub fn serial_key(serial: &str) -> Option<String> {
     comparable(serial).filter(|serial| !is_placeholder(serial))
 }
 
-/// The comparable serial in an AMFJ field: a text, or a number where the field was made as one.
+/// The comparable serial in an AMFJ field, as the value itself is: a text, or a number where the field was made as one.
 #[must_use]
 pub fn serial_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => serial_key(text),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => serial_of_type(FieldType::Number, &number.to_string()),
         _ => None,
     }
+}
+
+/// A serial as a field of this type holds it, comparable (P6): a number field holds 777 for "0777". None where it says
+/// nothing there.
+#[must_use]
+pub fn serial_of_type(field_type: FieldType, serial: &str) -> Option<String> {
+    if field_type != FieldType::Number {
+        return serial_key(serial);
+    }
+    let serial = comparable(serial)?;
+    match number_key(&serial) {
+        // What a person typed has nothing to do with how many digits of one kind are left of it.
+        Some(number) => (number != "0").then_some(number),
+        None => (!is_placeholder(&serial)).then_some(serial),
+    }
+}
+
+/// What serials share that are one in a field of some type: where they are looked up.
+#[must_use]
+pub fn serial_class(serial: &str) -> String {
+    comparable(serial).map_or_else(String::new, |serial| number_key(&serial).unwrap_or(serial))
+}
+
+/// Digits without what makes no difference to a number: a plus, zeros in front, and zeros behind a decimal point. None
+/// for what is no whole number.
+fn number_key(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_whole = !whole.is_empty()
+        && whole.bytes().all(|byte| byte.is_ascii_digit())
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte == b'0');
+    let whole = whole.trim_start_matches('0');
+    is_whole.then(|| if whole.is_empty() { "0".to_owned() } else { format!("{sign}{whole}") })
+}
+
+/// Whether a serial is what makers and tools write where there is none: it is no value to write either (P6, P14).
+#[must_use]
+pub fn is_placeholder_serial(serial: &str) -> bool {
+    comparable(serial).is_some_and(|serial| is_placeholder(&serial))
 }
 
 /// What stands where a machine has no serial number, in lower case.
@@ -143,7 +200,33 @@ mod tests {
         assert_eq!(serial_in(&json!(" C02XL0GY ")).as_deref(), Some("c02xl0gy"));
         assert_eq!(serial_in(&json!("PLGYHCDRQK")).as_deref(), Some("plgyhcdrqk"), "some have no digit");
         assert_eq!(serial_in(&json!(4711)).as_deref(), Some("4711"));
+        assert_eq!(serial_in(&json!(777.0)), serial_in(&json!(777)));
+        assert_eq!(serial_in(&json!(0)), None);
         assert_eq!(serial_in(&json!(null)), None);
+    }
+
+    #[test]
+    fn p6_a_serial_is_compared_as_the_field_holds_it() {
+        let table = [
+            (FieldType::Number, "0777", "777.0", true),
+            (FieldType::Number, "777", "0777", true),
+            (FieldType::Number, " 00120 ", "120", true),
+            (FieldType::Number, "12345678901234567890123", "012345678901234567890123", true),
+            (FieldType::Number, "120", "12", false),
+            (FieldType::Number, "C02X", "c02x", true),
+            (FieldType::Number, "1e5", "100000", false),
+            (FieldType::Number, "-5", "5", false),
+            (FieldType::Text, "0778", "778", false),
+            (FieldType::Text, "c02x", "C02X ", true),
+            (FieldType::Select, "c02x", "C02X", true),
+        ];
+        for (field_type, one, other, same) in table {
+            let (one, other) = (serial_of_type(field_type, one), serial_of_type(field_type, other));
+            assert_eq!(one == other, same, "{one:?} and {other:?} in a {field_type:?}");
+        }
+        for nothing in ["0", "000", "0.0", "unknown", " "] {
+            assert_eq!(serial_of_type(FieldType::Number, nothing), None, "{nothing:?}");
+        }
     }
 
     #[test]
@@ -224,6 +307,33 @@ mod tests {
             let long = NameKey::of(&format!("é {name}")).map(|key| key.as_str().replacen('é', "", 1));
             let short = NameKey::of(&name).map(|key| format!(" {}", key.as_str()));
             proptest::prop_assert_eq!(long.filter(|rest| !rest.is_empty()), short);
+        }
+
+        #[test]
+        fn p6_serials_that_are_one_in_a_field_are_looked_up_in_one_place(
+            one in "[-+0-9.aA ]{0,6}", other in "[-+0-9.aA ]{0,6}",
+        ) {
+            for field_type in [FieldType::Text, FieldType::Number] {
+                let (one_key, other_key) = (serial_of_type(field_type, &one), serial_of_type(field_type, &other));
+                if one_key.is_some() && one_key == other_key {
+                    proptest::prop_assert_eq!(serial_class(&one), serial_class(&other));
+                }
+                if let Some(key) = one_key {
+                    proptest::prop_assert_eq!(serial_of_type(field_type, &key), Some(key), "it is its own key");
+                }
+            }
+        }
+
+        #[test]
+        fn p5_comparing_is_an_equivalence(names in proptest::collection::vec("[-aAäÄßſsS'’\" ]{0,4}", 3)) {
+            let keys: Vec<_> = names.iter().map(|name| NameKey::of(name)).collect();
+            let [Some(a), Some(b), Some(c)] = &keys[..] else { return Ok(()) };
+            proptest::prop_assert!(!a.is_near(a));
+            proptest::prop_assert_eq!(a.is_near(b), b.is_near(a));
+            proptest::prop_assert_eq!(a.class() == b.class(), a == b || a.is_near(b));
+            if (a == b || a.is_near(b)) && (b == c || b.is_near(c)) {
+                proptest::prop_assert!(a == c || a.is_near(c));
+            }
         }
 
         #[test]

@@ -147,3 +147,96 @@ async fn p23_not_one_write_comes_of_a_held_run() -> Result<()> {
     ensure!(assignments(&services.take_writes()) >= 16);
     Ok(())
 }
+
+/// After a run that must be held: its reason, and not one write.
+async fn held_for(pipeline: &Pipeline, services: &Services, word: &str) -> Result<()> {
+    held_run(pipeline).await?;
+    let writes = services.take_writes();
+    ensure!(writes.is_empty(), "a held run was written:\n{}", writes.join("\n"));
+    let status = pipeline.reconcilers[0].status().await?;
+    let own = &status["integrations"]["acme"];
+    ensure!(own["run_held"] == true, "the run is not held: {own}");
+    let plan = pipeline.said(Role::Reconciler, &["plan", "acme"]).await?;
+    ensure!(plan.contains(word), "the plan does not say {word:?}:\n{plan}");
+    Ok(())
+}
+
+/// Another identity provider: everybody comes back with a new id and a new email, and would get a record beside the old one.
+#[tokio::test]
+async fn p23_new_records_for_everybody_are_held() -> Result<()> {
+    let services = Services::plain(40, 24).await?;
+    let settings = services.integration("acme").set("sync.create_users", "all");
+    let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
+    pipeline.run().await?;
+    services.take_writes();
+    let records = services.amfj.users().len();
+    let owned = owned(&services);
+    for (device, name, email) in &owned {
+        services.kandji.give_to(device, name, &format!("moved.{email}"))?;
+    }
+    held_for(&pipeline, &services, "new user record").await?;
+    ensure!(services.amfj.users().len() == records);
+    for (device, name, email) in &owned {
+        services.kandji.give_to(device, name, email)?;
+    }
+    pipeline.run().await?;
+    ensure!(services.take_writes().is_empty(), "everybody is back: nothing is left to do");
+    Ok(())
+}
+
+/// A mapping that is added later takes nothing from people before somebody has looked, and what it fills where nothing was
+/// waits as well; released, all of it is written, and the next run knows the mapping.
+#[tokio::test]
+async fn p23_a_new_mapping_over_what_people_wrote_is_held() -> Result<()> {
+    let services = Services::plain(40, 25).await?;
+    let mut pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    pipeline.run().await?;
+    for asset in services.amfj.assets().iter().take(8) {
+        services.amfj.set_field(&asset.id, "Notes", "lent to the archive".into())?;
+    }
+    services.take_writes();
+    let mapped = services.integration("acme").field("Notes", "os_version");
+    pipeline.reconfigure(vec![("acme", mapped)]).await?;
+    held_for(&pipeline, &services, "lose a value that is not blank").await?;
+    pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
+    eventually(RUN_LIMIT, "the new values", async || {
+        let by_hand = "lent to the archive".into();
+        let left =
+            services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&by_hand)).count();
+        ensure!(left == 0, "{left} are left");
+        Ok(())
+    })
+    .await?;
+    pipeline.settle().await?;
+    services.take_writes();
+    for device in services.kandji.devices() {
+        services.kandji.set(&device.device_id, "os_version", "99.9".into())?;
+    }
+    pipeline.run().await?;
+    ensure!(services.take_writes().len() == 40, "the mapping is known: its values follow");
+    Ok(())
+}
+
+/// A first sync that would take many assets from people is held whole; released, it is made, and it was a first sync.
+#[tokio::test]
+async fn p23_taking_over_in_the_first_sync_has_a_limit_of_its_own() -> Result<()> {
+    let services = Services::plain(40, 26).await?;
+    let former = services.amfj.add_user("Former Owner", None, false)?;
+    for asset in services.amfj.assets().iter().take(12) {
+        services.amfj.check_out(&asset.id, &former)?;
+    }
+    services.take_writes();
+    let mut pipeline = Pipeline::start(vec![("acme", settings(&services))]).await?;
+    held_for(&pipeline, &services, "first_take_over_limit").await?;
+    // A later run is a first sync again, and held again.
+    held_for(&pipeline, &services, "first_take_over_limit").await?;
+    let bold = settings(&services).set("sync.first_take_over_limit", "100%");
+    pipeline.reconfigure(vec![("acme", bold)]).await?;
+    pipeline.run().await?;
+    let had = services.amfj.assets().iter().filter(|asset| asset.holder.as_deref() == Some(&former)).count();
+    ensure!(had == 0, "{had} are still with their former owner");
+    services.take_writes();
+    pipeline.run().await?;
+    ensure!(services.take_writes().is_empty(), "the first sync is over");
+    Ok(())
+}

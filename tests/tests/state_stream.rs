@@ -117,6 +117,8 @@ fn started(number: u64, leader: &str) -> Fact {
         applies_to_all: true,
         auto_checkout: false,
         list_delay_ms: 0,
+        judged: false,
+        mapping: BTreeMap::new(),
     })
 }
 

@@ -9,11 +9,13 @@ use amfj_sync_shared::catalogue::{maps_user_fields, problems};
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::http::{CallError, Limiter};
 use amfj_sync_shared::messages::{Catalogue, Outcome};
+use amfj_sync_shared::names::{NameKey, email_key};
 use amfj_sync_shared::retry::{Policy, Stopped, retry};
 use amfj_sync_shared::worker::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::Asking;
+use super::people::Records;
 use super::report::{Report, counted};
 
 /// What to do where an error does not tell.
@@ -33,7 +35,7 @@ pub(super) async fn check(
     integration: &Integration,
     asking: &Asking,
     report: &mut Report,
-) -> Result<(), Exit> {
+) -> Result<Records, Exit> {
     let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
     let client = AmfjClient::from_config(&integration.amfj, limiter)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
@@ -43,18 +45,18 @@ pub(super) async fn check(
         Ok(Ok(page)) => page.results,
         Ok(Err(stopped)) => {
             failed(report, &stopped);
-            return Ok(());
+            return Ok(Records::default());
         }
         Err((said, cure)) => {
             report.failed_with(format!("AMFJ: {said}"), cure);
-            return Ok(());
+            return Ok(Records::default());
         }
     };
     let catalogue = match read_catalogue(integration, &client, asking, asset_types, report).await {
         Ok(catalogue) => catalogue,
         Err(stopped) => {
             failed(report, &stopped);
-            return Ok(());
+            return Ok(Records::default());
         }
     };
     report.ok("AMFJ: token accepted; whether it may write too shows with the first change");
@@ -65,9 +67,9 @@ pub(super) async fn check(
         }
         Err(stopped) => failed(report, &stopped),
     }
-    check_records(integration, &client, reads, stop, report).await;
+    let records = check_records(integration, &client, reads, stop, report).await;
     check_names(integration, &catalogue, report);
-    Ok(())
+    Ok(records)
 }
 
 async fn read_catalogue(
@@ -100,12 +102,19 @@ async fn check_records(
     reads: &Policy,
     stop: &CancellationToken,
     report: &mut Report,
-) {
+) -> Records {
     let (mut all, mut without) = (0_usize, 0_usize);
+    let mut records = Records::default();
     let mut count = |page: Vec<UserRecord>| {
         all += page.len();
-        let has_email = |email: Option<&String>| email.is_some_and(|email| !email.trim().is_empty());
-        without += page.iter().filter(|record| !has_email(record.email.as_ref())).count();
+        for record in page {
+            if let Some(email) = record.email.as_deref().and_then(email_key) {
+                records.emails.insert(email);
+            } else {
+                without += 1;
+                records.without_email.extend(NameKey::of(&record.name));
+            }
+        }
     };
     if let Err(stopped) = client.all_users(reads, stop, &mut count).await {
         failed(report, &stopped);
@@ -132,6 +141,7 @@ async fn check_records(
             ),
         );
     }
+    records
 }
 
 fn check_names(integration: &Integration, catalogue: &Catalogue, report: &mut Report) {

@@ -28,6 +28,8 @@ pub(super) struct Sample {
     pub(super) rows: Vec<Value>,
     /// Details of some of them; empty where they are not needed or could not be read.
     pub(super) details: Vec<Value>,
+    /// Whether these are all rows there are: what a few do not have others may (P18).
+    pub(super) whole: bool,
 }
 
 /// None where the list cannot be read, so that nothing can be said about the mapping. `left` is what the leading fetcher
@@ -78,7 +80,8 @@ pub(super) async fn check(
     let details = check_details(&client, &page.devices, is_needed, reads, stop, report).await;
     check_prism(integration, &client, reads, stop, report).await;
     report_budget(integration, &client, left.await, report);
-    Ok(Some(Sample { rows: page.devices.into_iter().map(Value::from).collect(), details }))
+    let whole = page.rows < u64::from(PAGE);
+    Ok(Some(Sample { rows: page.devices.into_iter().map(Value::from).collect(), details, whole }))
 }
 
 /// Without this permission nothing can be said of a device that leaves the list either (P22).

@@ -25,7 +25,22 @@ pub(super) fn check(integration: &Integration, sample: &Sample, report: &mut Rep
     if sample.rows.is_empty() {
         return;
     }
-    for problem in unproven.problems(integration) {
+    // A property that only some devices have is not unknown: absence is concluded from all of them.
+    let mut certain = unproven.clone();
+    if sample.details.len() < sample.rows.len() || !sample.whole {
+        certain.give_details_up();
+    }
+    if !sample.whole {
+        certain.give_list_up();
+    }
+    let problems = certain.problems(integration);
+    for problem in unproven.problems(integration).into_iter().filter(|problem| !problems.contains(problem)) {
+        report.warning(
+            format!("mapping: none of the devices that were looked at has it: {problem}"),
+            "a run looks at all of them, and fails if none has it",
+        );
+    }
+    for problem in problems {
         report.failed("mapping: a Kandji property", problem);
     }
     check_table("fields", &integration.fields, sample, &unproven, report);

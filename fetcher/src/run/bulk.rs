@@ -192,7 +192,7 @@ impl Leader {
                 continue;
             }
             let known = self.state.read(|view| view.device(&id)).and_then(|row| row.entry.details);
-            let known = known.filter(|known| self.mapped.is_covered_by(known));
+            let known = known.filter(|known| self.mapped.is_covered_by(known, &self.proofs.lock().left_out));
             match (self.listed(&id)?, known) {
                 (Some(mut listed), Some(known)) => {
                     let check_in = listed.check_in.clone();

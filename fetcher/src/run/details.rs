@@ -1,7 +1,7 @@
 //! Details: one request a device, so only if a mapping needs them (P17), only after a check-in, and
 //! only within the hour's share. What cannot be had now is unknown, and unknown overwrites nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,6 @@ use crate::kandji::{KandjiError, parse_timestamp};
 pub(super) const AT_ONCE: usize = 8;
 /// How long the inventory waits for details that can still go into it.
 const BEFORE_THE_MARKER: Duration = Duration::from_secs(20);
-/// Devices whose mapped but undocumented details prove a property, or its absence (P18).
-const SAMPLE: usize = 3;
-/// Devices that are looked at to find a sample of different platforms.
-const SAMPLE_FROM: usize = 300;
 /// Failures in a row after which Kandji is left alone until the next run.
 const FAILURES: u32 = 5;
 /// Devices that are published together after the run.
@@ -58,7 +54,13 @@ struct Readings {
 
 impl Run<'_> {
     /// Reads what is due, for a while, so that it goes into the inventory. Returns what is left.
-    pub(super) async fn read_details_before_the_marker(&self, fleet: &Fleet) -> Result<Rest, Halt> {
+    pub(super) async fn read_details_before_the_marker(&self, fleet: &mut Fleet) -> Result<Rest, Halt> {
+        let rest = self.read_what_is_due(fleet).await?;
+        self.prove_details(fleet).await?;
+        Ok(rest)
+    }
+
+    async fn read_what_is_due(&self, fleet: &Fleet) -> Result<Rest, Halt> {
         let leader = self.leader;
         let mut rest = Rest {
             due: VecDeque::new(),
@@ -69,7 +71,6 @@ impl Run<'_> {
         if !leader.config.fields.needs_details() {
             return Ok(rest);
         }
-        self.prove_properties(fleet).await?;
         let due = self.due(fleet)?;
         let unread = due.len();
         let due = match leader.read_in_bulk(due, rest.reserve).await? {
@@ -108,7 +109,9 @@ impl Run<'_> {
         for id in &fleet.ids {
             let Some(listed) = self.leader.listed(id)? else { continue };
             let known = self.leader.state.read(|view| view.device(id)).and_then(|row| row.entry.details);
-            if is_due(&listed, known.as_ref(), |known| self.leader.mapped.is_covered_by(known)) {
+            let proofs = self.leader.proofs.lock();
+            let is_covered = |known: &Details| self.leader.mapped.is_covered_by(known, &proofs.left_out);
+            if is_due(&listed, known.as_ref(), is_covered) && !proofs.has_looked_at(&listed) {
                 due.push((known.as_ref().map(|known| parse_timestamp(&known.check_in)), id.clone()));
             }
         }
@@ -116,56 +119,6 @@ impl Run<'_> {
         let failed = self.leader.details_failed.lock();
         due.sort_unstable_by_key(|(read, id)| (failed.contains(id), *read, id.clone()));
         Ok(due.into_iter().map(|(_, id)| id).collect())
-    }
-
-    /// A mapped detail that is neither documented nor on any device of a sample is a mistake (P18).
-    async fn prove_properties(&self, fleet: &Fleet) -> Result<(), Halt> {
-        let mut unproven = fleet.unproven.clone();
-        if unproven.needs_details() {
-            self.leader.state.read(|view| {
-                view.each_device(&mut |row| {
-                    row.entry.details.iter().for_each(|details| unproven.know_details(details));
-                    unproven.needs_details()
-                });
-            });
-        }
-        if !unproven.needs_details() {
-            return Ok(());
-        }
-        let mut answers = 0;
-        for id in self.sample(fleet)? {
-            match self.leader.details_of(&id).await {
-                Ok(Some(details)) => {
-                    answers += 1;
-                    unproven.see_details(&details);
-                }
-                Ok(None) => {}
-                Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
-                Err(error) => {
-                    tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), device = %id, %error,
-                        "the details cannot be read, so mapped details cannot be checked");
-                    break;
-                }
-            }
-        }
-        if answers == 0 {
-            unproven.give_details_up();
-        }
-        let problems = unproven.problems(&self.leader.config);
-        if problems.is_empty() { Ok(()) } else { Err(Halt::configuration(&problems)) }
-    }
-
-    /// A few devices in scope, of different platforms if there are.
-    fn sample(&self, fleet: &Fleet) -> Result<Vec<DeviceId>, Halt> {
-        let mut by_platform: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
-        for id in fleet.ids.iter().take(SAMPLE_FROM) {
-            if let Some(listed) = self.leader.listed(id)?.filter(|listed| listed.entry.in_scope) {
-                by_platform.entry(listed.entry.platform).or_default().push(id.clone());
-            }
-        }
-        let firsts = by_platform.values().filter_map(|ids| ids.first());
-        let others = by_platform.values().flat_map(|ids| ids.iter().skip(1));
-        Ok(firsts.chain(others).take(SAMPLE).cloned().collect())
     }
 }
 
@@ -229,6 +182,7 @@ impl Leader {
                 Ok(Some(details)) => {
                     failures = 0;
                     self.details_failed.lock().remove(&id);
+                    self.proofs.lock().see(&self.config, &details);
                     if let Some(mut listed) = self.listed(&id)? {
                         listed.entry.details = Some(self.mapped.details_of(&details, &listed.check_in));
                         readings.read.push(listed);

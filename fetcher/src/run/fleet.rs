@@ -1,10 +1,10 @@
 //! What one row of Kandji's device list says about a device and its person: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::config::{Integration, Scope};
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
-use amfj_sync_shared::mapping::{Mapping, PropertyPath};
+use amfj_sync_shared::mapping::{Mapping, PropertyPath, sorted};
 use amfj_sync_shared::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
 use amfj_sync_shared::names::email_key;
 use serde::{Deserialize, Serialize};
@@ -45,16 +45,17 @@ impl Mapped {
         Details { check_in: check_in.to_owned(), values: values(&self.details, details) }
     }
 
-    /// Whether details that are known hold everything that is mapped today.
-    pub(crate) fn is_covered_by(&self, known: &Details) -> bool {
-        self.details.iter().all(|(name, _)| known.values.contains_key(name))
+    /// Whether details that are known hold everything that is mapped today, and on some device.
+    pub(crate) fn is_covered_by(&self, known: &Details, left_out: &BTreeSet<String>) -> bool {
+        self.details.iter().all(|(name, _)| known.values.contains_key(name) || left_out.contains(name))
     }
 }
 
+/// Several values in sorted order: another one in Kandji's list is no change, and no news either (P16).
 fn values(paths: &[(String, PropertyPath)], object: &Value) -> BTreeMap<String, Value> {
     paths
         .iter()
-        .map(|(name, path)| (name.clone(), path.lookup(object).cloned().unwrap_or_default()))
+        .map(|(name, path)| (name.clone(), sorted(path.lookup(object).cloned().unwrap_or_default())))
         .collect()
 }
 

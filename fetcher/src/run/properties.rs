@@ -1,4 +1,7 @@
-//! Whether the mapped Kandji properties exist (P18): documented, or seen on some device.
+//! Whether the mapped Kandji properties exist (P18): documented, seen on some device, or there when a run applied them
+//! last. Absence is concluded from all devices, never from a few.
+
+use std::collections::BTreeSet;
 
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::mapping::known::{is_documented, nearest};
@@ -40,6 +43,48 @@ impl Unproven {
         self.details.retain(|path| known.values.get(&path.to_string()).is_none_or(Value::is_null));
     }
 
+    /// Takes note of properties that were present, whatever they said, by their names.
+    pub(crate) fn were_present(&mut self, names: &BTreeSet<String>) {
+        self.list.retain(|path| !names.contains(path.as_str()));
+        self.details.retain(|path| !names.contains(path.as_str()));
+    }
+
+    /// Those of the device list that an earlier run found: they are missing now, and no mistake.
+    pub(crate) fn missing_from_list(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
+        missing(&mut self.list, before)
+    }
+
+    /// The same of the details.
+    pub(crate) fn missing_from_details(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
+        missing(&mut self.details, before)
+    }
+
+    /// Whether details show every property that is still unproven, be it as nothing.
+    pub(crate) fn are_all_in(&self, known: &amfj_sync_shared::messages::Details) -> bool {
+        self.details.iter().all(|path| known.values.contains_key(path.as_str()))
+    }
+
+    /// The names under which the next run looks up what was there.
+    pub(crate) fn proven(&self, config: &Integration) -> BTreeSet<String> {
+        let all = Self::of(config);
+        let paths = all.list.iter().chain(&all.details).filter(|path| !self.has(path));
+        paths.map(remembered).collect()
+    }
+
+    /// The settings that need these properties.
+    pub(crate) fn settings_with(config: &Integration, path: &PropertyPath) -> Vec<String> {
+        let of = |table: &'static str, mapping: &Mapping| -> Vec<String> {
+            let lines = mapping.iter().filter(|(_, mapped)| mapped.source.properties().contains(path));
+            lines.map(|(field, _)| format!("{table}.{field}")).collect()
+        };
+        [of("fields", &config.fields), of("user_fields", &config.user_fields)].concat()
+    }
+
+    /// The details that are still unproven.
+    pub(crate) fn details(&self) -> &[PropertyPath] {
+        &self.details
+    }
+
     /// Whether some of the details are unproven.
     pub(crate) fn needs_details(&self) -> bool {
         !self.details.is_empty()
@@ -48,6 +93,11 @@ impl Unproven {
     /// The details cannot be read, so nothing can be said about them.
     pub(crate) fn give_details_up(&mut self) {
         self.details.clear();
+    }
+
+    /// Only the details are of interest.
+    pub(crate) fn give_list_up(&mut self) {
+        self.list.clear();
     }
 
     /// Whether this property is unproven.
@@ -70,6 +120,18 @@ impl Unproven {
         problems.extend(of("user_fields", &config.user_fields));
         problems
     }
+}
+
+fn missing(paths: &mut Vec<PropertyPath>, before: &BTreeSet<String>) -> Vec<PropertyPath> {
+    let (missing, unknown) =
+        std::mem::take(paths).into_iter().partition(|path| before.contains(&remembered(path)));
+    *paths = unknown;
+    missing
+}
+
+/// What a property is called among the names in use.
+pub(crate) fn remembered(path: &PropertyPath) -> String {
+    format!("property/{path}")
 }
 
 fn sentence(

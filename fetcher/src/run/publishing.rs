@@ -35,7 +35,9 @@ impl Run<'_> {
         for ids in fleet.ids.chunks(AT_ONCE) {
             let mut facts = Vec::new();
             for id in ids {
-                let Some(listed) = self.leader.listed(id)? else { continue };
+                let Some(mut listed) = self.leader.listed(id)? else { continue };
+                fleet.strip(&mut listed.entry.values);
+                listed.entry.details.iter_mut().for_each(|details| fleet.strip(&mut details.values));
                 let known = self.leader.state.read(|view| view.device(id));
                 if device_differs(&listed.entry, known.as_ref()) {
                     facts.push(Fact::DeviceListed { number, device: listed.entry });
@@ -47,7 +49,8 @@ impl Run<'_> {
         for keys in keys.chunks(AT_ONCE) {
             let mut facts = Vec::new();
             for key in keys {
-                let user = self.leader.person(key)?.entry(key);
+                let mut user = self.leader.person(key)?.entry(key);
+                fleet.strip(&mut user.values);
                 let known = self.leader.state.read(|view| view.user(key));
                 if user_differs(&user, known.as_ref()) {
                     facts.push(Fact::UserListed { number, user });

@@ -4,14 +4,16 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::messages::Fact;
+use amfj_sync_shared::mapping::PropertyPath;
+use amfj_sync_shared::messages::{Fact, Unusable};
 use amfj_sync_shared::state::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::absence::Sight;
 use super::fleet::{ListedDevice, Person, read_row};
-use super::properties::Unproven;
+use super::properties::{Unproven, remembered};
 use super::unusable::are_too_many;
 use super::{Halt, Leader, Run};
 use crate::kandji::{Begin, Device, Page};
@@ -32,11 +34,20 @@ pub(crate) struct Fleet {
     pub(crate) people: BTreeSet<UserKey>,
     /// Mapped properties that are still to be proven.
     pub(crate) unproven: Unproven,
+    /// Mapped properties that were there and are on no device any more, by their names: unknown, not blank (P18).
+    pub(crate) left_out: BTreeSet<String>,
     /// Requests that the walk took.
     pub(crate) pages: u64,
 }
 
 impl Fleet {
+    /// Removes the values of properties that are on no device any more: unknown overwrites nothing (P18).
+    pub(super) fn strip(&self, values: &mut BTreeMap<String, Value>) {
+        if !self.left_out.is_empty() {
+            values.retain(|name, _| !self.left_out.contains(name));
+        }
+    }
+
     /// Whether the walk showed the device.
     pub(crate) fn shows(&self, id: &str) -> bool {
         self.ids.binary_search_by(|listed| listed.as_str().cmp(id)).is_ok()
@@ -62,6 +73,7 @@ impl Run<'_> {
             removed: BTreeSet::new(),
             people: BTreeSet::new(),
             unproven: Unproven::of(&leader.config),
+            left_out: BTreeSet::new(),
             pages: 0,
         };
         let walked = leader
@@ -92,20 +104,48 @@ impl Run<'_> {
             unusable.append(summary.malformed);
             unusable.append(summary.odd);
         }
-        self.check(&fleet)?;
+        self.check(&mut fleet)?;
         Ok(fleet)
     }
 
-    fn check(&self, fleet: &Fleet) -> Result<(), Halt> {
+    /// Every row was read: what none of them has is on no device.
+    fn check(&self, fleet: &mut Fleet) -> Result<(), Halt> {
         let config = &self.leader.config;
         if fleet.ids.is_empty() {
             // No row could have proven a property.
             return if config.sync.allow_empty { Ok(()) } else { Err(nobody()) };
         }
+        let missing = fleet.unproven.missing_from_list(&self.names_in_use());
+        self.leave_out(fleet, &missing);
         let mut listed = fleet.unproven.clone();
         listed.give_details_up();
         let problems = listed.problems(config);
         if problems.is_empty() { Ok(()) } else { Err(Halt::configuration(&problems)) }
+    }
+
+    /// The names in the settings that an earlier run found to be right (P18).
+    pub(super) fn names_in_use(&self) -> BTreeSet<String> {
+        self.leader.state.read(|view| view.reading_report().in_use).unwrap_or_default()
+    }
+
+    /// Goes on without properties that were there when a run applied them last, and says so (P18).
+    pub(super) fn leave_out(&self, fleet: &mut Fleet, missing: &[PropertyPath]) {
+        for path in missing {
+            let settings = Unproven::settings_with(&self.leader.config, path).join(", ");
+            let why = format!(
+                "it was right and is not any more: no device in Kandji has the property \"{path}\"; until one has, what it \
+                 fills is left as it is"
+            );
+            self.report(Unusable::new("setting", None, Some(&settings), &why));
+            tracing::warn!(integration = %self.leader.config.id, property = %path, settings, why, "a mapped property is left out");
+            self.say_in_use([remembered(path)]);
+            fleet.left_out.insert(path.to_string());
+        }
+    }
+
+    /// Remembers names in the settings that are right, for the next run.
+    pub(super) fn say_in_use(&self, names: impl IntoIterator<Item = String>) {
+        self.report.lock().in_use.get_or_insert_default().extend(names);
     }
 
     /// P23, as far as the leader can see: many linked devices gone at once, or another tenant's fleet.

@@ -125,6 +125,8 @@ pub(super) struct SitePlan {
     /// The filters; none where everything is in here.
     #[serde(skip_serializing_if = "Option::is_none")]
     only: Option<String>,
+    /// What an operator may expect, and does not happen.
+    notes: Vec<String>,
     changes: Vec<PlannedChange>,
     not_done: Vec<NotDone>,
     /// Changes by kind, without those that are kept back or withheld by `apply_only`.
@@ -183,6 +185,7 @@ impl SitePlan {
             hold,
             vanished,
             fate: fate(config),
+            notes: without_location(config, view).into_iter().collect(),
             only: None,
             changes: changes(config, view, siblings, &decisions)?,
             not_done: decisions.iter().filter_map(|one| NotDone::of(view, one)).collect(),
@@ -231,6 +234,24 @@ fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: u
         format!("{vanished} linked devices vanished from Kandji, for which a run was held; {next}.")
     });
     failed.into_iter().chain(why_held).chain(again).collect()
+}
+
+/// The default location is set where a link is made (P13): set later, it does nothing to assets that are linked already.
+fn without_location(config: &Integration, view: &View) -> Option<String> {
+    let location = config.sync.default_location.as_deref()?;
+    let mut without = 0_usize;
+    view.each_link(&mut |device, link| {
+        let due = view.memory(&Key::Device(device)).location_due;
+        without +=
+            usize::from(!due && view.asset(&link.asset).is_some_and(|row| row.asset.location.is_none()));
+        true
+    });
+    (without > 0).then(|| {
+        format!(
+            "{without} linked assets have no location. default_location (\"{location}\") is set where a link is made and changes \
+             nothing later: set theirs in AMFJ."
+        )
+    })
 }
 
 /// Decisions about devices and people that are still there.

@@ -2,9 +2,9 @@
 
 use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::messages::{DeviceEntry, Rule};
-use amfj_sync_shared::names::{serial_in, serial_key};
 use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::state::View;
+use amfj_sync_shared::state::serials;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -59,12 +59,10 @@ pub(super) enum Serials {
 
 impl Serials {
     pub(super) fn of(view: &View, device: &DeviceEntry, asset: &Asset) -> Self {
-        let held = view.meta().serial_field.as_ref().and_then(|field| asset.fields.get(field));
-        let held = held.and_then(serial_in);
-        match (serial_key(&device.serial), held) {
-            (Some(own), Some(held)) if own == held => Self::Agree,
-            (Some(_), Some(_)) => Self::Differ,
-            _ => Self::Unknown,
+        match view.serials(device, asset) {
+            serials::Serials::Same => Self::Agree,
+            serials::Serials::Other => Self::Differ,
+            serials::Serials::Silent => Self::Unknown,
         }
     }
 

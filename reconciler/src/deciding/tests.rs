@@ -72,6 +72,7 @@ fn draft(changes: Vec<Change>) -> Draft {
         failed: Vec::new(),
         awaits: None,
         first_sync: false,
+        takes: false,
         changes: Vec::new(),
     };
     Draft { decision, changes }

@@ -66,6 +66,14 @@ pub(super) fn decide(
         }
         PrimaryUser::Person { key } => case.with_user(device, key, findings),
     }
+    findings.takes = case.takes(findings);
+}
+
+/// Whether an asset that a device is to be linked to will leave somebody then (P23).
+pub(super) fn will_take(site: &Site<'_>, device: &DeviceEntry, asset: &Asset, memory: &Memory) -> bool {
+    let mut findings = Findings::new(State::InSync, String::new());
+    decide(site, device, asset, memory, &mut findings);
+    findings.takes
 }
 
 impl Case<'_> {
@@ -75,6 +83,16 @@ impl Case<'_> {
 
     fn holds(&self, record: &RecordId) -> bool {
         self.holder().is_some_and(|holder| holder.id == *record)
+    }
+
+    /// Whether the asset leaves its holder at once, or as soon as the primary user has a record.
+    fn takes(&self, findings: &Findings) -> bool {
+        let Some(holder) = self.holder() else { return false };
+        let keeps = !self.enforces()
+            && self.site.config.sync.first_assignment == FirstAssignment::Keep
+            && matches!(self.settled, Settled::Never);
+        let waits = findings.awaits.is_some() && !keeps && findings.record.as_ref() != Some(&holder.id);
+        waits || findings.assigns_away_from(&holder.id)
     }
 
     fn enforces(&self) -> bool {

@@ -51,6 +51,8 @@ pub(super) struct Findings {
     pub(super) awaits: Option<UserKey>,
     /// Whether the first sync lasts for the device (P5).
     pub(super) first_sync: bool,
+    /// Whether the asset leaves somebody (P23).
+    pub(super) takes: bool,
 }
 
 /// Which of two findings is the state that an operator sees.
@@ -81,6 +83,7 @@ impl Findings {
             field_problems: BTreeMap::new(),
             awaits: None,
             first_sync: false,
+            takes: false,
         }
     }
 
@@ -99,6 +102,12 @@ impl Findings {
             self.reason.push(' ');
             self.reason.push_str(&reason);
         }
+    }
+
+    /// Whether an assignment is asked for that takes the asset from this holder.
+    pub(super) fn assigns_away_from(&self, holder: &RecordId) -> bool {
+        let to_another = |action: &Action| matches!(action, Action::Assign { to, .. } if to.as_ref().is_none_or(|to| to.id != *holder));
+        self.actions.iter().any(to_another)
     }
 
     /// Says something that an operator should know although nothing is wrong.
@@ -166,6 +175,7 @@ impl Findings {
             failed: self.failed,
             awaits: self.awaits,
             first_sync: self.first_sync,
+            takes: self.takes,
             changes: Vec::new(),
         };
         Draft { decision, changes }

@@ -148,49 +148,78 @@ fn closed(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
 /// Matching by name (P5, P6), and what is left where that finds nothing (P7).
 fn by_name_or_new(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
     let name = NameKey::of(&device.name);
-    let free = name.as_ref().map(|name| names::FreeAssets::of(site, name));
+    let free = name.as_ref().map(|name| names::FreeAssets::of(site, device, name));
     let names_count =
         is_in_first_sync(site, device) || site.config.sync.name_matching == NameMatching::UntilLinked;
+    let serial = site.view.telling_serial(device);
+    let serial = serial.as_deref();
     match (name, free) {
-        (Some(name), Some(free)) if names_count && free.has_candidate(device) => {
+        (Some(name), Some(free)) if names_count && free.has_candidate(serial) => {
             names::choose(site, device, &name, &free)
         }
         (_, free) => {
-            let candidates = free.as_ref().map_or_else(Vec::new, |free| free.candidates_shown(device));
-            let refused = free.map_or_else(Vec::new, |free| free.refused_shown(device));
-            without_match(site, device, candidates, refused)
+            let shown = |list: fn(&names::FreeAssets, Option<&str>) -> Vec<Candidate>| {
+                free.as_ref().map_or_else(Vec::new, |free| list(free, serial))
+            };
+            let beside = Beside {
+                same: shown(names::FreeAssets::candidates_shown),
+                refused: shown(names::FreeAssets::refused_shown),
+                near: shown(names::FreeAssets::near_shown),
+            };
+            without_match(site, device, beside)
         }
     }
 }
 
-/// P7: `candidates` are free assets of the device's name that are not matched any more, `refused` are those
-/// that another serial speaks against (P6).
-fn without_match(
-    site: &Site<'_>,
-    device: &DeviceEntry,
-    candidates: Vec<Candidate>,
+/// What bears the name of a device that is matched with nothing, or nearly.
+struct Beside {
+    /// Free assets of the name that are not matched any more.
+    same: Vec<Candidate>,
+    /// Free assets of the name that another serial speaks against (P6).
     refused: Vec<Candidate>,
-) -> Resolution {
+    /// Free assets of a near name (P6).
+    near: Vec<Candidate>,
+}
+
+/// P7: nothing is created beside a free asset of the device's name, or of a near one, or beside any that holds its serial.
+fn without_match(site: &Site<'_>, device: &DeviceEntry, beside: Beside) -> Resolution {
     let (label, handle) = (label(device), handle(device));
     let by_hand = |asset: &str| format!("`reconciler link \"{handle}\" {asset}`");
+    let Beside { same, refused, near } = beside;
     if let Some(reason) = may_not_create(site, device, !refused.is_empty()) {
-        let reason = match candidates.first() {
-            Some(candidate) => format!(
+        let reason = match (same.first(), near.first()) {
+            (Some(candidate), _) => format!(
                 "An asset has the name of \"{label}\", but names are matched in the first sync only; link it \
                  with {}.",
                 by_hand(&candidate.id)
             ),
-            None => format!("{reason} Link it with {}.", by_hand("ASSET")),
+            (None, Some(candidate)) => format!(
+                "{reason} Asset \"{}\" has nearly its name, which is never matched; if it is this device, link it with \
+                 {}.",
+                candidate.name,
+                by_hand(&candidate.id)
+            ),
+            (None, None) => format!("{reason} Link it with {}.", by_hand("ASSET")),
         };
-        let candidates = if candidates.is_empty() { refused } else { candidates };
+        let candidates =
+            [same, refused, near].into_iter().find(|shown| !shown.is_empty()).unwrap_or_default();
         return Resolution::Unmatched { reason, candidates };
     }
-    if let Some(candidate) = candidates.first() {
+    if let Some(candidate) = same.first() {
         let reason = format!(
             "No asset is created for \"{label}\" while a free one has its name; link it with {}.",
             by_hand(&candidate.id)
         );
-        return Resolution::Ambiguous { reason, candidates };
+        return Resolution::Ambiguous { reason, candidates: same };
+    }
+    if let Some(candidate) = near.first() {
+        let reason = format!(
+            "No asset is created for \"{label}\" beside \"{}\", whose name differs in nothing but signs; if it is this \
+             device, link it with {}, else rename one of them.",
+            candidate.name,
+            by_hand(&candidate.id)
+        );
+        return Resolution::Ambiguous { reason, candidates: near };
     }
     let candidates = serials::assets_of_serial(site, device);
     if let Some(candidate) = candidates.first() {
@@ -201,9 +230,10 @@ fn without_match(
         );
         return Resolution::Ambiguous { reason, candidates };
     }
-    if device.name.trim().is_empty() && device.serial.trim().is_empty() {
+    if device.name.trim().is_empty() && site.view.telling_serial(device).is_none() {
         return Resolution::unmatched(format!(
-            "Device {} has neither name nor serial number, so no asset is created; give it a name in Kandji.",
+            "Device {} has neither a name nor a serial number that says anything, so no asset is created; give it a name \
+             in Kandji.",
             device.device_id
         ));
     }

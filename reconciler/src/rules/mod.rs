@@ -178,4 +178,6 @@ fn because(rule: Rule) -> &'static str {
 }
 
 #[cfg(test)]
+pub(crate) use tests::test_config;
+#[cfg(test)]
 mod tests;

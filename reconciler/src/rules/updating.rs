@@ -9,6 +9,7 @@ pub(super) use amfj_sync_shared::mapping::fingerprint::built_in as name_field;
 use amfj_sync_shared::mapping::fingerprint::fingerprint;
 use amfj_sync_shared::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
 use amfj_sync_shared::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
+use amfj_sync_shared::names::is_placeholder_serial;
 use amfj_sync_shared::state::claims::{Claims, Kept};
 use amfj_sync_shared::state::rows::{AssetRow, Memory};
 use serde_json::Value;
@@ -19,7 +20,10 @@ use super::{Site, because, label, values};
 /// Field to why its value is left out.
 pub(super) type Problems = BTreeMap<String, String>;
 
-/// The value of a mapped property; what has not been read is unknown, not blank.
+static NOTHING: Value = Value::Null;
+
+/// The value of a mapped property; what has not been read is unknown, not blank. What makers write where there is no serial
+/// number is no value (P6, P14).
 pub(super) fn property<'d>(device: &'d DeviceEntry, path: &PropertyPath) -> Known<&'d Value> {
     let values = match (path.is_details(), &device.details) {
         (false, _) => &device.values,
@@ -27,7 +31,18 @@ pub(super) fn property<'d>(device: &'d DeviceEntry, path: &PropertyPath) -> Know
         (true, None) => return Known::Unknown,
     };
     // Not among them: the mapping is newer than what was read.
-    values.get(path.as_str()).map_or(Known::Unknown, Known::Known)
+    let value = values.get(path.as_str()).map_or(Known::Unknown, Known::Known);
+    match value {
+        Known::Known(Value::String(serial)) if is_serial(path) && is_placeholder_serial(serial) => {
+            Known::Known(&NOTHING)
+        }
+        value => value,
+    }
+}
+
+fn is_serial(path: &PropertyPath) -> bool {
+    let last = path.as_str().rsplit('.').next();
+    last == Some("serial_number")
 }
 
 /// What a mapped field of a device should hold.
@@ -76,6 +91,9 @@ pub(super) fn link(
     let mut findings = Findings::new(State::InSync, String::new());
     findings.asset = Some(asset.id.clone());
     findings.rule = Some(rule);
+    // Whom the old device was last given to stays known (P9).
+    let before = takes_over.as_ref().map(|old| site.memory(&Key::Device(old.clone()))).unwrap_or_default();
+    findings.takes = super::checkout::will_take(site, device, asset, &before);
     let action = Action::LinkAsset { asset: asset.id.clone(), rule, takes_over, write };
     findings.act(&memory, action, &sentence(&why));
     findings.find_field_problems(problems);

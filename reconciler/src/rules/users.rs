@@ -3,10 +3,9 @@
 mod matching;
 mod records;
 
-use amfj_sync_shared::amfj::UserRecord;
+use amfj_sync_shared::amfj::{Source, UserRecord};
 use amfj_sync_shared::ids::{KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
-use amfj_sync_shared::names::email_key;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::RecordRow;
 
@@ -103,7 +102,11 @@ fn decide(site: &Site<'_>, user: &UserEntry, resolution: UserResolution) -> Find
     match resolution {
         UserResolution::Linked { record, rule, unlinked } => linked(site, user, &record, rule, unlinked),
         UserResolution::Link { record, rule } => link(site, user, &record, rule),
-        UserResolution::Unmatched => records::without_record(site, user),
+        UserResolution::Unmatched => {
+            let mut findings = records::without_record(site, user);
+            warn_of_namesake(site, user, &mut findings);
+            findings
+        }
         UserResolution::Closed { reason } => Findings::new(State::Unmatched, reason),
         UserResolution::Ambiguous { reason, candidates } => {
             let mut findings = Findings::new(State::Ambiguous, reason);
@@ -136,6 +139,9 @@ fn linked(
         findings.act(&memory, Action::LinkUser { record, rule, ids: unlinked }, &why);
     }
     if row.ours {
+        warn_of_twin(site, user, record, &mut findings);
+    }
+    if row.ours && matching::speaks_for(site.view, user, &record.id) {
         records::keep_in_step(site, user, row, &memory, &mut findings);
     }
     findings
@@ -158,16 +164,45 @@ fn link(site: &Site<'_>, user: &UserEntry, row: &RecordRow, rule: Rule) -> Findi
 
 /// A match by name whose emails differ may be two people (P10).
 fn warn_of_emails(user: &UserEntry, record: &UserRecord, findings: &mut Findings) {
-    let kandji = user.email.as_deref().and_then(email_key);
-    let amfj = record.email.as_deref().and_then(email_key);
-    if let (Some(kandji), Some(amfj)) = (kandji, amfj)
-        && kandji != amfj
-    {
+    if let Some((kandji, amfj)) = matching::other_email(user, record) {
         findings.warn(format!(
             "\"{}\" was matched by name, but has {kandji} in Kandji and {amfj} in AMFJ; if these are two \
              people: `reconciler unlink-user {}`.",
             label(user),
             user.key
+        ));
+    }
+}
+
+/// Jira shows not everybody's email: a record that bears the name of somebody without record may be theirs (P10).
+fn warn_of_namesake(site: &Site<'_>, user: &UserEntry, findings: &mut Findings) {
+    if let Some(record) = matching::namesake_without_email(site.view, user) {
+        findings.warn(format!(
+            "User record \"{}\" ({}) shows no email and has the name of \"{}\", who has no record; if it is theirs: \
+             `reconciler link-user {} {}`.",
+            record.name,
+            record.id,
+            label(user),
+            user.key,
+            record.id
+        ));
+    }
+}
+
+/// A record of ours and another one, perhaps of Jira, of one person (P10).
+fn warn_of_twin(site: &Site<'_>, user: &UserEntry, record: &UserRecord, findings: &mut Findings) {
+    if let Some(other) = matching::other_record_of_email(site.view, user, &record.id) {
+        let of_jira = if other.source == Source::Local { "" } else { " of Jira" };
+        findings.warn(format!(
+            "User record \"{}\" ({}), which was created for \"{}\", and record \"{}\" ({}){of_jira} bear one email; if the \
+             other is to be theirs: `reconciler link-user {} {}`.",
+            record.name,
+            record.id,
+            label(user),
+            other.name,
+            other.id,
+            user.key,
+            other.id
         ));
     }
 }

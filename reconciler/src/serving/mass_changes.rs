@@ -1,11 +1,14 @@
 //! A run is made or held whole (P23): outside a first sync everything that it changes is staged until all partitions have
 //! spoken, and check-ins, hand-overs and broken links are counted over all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{Key, RunId};
-use amfj_sync_shared::messages::Fact;
+use amfj_sync_shared::mapping::fingerprint::hashes;
+use amfj_sync_shared::mapping::is_blank;
+use amfj_sync_shared::messages::{Action, Fact, MassCounts, Outcome};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::Open;
 
@@ -21,7 +24,7 @@ impl Partition<'_> {
     }
 
     /// Keys of this partition that count towards `change_limit`: whose staged changes take an asset from somebody or end a
-    /// link, and every asset that will leave its holder as soon as the new one has a user record (P23).
+    /// link, and every asset that will leave its holder as soon as the link is made or the new one has a user record (P23).
     pub(super) async fn mass_changes(&self) -> Result<BTreeSet<Key>, Stop> {
         let waits = self.desk.integration.sync.auto_checkout;
         self.look(|view| {
@@ -29,9 +32,30 @@ impl Partition<'_> {
             let mut keys: BTreeSet<Key> =
                 ours(Open::Staged).filter(|key| is_mass_change(view, key)).collect();
             if waits {
-                keys.extend(ours(Open::Awaiting).filter(|key| has_holder(view, key)));
+                let takes = |key: &Key| view.decision(key).is_some_and(|decision| decision.takes);
+                keys.extend(ours(Open::Awaiting).filter(takes));
             }
             keys
+        })
+        .await
+    }
+
+    /// What else the staged changes of this partition amount to (P23).
+    pub(super) async fn mass_counts(&self) -> Result<MassCounts, Stop> {
+        let mapping = hashes(&self.desk.integration.fields);
+        self.look(|view| {
+            let changed = changed_fields(&mapping, view);
+            let mut counts = MassCounts::default();
+            for key in view.open_decisions(Open::Staged).into_iter().filter(|key| self.is_ours(key)) {
+                let Some(decision) = view.decision(&key) else { continue };
+                let staged = decision.changes.iter().filter(|decided| decided.staged);
+                for action in staged.map(|decided| &decided.change.action) {
+                    counts.overwritten += u32::from(overwrites(action, &changed));
+                    counts.recorded += u32::from(matches!(action, Action::CreateUser { .. }));
+                    counts.linked += u32::from(matches!(action, Action::LinkAsset { .. }));
+                }
+            }
+            counts
         })
         .await
     }
@@ -42,31 +66,113 @@ impl Partition<'_> {
         if self.lease.id.partition != 0 {
             return Ok(());
         }
-        let limit = self.desk.integration.sync.change_limit;
-        let look = |view: &View| {
-            let run = view.meta().in_force.as_ref()?;
-            let undecided = run.decided.len() < usize::from(self.desk.partitions);
-            if undecided || run.allowed || run.held.is_some() {
-                return None;
-            }
-            let staged = run.staged.values().fold(0_u32, |sum, staged| sum.saturating_add(*staged));
-            Some((run.started.number, staged, view.count_links()))
+        let Some(counted) = self.look(|view| Counted::of(view, self.desk.partitions)).await? else {
+            return Ok(());
         };
-        let counted = self.look(look).await?;
-        let Some((number, staged, linked)) = counted else { return Ok(()) };
+        let number = counted.number;
         reach(Failpoint::ReconcilerCounted).await;
-        if !are_too_many(staged, linked, limit) {
+        let Some(reason) = counted.reason_to_hold(&self.desk.integration) else {
             return self.say(Fact::MassChangesAllowed { number }).await;
-        }
+        };
         let id = &self.desk.integration.id;
-        let reason = format!(
-            "{staged} of {linked} linked devices would be checked in, handed over or lose their link at once, more \
-             than change_limit ({limit}) allows, so nothing of this run is written: look at them, and if they are right, \
-             run `reconciler release {id}`"
-        );
         let run = RunId::of(id, number);
         tracing::warn!(integration = %id, %run, reason, "the run is held");
         self.say(Fact::RunHeld { number, reason }).await
+    }
+}
+
+/// The fields whose mapping is another one than when a run was applied last; none where that is not known.
+fn changed_fields<'m>(mapping: &'m BTreeMap<String, String>, view: &View) -> BTreeSet<&'m str> {
+    let Some(applied) = &view.meta().applied_mapping else { return BTreeSet::new() };
+    let changed = mapping.iter().filter(|(field, hash)| applied.get(*field) != Some(*hash));
+    changed.map(|(field, _)| field.as_str()).collect()
+}
+
+/// Whether a change takes a value that is not blank from one of these fields of an asset.
+fn overwrites(action: &Action, fields: &BTreeSet<&str>) -> bool {
+    let (Action::UpdateAsset { write, .. } | Action::LinkAsset { write, .. }) = action else { return false };
+    let name = write.name.as_ref().filter(|_| fields.contains(Outcome::NAME));
+    let others =
+        write.fields.iter().filter(|(field, _)| fields.contains(field.as_str())).map(|(_, edit)| edit);
+    name.into_iter().chain(others).any(|edit| !is_blank(&edit.old))
+}
+
+/// What all partitions of a run have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counted {
+    number: u64,
+    first_sync: bool,
+    /// Check-ins, hand-overs and broken links.
+    taken: u32,
+    counts: MassCounts,
+    /// Links there are.
+    links: usize,
+    /// People whom the devices name.
+    people: usize,
+}
+
+impl Counted {
+    /// None before all have spoken, and once the run is judged.
+    fn of(view: &View, partitions: u16) -> Option<Self> {
+        let run = view.meta().in_force.as_ref()?;
+        if run.decided.len() < usize::from(partitions) || run.allowed || run.held.is_some() {
+            return None;
+        }
+        let sum = |number: fn(&MassCounts) -> u32| {
+            run.amounts.values().map(number).fold(0_u32, u32::saturating_add)
+        };
+        let counts = MassCounts {
+            overwritten: sum(|counts| counts.overwritten),
+            recorded: sum(|counts| counts.recorded),
+            linked: sum(|counts| counts.linked),
+        };
+        Some(Self {
+            number: run.started.number,
+            first_sync: run.started.first_sync,
+            taken: run.staged.values().copied().fold(0_u32, u32::saturating_add),
+            counts,
+            links: view.count_links(),
+            people: run.counts.map_or(0, |counts| usize::try_from(counts.users).unwrap_or(usize::MAX)),
+        })
+    }
+
+    /// Why the run is held, if it is.
+    fn reason_to_hold(&self, config: &Integration) -> Option<String> {
+        let (id, sync) = (&config.id, &config.sync);
+        let Self { first_sync, taken, counts, links, people, .. } = *self;
+        let limit = sync.change_limit;
+        let cure = format!(
+            "so nothing of this run is written: look at them (`reconciler plan {id}`), and if they are right, run \
+             `reconciler release {id}`"
+        );
+        let with_new = links + counts.linked as usize;
+        if first_sync && are_too_many(taken, with_new, sync.first_take_over_limit) {
+            return Some(format!(
+                "{taken} of {with_new} assets would be taken from people in the first sync, more than \
+                 first_take_over_limit ({}) allows, {cure}",
+                sync.first_take_over_limit
+            ));
+        }
+        if !first_sync && are_too_many(taken, links, limit) {
+            return Some(format!(
+                "{taken} of {links} linked devices would be checked in, handed over or lose their link at once, more \
+                 than change_limit ({limit}) allows, {cure}"
+            ));
+        }
+        if are_too_many(counts.overwritten, links, limit) {
+            return Some(format!(
+                "{} of {links} linked assets would lose a value that is not blank, because a mapping was added or changed, \
+                 more than change_limit ({limit}) allows, {cure}",
+                counts.overwritten
+            ));
+        }
+        (!first_sync && are_too_many(counts.recorded, people, limit)).then(|| {
+            format!(
+                "{} of {people} people would get a new user record at once, as after a change of the identity provider, \
+                 more than change_limit ({limit}) allows, {cure}",
+                counts.recorded
+            )
+        })
     }
 }
 
@@ -75,12 +181,9 @@ fn is_mass_change(view: &View, key: &Key) -> bool {
     let has_link = matches!(key, Key::Device(device) if view.link(device).is_some());
     let decision = view.decision(key);
     decision.is_some_and(|decision| {
-        decision.changes.iter().any(|decided| counts_towards_limit(decided, has_link))
+        decision.takes || decision.changes.iter().any(|decided| counts_towards_limit(decided, has_link))
     })
 }
 
-/// Whether somebody has the asset of the device.
-fn has_holder(view: &View, key: &Key) -> bool {
-    let asset = view.decision(key).and_then(|decision| view.asset(&decision.asset?));
-    asset.is_some_and(|row| row.asset.checked_out_to.is_some())
-}
+#[cfg(test)]
+mod tests;

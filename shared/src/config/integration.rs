@@ -89,9 +89,9 @@ fn read_one(node: &Node, reading: &mut Reading<'_>) -> Option<Integration> {
     let below = section.section(reading, "sync");
     let sync = sync(below, reading);
     let below = section.section(reading, "fields");
-    let fields = mapping(below, reading);
+    let fields = mapping(below, reading, &|_| Ok(()));
     let below = section.section(reading, "user_fields");
-    let user_fields = mapping(below, reading);
+    let user_fields = mapping(below, reading, &of_people);
     section.finish(reading);
     Some(Integration {
         id: id?,
@@ -316,6 +316,9 @@ fn sync(mut section: Section, reading: &mut Reading<'_>) -> Option<SyncConfig> {
     let tenth = Percent::new(10)?;
     let gone_limit = section.read(reading, "gone_limit", percent).or(tenth);
     let change_limit = section.read(reading, "change_limit", percent).or(tenth);
+    let first_take_over_limit =
+        section.read(reading, "first_take_over_limit", percent).or(change_limit.unwrap_or(tenth));
+    let name_beats_email = section.read(reading, "name_beats_email", boolean).or(false);
     let allow_empty = section.read(reading, "allow_empty", boolean).or(false);
     let history_keep =
         section.read(reading, "history_keep", |node| duration(node, SECOND..=36_500 * DAY)).or(400 * DAY);
@@ -334,12 +337,29 @@ fn sync(mut section: Section, reading: &mut Reading<'_>) -> Option<SyncConfig> {
         when_gone: when_gone?,
         gone_limit: gone_limit?,
         change_limit: change_limit?,
+        first_take_over_limit: first_take_over_limit?,
+        name_beats_email: name_beats_email?,
         allow_empty: allow_empty?,
         history_keep: history_keep?,
     })
 }
 
-fn mapping(mut section: Section, reading: &mut Reading<'_>) -> Option<Mapping> {
+/// A person has devices, but no details of one: whose would be written (P16)?
+fn of_people(source: &FieldSource) -> Result<(), String> {
+    match source.properties().iter().find(|path| path.is_details()) {
+        Some(path) => Err(format!(
+            "is wrong: {path} is a detail of a device, and user records are filled from the device list only; map user.name, \
+             user.email or another property of the list"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn mapping(
+    mut section: Section,
+    reading: &mut Reading<'_>,
+    check: &dyn Fn(&FieldSource) -> Result<(), String>,
+) -> Option<Mapping> {
     let mut complete = true;
     let mut mapping = Mapping::new();
     for (field, node) in section.take_all() {
@@ -350,6 +370,7 @@ fn mapping(mut section: Section, reading: &mut Reading<'_>) -> Option<Mapping> {
         } else {
             text(&node)
                 .and_then(|text| FieldSource::parse(&text).map_err(|error| format!("is wrong: {error}")))
+                .and_then(|source| check(&source).map(|()| source))
         };
         match source {
             Ok(source) => mapping.insert(field.trim(), MappedField { source, place }),

@@ -312,6 +312,10 @@ pub struct SyncConfig {
     pub gone_limit: Percent,
     /// P23.
     pub change_limit: Percent,
+    /// Hold a first sync in which more than this share of the assets would be taken from people (P23).
+    pub first_take_over_limit: Percent,
+    /// Whether people are matched by name although both sides show an email, and another one (P10).
+    pub name_beats_email: bool,
     /// P23.
     pub allow_empty: bool,
     /// P26.

@@ -37,6 +37,12 @@ fn p30_what_is_broken_in_a_text_is_replaced_and_said() {
 #[test]
 fn p30_a_member_that_no_value_holds_is_the_text_that_it_was() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let nested =
+        format!(r#"{{"user":{{"id":"u","odd":1e999,"more":[1,-1e999,{{"a":{deep}}}]}},"name":"x"}}"#);
+    assert_eq!(
+        value(nested.as_bytes()).unwrap(),
+        json!({"user": {"id": "u", "odd": "1e999", "more": [1, "-1e999", {"a": deep}]}, "name": "x"})
+    );
     let body = format!(r#"{{"id":"a","large":1e999,"deep":{deep}}}"#);
     assert_eq!(value(body.as_bytes()).unwrap(), json!({"id": "a", "large": "1e999", "deep": deep}));
 }

@@ -1,7 +1,10 @@
 //! What a value that AMFJ refused depends on besides itself: once that changes, it is tried again (P15).
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
+use super::{FieldSource, Mapping};
 use crate::amfj::{Field, FieldType};
 use crate::config::Integration;
 use crate::messages::{Catalogue, Outcome, Refusal};
@@ -17,6 +20,19 @@ pub fn fingerprint(field: &Field, source: &str, rematch: Option<u64>) -> String 
     let definition = serde_json::to_string(field).unwrap_or_default();
     let whole = serde_json::json!([definition, source, rematch]).to_string();
     Uuid::new_v5(&SPACE, whole.as_bytes()).simple().to_string()
+}
+
+/// What fills each field, as a short hash: enough to tell that it is another mapping (P23).
+#[must_use]
+pub fn hashes(mapping: &Mapping) -> BTreeMap<String, String> {
+    mapping.iter().map(|(field, mapped)| (field.to_owned(), hash(&mapped.source))).collect()
+}
+
+/// The short hash of what fills a field.
+#[must_use]
+pub fn hash(source: &FieldSource) -> String {
+    let whole = Uuid::new_v5(&SPACE, source.to_string().as_bytes()).simple().to_string();
+    whole[..8].to_owned()
 }
 
 /// Of a refusal whose writer did not say what the field was like: it counts until the next `rematch`.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::{is_blank, order};
+
 /// One step into a JSON value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
@@ -72,13 +74,14 @@ impl PropertyPath {
         other.steps.starts_with(&self.steps)
     }
 
-    /// Finds the value in a device of the list; for `details.` paths, in the details object.
+    /// Finds the value in a device of the list; for `details.` paths, in the details object. Of several scalars each has
+    /// its place in sorted order, for the order in which Kandji lists tags says nothing (P16).
     #[must_use]
     pub fn lookup<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         let prefix = usize::from(self.is_details());
         self.steps[prefix..].iter().try_fold(object, |value, step| match (step, value) {
             (Step::Member(name), Value::Object(members)) => members.get(name),
-            (Step::Element(index), Value::Array(values)) => values.get(*index),
+            (Step::Element(index), Value::Array(values)) => element(values, *index),
             // A member whose name is a number, written as one.
             (Step::Element(index), Value::Object(members)) => members.get(&index.to_string()),
             _ => None,
@@ -103,6 +106,15 @@ impl PropertyPath {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+fn element(values: &[Value], index: usize) -> Option<&Value> {
+    if values.iter().any(|value| matches!(value, Value::Array(_) | Value::Object(_))) {
+        return values.get(index);
+    }
+    let mut scalars: Vec<&Value> = values.iter().filter(|value| !is_blank(value)).collect();
+    scalars.sort_by_cached_key(|value| order(value));
+    scalars.get(index).copied()
 }
 
 fn write(steps: &[Step], element: impl Fn(usize) -> String) -> String {

@@ -144,6 +144,9 @@ pub struct Decision {
     /// yet (P5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_sync: bool,
+    /// Whether the asset leaves somebody once all that is decided is carried out (P23).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes: bool,
     /// What is to be done, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Decided>,

@@ -27,6 +27,7 @@ pub struct Catalogue {
 
 /// What a run is, as its leader announces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something that the others do not")]
 pub struct RunStarted {
     /// The run's number: larger than any before, and at least the milliseconds since 1970.
     pub number: u64,
@@ -43,6 +44,34 @@ pub struct RunStarted {
     pub auto_checkout: bool,
     /// How late a write may show in a list of AMFJ, in milliseconds.
     pub list_delay_ms: u64,
+    /// Whether a first sync is judged before anything of it is written: it may take assets from people (P23).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub judged: bool,
+    /// What fills each field of assets, as a short hash: what a changed mapping overwrites is counted (P23).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapping: BTreeMap<String, String>,
+}
+
+/// What the staged changes of one partition amount to, beside those that take something from somebody (P23).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MassCounts {
+    /// Assets that lose a value which is not blank, to a mapping that was added or changed.
+    #[serde(default)]
+    pub overwritten: u32,
+    /// People who get a new user record.
+    #[serde(default)]
+    pub recorded: u32,
+    /// Devices that are linked with an asset that exists.
+    #[serde(default)]
+    pub linked: u32,
+}
+
+impl MassCounts {
+    /// Whether there is nothing to judge.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What became of a linked device that a complete run did not list (P9, P22).
@@ -214,6 +243,9 @@ pub enum Fact {
         complete: bool,
         /// Staged changes that count towards `change_limit` (P23); all others of the run are staged beside them.
         staged: u32,
+        /// What else is counted.
+        #[serde(default, skip_serializing_if = "MassCounts::is_none")]
+        counts: MassCounts,
     },
     /// The check-ins, hand-overs and broken links of the run are within the limit; they may be
     /// published (P23).

@@ -22,7 +22,7 @@ pub use change::{
 };
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State, author};
 pub use event::{DecodeError, Event, Glance, Origin};
-pub use fact::{Absence, Catalogue, Fact, InventoryCounts, RunStarted};
+pub use fact::{Absence, Catalogue, Fact, InventoryCounts, MassCounts, RunStarted};
 pub(crate) use pack::Pack;
 pub use pack::unpack;
 pub use reading::{ReadingReport, Unusable, Unusables, short};

@@ -118,8 +118,8 @@ impl Folding<'_, '_> {
             Fact::RunPublished { number, took_ms } => Ok(self.run_published(*number, *took_ms)),
             Fact::DetailsRead { device, details } => self.details_read(device, details),
             Fact::KandjiRequests { minute, count, .. } => self.kandji_requests(*minute, *count),
-            Fact::PartitionDecided { number, partition, complete, staged } => {
-                Ok(self.partition_decided(*number, *partition, *complete, *staged))
+            Fact::PartitionDecided { number, partition, complete, staged, counts } => {
+                Ok(self.partition_decided(*number, *partition, *complete, (*staged, *counts)))
             }
             Fact::MassChangesAllowed { number } => Ok(self.mass_changes_allowed(*number)),
             Fact::RunHeld { number, reason } => Ok(self.run_held(*number, reason)),

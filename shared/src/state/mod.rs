@@ -8,6 +8,7 @@ mod fold;
 mod follower;
 mod keys;
 pub mod rows;
+pub mod serials;
 mod store;
 mod view;
 

@@ -12,8 +12,8 @@ use super::keys::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, Order, PersonDecision, Refusal, Rule,
-    RunStarted, Sequence, State, UserEntry,
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, PersonDecision,
+    Refusal, Rule, RunStarted, Sequence, State, UserEntry,
 };
 
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
@@ -134,6 +134,9 @@ pub struct LinkRow {
     pub rule: Rule,
     /// Since when.
     pub since: Timestamp,
+    /// The run that decided it; none where a person did, or an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
 }
 
 /// The link of a Kandji user.
@@ -304,6 +307,9 @@ pub struct RunRow {
     /// Partition to changes staged there that count towards `change_limit` (P23).
     #[serde(default)]
     pub staged: BTreeMap<u16, u32>,
+    /// Partition to what else its staged changes amount to (P23).
+    #[serde(default)]
+    pub amounts: BTreeMap<u16, MassCounts>,
     /// Whether staged changes may be published: within the limit, or released by a person (P23).
     #[serde(default)]
     pub allowed: bool,
@@ -365,6 +371,9 @@ pub struct Meta {
     /// next run passes (P23).
     #[serde(default)]
     pub released: Option<u64>,
+    /// What filled each field of assets when a run was applied last, as a short hash (P23); none of an earlier release.
+    #[serde(default)]
+    pub applied_mapping: Option<BTreeMap<String, String>>,
     /// When the last run that was published completely was started.
     pub last_success: Option<Timestamp>,
     /// The last complete checkpoint: when it was begun, and its offset.

@@ -82,6 +82,8 @@ impl Stream {
             applies_to_all: true,
             auto_checkout: true,
             list_delay_ms: 60_000,
+            judged: false,
+            mapping: BTreeMap::new(),
         };
         self.say(Fact::RunStarted(started))
     }
@@ -278,6 +280,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         warnings: Vec::new(),
         failed: Vec::new(),
         first_sync: false,
+        takes: false,
         awaits: (waits & 1 != 0).then(|| UserKey::new("sam@example.com").expect("not blank")),
         changes: if waits & 6 == 0 { Vec::new() } else { vec![decided] },
     }

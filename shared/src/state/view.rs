@@ -13,7 +13,7 @@ use super::rows::{
 use super::store::{Store, StoreError};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
-use crate::names::{COMPARISON, NameKey, email_key, serial_key};
+use crate::names::{COMPARISON, NameKey, email_key, serial_class};
 
 /// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
 /// else at every write.
@@ -140,14 +140,32 @@ impl View {
     /// All assets of that name (P5).
     #[must_use]
     pub fn assets_named(&self, name: &NameKey) -> Vec<AssetId> {
-        self.indexed(index::ASSET_NAME, name.as_str(), |id| AssetId::new(id).ok())
+        let same =
+            |row: AssetRow| (NameKey::of(&row.asset.name).as_ref() == Some(name)).then_some(row.asset.id);
+        self.assets_like(name).into_iter().filter_map(same).collect()
     }
 
-    /// All assets whose mapped serial field holds this serial (P6). Empty without a mapped serial.
+    /// All assets of that name or a near one (P6).
     #[must_use]
-    pub fn assets_with_serial(&self, serial: &str) -> Vec<AssetId> {
-        let Some(serial) = serial_key(serial) else { return Vec::new() };
-        self.indexed(index::ASSET_SERIAL, &serial, |id| AssetId::new(id).ok())
+    pub fn assets_like(&self, name: &NameKey) -> Vec<AssetRow> {
+        let ids = self.indexed(index::ASSET_NAME, &name.class(), |id| AssetId::new(id).ok());
+        ids.iter().filter_map(|id| self.asset(id)).collect()
+    }
+
+    /// All assets that may hold this serial in the mapped field: which do, their types say. Empty without a mapped serial.
+    pub(super) fn assets_of_class(&self, serial: &str) -> Vec<AssetRow> {
+        let ids = self.indexed(index::ASSET_SERIAL, &serial_class(serial), |id| AssetId::new(id).ok());
+        ids.iter().filter_map(|id| self.asset(id)).collect()
+    }
+
+    /// Calls `visit` for every device, listed or missing, whose serial may be this one, until it says `false`.
+    pub(super) fn each_device_of_class(&self, serial: &str, visit: &mut dyn FnMut(DeviceRow) -> bool) {
+        debug_assert!(self.meta.has_index(index::DEVICE_SERIAL), "open the view with Indexes::All");
+        let prefix = index_key(index::DEVICE_SERIAL, &serial_class(serial), "");
+        self.lenient(self.store.scan(&prefix, &mut |key, _| {
+            let id = std::str::from_utf8(&key[prefix.len()..]).ok().and_then(|id| DeviceId::new(id).ok());
+            id.and_then(|id| self.device(&id)).is_none_or(&mut *visit)
+        }));
     }
 
     /// A user record that AMFJ has.
@@ -179,13 +197,6 @@ impl View {
     #[must_use]
     pub fn devices_named(&self, name: &NameKey) -> Vec<DeviceId> {
         self.indexed(index::DEVICE_NAME, name.as_str(), |id| DeviceId::new(id).ok())
-    }
-
-    /// All devices with this serial, listed or missing.
-    #[must_use]
-    pub fn devices_with_serial(&self, serial: &str) -> Vec<DeviceId> {
-        let Some(serial) = serial_key(serial) else { return Vec::new() };
-        self.indexed(index::DEVICE_SERIAL, &serial, |id| DeviceId::new(id).ok())
     }
 
     /// All listed devices in scope whose primary user is this person.

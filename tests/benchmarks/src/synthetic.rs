@@ -246,6 +246,8 @@ pub fn run_started(number: u64, first_sync: bool) -> Fact {
         applies_to_all: true,
         auto_checkout: true,
         list_delay_ms: 0,
+        judged: false,
+        mapping: BTreeMap::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CreateDevices, Model, Run, kandji::Listed, words};
-use crate::sim::fleet::SiteAsset;
+use crate::sim::fleet::{FieldKind, SiteAsset};
 
 /// What becomes of a device without a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +38,17 @@ impl Model {
 
     /// P9: the serial of a linked device.
     fn by_reenrolment(&self, run: &Run, unlinked: &[&Listed], device: &Listed) -> Option<Resolution> {
-        let serial = words::serial(&device.serial);
+        let serial = run.telling(device);
         if serial.is_empty() {
             return None;
         }
-        let same = |id: &&String| self.serials.get(*id).is_some_and(|other| words::serial(other) == serial);
+        let same = |id: &&String| {
+            self.serials.get(*id).is_some_and(|other| words::serial(other) == serial)
+                && self
+                    .platforms
+                    .get(*id)
+                    .is_some_and(|other| other.eq_ignore_ascii_case(device.platform.trim()))
+        };
         let linked: Vec<&String> = self.links.keys().filter(same).collect();
         let is_only_newcomer =
             unlinked.iter().filter(|other| words::serial(&other.serial) == serial).count() == 1;
@@ -72,7 +78,7 @@ impl Model {
         let namesakes =
             |other: &&&Listed| other.id != device.id && words::name(&other.name) == words::name(&device.name);
         if let Some(asset) = self.decided_by_serial(run, device) {
-            let shares = |other: &Listed| words::serial(&other.serial) == words::serial(&device.serial);
+            let shares = |other: &Listed| run.stands(other, asset) == Stands::Same;
             let is_contested = unlinked.iter().filter(namesakes).any(|other| shares(other));
             let link = Resolution::Link { asset: asset.id.clone(), takes_over: None };
             return Some(if is_contested { Resolution::Ambiguous } else { link });
@@ -92,17 +98,16 @@ impl Model {
     /// P7: create, if that is allowed and nothing is in the way.
     fn by_creation(&self, run: &Run, device: &Listed) -> Resolution {
         let is_lost = self.lost_links.contains(&device.id);
+        let serial = run.telling(device);
         let is_allowed = match run.settings.create_devices {
             CreateDevices::Never => false,
             CreateDevices::FirstSync => self.is_first_for(run, device) && !is_lost,
             CreateDevices::Always => true,
         };
-        if !is_allowed || words::is_blank(&device.name) && words::is_blank(&device.serial) {
+        if !is_allowed || words::is_blank(&device.name) && serial.is_empty() {
             return Resolution::Unmatched;
         }
-        let serial = words::serial(&device.serial);
-        let has_serial =
-            |asset: &SiteAsset| !serial.is_empty() && serials(run, asset).any(|other| other == serial);
+        let has_serial = |asset: &SiteAsset| run.stands(device, asset) == Stands::Same;
         let shares_serial = |other: &Listed| {
             other.id != device.id
                 && other.is_live()
@@ -110,6 +115,7 @@ impl Model {
                 && words::serial(&other.serial) == serial
         };
         let is_ambiguous = !self.candidates(run, device).is_empty()
+            || self.has_near(run, device)
             || run.before.iter().any(has_serial)
             || run.listed.iter().any(shares_serial);
         if is_ambiguous { Resolution::Ambiguous } else { Resolution::Create }
@@ -120,28 +126,120 @@ impl Model {
         run.first_sync || self.unfinished.contains(&device.id)
     }
 
-    /// Free assets of the device's name, without those that carry another serial (P6).
+    /// Free assets of the device's name, without those that carry another serial, or that of another device of the name
+    /// while this one's says nothing (P6).
     fn candidates<'a>(&self, run: &'a Run, device: &Listed) -> Vec<&'a SiteAsset> {
-        let (name, serial) = (words::name(&device.name), words::serial(&device.serial));
-        let fits = |asset: &&SiteAsset| {
-            !name.is_empty()
-                && words::name(&asset.name) == name
-                && self.linked_to(&asset.id).is_none()
-                && serials(run, asset).all(|other| other == serial)
+        let free = self.free_of_name(run, device);
+        let is_left = |asset: &&SiteAsset| {
+            run.telling(device).is_empty() && self.is_decided_for_another(run, device, asset, &free)
         };
-        run.before.iter().filter(fits).collect()
+        let mut fits = free.clone();
+        fits.retain(|asset| run.stands(device, asset) != Stands::Other && !is_left(asset));
+        fits
+    }
+
+    fn free_of_name<'a>(&self, run: &'a Run, device: &Listed) -> Vec<&'a SiteAsset> {
+        let name = words::name(&device.name);
+        let free = run.before.iter().filter(|asset| self.linked_to(&asset.id).is_none());
+        free.filter(|asset| !name.is_empty() && words::name(&asset.name) == name).collect()
+    }
+
+    /// Whether one other device of the name has the serial of the asset, and no other asset of the name holds it.
+    fn is_decided_for_another(
+        &self,
+        run: &Run,
+        device: &Listed,
+        asset: &SiteAsset,
+        free: &[&SiteAsset],
+    ) -> bool {
+        let unlinked: Vec<&Listed> = run
+            .listed
+            .iter()
+            .filter(|other| other.is_live() && !self.links.contains_key(&other.id))
+            .collect();
+        let has = |other: &&&Listed| {
+            other.id != device.id
+                && words::name(&other.name) == words::name(&device.name)
+                && run.stands(other, asset) == Stands::Same
+                && !matches!(self.by_reenrolment(run, &unlinked, other), Some(Resolution::Link { .. }))
+        };
+        let having = unlinked.iter().filter(has).count();
+        let held = free.iter().filter(|other| run.held(other) == run.held(asset)).count();
+        having == 1 && held == 1
+    }
+
+    /// Whether a free asset has nearly the device's name, and no other serial (P6).
+    fn has_near(&self, run: &Run, device: &Listed) -> bool {
+        let (name, near) = (words::name(&device.name), words::near(&device.name));
+        !near.is_empty()
+            && run.before.iter().any(|asset| {
+                words::near(&asset.name) == near
+                    && words::name(&asset.name) != name
+                    && self.linked_to(&asset.id).is_none()
+                    && run.stands(device, asset) != Stands::Other
+            })
     }
 
     /// The one candidate that carries the device's own serial (P6).
     fn decided_by_serial<'a>(&self, run: &'a Run, device: &Listed) -> Option<&'a SiteAsset> {
-        let candidates = self.candidates(run, device);
-        let own: Vec<_> = candidates.iter().filter(|asset| serials(run, asset).next().is_some()).collect();
-        if let [asset] = own.as_slice() { Some(**asset) } else { None }
+        let mut own = self.candidates(run, device);
+        own.retain(|asset| run.stands(device, asset) == Stands::Same);
+        if let [asset] = own.as_slice() { Some(*asset) } else { None }
     }
 }
 
-/// The serials that an asset carries in fields mapped from the serial number; blank ones are none.
-fn serials<'a>(run: &'a Run, asset: &'a SiteAsset) -> impl Iterator<Item = String> + 'a {
-    let values = run.settings.serial_fields().filter_map(|field| asset.fields.get(field)?.as_str());
-    values.map(words::serial).filter(|serial| !serial.is_empty())
+/// How the serials of a device and an asset stand to each other (P6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Silent,
+    Same,
+    Other,
+}
+
+/// A serial of more devices than this says nothing.
+const MOST: usize = 2;
+
+impl Run<'_> {
+    /// The serial of a device; blank where it says nothing (P6).
+    fn telling(&self, device: &Listed) -> String {
+        let serial = words::serial(&device.serial);
+        let listed = self.listed.iter().filter(|other| words::serial(&other.serial) == serial).count();
+        if listed > MOST { String::new() } else { serial }
+    }
+
+    /// Whether the mapped field of an asset's type is a number.
+    fn is_number(&self, asset: &SiteAsset) -> bool {
+        let kind = self.kind(&asset.asset_type_id);
+        let mut fields = self.settings.serial_fields();
+        let number = |field: &String| {
+            let of = kind.as_ref().and_then(|kind| kind.fields.iter().find(|spec| spec.name == *field));
+            of.is_some_and(|spec| spec.kind == FieldKind::Number)
+        };
+        fields.any(number)
+    }
+
+    /// The serial that an asset holds in the mapped field; blank where it says nothing.
+    fn held(&self, asset: &SiteAsset) -> String {
+        let is_number = self.is_number(asset);
+        let value = self.settings.serial_fields().find_map(|field| asset.fields.get(field));
+        let text = match value {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let held = words::serial_held(&text, is_number);
+        let same = |other: &&Listed| words::serial_held(&other.serial, is_number) == held;
+        if self.listed.iter().filter(same).count() > MOST { String::new() } else { held }
+    }
+
+    fn stands(&self, device: &Listed, asset: &SiteAsset) -> Stands {
+        let (held, own) = (self.held(asset), self.telling(device));
+        if held.is_empty() || own.is_empty() {
+            Stands::Silent
+        } else if words::serial_held(&own, self.is_number(asset)) == held {
+            Stands::Same
+        } else {
+            Stands::Other
+        }
+    }
 }

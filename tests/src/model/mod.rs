@@ -91,6 +91,8 @@ pub struct Model {
     ours: BTreeSet<String>,
     /// Last known serial of every device that was ever listed (P9).
     serials: BTreeMap<String, String>,
+    /// Last known platform of each (P9).
+    platforms: BTreeMap<String, String>,
     /// Runs in a row without the device (P22).
     missing: BTreeMap<String, u32>,
     /// Records as known, with the number of lists in a row that they were missing from (P11).
@@ -164,6 +166,7 @@ impl Model {
         }
         for device in &run.listed {
             self.serials.insert(device.id.clone(), device.serial.clone());
+            self.platforms.insert(device.id.clone(), device.platform.trim().to_owned());
         }
         for device in self.serials.keys() {
             if run.device(device).is_some() {

@@ -89,7 +89,12 @@ impl Model {
         };
         match records.as_slice() {
             [] => Rung::Next,
-            [record] if !is_contested() => Rung::Found(record.id.clone()),
+            [record]
+                if !is_contested()
+                    && (run.settings.name_beats_email || !has_another_email(person, record)) =>
+            {
+                Rung::Found(record.id.clone())
+            }
             _ => Rung::Refused,
         }
     }
@@ -117,7 +122,7 @@ impl Model {
             let is_linked = self
                 .user_links
                 .iter()
-                .any(|(user, linked)| *linked == record.id && !person.ids.contains(user));
+                .any(|(user, linked)| *linked == record.id && run.is_somebody_else(person, user));
             let is_matched = run.people.iter().any(|other| {
                 other.key != person.key
                     && self.records_with_email(other).iter().any(|found| found.id == record.id)
@@ -164,12 +169,35 @@ impl Model {
                 self.user_links.insert(id.clone(), record.clone());
                 self.lost_user_links.remove(id);
             }
-            if self.ours.contains(&record) {
-                keep_in_step(run, &person, &record);
-            }
             records.insert(person.key, record);
         }
+        // Of several people of one record, one speaks (P11).
+        for person in run.people.clone() {
+            let Some(record) = records.get(&person.key).filter(|record| self.ours.contains(*record)) else {
+                continue;
+            };
+            let is_there = |user: &&String| run.people.iter().any(|other| other.ids.contains(*user));
+            let of_record =
+                self.user_links.iter().filter(|(_, linked)| *linked == record).map(|(user, _)| user);
+            if of_record.filter(is_there).min().is_some_and(|user| person.ids.contains(user)) {
+                keep_in_step(run, &person, record);
+            }
+        }
         records
+    }
+}
+
+/// Whether both sides show an email, and another one (P10).
+fn has_another_email(person: &Person, record: &SiteUser) -> bool {
+    let (kandji, amfj) =
+        (words::email(&person.email), words::email(record.email.as_deref().unwrap_or_default()));
+    !kandji.is_empty() && !amfj.is_empty() && kandji != amfj
+}
+
+impl Run<'_> {
+    /// Whether a Kandji user is somebody else who is still there.
+    fn is_somebody_else(&self, person: &Person, user: &String) -> bool {
+        self.people.iter().any(|other| other.key != person.key && other.ids.contains(user))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub keep_first_holder: bool,
     /// `assignment = "enforce"` (P21).
     pub enforce: bool,
+    /// P10.
+    pub name_beats_email: bool,
     /// P20.
     pub no_checkout_users: Vec<String>,
     /// `on_empty = "clear"` (P14).
@@ -71,6 +73,7 @@ impl Default for Settings {
             auto_checkout: false,
             keep_first_holder: false,
             enforce: false,
+            name_beats_email: false,
             no_checkout_users: Vec::new(),
             clear_on_empty: false,
             check_in_gone: false,
@@ -106,7 +109,7 @@ impl Settings {
 
     /// Whether people are matched by name (P10).
     pub(super) fn matches_people_by_name(&self) -> bool {
-        self.user_fields.get("Name").is_some_and(|property| property == "user.name")
+        self.user_fields.get("Name").is_some_and(|property| is_user_name(property))
     }
 
     /// Writes the settings into a configuration.
@@ -132,6 +135,7 @@ impl Settings {
             .set("sync.auto_checkout", self.auto_checkout)
             .set("sync.first_assignment", either(self.keep_first_holder, "keep", "take-over"))
             .set("sync.assignment", either(self.enforce, "enforce", "on-change"))
+            .set("sync.name_beats_email", self.name_beats_email)
             .set("sync.no_checkout_users", texts(&self.no_checkout_users))
             .set("sync.on_empty", either(self.clear_on_empty, "clear", "keep"))
             .set("sync.when_gone", either(self.check_in_gone, "check-in", "report"))
@@ -156,4 +160,10 @@ impl Settings {
         }
         builder
     }
+}
+
+/// The user's name, or a template that is nothing but it (P10).
+fn is_user_name(property: &str) -> bool {
+    let inner = property.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    inner.unwrap_or(property).trim() == "user.name"
 }

@@ -125,6 +125,11 @@ fn property(path: &str, row: &Value, details: Option<&Value>) -> Option<Value> {
             None => (step, None),
         };
         place = &place[member];
+        // What makers write where there is no serial is no value (P14).
+        if member == "serial_number" && place.as_str().is_some_and(|serial| words::serial(serial).is_empty())
+        {
+            return Some(Value::Null);
+        }
         if let Some(position) = position {
             place = &place[position];
         }
@@ -167,7 +172,8 @@ fn convert(value: &Value, spec: &FieldSpec) -> Wanted {
         FieldKind::Select => spec
             .options
             .iter()
-            .find(|option| option.eq_ignore_ascii_case(trimmed))
+            .find(|option| *option == trimmed)
+            .or_else(|| spec.options.iter().find(|option| option.eq_ignore_ascii_case(trimmed)))
             .map(|option| json!(option)),
     };
     converted.map_or(Wanted::LeftOut, Wanted::Value)

@@ -25,6 +25,22 @@ pub(super) fn name(text: &str) -> String {
     alike.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What is left of a name without signs: names that share it are near (P6).
+pub(super) fn near(text: &str) -> String {
+    name(text).chars().filter(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// A serial as a field that is a number, or is not, holds it (P6); blank where it says nothing there.
+pub(super) fn serial_held(text: &str, is_number: bool) -> String {
+    let text = text.trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.chars().all(|letter| letter.is_ascii_digit());
+    if !is_number || whole.is_empty() || !digits(whole) || !fraction.chars().all(|letter| letter == '0') {
+        return serial(text);
+    }
+    whole.trim_start_matches('0').to_owned()
+}
+
 const INVISIBLE: [char; 9] = [
     '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{202a}', '\u{feff}',
 ];

@@ -16,4 +16,5 @@ mod reading;
 mod runs;
 mod secrets;
 mod stopping;
+mod traps;
 mod values;

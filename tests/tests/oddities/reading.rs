@@ -20,6 +20,11 @@ async fn others_are_written(scene: &Scene, odd: usize, number: usize) -> Result<
     Ok(())
 }
 
+/// More brackets in each other than any reader goes into.
+fn deep() -> String {
+    format!("{}{}", "[".repeat(3_000), "]".repeat(3_000))
+}
+
 fn shapes_of_assets() -> Vec<Shape> {
     vec![
         Shape::null("/name"),
@@ -35,6 +40,11 @@ fn shapes_of_assets() -> Vec<Shape> {
         Shape::set("/checked_out_to", json!({ "id": null, "name": null })),
         Shape::set("/fields/OS Version", json!({ "value": 1 })),
         Shape::broken_text("/name"),
+        Shape::raw("/fields/Odd", "1e999"),
+        Shape::raw("/fields/OS Version", "-1e999"),
+        Shape::raw("/unheard_of", &deep()),
+        Shape::raw("/fields/Notes", &deep()),
+        Shape::set("/fields/Notes", "x".repeat(23_000_000)),
         Shape::NotAnObject(json!(["a", "row"])),
         Shape::NotAnObject(Value::Null),
     ]
@@ -160,6 +170,10 @@ async fn one_odd_device_stops_nothing() -> Result<()> {
         Shape::missing("/os_version"),
         Shape::broken_text("/device_name"),
         Shape::set("/asset_tag", "x".repeat(300_000)),
+        Shape::set("/model", "x".repeat(23_000_000)),
+        Shape::raw("/user/unheard_of", "1e999"),
+        Shape::raw("/unheard_of", &deep()),
+        Shape::raw("/tags", "[1e999, 7]"),
         Shape::NotAnObject(json!(7)),
     ];
     for (number, shape) in shapes.into_iter().enumerate() {

@@ -40,8 +40,8 @@ fn every_trap_is_laid_in_its_proportion() {
     for trap in [Trap::BlankName, Trap::UserEmptyString, Trap::TagsAbsent, Trap::DuplicateName] {
         assert_eq!(counts[&trap], trap.share(), "{trap:?}");
     }
-    assert_eq!(counts.len(), 29, "a trap is missing: {counts:?}");
-    assert_eq!(realistic(50).trap_counts().len(), 28, "all but the owner of thirty devices");
+    assert_eq!(counts.len(), 34, "a trap is missing: {counts:?}");
+    assert_eq!(realistic(50).trap_counts().len(), 33, "all but the owner of thirty devices");
 }
 
 #[test]
@@ -89,6 +89,17 @@ fn the_traps_are_what_they_say() {
         assert_eq!(pair[0].serial_number, pair[1].serial_number);
     }
     assert!(all(Trap::BlankSerial).iter().all(|d| d.serial_number.is_empty()));
+    for device in all(Trap::AssetNameSigns).into_iter().chain(all(Trap::AssetNameNear)) {
+        assert!(assets(&device.device_name).is_empty(), "{}", device.device_name);
+    }
+    for device in all(Trap::AssetNameNear) {
+        assert_eq!(assets(&format!("{}!", device.device_name)).len(), 1);
+    }
+    assert!(all(Trap::PlaceholderSerial).iter().all(|d| d.serial_number.len() != 10));
+    assert!(
+        all(Trap::LotSerial).len() > 2
+            && all(Trap::LotSerial).iter().all(|d| d.serial_number == "LOT-2026-07")
+    );
     assert!(all(Trap::UserEmptyString).iter().all(|d| d.to_json()["user"] == json!("")));
     assert!(all(Trap::UserNull).iter().all(|d| d.user == Owner::Null && d.to_json()["user"] == Value::Null));
     assert!(all(Trap::UserAbsent).iter().all(|d| d.to_json().get("user").is_none()));

@@ -123,6 +123,8 @@ fn absence_says_nothing_about_what_is_younger_than_the_list() {
         applies_to_all: true,
         auto_checkout: false,
         list_delay_ms: 60_000,
+        judged: false,
+        mapping: BTreeMap::new(),
     };
     let table = [
         ("listed before", Age { offset: 5, written: None }, false),

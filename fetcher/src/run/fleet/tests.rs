@@ -162,10 +162,14 @@ fn p17_details_hold_every_mapped_property_of_their_check_in() {
         BTreeMap::from([("details.hardware_overview.memory".to_owned(), json!("8 GB"))])
     );
     assert_eq!(details.check_in, "then");
-    assert!(mapped().is_covered_by(&details));
+    assert!(mapped().is_covered_by(&details, &BTreeSet::new()));
     let empty = mapped().details_of(&json!({}), "then");
     assert_eq!(empty.values["details.hardware_overview.memory"], Value::Null, "read, and absent");
-    assert!(mapped().is_covered_by(&empty));
+    assert!(mapped().is_covered_by(&empty, &BTreeSet::new()));
     let older = Details { check_in: "then".into(), values: BTreeMap::new() };
-    assert!(!mapped().is_covered_by(&older), "read before the property was mapped");
+    assert!(!mapped().is_covered_by(&older, &BTreeSet::new()), "read before the property was mapped");
+    assert!(
+        mapped().is_covered_by(&older, &mapped().details.iter().map(|(name, _)| name.clone()).collect()),
+        "left out (P18)"
+    );
 }

@@ -70,3 +70,38 @@ fn p18_details_that_could_not_be_read_prove_nothing() {
     assert_eq!(named.len(), 1);
     assert!(named.iter().all(|problem| problem.contains("brand_new")));
 }
+
+#[test]
+fn p18_what_was_there_and_is_on_no_device_any_more_is_missing_and_no_mistake() {
+    let config =
+        config("\"A\" = \"brand_new\"\n\"B\" = \"details.brand.new\"\n\"C\" = \"details.brand.old\"", "");
+    let mut seen = Unproven::of(&config);
+    seen.see_row(&json!({ "brand_new": "x" }));
+    seen.see_details(&json!({ "brand": { "new": null } }));
+    let before = seen.proven(&config);
+    assert_eq!(
+        before,
+        BTreeSet::from(["property/brand_new".to_owned(), "property/details.brand.new".to_owned()])
+    );
+    let mut now = Unproven::of(&config);
+    let shown = |paths: Vec<PropertyPath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(now.missing_from_list(&before)), ["brand_new"]);
+    assert_eq!(shown(now.missing_from_details(&before)), ["details.brand.new"]);
+    let problems = now.problems(&config);
+    assert_eq!(problems.len(), 1, "what was never there is a mistake: {problems:?}");
+    assert!(problems[0].contains("details.brand.old"));
+    let path = PropertyPath::parse("details.brand.new").unwrap();
+    assert_eq!(Unproven::settings_with(&config, &path), ["fields.B"]);
+}
+
+#[test]
+fn p18_absence_is_concluded_only_from_details_that_show_the_property() {
+    let config = config("\"B\" = \"details.brand.new\"", "");
+    let unproven = Unproven::of(&config);
+    let of = |values: &[&str]| Details {
+        check_in: String::new(),
+        values: values.iter().map(|name| ((*name).to_owned(), Value::Null)).collect(),
+    };
+    assert!(unproven.are_all_in(&of(&["details.brand.new"])));
+    assert!(!unproven.are_all_in(&of(&["details.other"])), "read before it was mapped");
+}

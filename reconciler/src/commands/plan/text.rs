@@ -93,6 +93,9 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
     obstacles(screen, plan, &mut out);
     head(screen, plan, &mut out);
     vanished(screen, plan, &mut out);
+    for note in &plan.notes {
+        let _ = writeln!(out, "  {}", screen.sentence(2, &legible(note)));
+    }
     for (kind, heading, _, mark, ink) in KINDS {
         let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
         section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);

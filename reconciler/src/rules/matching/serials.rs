@@ -1,7 +1,6 @@
 //! Devices of one serial: enrolled again under a new id (P9), or listed twice; assets that hold it (P7).
 
 use amfj_sync_shared::messages::{Absence, Candidate, DeviceEntry, Rule};
-use amfj_sync_shared::names::serial_key;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, Missing};
 
@@ -14,8 +13,11 @@ fn is_gone(row: &DeviceRow) -> bool {
     matches!(row.missing, Some(Missing { absence: Absence::NotFound, .. }))
 }
 
-/// The other devices of its serial, listed or missing.
+/// The other devices of its serial, listed or missing; none where the serial says nothing (P6).
 pub(super) fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceRow> {
+    if view.telling_serial(device).is_none() {
+        return Vec::new();
+    }
     let ids = others(view.devices_with_serial(&device.serial), device);
     ids.iter().filter_map(|id| view.device(id)).collect()
 }
@@ -25,10 +27,12 @@ pub(super) fn takes_over(view: &View, device: &DeviceEntry) -> bool {
     matches!(reenrolled(view, device, &others_of_serial(view, device)), Some(Resolution::Link { .. }))
 }
 
-/// P9; none where none of the others of this serial is linked.
+/// P9; none where none of the others of this serial and platform is linked.
 pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]) -> Option<Resolution> {
     let (linked, unlinked): (Vec<_>, Vec<_>) =
         others.iter().partition(|row| is_linked(view, &row.entry.device_id));
+    // A phone that leaves does not hand its asset to a computer, whatever makers put into serial numbers.
+    let linked: Vec<_> = linked.into_iter().filter(|row| is_of_platform(row, &device.platform)).collect();
     let (old, more) = linked.split_first()?;
     // Whether or not a rule may link it: that a second device answers to the serial is doubt enough.
     let rival = unlinked.iter().find(|row| row.is_listed() && !row.entry.removed);
@@ -61,6 +65,10 @@ pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]
     })
 }
 
+fn is_of_platform(row: &DeviceRow, platform: &str) -> bool {
+    row.entry.platform.trim().eq_ignore_ascii_case(platform.trim())
+}
+
 fn shown(row: &DeviceRow) -> Candidate {
     let note = if row.is_listed() { "has the same serial and is listed" } else { "has the same serial" };
     Candidate { id: row.entry.device_id.to_string(), name: row.entry.name.clone(), note: note.to_owned() }
@@ -76,7 +84,7 @@ pub(super) fn beside_twins(
     own: Resolution,
 ) -> Resolution {
     let claim = strength(&own);
-    if matches!(own, Resolution::Ambiguous { .. }) || serial_key(&device.serial).is_none() {
+    if matches!(own, Resolution::Ambiguous { .. }) {
         return own;
     }
     let twin = others.iter().find(|row| twin_claim(site, row) >= claim.max(1));
@@ -113,15 +121,14 @@ fn strength(resolution: &Resolution) -> u8 {
 
 /// The assets that hold the device's serial in the mapped field, free or not (P7).
 pub(super) fn assets_of_serial(site: &Site<'_>, device: &DeviceEntry) -> Vec<Candidate> {
-    let ids = site.view.assets_with_serial(&device.serial).into_iter().take(SHOWN);
-    ids.filter_map(|id| site.view.asset(&id))
-        .map(|row| Candidate {
-            id: row.asset.id.to_string(),
-            name: row.asset.name,
-            note: match site.view.linked_device(&row.asset.id) {
-                Some(other) => format!("has the device's serial, and is linked to device {other}"),
-                None => "has the device's serial".to_owned(),
-            },
-        })
-        .collect()
+    let rows = site.view.assets_with_serial_of(device).into_iter().take(SHOWN);
+    rows.map(|row| Candidate {
+        note: match site.view.linked_device(&row.asset.id) {
+            Some(other) => format!("has the device's serial, and is linked to device {other}"),
+            None => "has the device's serial".to_owned(),
+        },
+        id: row.asset.id.to_string(),
+        name: row.asset.name,
+    })
+    .collect()
 }

@@ -47,7 +47,7 @@ fn p12_a_blank_name_gives_way_to_the_serial() {
     assert_eq!(created(&world, "d1").0, "S1");
     let draft = world.decide("d2");
     assert_eq!((draft.changes.len(), draft.decision.state), (0, State::Unmatched));
-    assert!(draft.decision.reason.contains("neither name nor serial"), "{}", draft.decision.reason);
+    assert!(draft.decision.reason.contains("neither a name nor a serial"), "{}", draft.decision.reason);
 }
 
 #[test]

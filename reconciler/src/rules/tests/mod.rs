@@ -2,9 +2,11 @@
 
 mod checkout;
 mod creating;
+mod doubtful_people;
 mod gone;
 mod left;
 mod matching;
+mod near_and_silent;
 mod oddities;
 mod plan;
 mod properties;
@@ -15,3 +17,8 @@ mod values;
 pub(crate) mod world;
 
 pub(crate) use world::World;
+
+/// A configuration with these settings in `[integration.sync]`.
+pub(crate) fn test_config(sync: &str) -> amfj_sync_shared::config::Integration {
+    World::new(sync, "").config
+}

@@ -102,7 +102,10 @@ fn p10_names_are_matched_only_where_the_name_is_mapped() {
         (NAMES, true),
         ("[integration.user_fields]\nName = \"user.email\"", false),
         ("[integration.user_fields]\nTeam = \"user.name\"", false),
-        ("[integration.user_fields]\nName = \"{{ user.name }}\"", false),
+        ("[integration.user_fields]\nName = \"{{ user.name }}\"", true),
+        ("[integration.user_fields]\nName = \"{{- user.name|trim -}}\"", true),
+        ("[integration.user_fields]\nName = \"{{ user.name|upper }}\"", false),
+        ("[integration.user_fields]\nName = \"{{ user.name }} (Kandji)\"", false),
     ] {
         let mut world = world("create_users = \"never\"", tables, &[("k1", " sam  SMITH", None)]);
         world.record("r1", "Sam Smith", None);
@@ -159,8 +162,8 @@ fn p10_a_record_with_the_email_of_another_person_is_not_matched_by_name() {
 }
 
 #[test]
-fn p10_a_name_match_whose_emails_differ_is_a_warning() {
-    let mut world = world("", NAMES, &[SAM]);
+fn p10_a_name_match_whose_emails_differ_is_a_warning_where_the_name_beats_them() {
+    let mut world = world("name_beats_email = true", NAMES, &[SAM]);
     world.record("r1", "Sam", Some("samuel@x.com"));
     world.run();
     assert_eq!(linked_to(&world, "sam@x.com"), ("r1".into(), Rule::UserName));

@@ -270,6 +270,8 @@ impl World {
             applies_to_all: true,
             auto_checkout: self.config.sync.auto_checkout,
             list_delay_ms: 0,
+            judged: false,
+            mapping: BTreeMap::new(),
         }
     }
 

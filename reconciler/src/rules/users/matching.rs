@@ -1,5 +1,6 @@
 //! The rungs of P10: the link, the email, the name.
 
+use amfj_sync_shared::amfj::UserRecord;
 use amfj_sync_shared::ids::{KandjiUserId, RecordId, UserKey};
 use amfj_sync_shared::messages::{Candidate, Outcome, Rule, UserEntry};
 use amfj_sync_shared::names::{NameKey, email_key};
@@ -61,7 +62,7 @@ pub fn resolve_user(site: &Site<'_>, user: &UserEntry) -> UserResolution {
     }
     by_email(view, user)
         .or_else(|| {
-            site.config.user_fields.maps(Outcome::NAME, "user.name").then(|| by_name(view, user)).flatten()
+            site.config.user_fields.maps(Outcome::NAME, "user.name").then(|| by_name(site, user)).flatten()
         })
         .or_else(|| in_doubt(site, user))
         .unwrap_or(UserResolution::Unmatched)
@@ -136,10 +137,12 @@ fn linked_to_another(view: &View, user: &UserEntry, record: &RecordId) -> Option
     ids.filter_map(|id| view.user_of(&id)).find(|key| *key != user.key)
 }
 
-/// The third rung.
-fn by_name(view: &View, user: &UserEntry) -> Option<UserResolution> {
+/// The third rung. A record whose Kandji users all left is free: somebody without email comes back under a new id.
+fn by_name(site: &Site<'_>, user: &UserEntry) -> Option<UserResolution> {
+    let view = site.view;
     let name = NameKey::of(&user.name)?;
-    let ids = view.records_named(&name).into_iter().filter(|id| view.linked_users(id).is_empty());
+    let ids = view.records_named(&name).into_iter();
+    let ids = ids.filter(|id| linked_to_another(view, user, id).is_none());
     let rows = ids.filter_map(|id| view.record(&id));
     let records: Vec<RecordRow> = rows.filter(|row| !belongs_by_email(view, user, row)).collect();
     let (first, more) = records.split_first()?;
@@ -147,13 +150,51 @@ fn by_name(view: &View, user: &UserEntry) -> Option<UserResolution> {
     if !more.is_empty() {
         return Some(ambiguous(user, "several records have their name, and none their email", shown()));
     }
-    let namesake = view.users_named(&name).into_iter().find(|key| *key != user.key && needs_name(view, key));
-    Some(match namesake {
-        None => UserResolution::Link { record: Box::new(first.clone()), rule: Rule::UserName },
-        Some(other) => {
-            ambiguous(user, &format!("{other} has the same name, and one record may be either's"), shown())
-        }
-    })
+    if let Some(other) =
+        view.users_named(&name).into_iter().find(|key| *key != user.key && needs_name(view, key))
+    {
+        let why = format!("{other} has the same name, and one record may be either's");
+        return Some(ambiguous(user, &why, shown()));
+    }
+    if let Some((kandji, amfj)) =
+        other_email(user, &first.record).filter(|_| !site.config.sync.name_beats_email)
+    {
+        let why = format!(
+            "the record of their name has {amfj}, and Kandji says {kandji}, which may be two people (or set \
+             name_beats_email = true)"
+        );
+        return Some(ambiguous(user, &why, shown()));
+    }
+    Some(UserResolution::Link { record: Box::new(first.clone()), rule: Rule::UserName })
+}
+
+/// The emails of Kandji and of AMFJ, where both are there and differ.
+pub(super) fn other_email(user: &UserEntry, record: &UserRecord) -> Option<(String, String)> {
+    let kandji = user.email.as_deref().and_then(email_key)?;
+    let amfj = record.email.as_deref().and_then(email_key)?;
+    (kandji != amfj).then_some((kandji, amfj))
+}
+
+/// A record that shows no email, has this person's name and may be theirs (P10): nothing matches it, and that is said.
+pub(super) fn namesake_without_email(view: &View, user: &UserEntry) -> Option<UserRecord> {
+    let records = view.records_named(&NameKey::of(&user.name)?).into_iter();
+    let free = records.filter(|id| linked_to_another(view, user, id).is_none());
+    free.filter_map(|id| view.record(&id))
+        .map(|row| row.record)
+        .find(|record| record.email.as_deref().and_then(email_key).is_none())
+}
+
+/// Another record with this person's email (P10).
+pub(super) fn other_record_of_email(view: &View, user: &UserEntry, record: &RecordId) -> Option<UserRecord> {
+    let records = view.records_with_email(user.email.as_deref()?).into_iter();
+    records.filter(|id| id != record).find_map(|id| view.record(&id)).map(|row| row.record)
+}
+
+/// Whether this person speaks for a record of ours that several people share: the one with the smallest id does, or
+/// their names would be written in turn (P11).
+pub(super) fn speaks_for(view: &View, user: &UserEntry, record: &RecordId) -> bool {
+    let smallest = view.linked_users(record).into_iter().filter(|id| view.user_of(id).is_some()).min();
+    smallest.is_none_or(|id| view.user_of(&id).as_ref() == Some(&user.key))
 }
 
 /// Whether a record has the email of another person whom the devices name.

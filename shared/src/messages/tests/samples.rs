@@ -300,6 +300,7 @@ pub(super) fn decision() -> Decision {
         failed: vec!["update-asset".into()],
         awaits: Some(user_key()),
         first_sync: true,
+        takes: true,
         changes: vec![Decided {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
@@ -349,6 +350,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         applies_to_all: true,
         auto_checkout: false,
         list_delay_ms: 60_000,
+        judged: false,
+        mapping: BTreeMap::new(),
     };
     let intent = Intent {
         change: uuid(1),
@@ -380,7 +383,16 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),
-        ("partition-decided", Fact::PartitionDecided { number, partition: 2, complete: true, staged: 1 }),
+        (
+            "partition-decided",
+            Fact::PartitionDecided {
+                number,
+                partition: 2,
+                complete: true,
+                staged: 1,
+                counts: MassCounts::default(),
+            },
+        ),
         ("mass-changes-allowed", Fact::MassChangesAllowed { number }),
         ("run-held", Fact::RunHeld { number, reason: "half of the devices vanished".into() }),
         (

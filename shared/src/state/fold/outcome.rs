@@ -102,7 +102,7 @@ impl Folding<'_, '_> {
         self.learn_records(outcome)?;
         if let (Key::Device(device), Some(link)) = (&outcome.key, &outcome.link) {
             self.keep_promise(device, link);
-            self.learn_link(device, link)?;
+            self.learn_link(device, link, outcome.sequence.run)?;
         }
         if let Some(link) = &outcome.user_link {
             self.learn_user_link(link)?;
@@ -162,7 +162,7 @@ impl Folding<'_, '_> {
     }
 
     /// No asset is ever linked to two devices: the first link in the stream stands (P4).
-    fn learn_link(&mut self, device: &DeviceId, link: &LinkOutcome) -> Result<(), StoreError> {
+    fn learn_link(&mut self, device: &DeviceId, link: &LinkOutcome, run: u64) -> Result<(), StoreError> {
         match link {
             LinkOutcome::Linked { asset, rule, takes_over } => {
                 let others = self.devices_linked_to(asset)?;
@@ -176,7 +176,8 @@ impl Folding<'_, '_> {
                     self.delete_link(old)?;
                     self.move_settled(old, device)?;
                 }
-                let row = LinkRow { asset: asset.clone(), rule: *rule, since: self.event.time };
+                let (since, run) = (self.event.time, Some(run));
+                let row = LinkRow { asset: asset.clone(), rule: *rule, since, run };
                 self.put_link(device, &row)
             }
             LinkOutcome::Broken { asset } => {

@@ -52,6 +52,7 @@ impl Folding<'_, '_> {
                 for run in [&mut self.meta.latest, &mut self.meta.in_force].into_iter().flatten() {
                     run.allowed |= run.held.take().is_some();
                 }
+                self.apply_in_force();
                 Ok(Verdict::Accepted)
             }
             Order::Rematch => {
@@ -82,7 +83,7 @@ impl Folding<'_, '_> {
         if self.link(device)?.is_none_or(|row| row.asset != *asset) {
             self.forget(device);
         }
-        let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time };
+        let row = LinkRow { asset: asset.clone(), rule: Rule::Person, since: self.event.time, run: None };
         self.put_link(device, &row)?;
         self.keep(&format!("device/{device}"), decision);
         Ok(Verdict::Accepted)

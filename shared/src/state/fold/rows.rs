@@ -13,7 +13,8 @@ use super::super::view::{View, parse_row, promise_in};
 use super::{Folding, Verdict};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{Decision, LinkOutcome, PrimaryUser};
-use crate::names::{NameKey, email_key, serial_in, serial_key};
+use crate::names::{NameKey, email_key, serial_class, serial_key};
+use crate::state::serials;
 
 type Entries = Vec<(&'static str, String)>;
 
@@ -29,9 +30,13 @@ fn name_entry(name: &str) -> Option<String> {
 
 fn asset_entries(meta: &Meta, row: &AssetRow) -> Entries {
     let mut entries = Entries::new();
-    push(&mut entries, meta, index::ASSET_NAME, || name_entry(&row.asset.name));
+    // Near ones in one place (P6): whoever looks them up tells them apart.
+    push(&mut entries, meta, index::ASSET_NAME, || NameKey::of(&row.asset.name).map(|name| name.class()));
     push(&mut entries, meta, index::ASSET_SERIAL, || {
-        meta.serial_field.as_deref().and_then(|field| row.asset.fields.get(field)).and_then(serial_in)
+        let field = meta.serial_field.as_deref()?;
+        serials::written(&row.asset, field)
+            .map(|serial| serial_class(&serial))
+            .filter(|class| !class.is_empty())
     });
     entries
 }
@@ -45,7 +50,9 @@ fn record_entries(meta: &Meta, row: &RecordRow) -> Entries {
 
 fn device_entries(meta: &Meta, row: &DeviceRow) -> Entries {
     let mut entries = Entries::new();
-    push(&mut entries, meta, index::DEVICE_SERIAL, || serial_key(&row.entry.serial));
+    push(&mut entries, meta, index::DEVICE_SERIAL, || {
+        serial_key(&row.entry.serial).map(|serial| serial_class(&serial))
+    });
     if row.is_listed() {
         push(&mut entries, meta, index::DEVICE_NAME, || name_entry(&row.entry.name));
         if let (PrimaryUser::Person { key }, true) = (&row.entry.user, row.entry.in_scope) {

@@ -7,7 +7,7 @@ use super::super::rows::RunRow;
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
 use crate::ids::DeviceId;
-use crate::messages::RunStarted;
+use crate::messages::{MassCounts, RunStarted};
 
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
 const LEDGER_MINUTES: u64 = 120;
@@ -39,8 +39,9 @@ impl Folding<'_, '_> {
             published_ms: None,
             decided: BTreeMap::new(),
             staged: BTreeMap::new(),
-            // A first sync hands over and links as it must (P23).
-            allowed: started.first_sync,
+            amounts: BTreeMap::new(),
+            // A first sync links as it must; one that may take assets from people is judged like any other run (P23).
+            allowed: started.first_sync && !started.judged,
             failed: None,
             configuration: false,
             held: None,
@@ -105,7 +106,21 @@ impl Folding<'_, '_> {
     }
 
     pub(super) fn mass_changes_allowed(&mut self, number: u64) -> Verdict {
-        self.change_run(number, |run| run.allowed = true)
+        let verdict = self.change_run(number, |run| run.allowed = true);
+        self.apply_in_force();
+        verdict
+    }
+
+    /// What follows once a run is decided by all partitions and may be written: the first sync is over (P5), and what it
+    /// maps is what was applied last (P23).
+    pub(super) fn apply_in_force(&mut self) {
+        let Some(run) = &self.meta.in_force else { return };
+        let is_decided = run.decided.len() == usize::from(self.meta.partitions)
+            && run.decided.values().all(|complete| *complete);
+        if is_decided && run.allowed && run.held.is_none() && run.started.applies_to_all {
+            self.meta.first_sync_over = true;
+            self.meta.applied_mapping = Some(run.started.mapping.clone());
+        }
     }
 
     pub(super) fn run_held(&mut self, number: u64, reason: &str) -> Verdict {
@@ -131,28 +146,19 @@ impl Folding<'_, '_> {
         Verdict::Accepted
     }
 
-    /// The first sync is over once every partition has decided a complete run that applies (P5).
     pub(super) fn partition_decided(
         &mut self,
         number: u64,
         partition: u16,
         complete: bool,
-        staged: u32,
+        (staged, counts): (u32, MassCounts),
     ) -> Verdict {
         let verdict = self.change_run(number, |run| {
             run.decided.insert(partition, complete);
             run.staged.insert(partition, staged);
+            run.amounts.insert(partition, counts);
         });
-        let partitions = usize::from(self.meta.partitions);
-        if self.meta.in_force.as_ref().is_some_and(|run| {
-            run.started.number == number
-                && run.started.applies_to_all
-                && run.held.is_none()
-                && run.decided.len() == partitions
-                && run.decided.values().all(|complete| *complete)
-        }) {
-            self.meta.first_sync_over = true;
-        }
+        self.apply_in_force();
         verdict
     }
 

@@ -260,7 +260,11 @@ impl Builder {
                     unused.insert(asset);
                 }
             }
-            Trap::AssetNameCase => self.site.assets[asset].name = device_name.to_ascii_uppercase(),
+            Trap::AssetNameCase => {
+                let upper = device_name.to_ascii_uppercase();
+                let other = if upper == device_name { device_name.to_ascii_lowercase() } else { upper };
+                self.site.assets[asset].name = other;
+            }
             Trap::AssetNameSpace => {
                 self.site.assets[asset].name = format!("\t{} ", device_name.replace(' ', " \u{a0}"));
             }
@@ -290,6 +294,23 @@ impl Builder {
                     self.devices[position].serial_number = serial;
                     unused.insert(asset);
                 }
+            }
+            Trap::AssetNameSigns => {
+                self.devices[position].device_name = format!("Straße’s {device_name} – “ﬁle”");
+                self.site.assets[asset].name = format!("STRASSE'S {device_name} - \"file\"");
+            }
+            Trap::AssetNameNear => {
+                self.site.assets[asset].name = format!("{device_name}!");
+                self.site.assets[asset].fields.remove("Serial Number");
+            }
+            Trap::PlaceholderSerial => {
+                let nothing = ["unknown", "0", "To be filled by O.E.M.", "XXXXXX", "N/A"][n % 5];
+                nothing.clone_into(&mut self.devices[position].serial_number);
+                self.set_serial(asset, json!(nothing.to_uppercase()));
+            }
+            Trap::LotSerial => {
+                "LOT-2026-07".clone_into(&mut self.devices[position].serial_number);
+                self.site.assets[asset].fields.remove("Serial Number");
             }
             Trap::BlankSerial => {
                 self.devices[position].serial_number = String::new();

@@ -263,10 +263,11 @@ impl Site {
     ) {
         let caught = |trap| trapped.get(&trap).map_or(&[][..], Vec::as_slice);
         // People without a plain record: their trap decides what they get.
-        let special: BTreeSet<usize> = [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords]
-            .into_iter()
-            .flat_map(|trap| caught(trap).iter().copied())
-            .collect();
+        let special: BTreeSet<usize> =
+            [Trap::RecordEmailCase, Trap::RecordWithoutEmail, Trap::TwoRecords, Trap::RecordOtherEmail]
+                .into_iter()
+                .flat_map(|trap| caught(trap).iter().copied())
+                .collect();
         let share = if trapped.is_empty() { 0.75 } else { 0.6 };
         let mut known = HashSet::new();
         for (position, person) in people.iter().enumerate() {
@@ -288,6 +289,10 @@ impl Site {
         }
         for &position in caught(Trap::RecordWithoutEmail) {
             self.add_user(people[position].name.as_deref().unwrap_or_default(), None, false);
+        }
+        for &position in caught(Trap::RecordOtherEmail) {
+            let email = format!("before.{}", people[position].email.as_deref().unwrap_or_default());
+            self.add_user(people[position].name.as_deref().unwrap_or_default(), Some(&email), true);
         }
         for &position in caught(Trap::TwoRecords) {
             let email = people[position].email.as_deref();

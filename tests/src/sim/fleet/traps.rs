@@ -31,6 +31,14 @@ pub enum Trap {
     SharedSerial,
     /// The serial is blank.
     BlankSerial,
+    /// The asset's name is spelt with other signs, and in another full case folding.
+    AssetNameSigns,
+    /// The asset's name differs in nothing but a sign, so that it is near.
+    AssetNameNear,
+    /// Device and asset bear what makers write where there is no serial.
+    PlaceholderSerial,
+    /// More than two devices bear one serial.
+    LotSerial,
     // The member `user` of devices.
     /// `"user": ""`.
     UserEmptyString,
@@ -61,6 +69,8 @@ pub enum Trap {
     RecordWithoutEmail,
     /// Two user records with the email.
     TwoRecords,
+    /// The user record has the name and another email.
+    RecordOtherEmail,
     // How devices are written.
     /// `"last_check_in": ""`.
     BlankCheckIn,
@@ -85,6 +95,10 @@ impl Trap {
         Self::NoAsset,
         Self::SharedSerial,
         Self::BlankSerial,
+        Self::AssetNameSigns,
+        Self::AssetNameNear,
+        Self::PlaceholderSerial,
+        Self::LotSerial,
     ];
 
     /// The traps of the member `user`; no device is in two of them.
@@ -102,6 +116,7 @@ impl Trap {
         Self::RecordEmailCase,
         Self::RecordWithoutEmail,
         Self::TwoRecords,
+        Self::RecordOtherEmail,
     ];
 
     /// The traps of the notation; no device is in two of them.
@@ -129,9 +144,14 @@ impl Trap {
             | Self::UserAbsent
             | Self::BlankEmail
             | Self::TwoRecords
+            | Self::RecordOtherEmail
+            | Self::AssetNameSigns
+            | Self::AssetNameNear
+            | Self::PlaceholderSerial
             | Self::BlankCheckIn => 10,
             Self::BlankName | Self::BlankSerial | Self::BlankUserName | Self::Removed => 5,
             Self::SharedSerial | Self::UserWithoutId => 4,
+            Self::LotSerial => 3,
             Self::ManyDevices => 0,
         }
     }
@@ -143,7 +163,8 @@ impl Trap {
 
     /// How many of `total` are caught: the share, rounded up, at least one; pairs come in twos.
     pub(crate) fn count(self, total: usize) -> usize {
-        let count = (total * self.share()).div_ceil(1000).max(1);
+        let least = if self == Self::LotSerial { 3 } else { 1 };
+        let count = (total * self.share()).div_ceil(1000).max(least);
         if self.is_pair() { count.next_multiple_of(2) } else { count }
     }
 }

@@ -211,6 +211,13 @@ pub enum Shape {
         /// For instance `/name`.
         at: String,
     },
+    /// The member at this JSON pointer is this, whether or not a value in memory can hold it: `1e999`, a hundred brackets.
+    Raw {
+        /// For instance `/fields/Notes`.
+        at: String,
+        /// JSON without quotation marks.
+        text: String,
+    },
     /// The time at this JSON pointer has no zone, and a space for the `T`.
     NoZone {
         /// For instance `/created_at`.
@@ -225,6 +232,12 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// The member at this JSON pointer is this JSON.
+    #[must_use]
+    pub fn raw(at: &str, text: &str) -> Self {
+        Self::Raw { at: at.to_owned(), text: text.to_owned() }
+    }
+
     /// The member at this JSON pointer is null.
     #[must_use]
     pub fn null(at: &str) -> Self {

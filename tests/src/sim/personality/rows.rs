@@ -7,6 +7,8 @@ use crate::sim::wire::Reply;
 
 /// Stands for half of a surrogate pair, which no text in memory can hold.
 const BROKEN: &str = "\u{E0DD}\u{E0DE}";
+/// Stands at both ends of a text that goes over the wire without its quotation marks.
+const BARE: char = '\u{E0DF}';
 /// What it is on the wire.
 const HALF: &str = "\\ud83d";
 
@@ -30,6 +32,7 @@ pub(crate) fn shape(personalities: &Personalities, subject: &Subject, met: &[Odd
         }
     }
     let text = body.to_string().replace(BROKEN, HALF);
+    let text = text.replace(&format!("\"{BARE}"), "").replace(&format!("{BARE}\""), "");
     Reply { body: text.into_bytes(), ..reply }
 }
 
@@ -104,6 +107,7 @@ fn give(shape: &Shape, row: &mut Value) {
                 members.remove(member);
             }
         }
+        Shape::Raw { at, text } => set(row, at, json!(format!("{BARE}{text}{BARE}"))),
         Shape::BrokenText { at } => rewrite(row, at, |text| format!("{text}{BROKEN}")),
         Shape::NoZone { at } => rewrite(row, at, |text| text.trim_end_matches('Z').replace('T', " ")),
         Shape::NumericId => count("/id", row),

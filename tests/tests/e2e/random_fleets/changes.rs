@@ -32,7 +32,7 @@ fn in_kandji(rng: &mut StdRng, services: &Services, device: &Device) -> Result<O
     let kandji = &services.kandji;
     let id = device.device_id.as_str();
     let number = rng.random_range(0..1_000_000);
-    let told = match rng.random_range(0..12) {
+    let told = match rng.random_range(0..16) {
         0 => {
             kandji.rename(id, &format!("Renamed {number}"))?;
             format!("Kandji: {id} renamed to Renamed {number}")
@@ -83,9 +83,37 @@ fn in_kandji(rng: &mut StdRng, services: &Services, device: &Device) -> Result<O
             format!("Kandji: {id} has {memory}")
         }
         10 => return archive_owner(services, device),
+        11 => {
+            let tags: Vec<String> = device.tags.iter().flatten().rev().cloned().collect();
+            kandji.set(id, "tags", json!(tags))?;
+            format!("Kandji: {id} lists its tags in another order: {tags:?}")
+        }
+        12 => {
+            let name = any(rng, &services.amfj.assets()).name;
+            let spelt = any(rng, &[format!("{name}!"), name.replace(['\'', '’'], "ʼ"), name.to_uppercase()]);
+            kandji.rename(id, &spelt)?;
+            format!("Kandji: {id} renamed to {spelt:?}, which is nearly {name:?}")
+        }
+        13 => {
+            let serial = any(rng, &["unknown", "", "000000", "Default string", "LOT-2026-07"]);
+            kandji.set(id, "serial_number", json!(serial))?;
+            format!("Kandji: {id} has the serial {serial:?}")
+        }
+        14 => return another_id(services, device, number),
         _ => return rename_owner(services, device, number),
     };
     Ok(Some(told))
+}
+
+/// Another identity provider: the same person under a new id.
+fn another_id(services: &Services, device: &Device, number: u32) -> Result<Option<String>> {
+    let Some(person) = device.user.person().filter(|person| person.id_text().is_some()) else {
+        return Ok(None);
+    };
+    let mut moved = person.clone();
+    moved.id = json!(format!("moved-{number}"));
+    services.kandji.set_user(&device.device_id, Some(moved))?;
+    Ok(Some(format!("Kandji: owner of {} {person:?} has the id moved-{number}", device.device_id)))
 }
 
 fn archive_owner(services: &Services, device: &Device) -> Result<Option<String>> {

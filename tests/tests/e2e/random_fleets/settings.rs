@@ -30,6 +30,7 @@ pub(super) fn random(rng: &mut StdRng, fleet: &Fleet) -> Settings {
         enforce: rng.random_bool(0.25),
         clear_on_empty: rng.random_bool(0.4),
         check_in_gone: rng.random_bool(0.5),
+        name_beats_email: rng.random_bool(0.3),
         ..Settings::default()
     };
     if rng.random_bool(0.5) {
@@ -58,7 +59,7 @@ pub(super) fn random(rng: &mut StdRng, fleet: &Fleet) -> Settings {
         }
     }
     if rng.random_bool(0.5) {
-        settings = settings.user_field("Name", "user.name");
+        settings = settings.user_field("Name", pick(rng, &["user.name", "{{ user.name }}"]));
     }
     if rng.random_bool(0.3) {
         settings = settings.user_field("Kandji User", "user.name");
