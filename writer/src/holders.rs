@@ -30,9 +30,9 @@ pub(crate) struct Assignment<'a> {
     pub(crate) to: Option<&'a Holder>,
 }
 
-/// So often AMFJ may refuse the check-out of a hand-over. Each time the asset goes back to whom it was taken from, and
-/// a pause follows: what AMFJ refuses for a while is not given up, and what it refuses for ever does not go to and fro
-/// for long.
+/// So often the check-out of a hand-over may be refused in a way that may be about all check-outs (403). Each time the
+/// asset goes back to whom it was taken from, and a pause follows: what nobody may do for a while is not given up, and
+/// what AMFJ refuses for ever does not go to and fro for long. Any other refusal is about this one, and ends it.
 const HAND_OVERS: u32 = 3;
 
 /// More rounds than an undisturbed assignment needs; after that the next run decides again.
@@ -72,7 +72,7 @@ impl Assignment<'_> {
             let Held::Refused { asset, reason } = held else { return Ok(held) };
             let is_back = holder_of(&asset).as_ref() == self.expected.map(|from| &from.id);
             refused += 1;
-            if !is_back || refused >= HAND_OVERS {
+            if !is_back || refused >= HAND_OVERS || !requests.may_lack_permission() {
                 return Ok(Held::Refused { asset, reason });
             }
             requests.halfway = false;

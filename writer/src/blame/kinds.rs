@@ -132,7 +132,7 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether it is what a missing permission looks like. Only such a refusal can be about a whole kind that
     /// succeeded just before.
-    pub(super) fn may_be_permission(self) -> bool {
+    pub(crate) fn may_be_permission(self) -> bool {
         matches!(self, Self::Refused(402 | 403 | 405 | 451))
     }
 

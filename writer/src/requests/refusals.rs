@@ -149,6 +149,11 @@ impl<'a> Requests<'a> {
         self.pause_after_refusal(request, cause, reason, None, None).await
     }
 
+    /// Whether the last refusal may be about all requests of its kind: the token may not do that.
+    pub(crate) fn may_lack_permission(&self) -> bool {
+        self.last.is_some_and(|(_, cause)| cause.may_be_permission())
+    }
+
     async fn pause_after_refusal(
         &mut self,
         request: Option<RequestKind>,
