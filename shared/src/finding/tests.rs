@@ -65,6 +65,8 @@ fn started(number: u64) -> Fact {
         first_sync: true,
         applies_to_all: true,
         auto_checkout: true,
+        judged: false,
+        mapping: std::collections::BTreeMap::new(),
         list_delay_ms: 0,
     })
 }

@@ -50,14 +50,6 @@ impl Role {
             Self::Writer => "writer",
         }
     }
-
-    pub(crate) fn package(self) -> &'static str {
-        match self {
-            Self::Fetcher => "amfj-sync-fetcher",
-            Self::Reconciler => "amfj-sync-reconciler",
-            Self::Writer => "amfj-sync-writer",
-        }
-    }
 }
 
 /// A running worker. Dropping it kills it; so does the death of this process.

@@ -328,6 +328,20 @@ fn report() -> ReadingReport {
     report
 }
 
+fn intent() -> Intent {
+    Intent {
+        change: uuid(1),
+        key: Key::User(user_key()),
+        asset: Some(asset_id()),
+        record: Some(record_id()),
+        users: vec![kandji_user()],
+        subjects: vec!["email/sam@example.com".into()],
+        waits: true,
+        worker: "writer/1".into(),
+        at: time(),
+    }
+}
+
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
     let number = 1_764_000_000_000;
     let field =
@@ -352,17 +366,6 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         list_delay_ms: 60_000,
         judged: false,
         mapping: BTreeMap::new(),
-    };
-    let intent = Intent {
-        change: uuid(1),
-        key: Key::User(user_key()),
-        asset: Some(asset_id()),
-        record: Some(record_id()),
-        users: vec![kandji_user()],
-        subjects: vec!["email/sam@example.com".into()],
-        waits: true,
-        worker: "writer/1".into(),
-        at: time(),
     };
     vec![
         ("stream-opened", Fact::StreamOpened { stream: uuid(4), format: FORMAT, partitions: 4 }),
@@ -400,7 +403,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
             Fact::DevicesVanished { number, vanished: [device_id()].into(), back: BTreeSet::new() },
         ),
         ("decided", Fact::Decided(Box::new(decision()))),
-        ("intended", Fact::Intended(intent)),
+        ("intended", Fact::Intended(intent())),
         (
             "intent-withdrawn",
             Fact::IntentWithdrawn {
