@@ -1,5 +1,6 @@
 //! Serving one partition: snapshots in, decisions and changes out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Payload, Sequence, Us
 use amfj_sync_shared::state::{State, View};
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 mod again;
 mod concluding;
@@ -99,7 +101,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
         }
     };
     let held = desk.in_hand.serving(&lease.id, Stage::Reconcile);
-    let partition = Partition { desk: &desk, lease: &lease, held };
+    let partition = Partition { desk: &desk, lease: &lease, held, staged: Mutex::default() };
     match partition.run(&mut intake, Listening { folded, told: None }).await {
         Ok(()) | Err(Stop::Over) => {}
     }
@@ -110,6 +112,8 @@ struct Partition<'a> {
     desk: &'a Desk,
     lease: &'a Lease,
     held: Held,
+    /// `traceparent` of the decisions whose changes are staged: what follows once the run is judged goes on from there.
+    staged: Mutex<BTreeMap<Key, String>>,
 }
 
 impl Partition<'_> {

@@ -73,7 +73,7 @@ impl Exit {
 impl From<BrokerError> for Exit {
     fn from(error: BrokerError) -> Self {
         match error {
-            error if error.is_lasting() => Self::Configuration(error.to_string()),
+            BrokerError::Partitions { .. } => Self::Configuration(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }

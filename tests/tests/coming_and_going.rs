@@ -284,7 +284,12 @@ async fn changes_that_wait_hold_up_nobody_behind_them() -> Result<()> {
     story.services.amfj.faults().clear();
     story.join().await?;
     // The others are waited for longer than this test may take.
-    story.write(2 * WAITING).await?;
+    eventually(RUN_LIMIT, "all others created", async || {
+        let done = story.services.amfj.write_count();
+        ensure!(done >= 2 * WAITING, "{done} of {}", 2 * WAITING);
+        Ok(())
+    })
+    .await?;
     let open = open_intents(&story.pipeline).await?.len();
     ensure!(open >= WAITING, "{open} are open: those that were to wait are done");
     Ok(())

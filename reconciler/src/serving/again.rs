@@ -107,9 +107,12 @@ impl Partition<'_> {
             _ => {}
         }
         let by_person = matches!(fact, Fact::PersonDecided { .. });
+        let is_judged = matches!(fact, Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. });
         for key in touched.into_iter().filter(|key| self.is_ours(key)) {
+            let staged = if is_judged { self.staged.lock().remove(&key) } else { None };
             let cause = keys.entry(key).or_default();
-            cause.traceparent = folded.event.traceparent.clone().or(cause.traceparent.take());
+            let traceparent = staged.or_else(|| folded.event.traceparent.clone());
+            cause.traceparent = traceparent.or(cause.traceparent.take());
             cause.by_person |= by_person;
         }
     }

@@ -103,6 +103,11 @@ impl Partition<'_> {
 
     fn decided(&self, step: Step) -> (Span, Event) {
         let Step { span, traceparent, conclusion } = step;
+        if let Some(traceparent) = &traceparent
+            && conclusion.decision.changes.iter().any(|decided| decided.staged)
+        {
+            self.staged.lock().insert(conclusion.decision.key.clone(), traceparent.clone());
+        }
         let mut origin = Origin { traceparent, ..self.desk.state.origin() };
         origin.sequence = Some(conclusion.decision.snapshot);
         (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))

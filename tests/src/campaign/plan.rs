@@ -14,6 +14,8 @@ struct Deck {
     next: usize,
     size: usize,
     drawn: usize,
+    /// So many of the first are to open the campaign, whichever family is behind.
+    opening: usize,
 }
 
 /// A fault that was drawn.
@@ -42,8 +44,9 @@ impl Plan {
                 family.faults().into_iter().filter(|fault| named(fault, &options.faults)).collect();
             order.shuffle(&mut shuffling);
             order.sort_by_key(|fault| !options.opening.contains(fault));
+            let opening = order.iter().filter(|fault| options.opening.contains(fault)).count();
             if !order.is_empty() {
-                decks.push(Deck { family: *family, size: order.len(), order, next: 0, drawn: 0 });
+                decks.push(Deck { family: *family, size: order.len(), order, next: 0, drawn: 0, opening });
             }
         }
         ensure!(!decks.is_empty(), "no fault of any family has such a name");
@@ -54,7 +57,7 @@ impl Plan {
     pub(super) fn draw(&mut self, stage: &Stage, rng: &mut StdRng) -> Result<Vec<Drawn>> {
         let progress = |deck: &Deck| (deck.drawn * 1000).checked_div(deck.size).unwrap_or(0);
         self.decks.shuffle(&mut self.shuffling);
-        self.decks.sort_by_key(progress);
+        self.decks.sort_by_key(|deck| (deck.next >= deck.opening, progress(deck)));
         let families = rng.random_range(1..=3.min(self.decks.len()));
         let mut drawn: Vec<Drawn> = Vec::new();
         for deck in self.decks.iter_mut().take(families) {

@@ -1,6 +1,7 @@
 //! Which asset a device is (P4–P9).
 
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{CreateDevices, Model, Run, kandji::Listed, words};
 use crate::sim::fleet::{FieldKind, SiteAsset};
@@ -164,7 +165,7 @@ impl Model {
                 && !matches!(self.by_reenrolment(run, &unlinked, other), Some(Resolution::Link { .. }))
         };
         let having = unlinked.iter().filter(has).count();
-        let held = free.iter().filter(|other| run.held(other) == run.held(asset)).count();
+        let held = free.iter().filter(|other| run.held(other).1 == run.held(asset).1).count();
         having == 1 && held == 1
     }
 
@@ -199,12 +200,36 @@ enum Stands {
 /// A serial of more devices than this says nothing.
 const MOST: usize = 2;
 
+/// What the serials of a run say, each looked up once: a thousand devices and assets are compared with each other.
+#[derive(Debug, Default)]
+pub(super) struct Serials {
+    /// How many devices bear a serial, as a text and as a number.
+    bearers: [OnceCell<HashMap<String, usize>>; 2],
+    telling: RefCell<HashMap<String, String>>,
+    held: RefCell<HashMap<String, (bool, String)>>,
+}
+
 impl Run<'_> {
     /// The serial of a device; blank where it says nothing (P6).
     fn telling(&self, device: &Listed) -> String {
+        if let Some(known) = self.serials.telling.borrow().get(&device.id) {
+            return known.clone();
+        }
         let serial = words::serial(&device.serial);
-        let listed = self.listed.iter().filter(|other| words::serial(&other.serial) == serial).count();
-        if listed > MOST { String::new() } else { serial }
+        let telling = if self.bearers(&serial, false) > MOST { String::new() } else { serial };
+        self.serials.telling.borrow_mut().insert(device.id.clone(), telling.clone());
+        telling
+    }
+
+    fn bearers(&self, serial: &str, is_number: bool) -> usize {
+        let bearers = self.serials.bearers[usize::from(is_number)].get_or_init(|| {
+            let mut bearers = HashMap::new();
+            for device in &self.listed {
+                *bearers.entry(words::serial_held(&device.serial, is_number)).or_default() += 1;
+            }
+            bearers
+        });
+        bearers.get(serial).copied().unwrap_or(0)
     }
 
     /// Whether the mapped field of an asset's type is a number.
@@ -218,8 +243,12 @@ impl Run<'_> {
         fields.any(number)
     }
 
-    /// The serial that an asset holds in the mapped field; blank where it says nothing.
-    fn held(&self, asset: &SiteAsset) -> String {
+    /// The serial that an asset held in the mapped field before the run; blank where it says nothing. And whether that
+    /// field is a number.
+    fn held(&self, asset: &SiteAsset) -> (bool, String) {
+        if let Some(known) = self.serials.held.borrow().get(&asset.id) {
+            return known.clone();
+        }
         let is_number = self.is_number(asset);
         let value = self.settings.serial_fields().find_map(|field| asset.fields.get(field));
         let text = match value {
@@ -228,15 +257,17 @@ impl Run<'_> {
             _ => String::new(),
         };
         let held = words::serial_held(&text, is_number);
-        let same = |other: &&Listed| words::serial_held(&other.serial, is_number) == held;
-        if self.listed.iter().filter(same).count() > MOST { String::new() } else { held }
+        let held = if self.bearers(&held, is_number) > MOST { String::new() } else { held };
+        self.serials.held.borrow_mut().insert(asset.id.clone(), (is_number, held.clone()));
+        (is_number, held)
     }
 
     fn stands(&self, device: &Listed, asset: &SiteAsset) -> Stands {
-        let (held, own) = (self.held(asset), self.telling(device));
+        let own = self.telling(device);
+        let (is_number, held) = self.held(asset);
         if held.is_empty() || own.is_empty() {
             Stands::Silent
-        } else if words::serial_held(&own, self.is_number(asset)) == held {
+        } else if words::serial_held(&own, is_number) == held {
             Stands::Same
         } else {
             Stands::Other

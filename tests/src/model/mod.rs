@@ -115,6 +115,7 @@ struct Run<'a> {
     /// Assets as they were before the run.
     before: Vec<SiteAsset>,
     first_sync: bool,
+    serials: matching::Serials,
 }
 
 impl Model {
@@ -146,6 +147,7 @@ impl Model {
             site: site.clone(),
             before: site.assets.clone(),
             first_sync: !self.first_sync_over,
+            serials: matching::Serials::default(),
         };
         self.observe(&run);
         run

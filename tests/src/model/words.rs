@@ -1,5 +1,8 @@
 //! Comparison of names, emails and serials.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use unicode_normalization::UnicodeNormalization;
 
 /// Whether a text says nothing.
@@ -10,6 +13,19 @@ pub(super) fn is_blank(text: &str) -> bool {
 /// A name as it is compared (P5): NFC, trimmed, inner white space folded, without case, without what nobody sees, one
 /// apostrophe, one quotation mark and one dash for all there are.
 pub(super) fn name(text: &str) -> String {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, String>> = RefCell::default();
+    }
+    // Every device is compared with every asset.
+    let known = KNOWN.with_borrow(|known| known.get(text).cloned());
+    known.unwrap_or_else(|| {
+        let name = comparable(text);
+        KNOWN.with_borrow_mut(|known| known.insert(text.to_owned(), name.clone()));
+        name
+    })
+}
+
+fn comparable(text: &str) -> String {
     let composed: String = text.nfc().filter(|letter| !INVISIBLE.contains(letter)).collect();
     // Upper case spells ligatures and sharp s out; letter by letter, so that no sigma is a final one.
     let spelt = composed.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);

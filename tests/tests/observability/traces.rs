@@ -67,7 +67,10 @@ async fn the_way_of_a_device_is_one_trace() -> Result<()> {
     let decision = the(&way, "decision", |span| span.parent == snapshot.id)?;
     ensure!(decision.name == "decide" && decision.service == "amfj-sync-reconciler", "{decision:?}");
     let create = the(&way, "change", |span| span.name == "create-asset")?;
-    ensure!(create.parent == decision.id && create.service == "amfj-sync-writer", "{create:?}");
+    // Where the run is judged before anything of it is written, what was staged is decided once more.
+    let asked = the(&way, "what asked for it", |span| span.id == create.parent)?;
+    ensure!(asked.id == decision.id || (asked.name == "decide" && asked.parent == decision.id), "{asked:?}");
+    ensure!(create.service == "amfj-sync-writer", "{create:?}");
     let sent = |span: &Received| span.is_request && span.parent == create.id;
     let request =
         the(&way, "request", |span| sent(span) && span.attributes["http.request.method"] == "POST")?;

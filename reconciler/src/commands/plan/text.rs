@@ -33,11 +33,7 @@ pub(super) const KINDS: [(&str, &str, &str, char, Ink); 11] = [
 /// States in the order in which the plan says what is not done: of devices, of people. What is held is
 /// shown as changes.
 const NOT_DONE: [(DeviceState, &str, &str); 10] = [
-    (
-        DeviceState::Failed,
-        "Devices whose change failed and is not tried again",
-        "People whose change failed and is not tried again",
-    ),
+    (DeviceState::Failed, "Devices whose change failed", "People whose change failed"),
     (
         DeviceState::Ambiguous,
         "Ambiguous devices: a person must choose",
@@ -339,9 +335,17 @@ pub(super) fn totals(plan: &SitePlan) -> String {
 }
 
 fn counted(totals: &BTreeMap<&'static str, usize>) -> Vec<String> {
-    let counted =
-        KINDS.iter().filter_map(|(kind, _, words, ..)| Some(format!("{} {words}", totals.get(kind)?)));
+    let counted = KINDS.iter().filter_map(|(kind, _, words, ..)| Some(count_of(*totals.get(kind)?, words)));
     counted.collect()
+}
+
+/// A count with its words, which are said of several.
+fn count_of(count: usize, words: &str) -> String {
+    match (count, words.contains("s ")) {
+        (1, true) => format!("1 {}", words.replacen("s ", " ", 1)),
+        (1, false) => format!("1 {}", words.trim_end_matches('s')),
+        _ => format!("{count} {words}"),
+    }
 }
 
 fn devices(plan: &SitePlan) -> String {
