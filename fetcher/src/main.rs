@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amfj_sync_fetcher::{check, once, serve, trigger};
 use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, finish};
+use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Has one heap for all threads. With one for each, as the other workers have it to be faster, a large fleet takes half as
@@ -61,21 +61,7 @@ impl Command {
 
 fn main() -> ExitCode {
     let Arguments { mut common, command } = Arguments::parse();
-    finish(start(&mut common, command))
-}
-
-fn start(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    let only_asks = matches!(command, Command::Check { .. } | Command::Trigger { .. });
-    let done = runtime.block_on(run(common, command));
-    if only_asks {
-        // A name that is still being looked up, by a server that does not answer, must not hold up the end.
-        runtime.shutdown_background();
-    }
-    done
+    finish(block_on(run(&mut common, command)))
 }
 
 async fn run(common: &mut CommonArgs, command: Command) -> Result<(), Exit> {

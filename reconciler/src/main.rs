@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use amfj_sync_reconciler::{commands, worker};
 use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
+use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Takes less time than that of the C library, and a little more memory (docs/performance.md).
@@ -108,11 +108,7 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
     if !matches!(command, Command::Run) {
         common.answer_only();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(run(common, command))
+    block_on(run(common, command))
 }
 
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {

@@ -95,6 +95,19 @@ impl From<StoreError> for Exit {
     }
 }
 
+/// Does all the work of a program. The runtime is left as it is at the end, for the process ends with it: a name that is
+/// still being looked up must not hold that up, and lapin's thread panics where what it waits for is cancelled.
+///
+/// # Errors
+/// As `work`, or if the runtime cannot be started.
+pub fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
+    Box::leak(Box::new(runtime)).block_on(work)
+}
+
 /// Ends a `main`: prints what went wrong and gives the exit status.
 #[must_use]
 pub fn finish(result: Result<(), Exit>) -> ExitCode {

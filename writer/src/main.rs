@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::worker::{CommonArgs, Exit, finish};
+use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
 use amfj_sync_writer::{commands, worker};
 use clap::{Parser, Subcommand};
 
@@ -99,11 +99,7 @@ fn start(common: &mut CommonArgs, command: &Command) -> Result<(), Exit> {
     if !matches!(command, Command::Run) {
         common.answer_only();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(run(common, command))
+    block_on(run(common, command))
 }
 
 async fn run(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
