@@ -442,7 +442,7 @@ async fn html_with_status_200_is_no_success() {
     let stub = Stub::start(|_, _| answer(200, "<html>maintenance</html>")).await;
     let error = stub.client().asset(&asset_id()).await.unwrap_err();
     assert!(matches!(error, CallError::NotJson { html: true, .. }), "{error:?}");
-    assert!(error.to_string().contains("configured address"), "{error}");
+    assert!(error.to_string().contains("amfj.api_url is the address of the API"), "{error}");
     assert!(error.may_have_happened() && error.is_transient());
 }
 
