@@ -176,7 +176,7 @@ async fn p25_apply_does_exactly_what_the_plan_said() -> Result<()> {
             "same name (P5); serials agree",
             "Ambiguous",
             "(overwritten)",
-            "from \"Former Owner 0\" to",
+            "from \"Former Owner 1\" to",
             "Devices without asset",
             "In total",
         ],

@@ -38,8 +38,9 @@ async fn p25_plan_writes_nothing_and_apply_is_a_first_sync_then() -> Result<()> 
 
     let mut model = Model::default();
     model.run(&plan, &services.content(), &services.amfj.site());
-    pipeline.reconfigure(vec![("acme", settings.configure(services.integration("acme")))]).await?;
+    // As it is before the workers start, for they begin at once.
     let prediction = model.run(&settings, &services.content(), &services.amfj.site());
+    pipeline.reconfigure(vec![("acme", settings.configure(services.integration("acme")))]).await?;
     pipeline.run().await?;
     model.agree(&prediction, &services.amfj.site()).map_err(anyhow::Error::msg)
 }

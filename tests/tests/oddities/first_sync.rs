@@ -1,5 +1,6 @@
 //! What was decided in a first sync is not over until it is done (P5), and a link needs no write (P4).
 
+use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::Services;
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
@@ -38,8 +39,9 @@ async fn a_422_about_a_field_that_was_not_sent_costs_no_link_and_no_check_out() 
     Ok(())
 }
 
-/// What was given up in the first sync is decided again as in the first: links are made without more ado, and what was
-/// refused as it stands is made as soon as a person has it tried again, in a run after the first sync too.
+/// What was given up in the first sync is decided again as in the first: links are made without more ado, and so are
+/// assets, in a run after the first sync too. Values that were refused as they stand are written once a person has them
+/// tried again.
 #[tokio::test]
 async fn what_a_first_sync_gave_up_is_made_good_later() -> Result<()> {
     let mut fleet = newcomers(12, 1644);
@@ -61,6 +63,9 @@ async fn what_a_first_sync_gave_up_is_made_good_later() -> Result<()> {
     // Those that were asked for in vain twice are asked for again in the run after the next one.
     scene.pipeline.run().await?;
     scene.pipeline.run().await?;
+    ensure!(scene.amfj().assets().len() == 12, "nothing is asked for again");
+    scene.said(Role::Writer, &["dead", "replay", "--all"]).await?;
+    scene.pipeline.settle().await?;
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()?;
