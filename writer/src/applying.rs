@@ -313,6 +313,15 @@ impl Applying<'_> {
         outcome
     }
 
+    /// Whether the very same failed in an earlier run: its dead letter stands for this one too.
+    fn has_a_letter(&self, outcome: &Outcome) -> Result<bool, NotYet> {
+        let looked = self.site.state.try_read(|view| {
+            let rematch = view.meta().rematch;
+            view.memory(&self.change.key).failure_repeated_by(outcome, rematch).is_some()
+        });
+        looked.map_err(|_| NotYet::HandBack)
+    }
+
     fn failed(&self, reason: String) -> Outcome {
         ended(self.event, self.change, Ending::Failed { reason })
     }
@@ -332,9 +341,11 @@ impl Applying<'_> {
             let creates =
                 matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });
             outcome.uncertain = creates && self.requests.uncertain;
-            let key = self.change.key.to_string();
-            bury(self.site, &self.lease.queue, self.received, &key, reason, outcome.attempts).await?;
-            reach(Failpoint::WriterBuried).await;
+            if !self.has_a_letter(&outcome)? {
+                let key = self.change.key.to_string();
+                bury(self.site, &self.lease.queue, self.received, &key, reason, outcome.attempts).await?;
+                reach(Failpoint::WriterBuried).await;
+            }
         }
         let mut origin = self.site.state.origin();
         origin.run.clone_from(&self.event.run);

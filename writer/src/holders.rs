@@ -4,9 +4,12 @@
 //! a decision that was made when somebody else had it. And nobody loses it to a check-out that AMFJ
 //! refuses: it goes back to whom it was taken from.
 
+use std::time::Duration;
+
 use amfj_sync_shared::amfj::client::Assigned;
 use amfj_sync_shared::amfj::{Asset, Holder};
 use amfj_sync_shared::ids::{AssetId, RecordId};
+use tokio::time::Instant;
 
 use crate::requests::{Kind, OnRefusal, Requests, Trouble};
 use crate::site::Site;
@@ -30,10 +33,10 @@ pub(crate) struct Assignment<'a> {
     pub(crate) to: Option<&'a Holder>,
 }
 
-/// So often the check-out of a hand-over may be refused in a way that may be about all check-outs (403). Each time the
-/// asset goes back to whom it was taken from, and a pause follows: what nobody may do for a while is not given up, and
-/// what AMFJ refuses for ever does not go to and fro for long. Any other refusal is about this one, and ends it.
-const HAND_OVERS: u32 = 3;
+/// For how long a hand-over waits, with nobody having the asset, while its check-out is refused in a way that may be about
+/// all check-outs (403): what nobody may do for a moment is not given up, and the asset does not go to and fro. Any other
+/// refusal is about this one, and the asset goes back at once.
+const WAITS_HALFWAY: Duration = Duration::from_mins(1);
 
 /// More rounds than an undisturbed assignment needs; after that the next run decides again.
 const ROUNDS: u32 = 6;
@@ -53,6 +56,8 @@ struct Course {
     conflict: Option<Has>,
     /// The holder that the last request met, where AMFJ said that it was done and did not show it.
     said_done: Option<Has>,
+    /// When the check-out of a hand-over was refused first.
+    refused: Option<Instant>,
 }
 
 fn holder_of(asset: &Asset) -> Has {
@@ -64,31 +69,12 @@ impl Assignment<'_> {
     pub(crate) async fn make(
         &self,
         requests: &mut Requests<'_>,
-        mut tried_before: bool,
+        tried_before: bool,
     ) -> Result<Held, Trouble> {
-        let mut refused = 0;
-        loop {
-            let held = self.make_once(requests, tried_before).await?;
-            let Held::Refused { asset, reason } = held else { return Ok(held) };
-            let is_back = holder_of(&asset).as_ref() == self.expected.map(|from| &from.id);
-            refused += 1;
-            if !is_back || refused >= HAND_OVERS || !requests.may_lack_permission() {
-                return Ok(Held::Refused { asset, reason });
-            }
-            requests.halfway = false;
-            requests.refusal = OnRefusal::TriesAgain;
-            match requests.refused(&reason).await {
-                Ok(()) => tried_before = true,
-                Err(Trouble::Fail { .. }) => return Ok(Held::Refused { asset, reason }),
-                Err(trouble) => return Err(trouble),
-            }
-        }
-    }
-
-    async fn make_once(&self, requests: &mut Requests<'_>, tried_before: bool) -> Result<Held, Trouble> {
         let wanted = self.to.map(|holder| &holder.id);
         let known = (!tried_before && self.expected.is_none()).then_some(None);
-        let mut course = Course { known, wrote: false, taken: false, conflict: None, said_done: None };
+        let mut course =
+            Course { known, wrote: false, taken: false, conflict: None, said_done: None, refused: None };
         let mut rounds = 0;
         while rounds < ROUNDS {
             rounds += 1;
@@ -146,7 +132,16 @@ impl Assignment<'_> {
                     rounds -= 1;
                 }
                 Err(Trouble::Fail { reason, .. }) if hands_over => {
-                    return self.give_back(requests, reason).await;
+                    let since = *course.refused.get_or_insert_with(Instant::now);
+                    if !requests.may_lack_permission() || since.elapsed() >= WAITS_HALFWAY {
+                        return self.give_back(requests, reason).await;
+                    }
+                    requests.refusal = OnRefusal::TriesAgain;
+                    match requests.refused(&reason).await {
+                        Ok(()) => rounds -= 1,
+                        Err(Trouble::Fail { .. }) => return self.give_back(requests, reason).await,
+                        Err(trouble) => return Err(trouble),
+                    }
                 }
                 Err(trouble) => return Err(trouble),
             }

@@ -12,8 +12,8 @@ use super::keys::index;
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use crate::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, PersonDecision,
-    Refusal, Rule, RunStarted, Sequence, State, UserEntry,
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, Outcome,
+    PersonDecision, Refusal, Rule, RunStarted, Sequence, State, UserEntry,
 };
 
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
@@ -241,6 +241,20 @@ pub struct Memory {
     /// The asset or user record that an interrupted creation may have made: nothing is created beside it.
     #[serde(default)]
     pub doubt: Option<String>,
+}
+
+impl Memory {
+    /// The failure that the end of an action repeats: the same one was asked for before, and failed since the same
+    /// `rematch`. Its dead letter stands for both, unless a replay has one of its own, or this time it may have been
+    /// carried out.
+    #[must_use]
+    pub fn failure_repeated_by(&self, outcome: &Outcome, rematch: Option<u64>) -> Option<&FailedAction> {
+        let failed = self.failed.get(&outcome.kind)?;
+        let is_same = Some(&failed.action) == outcome.action.as_ref() && failed.rematch == rematch;
+        let has_its_own =
+            outcome.replay.is_some() || outcome.uncertain || failed.change == Some(outcome.change);
+        (is_same && !has_its_own).then_some(failed)
+    }
 }
 
 /// How far the changes of a key have been answered.

@@ -57,8 +57,10 @@ async fn what_a_first_sync_gave_up_is_made_good_later() -> Result<()> {
         scene.odd(Personality::new(Oddity::refuse(status)).at(Kind::Writes).of(name));
     }
     scene.pipeline.run().await?;
+    let letters = scene.pipeline.dead_letters().await?;
     scene.pipeline.run().await?;
     ensure!(scene.amfj().assets().len() < 12, "nothing was given up");
+    ensure!(scene.pipeline.dead_letters().await? == letters, "more than one dead letter of a record");
     scene.amfj().personalities().clear();
     // Those that were asked for in vain twice are asked for again in the run after the next one.
     scene.pipeline.run().await?;

@@ -265,14 +265,17 @@ impl Folding<'_, '_> {
                 let again = memory.failed.get(&outcome.kind);
                 let again =
                     again.filter(|known| known.action == *action && known.rematch == self.meta.rematch);
+                let repeated = memory.failure_repeated_by(outcome, self.meta.rematch);
+                let (change, replay) = repeated
+                    .map_or((Some(outcome.change), outcome.replay), |known| (known.change, known.replay));
                 let failed = FailedAction {
                     run: outcome.sequence.run,
                     times: again.map_or(1, |known| known.times.max(1).saturating_add(1)),
                     action: action.clone(),
                     reason: reason.clone(),
                     at: self.event.time,
-                    change: Some(outcome.change),
-                    replay: outcome.replay,
+                    change,
+                    replay,
                     first_attempt: first_attempt.filter(|_| outcome.uncertain),
                     rematch: self.meta.rematch,
                 };

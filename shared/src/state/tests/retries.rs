@@ -115,3 +115,31 @@ fn a_link_that_failed_is_due_again_in_the_next_run_and_then_ever_later() {
     stream.say(ended(Outcome { action: Some(link()), ..failed(1, None, true) }));
     assert_eq!(due(&stream), None, "it may have been carried out");
 }
+
+/// The dead letter of the first failure stands for those that repeat it, and can be replayed; one that may have been
+/// carried out has its own.
+#[test]
+fn a_failure_that_is_repeated_keeps_the_letter_of_the_first() {
+    let mut stream = Stream::new();
+    let of_run = |run: u32, replay, uncertain| Outcome {
+        sequence: Sequence::first(run.into()),
+        ..failed(run, replay, uncertain)
+    };
+    let letter = |stream: &Stream| stream.view.memory(&key()).failed.into_values().next().unwrap().change;
+    let first = of_run(1, None, false).change;
+    for run in [1, 2, 4] {
+        let again = of_run(run, None, false);
+        let repeats = stream.view.memory(&key()).failure_repeated_by(&again, None).is_some();
+        assert_eq!(repeats, run > 1);
+        stream.say(ended(again));
+        assert_eq!(letter(&stream), Some(first));
+    }
+    let doubtful = of_run(8, None, true);
+    assert!(stream.view.memory(&key()).failure_repeated_by(&doubtful, None).is_none());
+    assert!(
+        stream.view.memory(&key()).failure_repeated_by(&of_run(8, None, false), Some(3)).is_none(),
+        "a rematch"
+    );
+    stream.say(ended(doubtful));
+    assert_ne!(letter(&stream), Some(first));
+}
