@@ -200,11 +200,29 @@ impl Stage {
     /// # Errors
     /// When the request could not be made.
     pub async fn ask_for_a_run(&mut self) -> Result<()> {
+        self.request_a_run().await.map(drop)
+    }
+
+    /// Asks for a run until a fetcher is there to hear it.
+    ///
+    /// # Errors
+    /// When none hears it within a minute.
+    pub async fn ask_until_heard(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        while !self.request_a_run().await? {
+            ensure!(begin.elapsed() < Duration::from_mins(1), "no fetcher hears a request for a run");
+            self.pass(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Whether a fetcher was there to hear it.
+    async fn request_a_run(&mut self) -> Result<bool> {
         let begin = Instant::now();
         loop {
             let done = self.crew.call(Role::Fetcher).arg("trigger").finish(Duration::from_mins(1)).await?;
             if done.status.success() || done.stderr.contains("no fetcher runs") {
-                return Ok(());
+                return Ok(done.status.success());
             }
             ensure!(
                 begin.elapsed() < Duration::from_mins(1),

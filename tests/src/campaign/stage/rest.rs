@@ -93,7 +93,7 @@ impl Stage {
     /// When that takes longer than it may.
     pub async fn publish_a_run(&mut self) -> Result<()> {
         let before = self.known_runs().await;
-        self.ask_for_a_run().await?;
+        self.ask_until_heard().await?;
         let begin = Instant::now();
         loop {
             for fetcher in self.crew.of(Role::Fetcher) {
@@ -134,7 +134,7 @@ impl Stage {
     /// After the limit, with what still moved.
     pub async fn complete_run(&mut self) -> Result<()> {
         let before = self.known_runs().await;
-        self.ask_for_a_run().await?;
+        self.ask_until_heard().await?;
         self.settle_after(before).await?;
         self.tally.runs += 1;
         Ok(())
