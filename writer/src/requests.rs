@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_shared::broker::Lease;
 use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::http::CallError;
+use amfj_sync_shared::http::{Answered, CallError};
 use amfj_sync_shared::ids::{AssetId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
 use amfj_sync_shared::state::View;
@@ -70,6 +70,10 @@ impl OnRefusal {
     /// Whether this answer ends the request at once. Who is to wait, has the wrong token or reaches something
     /// in between waits for the service; one value, and a record that is said not to exist, are looked into.
     fn ends_at(self, error: &CallError) -> bool {
+        // A page of something in between is no refusal.
+        if self == Self::Ends && Answered::of(error) == Answered::Failed {
+            return false;
+        }
         match error.status() {
             Some(422) => self != Self::TriesAgain && error.field().is_none(),
             Some(401 | 404 | 407 | 408 | 410 | 425 | 429) => false,
