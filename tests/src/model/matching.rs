@@ -32,9 +32,25 @@ impl Model {
             return resolution;
         }
         if let Some(resolution) = self.by_name(run, unlinked, device) {
-            return resolution;
+            let is_link = matches!(resolution, Resolution::Link { .. });
+            return if is_link && self.has_twin(run, unlinked, device) {
+                Resolution::Ambiguous
+            } else {
+                resolution
+            };
         }
         self.by_creation(run, device)
+    }
+
+    /// Whether another newcomer of the serial has an asset of its name as well: both are ambiguous (P9).
+    fn has_twin(&self, run: &Run, unlinked: &[&Listed], device: &Listed) -> bool {
+        let serial = run.telling(device);
+        !serial.is_empty()
+            && unlinked.iter().any(|other| {
+                other.id != device.id
+                    && run.telling(other) == serial
+                    && matches!(self.by_name(run, unlinked, other), Some(Resolution::Link { .. }))
+            })
     }
 
     /// P9: the serial of a linked device.
