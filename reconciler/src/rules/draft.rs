@@ -118,8 +118,12 @@ impl Findings {
     /// Asks for an action, unless the very same one failed for good (P15).
     pub(super) fn act(&mut self, memory: &Memory, action: Action, why: &str) {
         if let Some(failed) = memory.failed.get(action.kind()).filter(|failed| failed.action == action) {
-            let until = match failed.asked_again_in() {
-                Some(run) => format!("is tried again in run {run}, or when its values differ"),
+            // The same words until then, so that the decision stays the same too.
+            let until = match failed.asked_again_after() {
+                Some(1) => "is tried again in the next run, when its values differ".to_owned(),
+                Some(runs) => {
+                    format!("is tried again {runs} runs after it failed last, when its values differ")
+                }
                 None => "is not tried again until its values differ".to_owned(),
             };
             let reason = format!(

@@ -20,7 +20,7 @@ use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Action, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::state::rows::{FailedAction, Memory};
+use amfj_sync_shared::state::rows::Memory;
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
@@ -56,11 +56,7 @@ impl Site<'_> {
     /// and so is, in a later run, what would have made a link (P5).
     fn memory(&self, key: &Key) -> Memory {
         let mut memory = self.view.memory(key);
-        let meta = self.view.meta();
-        let run = meta.number_in_force();
-        let due =
-            |failed: &FailedAction| failed.asked_again_in().zip(run).is_some_and(|(due, run)| run >= due);
-        memory.failed.retain(|_, failed| failed.rematch == meta.rematch && !due(failed));
+        memory.failed.retain(|_, failed| failed.stands(self.view.meta()));
         memory
     }
 }

@@ -180,9 +180,9 @@ pub struct FailedAction {
     /// Offset of the latest `rematch` at that time: a later one has it tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rematch: Option<u64>,
-    /// Number of the run whose decision asked for it.
+    /// How many inventories had taken effect by then ([`Meta::runs`]).
     #[serde(default)]
-    pub run: u64,
+    pub runs: u64,
     /// How often the same one was asked for and failed.
     #[serde(default)]
     pub times: u32,
@@ -192,14 +192,22 @@ pub struct FailedAction {
 const RUNS_AT_MOST: u64 = 24;
 
 impl FailedAction {
-    /// The run that asks for it again: a link or a creation that failed is decided again in the next run as in the
-    /// first (P5), and then ever more seldom, so that what AMFJ never takes is one request a day. A creation that may
+    /// After how many runs it is asked for again: a link or a creation that failed is decided again in the next run as in
+    /// the first (P5), and then ever more seldom, so that what AMFJ never takes is one request a day. A creation that may
     /// have been carried out is never repeated (P2), and an update waits until its values differ (P15).
     #[must_use]
-    pub fn asked_again_in(&self) -> Option<u64> {
+    pub fn asked_again_after(&self) -> Option<u64> {
         let again = self.action.makes_a_link() && self.first_attempt.is_none();
         let runs = 1u64.checked_shl(self.times.saturating_sub(1)).unwrap_or(RUNS_AT_MOST).min(RUNS_AT_MOST);
-        again.then(|| self.run.saturating_add(runs))
+        again.then_some(runs)
+    }
+
+    /// Whether the same action is still not to be asked for: no `rematch` has come since (P15), and not as many runs as
+    /// it waits for.
+    #[must_use]
+    pub fn stands(&self, meta: &Meta) -> bool {
+        let is_due = self.asked_again_after().is_some_and(|runs| meta.runs >= self.runs.saturating_add(runs));
+        self.rematch == meta.rematch && !is_due
     }
 
     /// Whether this is the failure of that change, and this replay has not been tried.
@@ -244,16 +252,22 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The failure that the end of an action repeats: the same one was asked for before, and failed since the same
-    /// `rematch`. Its dead letter stands for both, unless a replay has one of its own, or this time it may have been
-    /// carried out.
+    /// The failure of the same action, since the same `rematch`, before the one that this is the end of.
     #[must_use]
-    pub fn failure_repeated_by(&self, outcome: &Outcome, rematch: Option<u64>) -> Option<&FailedAction> {
+    pub fn failure_before(&self, outcome: &Outcome, rematch: Option<u64>) -> Option<&FailedAction> {
         let failed = self.failed.get(&outcome.kind)?;
         let is_same = Some(&failed.action) == outcome.action.as_ref() && failed.rematch == rematch;
+        is_same.then_some(failed)
+    }
+
+    /// That failure, where its dead letter stands for this one too: unless a replay has one of its own, or this time it
+    /// may have been carried out.
+    #[must_use]
+    pub fn failure_repeated_by(&self, outcome: &Outcome, rematch: Option<u64>) -> Option<&FailedAction> {
+        let failed = self.failure_before(outcome, rematch)?;
         let has_its_own =
             outcome.replay.is_some() || outcome.uncertain || failed.change == Some(outcome.change);
-        (is_same && !has_its_own).then_some(failed)
+        (!has_its_own).then_some(failed)
     }
 }
 
@@ -372,6 +386,9 @@ pub struct Meta {
     pub latest: Option<RunRow>,
     /// The run whose inventory is in force.
     pub in_force: Option<RunRow>,
+    /// How many inventories have taken effect. The numbers of runs only grow: they are moments, and count nothing.
+    #[serde(default)]
+    pub runs: u64,
     /// Whether a complete run in apply mode has been decided for every device (P5).
     pub first_sync_over: bool,
     /// Settled users older than this offset are forgotten: auto-checkout was off (P20).

@@ -207,7 +207,7 @@ const MOST_WORKERS_A_DIRECTORY: u32 = 64;
 /// The format of the rows. Raise it whenever rows are written differently, an index is added, or a new
 /// kind of fact alters the view: a release that did not know the fact passed it over, so what it left
 /// in its directory lacks it. Other formats are moved aside.
-pub const STATE_FORMAT: u32 = 7;
+pub const STATE_FORMAT: u32 = 8;
 
 /// The tree that says what the others are.
 const ABOUT: &str = "about";

@@ -50,6 +50,9 @@ pub(crate) struct World {
     created: BTreeMap<Key, u32>,
 }
 
+/// From one run to the next: a run is numbered by the milliseconds since 1970.
+const RUN_MS: u64 = 3_600_000;
+
 const BASE: &str = r#"
 [broker]
 url = "amqp://guest:guest@127.0.0.1:5672/%2f"
@@ -242,7 +245,7 @@ impl World {
 
     /// A complete run: everything is read, and in force.
     pub(crate) fn run(&mut self) {
-        self.run += 1;
+        self.run += RUN_MS;
         self.step = 0;
         for device in &mut self.devices {
             if let Some(owner) = self.owners.get(&device.device_id) {

@@ -59,6 +59,7 @@ impl Folding<'_, '_> {
         run.inventory_at = Some(self.event.time);
         self.meta.latest = Some(run.clone());
         self.meta.in_force = Some(run);
+        self.meta.runs = self.meta.runs.saturating_add(1);
         Ok(Verdict::Accepted)
     }
 

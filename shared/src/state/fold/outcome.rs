@@ -262,15 +262,13 @@ impl Folding<'_, '_> {
         remember_what_is_left(&mut memory, outcome);
         match (&outcome.ending, &outcome.action) {
             (Ending::Failed { reason }, Some(action)) => {
-                let again = memory.failed.get(&outcome.kind);
-                let again =
-                    again.filter(|known| known.action == *action && known.rematch == self.meta.rematch);
+                let same = memory.failure_before(outcome, self.meta.rematch);
                 let repeated = memory.failure_repeated_by(outcome, self.meta.rematch);
                 let (change, replay) = repeated
                     .map_or((Some(outcome.change), outcome.replay), |known| (known.change, known.replay));
                 let failed = FailedAction {
-                    run: outcome.sequence.run,
-                    times: again.map_or(1, |known| known.times.max(1).saturating_add(1)),
+                    runs: self.meta.runs,
+                    times: same.map_or(1, |known| known.times.max(1).saturating_add(1)),
                     action: action.clone(),
                     reason: reason.clone(),
                     at: self.event.time,

@@ -92,28 +92,38 @@ fn the_first_attempt_is_remembered_where_it_may_have_succeeded() {
 /// What would have made a link is asked for again in later runs, unless it may have been carried out; nothing else is.
 #[test]
 fn a_link_that_failed_is_due_again_in_the_next_run_and_then_ever_later() {
-    let link = || Action::LinkUser { record: record().id, rule: Rule::Email, ids: Vec::new() };
-    let due =
-        |stream: &Stream| stream.view.memory(&key()).failed.into_values().next().unwrap().asked_again_in();
-    let again = |run: u32, action| {
-        let outcome = Outcome { sequence: Sequence::first(run.into()), ..failed(run, None, false) };
-        ended(Outcome { action: Some(action), ..outcome })
+    let link = |rule| Action::LinkUser { record: record().id, rule, ids: Vec::new() };
+    let stands = |stream: &Stream| {
+        let failed = stream.view.memory(&key()).failed.into_values().next().unwrap();
+        failed.stands(stream.view.meta())
+    };
+    let fail = |stream: &mut Stream, step: u32, action, uncertain| {
+        let outcome = Outcome { action: Some(action), ..failed(step, None, uncertain) };
+        assert_eq!(stream.say(ended(outcome)), Verdict::Accepted);
+        assert!(stands(stream), "in the run in which it failed");
     };
     let mut stream = Stream::new();
-    for (run, next) in [(1, 2), (2, 4), (4, 8), (9, 17), (17, 33), (33, 57), (57, 81)] {
-        stream.say(again(run, link()));
-        assert_eq!(due(&stream), Some(next));
+    stream.run();
+    for (step, runs) in (1..).zip([1, 2, 4, 8, 16, 24, 24]) {
+        fail(&mut stream, step, link(Rule::Email), false);
+        for run in 1..=runs {
+            stream.run();
+            assert_eq!(stands(&stream), run < runs, "after {run} of {runs} runs");
+        }
     }
-    let other = Action::LinkUser { record: record().id, rule: Rule::Person, ids: Vec::new() };
-    stream.say(again(60, other));
-    assert_eq!(due(&stream), Some(61), "another link");
-    stream.say(again(61, Action::BreakLink { asset: asset_id() }));
-    assert_eq!(due(&stream), None);
+    fail(&mut stream, 10, link(Rule::Person), false);
+    stream.run();
+    assert!(!stands(&stream), "another link");
+    fail(&mut stream, 11, Action::BreakLink { asset: asset_id() }, false);
+    (0..30).for_each(|_| stream.run());
+    assert!(stands(&stream), "it would make no link");
 
     let mut stream = Stream::new();
+    stream.run();
     stream.say(intended(1, &stream));
-    stream.say(ended(Outcome { action: Some(link()), ..failed(1, None, true) }));
-    assert_eq!(due(&stream), None, "it may have been carried out");
+    fail(&mut stream, 1, link(Rule::Email), true);
+    (0..30).for_each(|_| stream.run());
+    assert!(stands(&stream), "it may have been carried out");
 }
 
 /// The dead letter of the first failure stands for those that repeat it, and can be replayed; one that may have been
@@ -128,6 +138,7 @@ fn a_failure_that_is_repeated_keeps_the_letter_of_the_first() {
     let letter = |stream: &Stream| stream.view.memory(&key()).failed.into_values().next().unwrap().change;
     let first = of_run(1, None, false).change;
     for run in [1, 2, 4] {
+        stream.run();
         let again = of_run(run, None, false);
         let repeats = stream.view.memory(&key()).failure_repeated_by(&again, None).is_some();
         assert_eq!(repeats, run > 1);
