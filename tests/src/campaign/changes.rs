@@ -74,59 +74,69 @@ fn join(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
     Ok(format!("Kandji: {} (Joined {number}) enrolled for Joiner {number}", device.device_id))
 }
 
+/// What became of a change to a device. A fault lets devices leave while their list is read, at any moment, also
+/// between choosing one and changing it: then there is nothing to change any more, and the story says so.
+fn told<T>(kandji: &KandjiSim, id: &str, change: Result<T>, what: &str) -> Result<String> {
+    match change {
+        Ok(_) => Ok(format!("Kandji: {id} {what}")),
+        Err(_) if !kandji.devices().iter().any(|device| device.device_id == id) => {
+            Ok(format!("Kandji: {id} left, before it was to be: {what}"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn leave(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
     let id = any_device(rng, kandji).device_id;
-    kandji.remove_device(&id)?;
-    Ok(format!("Kandji: {id} left"))
+    told(kandji, &id, kandji.remove_device(&id), "left")
 }
 
 fn new_version(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
     let id = any_device(rng, kandji).device_id;
     let version = format!("{}.{}", rng.random_range(10..40), rng.random_range(0..1_000_000));
-    kandji.set(&id, "os_version", json!(version))?;
-    Ok(format!("Kandji: {id} has OS {version}"))
+    told(kandji, &id, kandji.set(&id, "os_version", json!(version)), &format!("has OS {version}"))
 }
 
 fn give_to_newcomer(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
     let id = any_device(rng, kandji).device_id;
     let number = rng.random_range(0..10_000_000);
-    kandji.give_to(&id, &format!("Newcomer {number}"), &format!("new{number}@example.com"))?;
-    Ok(format!("Kandji: {id} given to Newcomer {number}"))
+    let given = kandji.give_to(&id, &format!("Newcomer {number}"), &format!("new{number}@example.com"));
+    told(kandji, &id, given, &format!("given to Newcomer {number}"))
 }
 
 fn give_to_colleague(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
     let id = any_device(rng, kandji).device_id;
     let other = any_device(rng, kandji);
-    kandji.set_user(&id, other.user.person().cloned())?;
-    Ok(format!("Kandji: {id} given to the owner of {}", other.device_id))
+    let given = kandji.set_user(&id, other.user.person().cloned());
+    told(kandji, &id, given, &format!("given to the owner of {}", other.device_id))
 }
 
 fn in_kandji(rng: &mut StdRng, kandji: &KandjiSim) -> Result<Option<String>> {
     let id = any_device(rng, kandji).device_id;
     let number = rng.random_range(0..10_000_000);
-    let told = match rng.random_range(0..8) {
+    let (change, what) = match rng.random_range(0..8) {
         0 => {
-            kandji.rename(&id, &format!("Renamed {number}"))?;
-            format!("Kandji: {id} renamed to Renamed {number}")
+            let name = format!("Renamed {number}");
+            (kandji.rename(&id, &name), format!("renamed to {name}"))
         }
-        1 => {
-            kandji.set_user(&id, None)?;
-            format!("Kandji: {id} has no owner any more")
-        }
+        1 => (kandji.set_user(&id, None), "has no owner any more".to_owned()),
         2 => return leave(rng, kandji).map(Some),
-        3 => format!("Kandji: {id} wiped, is now {}", kandji.reenroll(&id)?.device_id),
+        3 => match kandji.reenroll(&id) {
+            Ok(device) => (Ok(()), format!("wiped, is now {}", device.device_id)),
+            Err(error) => (Err(error), "wiped".to_owned()),
+        },
         4 => {
-            kandji.set(&id, "asset_tag", json!(format!("TAG-{number}")))?;
-            format!("Kandji: {id} has asset tag TAG-{number}")
+            let tag = format!("TAG-{number}");
+            (kandji.set(&id, "asset_tag", json!(tag)), format!("has asset tag {tag}"))
         }
         5 => {
-            kandji.set_detail(&id, "hardware_overview.memory", json!(format!("{} GB", number % 1_000)))?;
-            format!("Kandji: {id} has {} GB", number % 1_000)
+            let memory = format!("{} GB", number % 1_000);
+            (kandji.set_detail(&id, "hardware_overview.memory", json!(memory)), format!("has {memory}"))
         }
         6 => return give_to_colleague(rng, kandji).map(Some),
         _ => return new_version(rng, kandji).map(Some),
     };
-    Ok(Some(told))
+    told(kandji, &id, change, &what).map(Some)
 }
 
 fn in_amfj(rng: &mut StdRng, stage: &Stage) -> Result<Option<String>> {
