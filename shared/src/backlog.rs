@@ -30,6 +30,7 @@ pub use watching::watch;
 use crate::broker::{BrokerError, Depth, Names, Session, Stage};
 use crate::ids::IntegrationId;
 use crate::state::rows::RunRow;
+use crate::status::WorkerReport;
 
 /// Both stages, in the order in which things flow.
 pub const STAGES: [Stage; 2] = [Stage::Reconcile, Stage::Apply];
@@ -50,6 +51,8 @@ pub struct Waiting {
 pub struct Seen {
     /// Live workers by role.
     pub workers: BTreeMap<&'static str, u32>,
+    /// What they said of themselves; those that did not answer at once are left out.
+    pub reports: Vec<WorkerReport>,
     /// Dead letters of all integrations that share the broker.
     pub dead_letters: Option<u32>,
     /// Requests for a run that no fetcher has taken.

@@ -14,17 +14,24 @@ use crate::state::State;
 use crate::worker::Worker;
 
 pub use crate::http::Failing;
+pub(crate) use report::ask_within;
 pub use report::{
     Circuit, Duty, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers, keep_answering,
 };
 pub use site::{RunStatus, SiteStatus, devices_by_state};
 pub use wrong::{Wrong, wrong_of_site, wrong_of_workers};
 
-/// What is wrong now, as all workers together know it. Dead letters are counted over all integrations.
-pub async fn wrong_now(worker: &Worker, own: WorkerReport) -> Vec<Wrong> {
+/// What is wrong now, as all workers together know it: this one at the moment, the others and the queues when it looked at
+/// the broker last, so that a page that a probe asks for waits for nobody. Dead letters are counted over all integrations.
+#[must_use]
+pub fn wrong_now(worker: &Worker, own: WorkerReport) -> Vec<Wrong> {
     let now = jiff::Timestamp::now();
-    let reports = report::ask_beside(worker, own).await;
+    let trouble = worker.broker.trouble();
     let seen = worker.seen.lock().clone();
+    // Without the broker nothing is known of the others.
+    let mut reports = if trouble.is_none() { seen.reports } else { Vec::new() };
+    reports.retain(|report| report.worker != own.worker);
+    reports.push(own);
     let mut wrong = Vec::new();
     for config in &worker.config.integrations {
         let Some(state) = worker.states.get(&config.id) else { continue };
@@ -39,7 +46,6 @@ pub async fn wrong_now(worker: &Worker, own: WorkerReport) -> Vec<Wrong> {
     if !seen.workers.is_empty() {
         wrong.extend(wrong_of_workers(&seen.workers, &reports));
     }
-    let trouble = worker.broker.trouble();
     wrong.extend(trouble.map(|why| Wrong { says: why, ..Wrong::about("broker") }));
     wrong
 }

@@ -11,10 +11,14 @@ use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
 use crate::broker::{BrokerError, Session, Stage, count_dead_letters};
 use crate::ids::IntegrationId;
 use crate::state::State;
+use crate::status::ask_within;
 use crate::worker::{ROLES, Worker};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// For what the other workers say of themselves; it takes milliseconds, unless one hangs.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
 /// How often the facts are taken up between two looks.
 const FOLLOWS_A_LOOK: u32 = 20;
@@ -83,15 +87,22 @@ impl Watch {
         let roles = ROLES.iter().map(|role| names.workers(role));
         let queues: Vec<String> = roles.chain([names.dead(), names.triggers()]).collect();
         let depths = session.inspect_all(&queues).await?;
+        let mut workers = BTreeMap::new();
         for (role, depth) in ROLES.into_iter().zip(&depths) {
             let live = depth.map_or(0, |depth| depth.consumers);
             metrics::gauge!("amfj_sync_workers", "role" => role).set(live);
-            self.worker.seen.lock().workers.insert(role, live);
+            workers.insert(role, live);
         }
-        let waiting = depths.iter().skip(ROLES.len()).map(|depth| depth.map_or(0, |depth| depth.messages));
-        if let [dead, triggers] = waiting.collect::<Vec<_>>()[..] {
+        let mut waiting =
+            depths.iter().skip(ROLES.len()).map(|depth| depth.map_or(0, |depth| depth.messages));
+        let (dead, triggers) = (waiting.next(), waiting.next());
+        // Whoever may make no queue of its own still sees the rest.
+        let reports = ask_within(session, names, &workers, ANSWERS_WITHIN).await.unwrap_or_default();
+        {
             let mut seen = self.worker.seen.lock();
-            (seen.dead_letters, seen.triggers) = (Some(dead), Some(triggers));
+            // All at once: a worker that is counted and was not asked yet would seem silent.
+            (seen.workers, seen.reports) = (workers, reports);
+            (seen.dead_letters, seen.triggers) = (dead, triggers);
         }
         for site in &mut self.sites {
             site.show_run();

@@ -211,26 +211,6 @@ pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
     }
 }
 
-/// For the answers that a page waits for.
-const BRIEF: Duration = Duration::from_millis(500);
-
-/// What all workers say, for a page of this one, so that each page says the same of a service that only some of them
-/// speak to. Where the broker does not answer it is this worker's own report alone.
-pub(super) async fn ask_beside(worker: &Worker, own: WorkerReport) -> Vec<WorkerReport> {
-    let asked = async {
-        if worker.broker.trouble().is_some() {
-            return None;
-        }
-        let session = worker.broker.session().await.ok()?;
-        let expected = worker.seen.lock().workers.clone();
-        ask_within(&session, worker.broker.names(), &expected, BRIEF).await.ok()
-    };
-    let mut reports = tokio::time::timeout(BRIEF * 2, asked).await.ok().flatten().unwrap_or_default();
-    reports.retain(|report| report.worker != own.worker);
-    reports.push(own);
-    reports
-}
-
 /// Asks all workers what they do. `expected` says how many of each role there are.
 pub async fn ask_workers(
     session: &Arc<Session>,
@@ -240,7 +220,8 @@ pub async fn ask_workers(
     ask_within(session, names, expected, PATIENCE).await
 }
 
-async fn ask_within(
+/// Asks them, and waits so long for those that do not answer.
+pub(crate) async fn ask_within(
     session: &Arc<Session>,
     names: &Names,
     expected: &BTreeMap<&'static str, u32>,

@@ -125,21 +125,21 @@ fn host_of(listen: SocketAddr) -> String {
 }
 
 impl Shared {
-    async fn wrong(&self) -> Vec<Wrong> {
-        wrong_now(self.health.worker(), self.health.report()).await
+    fn wrong(&self) -> Vec<Wrong> {
+        wrong_now(self.health.worker(), self.health.report())
     }
 }
 
 /// The process works; what else is wrong stands below.
 async fn alive(State(shared): State<Arc<Shared>>) -> String {
-    with_wrong("ok", &shared.wrong().await)
+    with_wrong("ok", &shared.wrong())
 }
 
 /// A service that fails does not make the worker less ready; what fails stands below.
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let reasons = shared.health.not_ready();
     if reasons.is_empty() {
-        (StatusCode::OK, with_wrong("ready", &shared.wrong().await))
+        (StatusCode::OK, with_wrong("ready", &shared.wrong()))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", reasons.join("\n")))
     }
@@ -156,7 +156,7 @@ fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let mut shown = shared.health.status();
-    shown["wrong"] = serde_json::json!(shared.wrong().await);
+    shown["wrong"] = serde_json::json!(shared.wrong());
     Json(shown)
 }
 

@@ -1,5 +1,7 @@
 //! `reconciler status` tells who is there, what each does, and what stands still.
 
+use std::time::Duration;
+
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
@@ -108,6 +110,21 @@ async fn a_worker_that_does_not_answer_is_told_of() -> Result<()> {
     ensure!(reports(&status, "writer").is_empty() && reports(&status, "reconciler").len() == 1, "{status}");
     let shown = said(&pipeline, &["status"]).await?;
     ensure_says(&shown, &["writer        1 does not answer", "1 more does not answer", "3 in sync"])?;
+    // The pages of one that works tell it too, and no probe waits for those that hang.
+    let works = &pipeline.reconcilers[1];
+    eventually(RUN_LIMIT, "the pages of one that works", async || {
+        let (status, body) = works.get("/healthz").await?;
+        ensure!(status == 200, "{status}");
+        ensure_says(&body, &["ok", "1 writer does not answer", "1 reconciler does not answer"])
+    })
+    .await?;
+    let probes = async {
+        for path in ["/healthz", "/readyz", "/health", "/status"].repeat(10) {
+            works.get(path).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(4), probes).await.context("40 probes wait")??;
     writer.thaw();
     reconciler.thaw();
     eventually(RUN_LIMIT, "all answers", async || {
