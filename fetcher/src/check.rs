@@ -166,14 +166,16 @@ async fn check_integration(
 ) -> Result<Vec<Report>, Exit> {
     let (mut of_kandji, mut of_amfj) =
         (Report::of(integration.id.as_str()), Report::of(integration.id.as_str()));
-    let (sample, records) = tokio::try_join!(
+    let (sample, seen) = tokio::try_join!(
         kandji::check(integration, asking, left, &mut of_kandji),
         amfj::check(integration, asking, &mut of_amfj),
     )?;
     if let Some(sample) = sample {
         mapping::check(integration, &sample, &mut of_kandji);
-        people::check(&sample.rows, &records, &mut of_amfj);
-        overwritten::check(integration, &sample, asking, &mut of_amfj).await?;
+        if let Some(seen) = seen {
+            people::check(&sample.rows, &seen.records, &mut of_amfj);
+            overwritten::check(integration, &sample, &seen, asking, &mut of_amfj).await;
+        }
     }
     Ok(vec![of_kandji, of_amfj])
 }

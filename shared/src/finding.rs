@@ -1,15 +1,14 @@
 //! What a person means by the text they typed: a device, an asset, a person of Kandji or a user record, by name, serial,
 //! email or id. Never a guess: what fits several is told with all of them, what fits nothing with what is near (P5, P6).
 
-use serde_json::Value;
-
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use crate::messages::{DeviceEntry, UserEntry};
-use crate::names::{NameKey, email_key, serial_in, serial_key};
+use crate::names::{NameKey, email_key, serial_key};
 use crate::screen::legible;
 use crate::state::View;
 use crate::state::rows::DeviceRow;
+use crate::state::serials::HeldSerial;
 
 #[cfg(test)]
 mod tests;
@@ -34,19 +33,19 @@ struct Entry {
     name: String,
     serial: Option<String>,
     email: Option<String>,
-    /// The field of an asset that is mapped from `serial_number`.
-    field: Option<Value>,
+    /// What an asset holds in the field that is mapped from `serial_number`.
+    held: Option<HeldSerial>,
 }
 
 impl Entry {
     fn new(hit: Hit, id: &str, name: String) -> Self {
-        Self { hit, ids: vec![id.to_owned()], name, serial: None, email: None, field: None }
+        Self { hit, ids: vec![id.to_owned()], name, serial: None, email: None, held: None }
     }
 }
 
 /// What a text stands for: what has it as its id; else everything that has it as its name, serial or email; else the
-/// assets in whose mapped field that serial is. What one of
-/// the hits has, or may get, is no other hit: an asset goes with its device, a record with its person.
+/// assets in whose mapped field that serial is, as the field's type holds it. What one of the hits has, or may get, is no
+/// other hit: an asset goes with its device, a record with its person.
 #[must_use]
 pub fn find(view: &View, text: &str) -> Vec<Hit> {
     let (id, name) = (text.trim(), NameKey::of(text));
@@ -62,7 +61,7 @@ pub fn find(view: &View, text: &str) -> Vec<Hit> {
             || fits(email.as_ref(), entry.email.as_deref().and_then(email_key))
         {
             others.push(entry.hit);
-        } else if fits(serial.as_ref(), entry.field.as_ref().and_then(serial_in)) {
+        } else if entry.held.is_some_and(|held| held.is(text)) {
             by_field.push(entry.hit);
         }
     });
@@ -215,9 +214,9 @@ fn each(view: &View, visit: &mut dyn FnMut(Entry)) {
     });
     let field = view.meta().serial_field.as_deref();
     view.each_asset(&mut |row| {
-        let Asset { id, name, mut fields, .. } = row.asset;
-        let field = field.and_then(|field| fields.remove(field));
-        visit(Entry { field, ..Entry::new(Hit::Asset(id.clone()), id.as_str(), name) });
+        let held = field.and_then(|field| HeldSerial::of(view.catalogue(), &row.asset, field));
+        let Asset { id, name, .. } = row.asset;
+        visit(Entry { held, ..Entry::new(Hit::Asset(id.clone()), id.as_str(), name) });
         true
     });
     view.each_user(&mut |row| {

@@ -31,11 +31,20 @@ fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
     }
 }
 
+/// What an AMFJ that answers showed, for the checks that need both services.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) client: AmfjClient,
+    pub(super) catalogue: Catalogue,
+    pub(super) records: Records,
+}
+
+/// None where AMFJ does not answer, or not with what it takes; the report says so.
 pub(super) async fn check(
     integration: &Integration,
     asking: &Asking,
     report: &mut Report,
-) -> Result<Records, Exit> {
+) -> Result<Option<Seen>, Exit> {
     let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
     let client = AmfjClient::from_config(&integration.amfj, limiter)
         .map_err(|error| Exit::Configuration(error.to_string()))?;
@@ -45,18 +54,18 @@ pub(super) async fn check(
         Ok(Ok(page)) => page.results,
         Ok(Err(stopped)) => {
             failed(report, &stopped);
-            return Ok(Records::default());
+            return Ok(None);
         }
         Err((said, cure)) => {
             report.failed_with(format!("AMFJ: {said}"), cure);
-            return Ok(Records::default());
+            return Ok(None);
         }
     };
     let catalogue = match read_catalogue(integration, &client, asking, asset_types, report).await {
         Ok(catalogue) => catalogue,
         Err(stopped) => {
             failed(report, &stopped);
-            return Ok(Records::default());
+            return Ok(None);
         }
     };
     report.ok("AMFJ: token accepted; whether it may write too shows with the first change");
@@ -69,7 +78,7 @@ pub(super) async fn check(
     }
     let records = check_records(integration, &client, reads, stop, report).await;
     check_names(integration, &catalogue, report);
-    Ok(records)
+    Ok(Some(Seen { client, catalogue, records }))
 }
 
 async fn read_catalogue(

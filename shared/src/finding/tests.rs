@@ -185,3 +185,19 @@ fn p6_what_is_not_found_is_answered_with_what_is_near() {
     let assets = near(&view, "Imanis MacBook", &|hit| matches!(hit, Hit::Asset(_)));
     assert_eq!(shown(&view, &assets), ["asset a1"]);
 }
+
+#[test]
+fn p6_a_serial_finds_the_asset_whose_number_field_holds_it() {
+    let mut view = view();
+    let mut spare = asset("a9", "Numbered", "");
+    spare.fields.insert("Serial Number".into(), json!(777.0));
+    let mut facts = vec![started(3), Fact::AssetListed { number: 3, asset: spare }];
+    facts.push(complete(3));
+    for (offset, fact) in (100..).zip(facts) {
+        view.apply(&[(offset, event(fact))]).expect("memory does not fail");
+    }
+    for text in ["0777", "777", " 777.0 "] {
+        assert_eq!(shown(&view, &find(&view, text)), ["asset a9"], "{text:?}");
+    }
+    assert!(find(&view, "7770").is_empty());
+}

@@ -3,7 +3,7 @@
 
 use crate::amfj::{Asset, FieldType};
 use crate::ids::DeviceId;
-use crate::messages::DeviceEntry;
+use crate::messages::{Catalogue, DeviceEntry};
 use crate::names::{serial_key, serial_of_type};
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::rows::{AssetRow, DeviceRow};
 use super::view::View;
 
 /// A serial of more listed devices than this says nothing (P6).
-const TELLING_AT_MOST: usize = 2;
+pub const TELLING_AT_MOST: usize = 2;
 
 /// How the serials of a device and an asset stand to each other (P6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Serials {
     Other,
 }
 
-/// A serial that an asset holds, and that says something.
+/// A serial that an asset holds in the mapped field, comparable as that field holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSerial {
     key: String,
@@ -32,6 +32,17 @@ pub struct HeldSerial {
 }
 
 impl HeldSerial {
+    /// What an asset holds in this field, by the field's type where its asset type is known, else by the value; none where
+    /// that is blank or a placeholder.
+    #[must_use]
+    pub fn of(catalogue: &Catalogue, asset: &Asset, field: &str) -> Option<Self> {
+        let written = written(asset, field)?;
+        let known = catalogue.asset_type(&asset.asset_type.id).and_then(|known| known.field(field));
+        let as_it_is = || if asset.fields[field].is_number() { FieldType::Number } else { FieldType::Text };
+        let field_type = known.map_or_else(as_it_is, |field| field.field_type);
+        Some(Self { key: serial_of_type(field_type, &written)?, field_type })
+    }
+
     /// Whether it is this serial of a device.
     #[must_use]
     pub fn is(&self, serial: &str) -> bool {
@@ -72,12 +83,8 @@ impl View {
     #[must_use]
     pub fn held_serial(&self, asset: &Asset) -> Option<HeldSerial> {
         let field = self.meta().serial_field.as_deref()?;
-        let written = written(asset, field)?;
-        let known = self.catalogue().asset_type(&asset.asset_type.id).and_then(|known| known.field(field));
-        let as_it_is = || if asset.fields[field].is_number() { FieldType::Number } else { FieldType::Text };
-        let field_type = known.map_or_else(as_it_is, |field| field.field_type);
-        let held = HeldSerial { key: serial_of_type(field_type, &written)?, field_type };
-        self.is_telling(&written, &|row| held.is(&row.entry.serial)).then_some(held)
+        let held = HeldSerial::of(self.catalogue(), asset, field)?;
+        self.is_telling(&held.key, &|row| held.is(&row.entry.serial)).then_some(held)
     }
 
     /// How the serials of a device and an asset stand to each other.
