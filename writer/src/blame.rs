@@ -202,9 +202,8 @@ impl Blame {
         let exhausted = counts && record.attempts > 1 && record.refused_for() >= self.limits.give_up_after;
         let fresh = alive.is_none_or(|alive| record.first > alive);
         let often = fresh && record.attempts % ATTEMPTS == 0;
-        let first = record.first;
         if let Some(kind) = refusal.request {
-            inner.kinds[kind.index()].refused(&about.key, refusal.cause, now - refusal.took);
+            let first = inner.kinds[kind.index()].refused(&about.key, refusal.cause, now - refusal.took);
             if inner.taken.is_none_or(|(taken, _)| first > taken) {
                 inner.untaken.entry(refusal.cause).or_default().insert((kind, about.key.clone()));
             }

@@ -218,7 +218,7 @@ fn failed(screen: &Screen, failed: &[Failed], out: &mut String) {
     if failed.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", screen.ink(Ink::Red, "Failed, and not tried again as it is"));
+    let _ = writeln!(out, "\n{}", screen.ink(Ink::Red, "Failed"));
     for failed in failed {
         let text = format!("{} at {}: {}", failed.kind, words::time(failed.at), legible(&failed.reason));
         let _ = writeln!(out, "  {}", screen.sentence(2, &text));
