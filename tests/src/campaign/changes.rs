@@ -79,7 +79,7 @@ fn join(rng: &mut StdRng, kandji: &KandjiSim) -> Result<String> {
 fn told<T>(kandji: &KandjiSim, id: &str, change: Result<T>, what: &str) -> Result<String> {
     match change {
         Ok(_) => Ok(format!("Kandji: {id} {what}")),
-        Err(_) if !kandji.devices().iter().any(|device| device.device_id == id) => {
+        Err(_) if kandji.device(id).is_none() => {
             Ok(format!("Kandji: {id} left, before it was to be: {what}"))
         }
         Err(error) => Err(error),

@@ -246,7 +246,7 @@ impl Stage {
         self.services.amfj.fault(refusal);
         self.expected.push(Expected::Key { key: format!("device/{device}"), at_least: 0 });
         let version = format!("422.{}", rand::random_range(0..1_000_000));
-        self.services.kandji.set(&device, "os_version", json!(version))?;
+        self.set_version(&device, &version)?;
         self.refused = Some(device);
         Ok(())
     }
@@ -260,9 +260,18 @@ impl Stage {
     pub(super) fn make_up_for_the_refusal(&mut self) -> Result<()> {
         if let Some(device) = self.refused.take() {
             let version = format!("423.{}", rand::random_range(0..1_000_000));
-            self.services.kandji.set(&device, "os_version", json!(version))?;
+            self.set_version(&device, &version)?;
         }
         Ok(())
+    }
+
+    /// Gives a device this version of its system, unless it has left: a fault lets devices leave while their list is read.
+    ///
+    /// # Errors
+    /// When the simulated Kandji refuses the value.
+    pub fn set_version(&self, device: &str, version: &str) -> Result<()> {
+        let set = self.services.kandji.set(device, "os_version", json!(version));
+        if self.services.kandji.device(device).is_some() { set } else { Ok(()) }
     }
 
     /// Gives every linked device a version of its system that bears this word.
@@ -274,7 +283,7 @@ impl Stage {
         let linked = self.linked_devices();
         ensure!(!linked.is_empty(), "no device is linked");
         for (device, _) in linked {
-            self.services.kandji.set(&device, "os_version", json!(version))?;
+            self.set_version(&device, &version)?;
         }
         Ok(())
     }

@@ -257,7 +257,7 @@ impl Fault for ForEver {
                     .personality(refuse(self.status, Body::Contract).at(Kind::UpdateAsset).of(asset));
                 stage.expect_a_dead_letter(device);
                 let version = format!("refused {}", rand::random_range(0..1_000_000));
-                stage.services.kandji.set(device, "os_version", version.into())?;
+                stage.set_version(device, &version)?;
             }
             stage.crew.set_environment(Role::Writer, GIVE_UP_SETTING, GIVE_UP_AFTER);
             renew_writers(stage).await
@@ -280,7 +280,7 @@ impl Fault for ForEver {
             for (device, _) in &self.refused {
                 // What was refused is not tried again; a value that differs is.
                 let version = format!("taken {}", rand::random_range(0..1_000_000));
-                stage.services.kandji.set(device, "os_version", version.into())?;
+                stage.set_version(device, &version)?;
             }
             stage.crew.unset_environment(Role::Writer, GIVE_UP_SETTING);
             renew_writers(stage).await?;
