@@ -124,7 +124,7 @@ pub fn record_of(view: &View, key: &UserKey) -> Option<RecordId> {
 }
 
 /// Hits that are shown as near, at most.
-pub const NEAR: usize = 5;
+const NEAR: usize = 5;
 /// How like a text must be, from 0 to 1.
 const LIKE: f64 = 0.75;
 /// Shorter texts are in too many names.
@@ -162,6 +162,19 @@ fn likeness(typed: &str, other: &str) -> Option<f64> {
     let like = strsim::normalized_damerau_levenshtein(typed, other);
     let is_part = typed.chars().count() >= SHORTEST_PART && other.contains(typed);
     (like >= LIKE || is_part).then_some(like.max(0.1))
+}
+
+/// What a text may have been meant for in one integration, each in one line.
+#[must_use]
+pub fn near_lines(view: &View, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<String> {
+    near(view, text, wanted).iter().map(|hit| describe(view, hit)).collect()
+}
+
+/// The end of a message that something is not known: what it may have been meant for, if there is anything.
+#[must_use]
+pub fn near_it(lines: impl IntoIterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.into_iter().take(NEAR).collect();
+    if lines.is_empty() { String::new() } else { format!("\nnear it:\n  {}", lines.join("\n  ")) }
 }
 
 /// What it is, in one line: its kind, its id, and what people call it.

@@ -85,7 +85,7 @@ pub(super) fn asset(state: &State, text: &str) -> Result<Asset, Exit> {
     let how = "its id or exact name in AMFJ, as of the last run";
     let shown =
         |asset: &Asset| format!("{} {}, {}", asset.id, words::quoted(&asset.name), asset.asset_type.name);
-    let near = state.read(|view| near_in(view, text, is_asset));
+    let near = state.read(|view| find::near_lines(view, text, &is_asset));
     alone(found, text, "asset", how, &near, shown)
 }
 
@@ -105,19 +105,15 @@ fn is_record(hit: &Hit) -> bool {
     matches!(hit, Hit::Record(_))
 }
 
-/// What the text may have been meant for, in one view.
-fn near_in(view: &View, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
-    find::near(view, text, &wanted).iter().map(|hit| find::describe(view, hit)).collect()
-}
-
 /// What the text may have been meant for, wherever that is.
 fn near(known: &Known, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
     let several = known.asked.len() > 1;
     let lines = known.integrations().flat_map(|(integration, state)| {
         let within = if several { format!("{}: ", integration.id) } else { String::new() };
-        state.read(|view| near_in(view, text, wanted)).into_iter().map(move |line| format!("{within}{line}"))
+        let lines = state.read(|view| find::near_lines(view, text, &wanted));
+        lines.into_iter().map(move |line| format!("{within}{line}"))
     });
-    lines.take(find::NEAR).collect()
+    lines.collect()
 }
 
 /// The one device, asset, person or record that the text stands for (P5). Integrations of one AMFJ site know the same
@@ -228,7 +224,7 @@ pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
         let ids = view.records_with_email(text);
         ids.iter().filter_map(|id| view.record(id)).map(|row| row.record).collect()
     });
-    let near = state.read(|view| near_in(view, text, is_record));
+    let near = state.read(|view| find::near_lines(view, text, &is_record));
     alone(found, text, "user record", "its id or email in AMFJ, as of the last run", &near, words::record)
 }
 
@@ -278,7 +274,7 @@ fn alone<T>(
 
 fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
     let text = legible(text);
-    let near = if near.is_empty() { String::new() } else { format!("\nnear it:\n  {}", near.join("\n  ")) };
+    let near = find::near_it(near.iter().cloned());
     Exit::Failed(format!(
         "no {what} \"{text}\" is known; give {how} (`fetcher trigger` reads both sides anew){near}"
     ))

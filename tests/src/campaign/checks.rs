@@ -18,11 +18,22 @@ const MOST_RUNS: usize = 4;
 pub(super) struct Before {
     site: Site,
     content: KandjiContent,
+    /// Kandji after faults and people changed more: runs may have been decided on each of these.
+    meanwhile: Vec<KandjiContent>,
 }
 
 impl Before {
     pub(super) fn now(stage: &Stage) -> Self {
-        Self { site: stage.services.amfj.site(), content: stage.services.content() }
+        Self { site: stage.services.amfj.site(), content: stage.services.content(), meanwhile: Vec::new() }
+    }
+
+    /// A run may begin now.
+    pub(super) fn look_again(&mut self, stage: &Stage) {
+        self.meanwhile.push(stage.services.content());
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &KandjiContent> {
+        std::iter::once(&self.content).chain(&self.meanwhile)
     }
 }
 
@@ -58,19 +69,21 @@ fn agreed(known: &Model, stage: &Stage, before: &Before) -> Result<Model, String
     let mut model = known.clone();
     let prediction = in_the_end(&mut model, stage, &[&now], &before.site);
     let Err(differences) = model.agree(&prediction, &actual) else { return Ok(model) };
-    if same_devices(&now, &before.content) {
+    if before.contents().all(|content| same_devices(&now, content)) {
         return Err(differences);
     }
-    let mut unread = before.content.clone();
-    unread.details.retain(|id, _| now.devices.iter().any(|row| row["device_id"] == **id));
     let mut disagreement = String::new();
-    // Those that left may have left before their details were read.
-    for earlier in [&before.content, &unread] {
-        let mut model = known.clone();
-        let prediction = in_the_end(&mut model, stage, &[earlier, &now], &before.site);
-        match model.agree(&prediction, &actual) {
-            Ok(()) => return Ok(model),
-            Err(differences) => disagreement = differences,
+    for content in before.contents() {
+        // Those that left may have left before their details were read.
+        let mut unread = content.clone();
+        unread.details.retain(|id, _| now.devices.iter().any(|row| row["device_id"] == **id));
+        for earlier in [content, &unread] {
+            let mut model = known.clone();
+            let prediction = in_the_end(&mut model, stage, &[earlier, &now], &before.site);
+            match model.agree(&prediction, &actual) {
+                Ok(()) => return Ok(model),
+                Err(differences) => disagreement = differences,
+            }
         }
     }
     Err(disagreement)

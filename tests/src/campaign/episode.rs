@@ -52,16 +52,18 @@ async fn act(
     plan: &mut Plan,
 ) -> Result<Before> {
     story.extend(changes::make(rng, stage)?);
-    let before = Before::now(stage);
+    let mut before = Before::now(stage);
     for drawn in &mut *drawn {
         row(stage, drawn).episodes += 1;
         drawn.fault.before(stage).await.with_context(|| format!("before: {}", drawn.name))?;
     }
+    before.look_again(stage);
     stage.ask_for_a_run().await?;
     if let Some(pause) = changes::pause_before_more(rng) {
         stage.pass(pause).await;
         story.push(format!("while the run is under way, after {pause:?}:"));
         story.extend(changes::make_more(rng, stage)?);
+        before.look_again(stage);
         stage.ask_for_a_run().await?;
     }
     for drawn in &mut *drawn {

@@ -148,14 +148,9 @@ fn several(text: &str, lines: impl Iterator<Item = String>) -> Exit {
 }
 
 fn nothing(worker: &Worker, text: &str) -> Exit {
-    let near = worker.states.values().flat_map(|state| {
-        state.read(|view| {
-            let near = finding::near(view, text, &|_| true);
-            near.iter().map(|hit| finding::describe(view, hit)).collect::<Vec<_>>()
-        })
-    });
-    let near: Vec<String> = near.take(finding::NEAR).collect();
-    let near = if near.is_empty() { String::new() } else { format!("\nnear it:\n  {}", near.join("\n  ")) };
+    let states = worker.states.values();
+    let near = states.flat_map(|state| state.read(|view| finding::near_lines(view, text, &|_| true)));
+    let near = finding::near_it(near);
     Exit::Failed(format!(
         "no device, asset or person \"{}\" is known, now or in the history; give a name, serial number, email or id{near}",
         legible(text)

@@ -63,10 +63,16 @@ fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, St
     }
 }
 
+/// When something is to be done that may be due already.
+fn soon(next: Timestamp, now: Timestamp) -> String {
+    let left = next.duration_since(now);
+    if left.as_secs() < 1 { "at once".to_owned() } else { format!("in {}", span(left)) }
+}
+
 fn paused(circuit: &Circuit, now: Timestamp) -> String {
     let reason = circuit.reason.as_deref().unwrap_or("no reason is known");
     let since = circuit.since.map(|since| format!(" for {}", span(now.duration_since(since))));
-    let next = circuit.next.map(|next| format!("; it is asked again in {}", span(next.duration_since(now))));
+    let next = circuit.next.map(|next| format!("; it is asked again {}", soon(next, now)));
     format!(
         "PAUSED{}, nothing is sent and nothing is lost: {reason}{}",
         since.unwrap_or_default(),
@@ -83,7 +89,7 @@ fn answering(circuit: &Circuit) -> String {
 /// What fails now, before or without a pause of the changes.
 pub(super) fn failing(wrong: &Wrong, now: Timestamp) -> String {
     let since = wrong.since.map(|since| format!(" for {}", span(now.duration_since(since))));
-    let next = wrong.next.map(|next| format!("; it is tried again in {}", span(next.duration_since(now))));
+    let next = wrong.next.map(|next| format!("; it is tried again {}", soon(next, now)));
     format!(
         "FAILS{}: {}{}",
         since.unwrap_or_default(),
