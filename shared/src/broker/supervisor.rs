@@ -12,6 +12,7 @@ use super::dialling::{Dialling, frame};
 use super::error::{BrokerError, within};
 use super::locks::Looks;
 use super::names::Names;
+use super::signing::Signing;
 use super::topology::{Depth, Desk, Topology, open};
 use crate::config::Config;
 use crate::retry::Backoff;
@@ -30,9 +31,16 @@ pub struct Session {
     looks: Looks,
     broken: CancellationToken,
     topology: Topology,
+    signing: Option<Arc<Signing>>,
 }
 
 impl Session {
+    /// How messages are signed, if they are.
+    #[must_use]
+    pub fn signing(&self) -> Option<&Arc<Signing>> {
+        self.signing.as_ref()
+    }
+
     /// Where locks are looked at.
     pub(super) fn looks(&self) -> &Looks {
         &self.looks
@@ -158,6 +166,7 @@ impl Broker {
         let closed = CancellationToken::new();
         let supervisor = Supervisor {
             config: config.clone(),
+            signing: config.broker.signing.as_ref().and_then(Signing::of).map(Arc::new),
             dialling: dialling.clone(),
             caller,
             topology,
@@ -259,6 +268,7 @@ impl Broker {
 
 struct Supervisor {
     config: Config,
+    signing: Option<Arc<Signing>>,
     dialling: Dialling,
     caller: Caller,
     topology: Topology,
@@ -328,6 +338,7 @@ impl Supervisor {
             looks: Looks::new(dialling),
             broken: CancellationToken::new(),
             topology: self.topology.clone(),
+            signing: self.signing.clone(),
         })
     }
 

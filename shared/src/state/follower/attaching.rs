@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Shared, StateError, acknowledged};
-use crate::broker::{BrokerError, Intake, Outgoing, STREAM_WINDOW, Session, StreamOffset};
+use crate::broker::{BrokerError, Intake, Outgoing, STREAM_WINDOW, Session, StreamOffset, Unsigned};
 use crate::messages::{Fact, Glance};
 use crate::state::checkpoint::{self, Found, Loading};
 
@@ -62,14 +62,22 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         if near.saturating_sub(first) < facts {
             break;
         }
-        if let Some(found) = find_checkpoint(shared, session, near, end).await? {
+        if let Some(found) = find_checkpoint(shared, session, (near, end), Unsigned::Refused).await? {
             return attach_to_checkpoint(shared, session, found, end).await;
         }
     }
     if first == 0 {
         return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
     }
-    let Some(found) = find_checkpoint(shared, session, first, end).await? else {
+    // A signed checkpoint first: of the records that are left, the first may stand behind signed ones that were trimmed.
+    let signed = find_checkpoint(shared, session, (first, end), Unsigned::Refused).await?;
+    let found = match signed {
+        None if session.signing().is_some() => {
+            find_checkpoint(shared, session, (first, end), Unsigned::UntilSigned).await?
+        }
+        found => found,
+    };
+    let Some(found) = found else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
@@ -100,11 +108,11 @@ async fn offset_found(
 async fn find_checkpoint(
     shared: &Shared,
     session: &Arc<Session>,
-    from: u64,
-    end: u64,
+    within: (u64, u64),
+    unsigned: Unsigned,
 ) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
-    read_checkpoints(shared, session, from, end, &mut |offset, glance| {
+    read_checkpoints(shared, session, within, unsigned, &mut |offset, glance| {
         search.look_at(offset, glance.data());
         Ok(false)
     })
@@ -122,7 +130,7 @@ async fn attach_to_checkpoint(
     tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
-    read_checkpoints(shared, session, found.begun, end, &mut |_, glance| {
+    read_checkpoints(shared, session, (found.begun, end), Unsigned::UntilSigned, &mut |_, glance| {
         if let Ok(fact) = glance.fact() {
             complete = loading.take(&mut shared.view.write(), fact)?;
         }
@@ -141,11 +149,12 @@ async fn attach_to_checkpoint(
 async fn read_checkpoints(
     shared: &Shared,
     session: &Arc<Session>,
-    from: u64,
-    end: u64,
+    (from, end): (u64, u64),
+    unsigned: Unsigned,
     look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(from)).await?;
+    let from = StreamOffset::At(from);
+    let mut intake = Intake::open_stream_with(session, &shared.stream, from, unsigned).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
         let Some(last) = batch.last() else {
