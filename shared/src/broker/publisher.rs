@@ -128,7 +128,7 @@ impl Publisher {
     }
 
     /// Publishes messages in the order given; those of two calls at the same time in any. `Ok` means that the broker has all of them on disk. Waits across
-    /// broker outages; fails only when the worker stops or a message is too large. After a failure any
+    /// broker outages; fails only when the worker stops or a message is too large, and for a command that lacks the permission. After a failure any
     /// of them may have been published: ids are deterministic, so publishing again is harmless.
     pub async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), BrokerError> {
         if messages.is_empty() {
@@ -227,6 +227,9 @@ impl Publishing {
                     Ok(returned) => left.retain(|message| returned.contains(&message.id)),
                     // There will be no other connection.
                     Err(error @ (BrokerError::Stopping | BrokerError::Partitions { .. })) => {
+                        return Err(error);
+                    }
+                    Err(error @ BrokerError::NotPermitted(_)) if self.broker.is_for_a_command() => {
                         return Err(error);
                     }
                     Err(error) => self.give_up(&error),

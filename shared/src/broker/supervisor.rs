@@ -123,6 +123,7 @@ pub struct Broker {
     names: Names,
     closed: CancellationToken,
     dialling: Dialling,
+    caller: Caller,
 }
 
 /// Who asks for connections: a worker that waits for the broker and says so in its log, or a command that says itself why it
@@ -175,13 +176,18 @@ impl Broker {
             closed: closed.clone(),
         };
         tokio::spawn(supervisor.run());
-        Self { link, names, closed, dialling }
+        Self { link, names, closed, dialling, caller }
     }
 
     /// Names of queues and exchanges.
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Whether somebody waits for an answer who cannot wait for permissions.
+    pub(super) fn is_for_a_command(&self) -> bool {
+        self.caller == Caller::Command
     }
 
     /// The current session; waits for one where there is none.

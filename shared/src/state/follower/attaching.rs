@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::read_only::{mark, offset_or_none};
 use super::{Shared, StateError, acknowledged};
-use crate::broker::{BrokerError, Intake, Outgoing, STREAM_WINDOW, Session, StreamOffset, Unsigned};
+use crate::broker::{BrokerError, Intake, STREAM_WINDOW, Session, StreamOffset, Unsigned};
 use crate::messages::{Fact, Glance};
 use crate::state::checkpoint::{self, Found, Loading};
 
@@ -26,8 +27,7 @@ pub(super) async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<In
     if let Some(offset) = offset {
         let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(offset)).await?;
         // A consumer at an offset beyond the end gets nothing, so something must come after it.
-        let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-        shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
+        mark(shared).await?;
         if let Ok(Some(first)) = tokio::time::timeout(PATIENCE, intake.next()).await {
             let id = first.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
             if first.offset == Some(offset) && id == last_fact {
@@ -53,10 +53,9 @@ pub(super) async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<In
 /// stream, or where the first record was trimmed.
 async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, StateError> {
     // So that there is a record at all.
-    let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-    shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-    let first = offset_found(shared, session, StreamOffset::First).await?;
-    let end = offset_found(shared, session, StreamOffset::Last).await?;
+    mark(shared).await?;
+    let first = offset_or_none(shared, session, StreamOffset::First).await?;
+    let end = offset_or_none(shared, session, StreamOffset::Last).await?;
     for facts in NEAR_END {
         let near = end.saturating_sub(facts);
         if near.saturating_sub(first) < facts {
@@ -92,7 +91,7 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
 }
 
 /// The offset of the record that comes first from there on.
-async fn offset_found(
+pub(super) async fn offset_found(
     shared: &Shared,
     session: &Arc<Session>,
     from: StreamOffset,
