@@ -92,6 +92,7 @@ impl Turn<'_> {
     async fn lead(&self, lead: Lead) -> Result<String, Exit> {
         let stop = self.worker.shutdown.soft.clone();
         let leader = Leader::new(self.worker, self.integration, self.progress.clone(), stop)?;
+        let before = latest(&leader.state).map_or(0, |run| run.started.number);
         let ended = leader.run().await;
         let line = match ended {
             RunEnd::Published(published) => {
@@ -104,16 +105,15 @@ impl Turn<'_> {
             }
             RunEnd::Failed { reason } => Err(Exit::Failed(format!("the run failed: {reason}"))),
             RunEnd::Held { reason } => Err(Exit::Failed(format!("the run is held: {reason}"))),
-            RunEnd::Superseded => self.follow_newer(&leader).await,
+            RunEnd::Superseded => {
+                // Whoever leads that one may need the lead; where nobody does, this fetcher takes it again.
+                lead.give_up().await;
+                return self.follow(&leader.state, before).await;
+            }
             RunEnd::Stopped => Err(stopped()),
         };
         lead.give_up().await;
         line
-    }
-
-    async fn follow_newer(&self, leader: &Leader) -> Result<String, Exit> {
-        let latest = latest(&leader.state).map_or(0, |run| run.started.number);
-        self.follow(&leader.state, latest.saturating_sub(1)).await
     }
 
     /// Waits for the end of a run that another fetcher leads and that is newer than `before`.

@@ -55,7 +55,7 @@ pub(crate) async fn pass_requests_on(worker: Arc<Worker>) {
 }
 
 async fn pass_on(worker: &Worker, session: &Arc<Session>) -> Result<(), BrokerError> {
-    let mut intake = Intake::open(session, &worker.broker.names().triggers(), REQUESTS).await?;
+    let mut intake = Intake::open_signed(session, &worker.broker.names().triggers(), REQUESTS).await?;
     loop {
         let received = tokio::select! {
             received = intake.next() => received,

@@ -256,8 +256,9 @@ impl Leader {
         let traceparent = self.ways.run_traceparent();
         let origin = Origin { run: Some(run.clone()), traceparent, ..self.state.origin() };
         let event = Event::fact(&origin, at, Fact::RunStarted(started.clone()));
-        if self.state.publish_and_read_back(event).await? != Verdict::Accepted {
-            return Err(Halt::Superseded);
+        if let Verdict::Rejected(why) = self.state.publish_and_read_back(event).await? {
+            let newer = self.state.read(|view| view.meta().latest.as_ref().map(|run| run.started.number));
+            return Err(if newer >= Some(number) { Halt::Superseded } else { self.refused(&why) });
         }
         let offset = self.state.read(|view| {
             view.meta().latest.as_ref().filter(|run| run.started.number == number).map(|run| run.offset)
@@ -267,6 +268,15 @@ impl Leader {
         tracing::debug!(integration = %self.config.id, %run, first_sync, "run started");
         let (aside, report) = (AtomicU64::new(0), Mutex::default());
         Ok(Run { leader: self, origin, started, offset, failed_reads, aside, report })
+    }
+
+    /// Nobody else has started a run, and this one may not start.
+    fn refused(&self, why: &str) -> Halt {
+        Halt::failed(format!(
+            "the run of {} could not start: {why}; check the clock of this machine, and who else writes to the state stream \
+             (docs/security.md)",
+            self.config.id
+        ))
     }
 
     /// Whether a first sync may take something from people: their assets, or, where it is not the first one, what they

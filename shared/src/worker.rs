@@ -262,6 +262,9 @@ impl Worker {
             }
             None => None,
         };
+        if on_disk.is_some() {
+            warn_of_open_doors(role, &config);
+        }
         let caller = if on_disk.is_some() { Caller::Worker } else { Caller::Command };
         let broker = Broker::start_for(caller, &config, &id, shutdown.soft.clone());
         let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
@@ -356,6 +359,26 @@ impl Worker {
         }
         self.shutdown.hard.cancel();
         tokio::join!(self.broker.close(), flush_traces());
+    }
+}
+
+/// Says once what others could read or reach, unless a person said that they may.
+fn warn_of_open_doors(role: &str, config: &Config) {
+    let broker = &config.broker;
+    if !broker.url.is_encrypted() && !broker.url.is_loopback() && !broker.allow_plain_text {
+        tracing::warn!(
+            "broker.url says amqp:// and leads to another machine: whoever is in between reads passwords and people, and may \
+             write to AMFJ; write amqps:// (docs/security.md), or set broker.allow_plain_text = true if that network is yours"
+        );
+    }
+    if let Some((listen, serve)) = config.serving(role)
+        && !listen.ip().is_loopback()
+        && !serve.expose
+    {
+        tracing::warn!(
+            "{role}.listen = \"{listen}\" answers other machines, without TLS, about integrations, errors and workers; listen \
+             on 127.0.0.1, or set {role}.expose = true if only your probes and Prometheus get there"
+        );
     }
 }
 

@@ -23,6 +23,7 @@ use crate::steps::{Known, Request, Step};
 use crate::working::Working;
 
 mod again;
+pub(crate) mod allowing;
 mod assignments;
 mod creations;
 mod overtaken;
@@ -97,6 +98,9 @@ impl Applying<'_> {
         if self.requests.is_answered() {
             counting::repeat_met(Stage::Apply);
             return Ok(());
+        }
+        if let Some(why) = self.refusal().await? {
+            return self.refuse(&why).await;
         }
         if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
             return self.conclude(stale(self.event, self.change, reason)).await;

@@ -27,6 +27,11 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// counts as on its way.
 pub(crate) const LOST_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
+/// Whether an intent of that moment counts as lost. One of a time to come would be waited for until then.
+pub(crate) fn is_lost(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).abs() >= LOST_AFTER
+}
+
 /// What a change claims.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
@@ -163,6 +168,21 @@ impl Claim {
         let intent = &earlier.intent;
         intent.change != self.change
             && intent.users.iter().any(|user| self.users.contains(user))
-            && Timestamp::now().duration_since(intent.at) < LOST_AFTER
+            && !is_lost(intent.at, Timestamp::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intent_of_a_time_to_come_holds_up_nobody() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let hours = |hours| now + SignedDuration::from_hours(hours);
+        for (at, lost) in [(now, false), (hours(-23), false), (hours(-24), true), (hours(1), false)] {
+            assert_eq!(is_lost(at, now), lost, "{at}");
+        }
+        assert!(is_lost(hours(24), now) && is_lost(Timestamp::MAX, now));
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::admission::Admission;
+use crate::applying::allowing::not_allowed;
 use crate::blame::kinds::{Cause, RequestKind};
 use crate::blame::records::About;
 use crate::blame::{Trial, Turn};
@@ -403,7 +404,13 @@ impl<'a> Requests<'a> {
             }
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
         });
-        looked.map_err(|_| Trouble::HandBack)
+        if let Some(why) = looked.map_err(|_| Trouble::HandBack)? {
+            return Ok(Some(why));
+        }
+        let looked = not_allowed(self.site, self.event, self.change, self.lease.id.partition);
+        Ok(looked.map_err(|_| Trouble::HandBack)?.is_some().then_some(
+            "this worker's configuration, or what it knows by now, does not allow it any more; the next run decides",
+        ))
     }
 
     /// Waits for something that others do, holding nothing that they need for it, unless the change has to go

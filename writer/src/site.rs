@@ -39,6 +39,8 @@ pub struct Site {
     pub publisher: Publisher,
     /// Names of queues.
     pub names: Names,
+    /// Partitions of each integration.
+    pub partitions: u16,
     /// The partitions that are served.
     pub in_hand: InHand,
     /// How a request is tried again.

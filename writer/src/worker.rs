@@ -141,6 +141,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             blame: Arc::new(Blame::new(integration.id.clone(), limits)),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
+            partitions: config.broker.partitions,
             in_hand: worker.in_hand.clone(),
             retry: config.retry.clone(),
             window: window(config),

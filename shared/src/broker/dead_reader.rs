@@ -83,6 +83,14 @@ impl DeadLetters {
         Ok(letters)
     }
 
+    /// Whether a letter was written, or its message sent, by somebody who has the key; always, where nothing is signed.
+    #[must_use]
+    pub fn is_trusted(&self, letter: &Received) -> bool {
+        let signing = self.session.signing().map(AsRef::as_ref);
+        letter.is_trusted_at(&self.queue, signing)
+            || letter.broker_death().is_some_and(|death| letter.is_trusted_at(&death.queue, signing))
+    }
+
     /// So many of the last few were acknowledged.
     pub fn taken(&mut self, count: u16) {
         self.room = self.room.saturating_add(count).min(WINDOW);

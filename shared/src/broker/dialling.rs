@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
+use url::{Host, Url};
 
 use super::error::BrokerError;
+use super::tls::connect;
 use super::unreachable::{Door, Unreachable};
-use crate::config::{BrokerUrl, Config};
+use crate::config::{BrokerTls, BrokerUrl, Config};
 
 /// Bytes of a frame. On every connection lapin keeps room for 64 of them, which are touched at once.
 pub(super) mod frame {
@@ -23,6 +25,7 @@ pub(super) mod frame {
 #[derive(Debug, Clone)]
 pub(super) struct Dialling {
     url: BrokerUrl,
+    tls: BrokerTls,
     worker: String,
     limit: Duration,
 }
@@ -31,6 +34,7 @@ impl Dialling {
     pub(super) fn of(config: &Config, worker: &str) -> Self {
         Self {
             url: config.broker.url.clone(),
+            tls: config.broker.tls.clone(),
             worker: worker.to_owned(),
             limit: config.timing.connect_timeout,
         }
@@ -48,11 +52,11 @@ impl Dialling {
 
     async fn open_named(&self, name: String, frame: u32) -> Result<Connection, BrokerError> {
         let mut uri = self.uri()?;
-        let door = Door::of(&uri);
+        let door = Door::of(&uri, &self.tls);
         let asked = uri.query.frame_max.filter(|asked| *asked > 0);
         uri.query.frame_max = Some(asked.map_or(frame, |asked| asked.min(frame)));
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        match tokio::time::timeout(self.limit, Connection::connect_uri(uri, properties)).await {
+        match tokio::time::timeout(self.limit, connect(uri, &self.tls, properties)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Unreachable::of(door, &error).await.into()),
             Err(_) => Err(Unreachable::silent(door, self.limit).into()),
@@ -62,12 +66,17 @@ impl Dialling {
     /// That nobody answered for so long, whichever step that was.
     pub(super) fn silent(&self, waited: Duration) -> BrokerError {
         match self.uri() {
-            Ok(uri) => Unreachable::silent(Door::of(&uri), waited).into(),
+            Ok(uri) => Unreachable::silent(Door::of(&uri, &self.tls), waited).into(),
             Err(error) => error,
         }
     }
 
     fn uri(&self) -> Result<AMQPUri, BrokerError> {
-        self.url.expose().parse().map_err(BrokerError::Client)
+        let mut uri: AMQPUri = self.url.expose().parse().map_err(BrokerError::Client)?;
+        // lapin takes an address of IPv6 for no host at all, and would connect to this machine.
+        if let Some(Host::Ipv6(address)) = Url::parse(self.url.expose()).ok().as_ref().and_then(Url::host) {
+            uri.authority.host = address.to_string();
+        }
+        Ok(uri)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::topology::{ACCESS_REFUSED, reply_code};
 use super::unreachable::Unreachable;
 
 /// Why something with the broker did not work.
@@ -15,10 +16,17 @@ pub enum BrokerError {
     Unreachable(#[from] Unreachable),
     /// The user may enter the virtual host, and not make queues there.
     #[error(
-        "RabbitMQ does not let this user make what is needed ({0}): run `rabbitmqctl set_permissions -p VHOST USER \
-         '.*' '.*' '.*'` there, with the user and virtual host of broker.url"
+        "RabbitMQ does not let this user make what is needed and is not there ({0}): run `reconciler status` once with a \
+         user who may (docs/security.md), or `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'` there, with the \
+         user and virtual host of broker.url"
     )]
     MayNotDeclare(String),
+    /// The user lacks a permission.
+    #[error(
+        "RabbitMQ does not permit this user what this needs ({0}): grant it, as docs/security.md says, or use another user \
+         in broker.url"
+    )]
+    NotPermitted(String),
     /// No answer within the time limit.
     #[error("the broker did not answer {what} within {limit:?}")]
     TimedOut {
@@ -69,7 +77,7 @@ impl BrokerError {
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Unreachable(why) => why.is_lasting(),
-            Self::MayNotDeclare(_) | Self::Partitions { .. } => true,
+            Self::MayNotDeclare(_) | Self::NotPermitted(_) | Self::Partitions { .. } => true,
             _ => false,
         }
     }
@@ -114,7 +122,10 @@ pub(crate) fn deletion(prefix: &str, integration: &str) -> String {
 
 impl From<lapin::Error> for BrokerError {
     fn from(error: lapin::Error) -> Self {
-        Self::Client(error.to_string())
+        match reply_code(&error) {
+            Some(ACCESS_REFUSED) => Self::NotPermitted(error.to_string()),
+            _ => Self::Client(error.to_string()),
+        }
     }
 }
 

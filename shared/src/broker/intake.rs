@@ -7,13 +7,14 @@ use futures::FutureExt;
 use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicRejectOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::time::Instant;
 
 use super::STREAM_WINDOW;
 use super::error::{BrokerError, within};
+use super::signing::{Signed, Signing, refused};
 use super::supervisor::Session;
 use super::topology::depth;
 
@@ -71,6 +72,27 @@ impl Received {
             delivery,
             _in_hand: in_hand,
         }
+    }
+
+    /// Gives it up unread: the broker makes a dead letter of it, where its queue has those.
+    async fn refuse(&self) {
+        // On a dead channel it comes again.
+        let options = BasicRejectOptions { requeue: false };
+        drop(tokio::time::timeout(LIMIT, self.delivery.reject(options)).await);
+    }
+
+    /// Whether it bears a right signature for that place; always, where messages are not signed.
+    #[must_use]
+    pub fn is_trusted_at(&self, place: &str, signing: Option<&Signing>) -> bool {
+        signing.is_none_or(|signing| match self.signed(place, signing) {
+            Signed::Rightly => true,
+            Signed::Wrongly => false,
+            Signed::Not => signing.accepts_unsigned(),
+        })
+    }
+
+    fn signed(&self, place: &str, signing: &Signing) -> Signed {
+        signing.judge(place, self.id.as_deref().unwrap_or_default(), &self.headers, &self.body)
     }
 
     /// A text header.
@@ -160,9 +182,62 @@ impl StreamOffset {
     }
 }
 
+/// What a stream holds from before its workers had a key.
+///
+/// Nobody can write into the past of a stream: what stands before its first signed record was there before anybody signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsigned {
+    /// It is read, up to the first signed record.
+    UntilSigned,
+    /// It is not.
+    Refused,
+}
+
+/// Which messages are let through.
+#[derive(Debug)]
+struct Gate {
+    signing: Arc<Signing>,
+    /// Where they come from, as it was signed.
+    place: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What is refused is given up.
+    Queue,
+    /// What is refused comes without its body: its offset counts all the same.
+    Stream(Unsigned),
+}
+
+impl Gate {
+    /// Lets the message through, as it may be read; none where it is given up.
+    async fn pass(&mut self, mut received: Received) -> Option<Received> {
+        let signed = received.signed(&self.place, &self.signing);
+        let unsigned_is_old = self.kind == Kind::Stream(Unsigned::UntilSigned);
+        match signed {
+            Signed::Rightly => {
+                if unsigned_is_old {
+                    self.kind = Kind::Stream(Unsigned::Refused);
+                }
+                return Some(received);
+            }
+            Signed::Not if unsigned_is_old || self.signing.accepts_unsigned() => return Some(received),
+            Signed::Not | Signed::Wrongly => refused(&self.place, signed),
+        }
+        if self.kind == Kind::Queue {
+            received.refuse().await;
+            return None;
+        }
+        received.body.clear();
+        Some(received)
+    }
+}
+
 /// A consumer on a channel of its own.
 #[derive(Debug)]
 pub struct Intake {
+    gate: Option<Gate>,
     session: Arc<Session>,
     channel: Channel,
     consumer: Consumer,
@@ -201,6 +276,22 @@ impl Intake {
         Self::open_with(session, queue, prefetch, FieldTable::default()).await
     }
 
+    /// Consumes a queue of signed messages: what has no right signature is given up unread.
+    pub async fn open_signed(
+        session: &Arc<Session>,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Self, BrokerError> {
+        let intake = Self::open(session, queue, prefetch).await?;
+        Ok(intake.gated(queue, Kind::Queue))
+    }
+
+    fn gated(mut self, place: &str, kind: Kind) -> Self {
+        let gate = |signing: &Arc<Signing>| Gate { signing: signing.clone(), place: place.to_owned(), kind };
+        self.gate = self.session.signing().map(gate);
+        self
+    }
+
     /// Consumes a work queue as its only consumer: ends where the queue has messages and delivers none for 25 seconds,
     /// although none is in hand.
     pub(super) async fn open_watched(
@@ -208,19 +299,31 @@ impl Intake {
         queue: &str,
         prefetch: u16,
     ) -> Result<Self, BrokerError> {
-        let intake = Self::open(session, queue, prefetch).await?;
+        let intake = Self::open_signed(session, queue, prefetch).await?;
         Ok(Self { watch: Some(Watch::of(queue)), ..intake })
     }
 
-    /// Consumes a stream from an offset on, with at most [`STREAM_WINDOW`] deliveries on their way.
+    /// Consumes a stream from an offset on, with at most [`STREAM_WINDOW`] deliveries on their way. From before its first
+    /// signed record, everything is read.
     pub async fn open_stream(
         session: &Arc<Session>,
         stream: &str,
         offset: StreamOffset,
     ) -> Result<Self, BrokerError> {
+        Self::open_stream_with(session, stream, offset, Unsigned::UntilSigned).await
+    }
+
+    /// The same, where nothing says that what comes first stands before the first signed record.
+    pub(crate) async fn open_stream_with(
+        session: &Arc<Session>,
+        stream: &str,
+        offset: StreamOffset,
+        unsigned: Unsigned,
+    ) -> Result<Self, BrokerError> {
         let mut arguments = FieldTable::default();
         arguments.insert("x-stream-offset".into(), offset.argument());
-        Self::open_with(session, stream, STREAM_WINDOW, arguments).await
+        let intake = Self::open_with(session, stream, STREAM_WINDOW, arguments).await?;
+        Ok(intake.gated(stream, Kind::Stream(unsigned)))
     }
 
     async fn open_with(
@@ -233,7 +336,8 @@ impl Intake {
         let consume =
             channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), arguments);
         let consumer = within("basic.consume", LIMIT, consume).await?;
-        Ok(Self { session: session.clone(), channel, consumer, in_hand: Arc::default(), watch: None })
+        let (session, in_hand) = (session.clone(), Arc::default());
+        Ok(Self { session, channel, consumer, in_hand, watch: None, gate: None })
     }
 
     /// The next delivery; none when the channel or the session is over.
@@ -247,7 +351,10 @@ impl Intake {
                     if let Some(watch) = &mut self.watch {
                         watch.delivered();
                     }
-                    return delivery?.ok().map(|delivery| Received::new(delivery, self.in_hand.clone()));
+                    let received = Received::new(delivery?.ok()?, self.in_hand.clone());
+                    if let Some(received) = self.pass(received).await {
+                        return Some(received);
+                    }
                 }
                 () = until(ask_at) => {
                     if self.is_stalled().await {
@@ -255,6 +362,13 @@ impl Intake {
                     }
                 }
             }
+        }
+    }
+
+    async fn pass(&mut self, received: Received) -> Option<Received> {
+        match &mut self.gate {
+            Some(gate) => gate.pass(received).await,
+            None => Some(received),
         }
     }
 
@@ -286,7 +400,10 @@ impl Intake {
         let mut batch: Vec<Received> = self.next().await.into_iter().collect();
         while !batch.is_empty() && batch.len() < most {
             match self.consumer.next().now_or_never() {
-                Some(Some(Ok(delivery))) => batch.push(Received::new(delivery, self.in_hand.clone())),
+                Some(Some(Ok(delivery))) => {
+                    let received = Received::new(delivery, self.in_hand.clone());
+                    batch.extend(self.pass(received).await);
+                }
                 _ => break,
             }
         }

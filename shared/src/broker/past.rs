@@ -1,6 +1,7 @@
 //! Reading a stream of events from its first record to its end, for commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -12,6 +13,9 @@ use super::publisher::{Outgoing, Publisher};
 use super::supervisor::Session;
 use crate::ids::IntegrationId;
 use crate::messages::{Event, Fact, Glance, Origin, unpack};
+
+/// Nothing more comes after this long from a stream whose end is not marked.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Calls `visit` for every event of a stream whose subject is wanted, in order; what cannot be read is passed over. A
 /// stream has no end that could be asked for, so a marker, which says nothing, is published and read up to.
@@ -31,27 +35,39 @@ pub async fn read_stream(
         traceparent: None,
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
-    publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await?;
+    let published = publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await;
+    // Who may only read cannot mark the end; it is where nothing more comes.
+    let marked = match published {
+        Err(BrokerError::NotPermitted(_)) => false,
+        published => published.map(|()| true)?,
+    };
     let mut intake = Intake::open_stream(session, stream, StreamOffset::First).await?;
-    let ended = read_up_to(&mut intake, marker.id, wanted, visit).await;
+    let ended = read_up_to(&mut intake, marked.then_some(marker.id), wanted, visit).await;
     intake.close().await;
     ended
 }
 
 async fn read_up_to(
     intake: &mut Intake,
-    marker: Uuid,
+    marker: Option<Uuid>,
     wanted: &(dyn Fn(&str) -> bool + Sync),
     visit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(), BrokerError> {
     let over = || BrokerError::Client("the connection broke while a stream was read; try again".to_owned());
     loop {
-        let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
+        let next = intake.next_batch(usize::from(STREAM_WINDOW));
+        let batch = match marker {
+            Some(_) => next.await,
+            None => match tokio::time::timeout(QUIET, next).await {
+                Ok(batch) => batch,
+                Err(_) => return Ok(()),
+            },
+        };
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
             for event in unpack(&received.body).unwrap_or_default() {
                 let Ok(glance) = Glance::of(event) else { continue };
-                if glance.id() == marker {
+                if Some(glance.id()) == marker {
                     return Ok(());
                 }
                 if wanted(glance.subject())

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::WINDOW;
 use super::error::{BrokerError, within};
+use super::signing::{SIGNATURE, Signing};
 use super::supervisor::{Broker, Session};
 use crate::messages::{Event, Pack, Payload};
 
@@ -82,12 +83,22 @@ impl Outgoing {
         self
     }
 
-    fn properties(&self) -> BasicProperties {
+    /// Where it ends: what its signature says, and its reader knows.
+    fn place(&self) -> &str {
+        if self.exchange.is_empty() { &self.routing_key } else { &self.exchange }
+    }
+
+    fn properties(&self, signing: Option<&Signing>) -> BasicProperties {
+        let (id, mut headers) = (self.id.to_string(), self.headers.clone());
+        if let Some(signing) = signing {
+            let signature = signing.sign(self.place(), &id, &headers, &self.body);
+            headers.insert(SIGNATURE.into(), AMQPValue::LongString(signature.into()));
+        }
         BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type("application/cloudevents+json".into())
-            .with_message_id(self.id.to_string().as_str().into())
-            .with_headers(self.headers.clone())
+            .with_message_id(id.as_str().into())
+            .with_headers(headers)
     }
 }
 
@@ -117,7 +128,7 @@ impl Publisher {
     }
 
     /// Publishes messages in the order given; those of two calls at the same time in any. `Ok` means that the broker has all of them on disk. Waits across
-    /// broker outages; fails only when the worker stops or a message is too large. After a failure any
+    /// broker outages; fails only when the worker stops or a message is too large, and for a command that lacks the permission. After a failure any
     /// of them may have been published: ids are deterministic, so publishing again is harmless.
     pub async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), BrokerError> {
         if messages.is_empty() {
@@ -218,6 +229,9 @@ impl Publishing {
                     Err(error @ (BrokerError::Stopping | BrokerError::Partitions { .. })) => {
                         return Err(error);
                     }
+                    Err(error @ BrokerError::NotPermitted(_)) if self.broker.is_for_a_command() => {
+                        return Err(error);
+                    }
                     Err(error) => self.give_up(&error),
                 }
             }
@@ -243,7 +257,7 @@ impl Publishing {
                 message.routing_key.as_str().into(),
                 options,
                 &message.body,
-                message.properties(),
+                message.properties(session.signing().map(AsRef::as_ref)),
             );
             confirms.push((message.id, patiently(&session, publish).await?));
         }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{BrokerError, within};
 use super::intake::{Acknowledged, Intake};
 use super::names::Names;
+use super::signing::SIGNATURE;
 use super::supervisor::Session;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -61,7 +62,7 @@ pub async fn answer_roll_calls(
                 asker.as_str().into(),
                 BasicPublishOptions::default(),
                 &body,
-                BasicProperties::default(),
+                signed(session, &asker, &body),
             );
             // Without confirm: whoever asked may be gone by now.
             within("an answer", LIMIT, publish).await?;
@@ -84,7 +85,8 @@ pub async fn call_roll(
     is_complete: &(dyn Fn(&[Vec<u8>]) -> bool + Send + Sync),
 ) -> Result<Vec<Vec<u8>>, BrokerError> {
     let queue = private_queue(session).await?;
-    let mut intake = Intake::open(session, &queue, ANSWERS).await?;
+    // Without a key, such as for who may only read, answers are taken as they come.
+    let mut intake = Intake::open_signed(session, &queue, ANSWERS).await?;
     ask(session, names, &queue).await?;
     let mut answers = Vec::new();
     let mut until = Instant::now() + limit;
@@ -99,6 +101,16 @@ pub async fn call_roll(
     }
     intake.close().await;
     Ok(answers)
+}
+
+/// A question needs no signature: it does nothing but cost an answer.
+fn signed(session: &Session, asker: &str, body: &[u8]) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(signing) = session.signing() {
+        let signature = signing.sign(asker, "", &headers, body);
+        headers.insert(SIGNATURE.into(), AMQPValue::LongString(signature.into()));
+    }
+    BasicProperties::default().with_headers(headers)
 }
 
 async fn ask(session: &Session, names: &Names, reply_to: &str) -> Result<(), BrokerError> {

@@ -12,6 +12,7 @@ use super::dialling::{Dialling, frame};
 use super::error::{BrokerError, within};
 use super::locks::Looks;
 use super::names::Names;
+use super::signing::Signing;
 use super::topology::{Depth, Desk, Topology, open};
 use crate::config::Config;
 use crate::retry::Backoff;
@@ -30,9 +31,16 @@ pub struct Session {
     looks: Looks,
     broken: CancellationToken,
     topology: Topology,
+    signing: Option<Arc<Signing>>,
 }
 
 impl Session {
+    /// How messages are signed, if they are.
+    #[must_use]
+    pub fn signing(&self) -> Option<&Arc<Signing>> {
+        self.signing.as_ref()
+    }
+
     /// Where locks are looked at.
     pub(super) fn looks(&self) -> &Looks {
         &self.looks
@@ -115,6 +123,7 @@ pub struct Broker {
     names: Names,
     closed: CancellationToken,
     dialling: Dialling,
+    caller: Caller,
 }
 
 /// Who asks for connections: a worker that waits for the broker and says so in its log, or a command that says itself why it
@@ -158,6 +167,7 @@ impl Broker {
         let closed = CancellationToken::new();
         let supervisor = Supervisor {
             config: config.clone(),
+            signing: config.broker.signing.as_ref().and_then(Signing::of).map(Arc::new),
             dialling: dialling.clone(),
             caller,
             topology,
@@ -166,13 +176,18 @@ impl Broker {
             closed: closed.clone(),
         };
         tokio::spawn(supervisor.run());
-        Self { link, names, closed, dialling }
+        Self { link, names, closed, dialling, caller }
     }
 
     /// Names of queues and exchanges.
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Whether somebody waits for an answer who cannot wait for permissions.
+    pub(super) fn is_for_a_command(&self) -> bool {
+        self.caller == Caller::Command
     }
 
     /// The current session; waits for one where there is none.
@@ -259,6 +274,7 @@ impl Broker {
 
 struct Supervisor {
     config: Config,
+    signing: Option<Arc<Signing>>,
     dialling: Dialling,
     caller: Caller,
     topology: Topology,
@@ -328,6 +344,7 @@ impl Supervisor {
             looks: Looks::new(dialling),
             broken: CancellationToken::new(),
             topology: self.topology.clone(),
+            signing: self.signing.clone(),
         })
     }
 

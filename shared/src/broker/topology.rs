@@ -34,7 +34,7 @@ const MOST_CHANNELS: u32 = 2_047;
 const PRECONDITION_FAILED: u16 = 406;
 
 /// Reply code of a declaration that the user has no permission for.
-const ACCESS_REFUSED: u16 = 403;
+pub(super) const ACCESS_REFUSED: u16 = 403;
 
 /// What one integration needs at the broker.
 #[derive(Debug, Clone)]
@@ -94,29 +94,23 @@ impl Topology {
 
     async fn declare_shared(&self, desk: &mut Desk<'_>) -> Result<(), BrokerError> {
         let dead = self.names.dead();
-        let channel = open(desk.connection).await?;
         for exchange in [&dead, &self.names.roll_call()] {
-            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let declare = channel.exchange_declare(
-                exchange.as_str().into(),
-                ExchangeKind::Fanout,
-                options,
-                FieldTable::default(),
-            );
-            within("an exchange declaration", LIMIT, async { declare.await.map_err(of_declaration) }).await?;
+            desk.declare_exchange(exchange).await?;
         }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
-        desk.declare(&dead, arguments).await?;
-        let bind = channel.queue_bind(
-            dead.as_str().into(),
-            dead.as_str().into(),
-            ShortString::default(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
-        within("a binding", LIMIT, bind).await?;
-        close(&channel).await;
+        if desk.declare(&dead, arguments).await? == Declared::ByUs {
+            let channel = open(desk.connection).await?;
+            let bind = channel.queue_bind(
+                dead.as_str().into(),
+                dead.as_str().into(),
+                ShortString::default(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            within("a binding", LIMIT, bind).await?;
+            close(&channel).await;
+        }
         desk.declare(&self.names.triggers(), quorum()).await?;
         for role in ["fetcher", "reconciler", "writer"] {
             desk.declare(&self.names.workers(role), quorum()).await?;
@@ -241,6 +235,15 @@ pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, Broke
     Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
+/// Who made a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Declared {
+    /// This user, now or earlier; it may make it.
+    ByUs,
+    /// Another one: this user may not, and it is there.
+    ByOthers,
+}
+
 /// One channel for everything that is declared or looked at, and another where the broker has closed it.
 pub(super) struct Desk<'a> {
     connection: &'a Connection,
@@ -274,18 +277,52 @@ impl<'a> Desk<'a> {
         }
     }
 
-    async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+    /// A user without the permission to make it uses what somebody else has made.
+    async fn declare_exchange(&mut self, exchange: &str) -> Result<(), BrokerError> {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let Err(error) = self.try_exchange(exchange, options).await? else { return Ok(()) };
+        if reply_code(&error) == Some(ACCESS_REFUSED) {
+            let passive = ExchangeDeclareOptions { passive: true, ..options };
+            if self.try_exchange(exchange, passive).await?.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(of_declaration(error))
+    }
+
+    async fn try_exchange(
+        &mut self,
+        exchange: &str,
+        options: ExchangeDeclareOptions,
+    ) -> Result<Result<(), lapin::Error>, BrokerError> {
+        let channel = self.take().await?;
+        let kind = ExchangeKind::Fanout;
+        let declare = channel.exchange_declare(exchange.into(), kind, options, FieldTable::default());
+        let answer = tokio::time::timeout(LIMIT, declare).await;
+        let answer = answer.map_err(|_| BrokerError::TimedOut { what: "an exchange declaration", limit: LIMIT })?;
+        if answer.is_ok() {
+            self.channel = Some(channel);
+        }
+        Ok(answer)
+    }
+
+    /// A user without the permission to make it uses what somebody else has made.
+    async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<Declared, BrokerError> {
         let channel = self.take().await?;
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let declare = channel.queue_declare(queue.into(), options, arguments);
         match tokio::time::timeout(LIMIT, declare).await {
             Ok(Ok(_)) => {
                 self.channel = Some(channel);
-                Ok(())
+                Ok(Declared::ByUs)
             }
             Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
                 tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
-                Ok(())
+                Ok(Declared::ByUs)
+            }
+            Ok(Err(error)) if reply_code(&error) == Some(ACCESS_REFUSED) => {
+                let is_there = self.depth(queue).await?.is_some();
+                if is_there { Ok(Declared::ByOthers) } else { Err(of_declaration(error)) }
             }
             Ok(Err(error)) => Err(of_declaration(error)),
             Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
@@ -325,7 +362,7 @@ pub(super) async fn open(connection: &Connection) -> Result<Channel, BrokerError
     loop {
         let opened = within("a new channel", LIMIT, connection.create_channel()).await;
         tries += 1;
-        if !matches!(opened, Err(BrokerError::Client(_)))
+        if !matches!(opened, Err(BrokerError::Client(_) | BrokerError::NotPermitted(_)))
             || tries >= MOST_CHANNELS
             || !connection.status().connected()
         {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::topology::reply_code;
+use crate::config::BrokerTls;
 use crate::network::{certificate, is_unknown_host, seconds, tls_error};
 
 /// Reply code of a refused login.
@@ -27,17 +28,23 @@ pub(super) struct Door {
     user: String,
     vhost: String,
     tls: bool,
+    /// Whether broker.ca_file says whom to trust.
+    own_ca: bool,
+    /// Whether a certificate is shown.
+    shows_one: bool,
 }
 
 impl Door {
     /// What may be said of an address.
-    pub(super) fn of(uri: &AMQPUri) -> Self {
+    pub(super) fn of(uri: &AMQPUri, tls: &BrokerTls) -> Self {
         Self {
             host: uri.authority.host.clone(),
             port: uri.authority.port,
             user: uri.authority.userinfo.username.clone(),
             vhost: uri.vhost.clone(),
             tls: uri.scheme == AMQPScheme::AMQPS,
+            own_ca: tls.ca.is_some(),
+            shows_one: tls.client.is_some(),
         }
     }
 
@@ -69,6 +76,8 @@ pub(super) enum Closed {
     SpeaksPlain,
     /// The certificate is not trusted.
     Certificate(String),
+    /// The certificate that is shown, or none, is not taken.
+    OwnCertificate(String),
     /// Something else than RabbitMQ.
     NoAmqp(String),
     /// The connection was ended without a word.
@@ -113,6 +122,7 @@ impl Unreachable {
             | Closed::SpeaksTls
             | Closed::SpeaksPlain
             | Closed::Certificate(_)
+            | Closed::OwnCertificate(_)
             | Closed::NoAmqp(_) => true,
             Closed::Refused | Closed::Network(_) | Closed::Silent(_) | Closed::Hung | Closed::Other(_) => {
                 false
@@ -194,7 +204,23 @@ impl std::fmt::Display for Unreachable {
             Closed::Certificate(said) => write!(
                 f,
                 "the certificate of {at} is not trusted ({said}): write the host in broker.url as the certificate has \
-                 it, and add its issuer to this machine's trusted certificates, or name that file in SSL_CERT_FILE"
+                 it, and {}",
+                if self.door.own_ca {
+                    "name the file of its issuer as broker.ca_file, which is the only one that is trusted there"
+                } else {
+                    "name the file of its issuer as broker.ca_file, or add that to this machine's trusted certificates \
+                     (or SSL_CERT_FILE)"
+                }
+            ),
+            Closed::OwnCertificate(said) if self.door.shows_one => write!(
+                f,
+                "RabbitMQ at {at} does not take the certificate in broker.client_certificate ({said}): show one that is \
+                 signed by an authority that RabbitMQ trusts (ssl_options.cacertfile there) and that has not expired"
+            ),
+            Closed::OwnCertificate(said) => write!(
+                f,
+                "RabbitMQ at {at} wants to see a certificate ({said}): name one, and its key, as \
+                 broker.client_certificate and broker.client_key"
             ),
             Closed::NoAmqp(said) => write!(
                 f,
@@ -253,6 +279,9 @@ fn by_network(io: &std::io::Error) -> Option<Closed> {
         // Of a port without TLS: what speaks there is to be found out.
         return (!matches!(tls, rustls::Error::InvalidMessage(_))).then(|| match tls {
             rustls::Error::InvalidCertificate(why) => Closed::Certificate(certificate(why)),
+            rustls::Error::AlertReceived(alert) if is_about_ours(*alert) => {
+                Closed::OwnCertificate(format!("{alert:?}"))
+            }
             _ => Closed::Other(said),
         });
     }
@@ -267,6 +296,23 @@ fn by_network(io: &std::io::Error) -> Option<Closed> {
         _ if said.contains("lookup address") => Some(Closed::Network(short(&said))),
         _ => None,
     }
+}
+
+/// What a server says that has looked at the certificate of its client, or at none.
+fn is_about_ours(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+    )
 }
 
 /// The last part of a message.
@@ -329,7 +375,8 @@ mod tests {
     use super::*;
 
     fn door() -> Door {
-        Door::of(&"amqp://ann:secret@mq.example.com:5672/sy%20nc".parse().unwrap())
+        let uri = "amqp://ann:secret@mq.example.com:5672/sy%20nc".parse().unwrap();
+        Door::of(&uri, &BrokerTls::default())
     }
 
     fn said(why: Closed) -> String {
@@ -348,7 +395,8 @@ mod tests {
             (Closed::NotForUser, "`ann` into", "set_permissions -p 'sy nc' ann", true),
             (Closed::SpeaksTls, "speaks TLS", "amqps://", true),
             (Closed::SpeaksPlain, "speaks no TLS", "write amqp://", true),
-            (Closed::Certificate("it has expired".into()), "it has expired", "SSL_CERT_FILE", true),
+            (Closed::Certificate("it has expired".into()), "it has expired", "broker.ca_file", true),
+            (Closed::OwnCertificate("required".into()), "wants to see", "broker.client_key", true),
             (Closed::NoAmqp("a web server".into()), "is no RabbitMQ", "15672", true),
             (Closed::Hung, "without a word", "5672", false),
             (Closed::Other("frame".into()), "(frame)", "check broker.url", false),

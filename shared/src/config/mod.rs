@@ -7,6 +7,7 @@
 
 mod addresses;
 mod integration;
+mod keys;
 mod load;
 mod overrides;
 mod problem;
@@ -15,6 +16,7 @@ pub mod secret;
 mod sections;
 mod settings;
 mod source;
+mod tls;
 mod tokens;
 mod tree;
 pub mod types;
@@ -26,8 +28,8 @@ pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{BrokerUrl, Secret};
 pub use tokens::Tokens;
 pub use types::{
-    AmfjConfig, AmfjPaths, BrokerConfig, Config, Integration, KandjiConfig, RetryConfig, Scope, ScopeRule,
-    SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
+    AmfjConfig, AmfjPaths, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
+    ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
 pub use values::{Percent, Place};
 pub use words::{

@@ -75,6 +75,7 @@ impl BrokerUrl {
         if url.host_str().is_none_or(str::is_empty) {
             return Err("names no host, for example amqp://guest:guest@127.0.0.1:5672/%2f".to_owned());
         }
+        known_keys(&url)?;
         if url.password().is_some() {
             // Cannot fail: an address that has a password has a host.
             let _ = url.set_password(Some("***"));
@@ -86,11 +87,52 @@ impl BrokerUrl {
         Ok(Self { whole: SecretString::from(text), shown: url.to_string() })
     }
 
+    /// Whether TLS is spoken to the broker.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.shown.starts_with("amqps:")
+    }
+
+    /// Whether the broker is on this machine, as far as the address tells.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let url = Url::parse(&self.shown).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+        let by_address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        by_address || host == "localhost" || host.ends_with(".localhost")
+    }
+
     /// The whole address with the password, for the connection and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.whole.expose_secret()
     }
+}
+
+/// What other clients of RabbitMQ know in an address, and where it is set here. None is taken for set and ignored.
+fn known_keys(url: &Url) -> Result<(), String> {
+    for (key, value) in url.query_pairs() {
+        let cure = match &*key {
+            "frame_max" | "channel_max" | "heartbeat" if value.parse::<u32>().is_ok() => continue,
+            "auth_mechanism" if ["plain", "external"].contains(&value.to_lowercase().as_str()) => continue,
+            "frame_max" | "channel_max" | "heartbeat" => "takes a whole number".to_owned(),
+            "auth_mechanism" => "takes plain, or external with broker.client_certificate".to_owned(),
+            "cacertfile" | "cacerts" => "is set as broker.ca_file".to_owned(),
+            "certfile" => "is set as broker.client_certificate".to_owned(),
+            "keyfile" => "is set as broker.client_key".to_owned(),
+            "password" => "is for a key with a password; broker.client_key names one without".to_owned(),
+            "verify" | "fail_if_no_peer_cert" | "depth" => {
+                "cannot be set: the broker's certificate is always verified (broker.ca_file names who signed it)".to_owned()
+            }
+            "server_name_indication" => "cannot be set: write the host as its certificate has it".to_owned(),
+            "connection_timeout" => "is set as timing.connect_timeout".to_owned(),
+            _ => "is no setting of amfj-sync".to_owned(),
+        };
+        let shown: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+        return Err(format!("has `{shown}` behind its `?`, which {cure}; remove it there"));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for BrokerUrl {

@@ -5,12 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::integration;
+use super::{integration, keys, tls};
 use super::reader::{Reading, Section};
 use super::secret::BrokerUrl;
-use super::settings::{duration, integer, name, text};
+use super::settings::{boolean, duration, integer, name, names, text};
 use super::tree::Node;
-use super::types::{BrokerConfig, Config, RetryConfig, TimingConfig, WorkerConfig, WriterConfig};
+use super::types::{
+    BrokerConfig, Config, RetryConfig, ServeConfig, TimingConfig, WorkerConfig, WriterConfig,
+};
 
 /// A broker that was installed and not configured.
 const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
@@ -53,8 +55,18 @@ fn broker(mut section: Section, reading: &mut Reading<'_>) -> Option<BrokerConfi
         section.read(reading, "url", |node| BrokerUrl::parse(&text(node)?).map(Some)).or(default).flatten();
     let partitions = section.read(reading, "partitions", |node| integer(node, 1..=256)).or(4);
     let prefix = section.read(reading, "prefix", prefix).or("amfj-sync".to_owned());
+    let signing = keys::read(&mut section, reading);
+    let tls = tls::read(&mut section, reading, url.as_ref());
+    let allow_plain_text = section.read(reading, "allow_plain_text", boolean).or(false);
     section.finish(reading);
-    Some(BrokerConfig { url: url?, partitions: partitions?, prefix: prefix? })
+    Some(BrokerConfig {
+        url: url?,
+        partitions: partitions?,
+        prefix: prefix?,
+        signing: signing?,
+        tls: tls?,
+        allow_plain_text: allow_plain_text?,
+    })
 }
 
 /// Part of the names of queues, which RabbitMQ limits to 255 bytes.
@@ -67,19 +79,28 @@ fn prefix(node: &Node) -> Result<String, String> {
 
 fn worker(mut section: Section, reading: &mut Reading<'_>, role: &str, port: u16) -> Option<WorkerConfig> {
     let (listen, data_dir) = listen_and_data(&mut section, reading, role, port);
+    let serve = serve(&mut section, reading);
     section.finish(reading);
-    Some(WorkerConfig { listen: listen?, data_dir: data_dir? })
+    Some(WorkerConfig { listen: listen?, data_dir: data_dir?, serve: serve? })
 }
 
 fn writer(mut section: Section, reading: &mut Reading<'_>) -> Option<WriterConfig> {
     let (listen, data_dir) = listen_and_data(&mut section, reading, "writer", 9466);
+    let serve = serve(&mut section, reading);
     let concurrency = section.read(reading, "concurrency", |node| integer(node, 1..=1024_u32)).or(16);
     section.finish(reading);
     Some(WriterConfig {
         listen: listen?,
         data_dir: data_dir?,
+        serve: serve?,
         concurrency: usize::try_from(concurrency?).ok()?,
     })
+}
+
+fn serve(section: &mut Section, reading: &mut Reading<'_>) -> Option<ServeConfig> {
+    let hosts = section.read(reading, "hosts", names).or(Vec::new());
+    let expose = section.read(reading, "expose", boolean).or(false);
+    Some(ServeConfig { hosts: hosts?, expose: expose? })
 }
 
 fn listen_and_data(

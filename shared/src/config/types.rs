@@ -35,6 +35,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where the worker of this role serves its health, and to whom.
+    #[must_use]
+    pub fn serving(&self, role: &str) -> Option<(SocketAddr, &ServeConfig)> {
+        match role {
+            "fetcher" => Some((self.fetcher.listen, &self.fetcher.serve)),
+            "reconciler" => Some((self.reconciler.listen, &self.reconciler.serve)),
+            "writer" => Some((self.writer.listen, &self.writer.serve)),
+            _ => None,
+        }
+    }
+
     /// The integration of that id.
     #[must_use]
     pub fn integration(&self, id: &IntegrationId) -> Option<&Integration> {
@@ -51,6 +62,39 @@ pub struct BrokerConfig {
     pub partitions: u16,
     /// First part of the name of every queue and exchange.
     pub prefix: String,
+    /// How messages are signed, if they are.
+    pub signing: Option<SigningConfig>,
+    /// Certificates for `amqps://`.
+    pub tls: BrokerTls,
+    /// Whether a person said that `amqp://` may go to another machine.
+    pub allow_plain_text: bool,
+}
+
+/// `broker.signing_key` and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct SigningConfig {
+    /// Never empty: messages are signed with the first, and those of all are accepted.
+    pub keys: Vec<Secret>,
+    /// Whether a message without a signature is taken, while not every worker has the key.
+    pub accept_unsigned: bool,
+}
+
+/// `broker.ca_file`, `broker.client_certificate` and `broker.client_key`, in PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerTls {
+    /// Who signed the broker's certificate, instead of those whom the machine trusts.
+    pub ca: Option<PathBuf>,
+    /// What is shown to the broker: a certificate (with those that signed it), and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Who may ask a worker how it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Names of the `Host` header beside loopback and addresses.
+    pub hosts: Vec<String>,
+    /// Whether a person said that the port may be reached from other machines.
+    pub expose: bool,
 }
 
 /// `[fetcher]` and `[reconciler]`
@@ -60,6 +104,8 @@ pub struct WorkerConfig {
     pub listen: SocketAddr,
     /// The worker's own state.
     pub data_dir: PathBuf,
+    /// Who may ask.
+    pub serve: ServeConfig,
 }
 
 /// `[writer]`
@@ -69,6 +115,8 @@ pub struct WriterConfig {
     pub listen: SocketAddr,
     /// The worker's own state.
     pub data_dir: PathBuf,
+    /// Who may ask.
+    pub serve: ServeConfig,
     /// Requests to AMFJ in flight, at most, per writer; at least 1.
     pub concurrency: usize,
 }

@@ -4,10 +4,12 @@
 //! very fact; anything else means that the stream was deleted or trimmed, and the view starts anew.
 
 mod attaching;
+mod read_only;
 mod reading;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -110,6 +112,8 @@ struct Shared {
     unreadable: Notify,
     /// When the latest fact was published that this worker has read back.
     read_back: Mutex<Option<Instant>>,
+    /// Whether this user may not publish: a command of somebody who may only read.
+    read_only: AtomicBool,
     broker: Broker,
     publisher: Publisher,
     stop: CancellationToken,
@@ -152,6 +156,7 @@ impl State {
             caught_up: watch::channel(false).0,
             unreadable: Notify::new(),
             read_back: Mutex::default(),
+            read_only: AtomicBool::new(false),
             broker,
             publisher,
             stop,
@@ -448,7 +453,7 @@ async fn follow_session(shared: &Arc<Shared>, session: &Arc<Session>) -> Result<
     let mut intake = attach(shared, session).await?;
     tracing::debug!(integration = %shared.following.integration, "the state stream is attached to");
     let reading = read_until_broken(shared, &mut intake);
-    let announce = announce_caught_up(shared);
+    let announce = announce_caught_up(shared, session);
     tokio::pin!(reading, announce);
     let mut announced = false;
     loop {
@@ -467,14 +472,18 @@ async fn follow_session(shared: &Arc<Shared>, session: &Arc<Session>) -> Result<
 }
 
 /// Opens the stream if it is new, and says when this worker has read up to here.
-async fn announce_caught_up(shared: &Shared) -> Result<(), StateError> {
+async fn announce_caught_up(shared: &Shared, session: &Arc<Session>) -> Result<(), StateError> {
     let opened = Fact::StreamOpened {
         stream: Uuid::new_v4(),
         format: FORMAT,
         partitions: shared.following.partitions,
     };
-    // On a stream that is open already this is rejected, and serves as a marker all the same.
-    shared.publish_and_read_back(shared.fact(opened)).await?;
+    if shared.read_only.load(Ordering::Relaxed) {
+        read_only::until_quiet(shared, session).await?;
+    } else {
+        // On a stream that is open already this is rejected, and serves as a marker all the same.
+        shared.publish_and_read_back(shared.fact(opened)).await?;
+    }
     shared.caught_up.send_replace(true);
     Ok(())
 }

@@ -73,6 +73,11 @@ pub const METRICS: &[Metric] = &[
         &["integration"],
         "Dead letters that wait for a person; the largest of all workers counts",
     ),
+    counter(
+        "amfj_sync_refused_messages_total",
+        &["reason"],
+        "Messages that were refused unread for their signature: `unsigned` or `wrong`; only with broker.signing_key",
+    ),
     counter("amfj_sync_dead_lettered_total", &["integration"], "Messages that this worker made dead letters"),
     gauge(
         "amfj_sync_run_last_success_timestamp_seconds",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::hosts::{Hosts, check};
 use super::recorder::recorder;
 use crate::status::{WorkerReport, Wrong, wrong_now};
 use crate::worker::Worker;
@@ -57,6 +59,7 @@ impl Server {
         let address = listener.local_addr()?;
         let metrics = recorder()?;
         let upkeep = metrics.clone();
+        let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
         let shared = Arc::new(Shared { health, metrics });
         let router = Router::new()
             .route("/healthz", get(alive))
@@ -64,6 +67,7 @@ impl Server {
             .route("/readyz", get(ready))
             .route("/metrics", get(render_metrics))
             .route("/status", get(status))
+            .layer(from_fn_with_state(hosts, check))
             .with_state(shared);
         let ended = stop.clone();
         tokio::spawn(async move {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Applying, NotYet};
-use crate::claims::{Claim, LOOK_EVERY, LOST_AFTER};
+use crate::claims::{Claim, LOOK_EVERY, is_lost};
 use crate::creating::Looked;
 use crate::outcomes::stale;
 
@@ -174,7 +174,7 @@ impl Applying<'_> {
             let goes_first = sibling.integration() < &self.site.integration.id;
             let read = sibling.try_read(|view| {
                 for row in subjects.iter().flat_map(|subject| view.claims(subject)) {
-                    if now.duration_since(row.intent.at) < LOST_AFTER {
+                    if !is_lost(row.intent.at, now) {
                         let (sibling, key, waits) = (sibling.clone(), row.intent.key, row.intent.waits);
                         theirs.push(Theirs { sibling, key, goes_first, waits });
                     }

@@ -4,6 +4,9 @@ use jiff::SignedDuration;
 
 use super::super::rows::{Age, RunRow};
 
+/// How far the clocks of two machines may differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(24);
+
 /// The age of a record as the run listed it.
 pub(super) fn listed(run: &RunRow) -> Age {
     Age { offset: run.offset, written: None }
@@ -22,7 +25,9 @@ impl Age {
             return true;
         }
         let delay = SignedDuration::from_millis(i64::try_from(run.started.list_delay_ms).unwrap_or(i64::MAX));
-        self.written.is_some_and(|written| run.started.at.duration_since(written) < delay)
+        let age = |written| run.started.at.duration_since(written);
+        // What was written long after the run that comes later in the stream was written by no clock that can be trusted.
+        self.written.is_some_and(|written| age(written) < delay && age(written) > -CLOCKS_DIFFER)
     }
 
     /// Whether the list of this run, whose inventory took effect, counted for a record of this age, and left it as it was.

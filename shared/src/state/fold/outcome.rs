@@ -83,6 +83,9 @@ impl Folding<'_, '_> {
     }
 
     pub(super) fn ended(&mut self, outcome: &Outcome) -> Result<Verdict, StoreError> {
+        if self.is_of_no_run(outcome.sequence.run) {
+            return Ok(Verdict::Rejected("its change is of a run that nobody has started".into()));
+        }
         let first_attempt = self.close_intents(outcome)?;
         let key = outcome.key.to_string();
         let mut answered: Answered = self.batch.row(table::ANSWERED, &key)?.unwrap_or_default();

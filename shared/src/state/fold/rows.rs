@@ -202,6 +202,9 @@ impl Folding<'_, '_> {
     /// A decision about a snapshot that is older than the one decided last is that of a worker which lost
     /// its partition before it had published it.
     pub(super) fn decided(&mut self, decision: &Decision) -> Result<Verdict, StoreError> {
+        if self.is_of_no_run(decision.snapshot.run.max(decision.last_place().run)) {
+            return Ok(Verdict::Rejected("it is of a run that nobody has started".into()));
+        }
         let key = decision.key.to_string();
         let old = self.batch.row::<Decision>(table::DECISION, &key)?;
         if old.as_ref().is_some_and(|old| old.snapshot > decision.snapshot) {

@@ -12,22 +12,28 @@ use crate::messages::{MassCounts, RunStarted};
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
 const LEDGER_MINUTES: u64 = 120;
 
-/// In milliseconds since 1970 the year 5138: a number above it is a mistake, after which there would soon
-/// be no larger one.
-const LARGEST_NUMBER: u64 = 100_000_000_000_000;
+/// In milliseconds since 1970 the year 2200: whatever says that it is later is a mistake or a lie.
+const LATEST_TIME: u64 = 7_258_118_400_000;
+/// How far the clocks of two machines may differ, in milliseconds.
+const A_DAY: u64 = 86_400_000;
 const MILLISECONDS_A_MINUTE: u64 = 60_000;
 
 /// Rows of staged facts that are forgotten at once.
 const STEP: usize = 256;
 
 impl Folding<'_, '_> {
-    /// The first announcement of a number wins, and numbers only grow.
+    /// The first announcement of a number wins, and numbers only grow: by one, or to what the clock of its leader shows. A
+    /// number that no clock can have reached would be the last one, and the integration stand still for ever.
     pub(super) fn run_started(&mut self, started: &RunStarted) -> Result<Verdict, StoreError> {
-        if started.number > LARGEST_NUMBER {
-            return Ok(Verdict::Rejected("no clock gives a run such a number".into()));
-        }
-        if self.meta.latest.as_ref().is_some_and(|latest| latest.started.number >= started.number) {
+        let latest = self.meta.latest.as_ref().map_or(0, |latest| latest.started.number);
+        if self.meta.latest.is_some() && latest >= started.number {
             return Ok(Verdict::Rejected("another run has started".into()));
+        }
+        if started.number > self.latest_moment().max(latest.saturating_add(1)) {
+            return Ok(Verdict::Rejected(format!(
+                "no clock gives a run the number {} at {}",
+                started.number, self.event.time
+            )));
         }
         // What an abandoned run staged never takes effect (P2).
         self.forget_staged()?;
@@ -51,6 +57,19 @@ impl Folding<'_, '_> {
             self.meta.forgotten_until = self.offset;
         }
         Ok(Verdict::Accepted)
+    }
+
+    /// The latest moment that a clock can show where the fact was written, in milliseconds since 1970. Taken from the fact
+    /// itself, so that everybody who reads it comes to the same.
+    fn latest_moment(&self) -> u64 {
+        let time = u64::try_from(self.event.time.as_millisecond()).unwrap_or(0);
+        time.min(LATEST_TIME).saturating_add(A_DAY)
+    }
+
+    /// Whether somebody claims a place in a run that is newer than the latest: nobody has started that, and all that comes
+    /// later for its key would look older. Without any run, as after the stream was declared anew, nothing tells.
+    pub(super) fn is_of_no_run(&self, run: u64) -> bool {
+        self.meta.latest.as_ref().is_some_and(|latest| run > latest.started.number)
     }
 
     fn forget_staged(&mut self) -> Result<(), StoreError> {
@@ -163,7 +182,7 @@ impl Folding<'_, '_> {
     }
 
     pub(super) fn kandji_requests(&mut self, minute: u64, count: u32) -> Result<Verdict, StoreError> {
-        if minute > LARGEST_NUMBER / MILLISECONDS_A_MINUTE {
+        if minute > self.latest_moment() / MILLISECONDS_A_MINUTE {
             return Ok(Verdict::Rejected("no clock shows such a minute".into()));
         }
         let id = format!("{minute:012}");

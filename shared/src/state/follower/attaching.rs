@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::read_only::{mark, offset_or_none};
 use super::{Shared, StateError, acknowledged};
-use crate::broker::{BrokerError, Intake, Outgoing, STREAM_WINDOW, Session, StreamOffset};
+use crate::broker::{BrokerError, Intake, STREAM_WINDOW, Session, StreamOffset, Unsigned};
 use crate::messages::{Fact, Glance};
 use crate::state::checkpoint::{self, Found, Loading};
 
@@ -26,8 +27,7 @@ pub(super) async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<In
     if let Some(offset) = offset {
         let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(offset)).await?;
         // A consumer at an offset beyond the end gets nothing, so something must come after it.
-        let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-        shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
+        mark(shared).await?;
         if let Ok(Some(first)) = tokio::time::timeout(PATIENCE, intake.next()).await {
             let id = first.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
             if first.offset == Some(offset) && id == last_fact {
@@ -53,23 +53,30 @@ pub(super) async fn attach(shared: &Shared, session: &Arc<Session>) -> Result<In
 /// stream, or where the first record was trimmed.
 async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, StateError> {
     // So that there is a record at all.
-    let marker = shared.fact(Fact::ReadMarker { token: Uuid::new_v4() });
-    shared.publisher.publish(vec![Outgoing::to_queue(shared.stream.clone(), &marker)]).await?;
-    let first = offset_found(shared, session, StreamOffset::First).await?;
-    let end = offset_found(shared, session, StreamOffset::Last).await?;
+    mark(shared).await?;
+    let first = offset_or_none(shared, session, StreamOffset::First).await?;
+    let end = offset_or_none(shared, session, StreamOffset::Last).await?;
     for facts in NEAR_END {
         let near = end.saturating_sub(facts);
         if near.saturating_sub(first) < facts {
             break;
         }
-        if let Some(found) = find_checkpoint(shared, session, near, end).await? {
+        if let Some(found) = find_checkpoint(shared, session, (near, end), Unsigned::Refused).await? {
             return attach_to_checkpoint(shared, session, found, end).await;
         }
     }
     if first == 0 {
         return Ok(Intake::open_stream(session, &shared.stream, StreamOffset::First).await?);
     }
-    let Some(found) = find_checkpoint(shared, session, first, end).await? else {
+    // A signed checkpoint first: of the records that are left, the first may stand behind signed ones that were trimmed.
+    let signed = find_checkpoint(shared, session, (first, end), Unsigned::Refused).await?;
+    let found = match signed {
+        None if session.signing().is_some() => {
+            find_checkpoint(shared, session, (first, end), Unsigned::UntilSigned).await?
+        }
+        found => found,
+    };
+    let Some(found) = found else {
         tracing::error!(integration = %shared.following.integration,
             "the beginning of the state stream is gone and no checkpoint is left: links that rules made are found \
              again by the rules; links that a person made must be made again");
@@ -84,7 +91,7 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
 }
 
 /// The offset of the record that comes first from there on.
-async fn offset_found(
+pub(super) async fn offset_found(
     shared: &Shared,
     session: &Arc<Session>,
     from: StreamOffset,
@@ -100,11 +107,11 @@ async fn offset_found(
 async fn find_checkpoint(
     shared: &Shared,
     session: &Arc<Session>,
-    from: u64,
-    end: u64,
+    within: (u64, u64),
+    unsigned: Unsigned,
 ) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
-    read_checkpoints(shared, session, from, end, &mut |offset, glance| {
+    read_checkpoints(shared, session, within, unsigned, &mut |offset, glance| {
         search.look_at(offset, glance.data());
         Ok(false)
     })
@@ -122,7 +129,7 @@ async fn attach_to_checkpoint(
     tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
-    read_checkpoints(shared, session, found.begun, end, &mut |_, glance| {
+    read_checkpoints(shared, session, (found.begun, end), Unsigned::UntilSigned, &mut |_, glance| {
         if let Ok(fact) = glance.fact() {
             complete = loading.take(&mut shared.view.write(), fact)?;
         }
@@ -141,11 +148,12 @@ async fn attach_to_checkpoint(
 async fn read_checkpoints(
     shared: &Shared,
     session: &Arc<Session>,
-    from: u64,
-    end: u64,
+    (from, end): (u64, u64),
+    unsigned: Unsigned,
     look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
-    let mut intake = Intake::open_stream(session, &shared.stream, StreamOffset::At(from)).await?;
+    let from = StreamOffset::At(from);
+    let mut intake = Intake::open_stream_with(session, &shared.stream, from, unsigned).await?;
     'reading: loop {
         let batch = intake.next_batch(usize::from(STREAM_WINDOW)).await;
         let Some(last) = batch.last() else {

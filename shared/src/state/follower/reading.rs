@@ -69,6 +69,10 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
         tracing::warn!(integration = %shared.following.integration, offset, %error,
             "a record of the state stream cannot be read; it is passed over");
     };
+    // Refused for its signature, and told of there.
+    if received.body.is_empty() {
+        return;
+    }
     match unpack(&received.body) {
         Ok(events) => {
             for event in events {

@@ -68,7 +68,13 @@ impl DeadLetter {
             let queue = queue.as_ref()?;
             stages.iter().map(|stage| stage.as_str()).find(|stage| queue.contains(&format!(".{stage}.")))
         };
+        // Whatever stands on it then is not ours.
+        let unsigned = death.as_ref().is_some_and(|death| death.reason == "rejected");
         let broker_reason = || match &death {
+            Some(death) if unsigned => format!(
+                "it was refused unread, from {}: it bears no right signature (broker.signing_key)",
+                death.queue
+            ),
             Some(death) if death.reason == "delivery_limit" => {
                 format!("the broker gave it up: delivered too often from {}", death.queue)
             }
@@ -86,7 +92,7 @@ impl DeadLetter {
             key: header(named::KEY).or_else(|| event.as_ref().map(|event| event.subject.clone())),
             label: change.as_ref().map(|change| change.label.clone()),
             kind: change.as_ref().map(|change| change.action.kind().to_owned()),
-            reason: header(named::REASON).unwrap_or_else(broker_reason),
+            reason: header(named::REASON).filter(|_| !unsigned).unwrap_or_else(broker_reason),
             attempts: header(named::ATTEMPTS).and_then(|count| count.parse().ok()),
             time,
             since: moment(named::SINCE).or(time),

@@ -20,6 +20,9 @@ use super::letter::DeadLetter;
 use super::reading::{known, open, take};
 use super::target::Origins;
 
+/// Whoever replays a letter signs it: so one that nobody with the key has signed stays.
+const UNTRUSTED: &str = "it bears no right signature (broker.signing_key), and nobody knows who wrote it; drop it";
+
 /// Which dead letters are to be replayed or dropped: by id, by filter, or all.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Chosen {
@@ -176,7 +179,11 @@ async fn replay_all(
                 report.others += 1;
                 continue;
             }
-            match origins.back(&letter, received, MAX_BYTES) {
+            let back = match letters.is_trusted(received) {
+                true => origins.back(&letter, received, MAX_BYTES),
+                false => Err(UNTRUSTED.to_owned()),
+            };
+            match back {
                 Ok(message) => {
                     messages.push(message);
                     going.push(received);

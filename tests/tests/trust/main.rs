@@ -1,0 +1,5 @@
+//! Who may write to the broker, and what the workers believe of what is written there.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod forged;
+mod support;
