@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod collector;
+mod connections;
 mod logs;
 mod recorder;
 mod server;

@@ -11,9 +11,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::connections;
 use super::recorder::recorder;
+use crate::illness::Served;
 use crate::status::{WorkerReport, Wrong, wrong_now};
 use crate::worker::Worker;
 
@@ -36,6 +39,7 @@ pub trait Health: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    serving: JoinHandle<()>,
 }
 
 struct Shared {
@@ -55,6 +59,9 @@ impl Server {
             .await
             .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, &role, &error)))?;
         let address = listener.local_addr()?;
+        let served = Served { role, address };
+        // Only a worker that waited for its disk serves twice, as another one.
+        drop(health.worker().served.set(served));
         let metrics = recorder()?;
         let upkeep = metrics.clone();
         let shared = Arc::new(Shared { health, metrics });
@@ -65,14 +72,7 @@ impl Server {
             .route("/metrics", get(render_metrics))
             .route("/status", get(status))
             .with_state(shared);
-        let ended = stop.clone();
-        tokio::spawn(async move {
-            let serving =
-                axum::serve(listener, router).with_graceful_shutdown(async move { ended.cancelled().await });
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the HTTP endpoints ended");
-            }
-        });
+        let serving = tokio::spawn(connections::serve(listener, router, stop.clone()));
         tokio::spawn(async move {
             while !stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_secs(5)).await;
@@ -80,13 +80,18 @@ impl Server {
             }
         });
         tracing::info!(listen = %address, "health, metrics and status are served");
-        Ok(Self { address })
+        Ok(Self { address, serving })
     }
 
     /// The bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits, after it was told to stop, until the address is free again.
+    pub async fn ended_within(self, limit: Duration) {
+        drop(tokio::time::timeout(limit, self.serving).await);
     }
 }
 
