@@ -29,7 +29,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let worker = Arc::new(worker);
     let done = run_all(&worker).await;
     worker.finish().await;
-    done
+    // Whoever asked for one run is told, and decides.
+    done.map_err(|exit| if let Exit::Ill { reason, .. } = exit { Exit::Failed(reason) } else { exit })
 }
 
 async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {

@@ -1,5 +1,6 @@
 //! `fetcher run`: leads the runs of its integrations until it is told to stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,19 +28,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Serves until the worker is told to stop, or cannot go on.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.fetcher.data_dir.clone();
-    let worker = Arc::new(Worker::start("fetcher", config, Some(OnDisk::at(&data_dir)), shutdown).await?);
-    let board = Arc::new(Board::default());
-    let served = serve(&worker, &board).await;
+    let (on_disk, listen) = (OnDisk::at(&data_dir), config.fetcher.listen);
+    let started = Worker::start_serving("fetcher", config, on_disk, listen, shutdown).await?;
+    let Some((worker, listen)) = started else { return Ok(()) };
+    let (worker, board) = (Arc::new(worker), Arc::new(Board::default()));
+    let served = serve(&worker, &board, listen).await;
     worker.finish().await;
     served
 }
 
-async fn serve(worker: &Arc<Worker>, board: &Arc<Board>) -> Result<(), Exit> {
+async fn serve(worker: &Arc<Worker>, board: &Arc<Board>, listen: SocketAddr) -> Result<(), Exit> {
     let status = Arc::new(Status { worker: worker.clone(), board: board.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), status.clone()));
-    Server::start(worker.config.fetcher.listen, status, worker.shutdown.hard.clone())
+    Server::start(listen, status, worker.shutdown.hard.clone())
         .await
         .map_err(|error| Exit::Failed(error.to_string()))?;
+    worker.tasks.spawn(worker.clone().try_disk_out());
     let share = Share::new(worker.config.integrations.len());
     worker.tasks.spawn(be_counted(worker.clone(), share.clone()));
     worker.caught_up().await?;
@@ -64,8 +68,7 @@ async fn serve(worker: &Arc<Worker>, board: &Arc<Board>) -> Result<(), Exit> {
     }
     drop(failures);
     tokio::select! {
-        () = worker.shutdown.soft.cancelled() => Ok(()),
-        why = worker.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
+        over = worker.over() => over,
         Some(exit) = failed.recv() => Err(exit),
     }
 }

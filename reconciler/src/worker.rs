@@ -42,21 +42,24 @@ pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> 
     let data_dir = config.reconciler.data_dir.clone();
     let listen = config.reconciler.listen;
     let on_disk = OnDisk { path: &data_dir, cache: CACHE, for_matching: true };
-    let worker = Arc::new(Worker::start(ROLE.name, config, Some(on_disk), shutdown).await?);
+    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown).await?;
+    let Some((worker, listen)) = started else { return Ok(()) };
+    let worker = Arc::new(worker);
     let health = Arc::new(ReconcilerHealth { worker: worker.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
     served.map_err(|error| Exit::Failed(error.to_string()))?;
-    let result = worker.caught_up().await;
+    worker.tasks.spawn(worker.clone().try_disk_out());
+    let mut result = worker.caught_up().await;
     if result.is_ok() && !worker.shutdown.soft.is_cancelled() {
         tracing::info!(integrations = worker.states.len(), "ready to decide");
-        serve_partitions(&worker).await;
+        result = serve_partitions(&worker).await;
     }
     worker.finish().await;
     result
 }
 
-async fn serve_partitions(worker: &Arc<Worker>) {
+async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
     let stop = worker.shutdown.soft.clone();
     let desks = Arc::new(desks(worker));
     let states = worker.states.clone();
@@ -78,7 +81,7 @@ async fn serve_partitions(worker: &Arc<Worker>) {
     worker.tasks.spawn(ownership.run());
     worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.tasks.spawn(count_devices(states, stop.clone()));
-    stop.cancelled().await;
+    worker.over().await
 }
 
 fn desks(worker: &Worker) -> Desks {

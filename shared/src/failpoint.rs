@@ -6,6 +6,7 @@
 //! - `writer.answered=kill`: the process kills itself there, as `kill -9` does: no destructor runs,
 //!   nothing is flushed, the broker sees a broken connection.
 //! - `writer.answered=kill@3`: the third time that it gets there.
+//! - `writer.answered=panic`: the task that gets there panics.
 //! - `writer.answered=wait@1:2s`: the first time, it waits two seconds; the rest of the process goes on.
 //!
 //! The crate `fail` has a grammar of its own for this, but blocks the thread, which here drives
@@ -115,6 +116,7 @@ failpoints! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Kill,
+    Panic,
     Wait(Duration),
 }
 
@@ -128,7 +130,10 @@ struct Arming {
 
 /// Why [`VARIABLE`] cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{VARIABLE}: `{part}` is not NAME=kill[@N] or NAME=wait[@N]:DURATION; the names are {}", names())]
+#[error(
+    "{VARIABLE}: `{part}` is not NAME=kill[@N], NAME=panic[@N] or NAME=wait[@N]:DURATION; the names are {}",
+    names()
+)]
 pub struct InvalidFailpoint {
     part: String,
 }
@@ -171,6 +176,7 @@ fn parse(part: &str) -> Option<(Failpoint, Arming)> {
     };
     let action = match (action, pause) {
         ("kill", None) => Action::Kill,
+        ("panic", None) => Action::Panic,
         ("wait", Some(pause)) => {
             Action::Wait(pause.parse::<SignedDuration>().ok().and_then(|pause| pause.try_into().ok())?)
         }
@@ -197,6 +203,7 @@ pub async fn reach(point: Failpoint) {
     match armed.pass(point) {
         None => {}
         Some(Action::Kill) => die(point),
+        Some(Action::Panic) => panic!("told to, at the failpoint {}", point.name()),
         Some(Action::Wait(pause)) => {
             tracing::warn!(failpoint = point.name(), ?pause, "waiting at a failpoint");
             tokio::time::sleep(pause).await;

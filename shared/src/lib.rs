@@ -12,6 +12,7 @@ pub mod failpoint;
 pub mod finding;
 pub mod http;
 pub mod ids;
+pub mod illness;
 pub mod json;
 pub mod mapping;
 pub mod messages;

@@ -1,9 +1,11 @@
 //! What the three binaries have in common: options, start, readiness, and an orderly end.
 
+mod ending;
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -18,11 +20,14 @@ use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
+use crate::illness::{Illness, Served};
 use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
+
+pub use ending::{block_on, finish};
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -56,6 +61,14 @@ pub enum Exit {
     /// The command did what was asked, and what it found is wrong: status 3. It has said so itself.
     #[error("something is wrong")]
     Trouble,
+    /// The worker is ill: its process starts itself anew; status 1 where it cannot.
+    #[error("{reason}")]
+    Ill {
+        /// What ails it.
+        reason: String,
+        /// Where it is served.
+        served: Option<Served>,
+    },
 }
 
 impl Exit {
@@ -64,7 +77,7 @@ impl Exit {
     pub fn code(&self) -> u8 {
         match self {
             Self::Configuration(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Ill { .. } => 1,
             Self::Trouble => 3,
         }
     }
@@ -92,33 +105,6 @@ impl From<StateError> for Exit {
 impl From<StoreError> for Exit {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
-    }
-}
-
-/// Does all the work of a program. The runtime is left as it is at the end, for the process ends with it: a name that is
-/// still being looked up must not hold that up, and lapin's thread panics where what it waits for is cancelled.
-///
-/// # Errors
-/// As `work`, or if the runtime cannot be started.
-pub fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Exit::Failed(format!("the runtime cannot be started: {error}")))?;
-    Box::leak(Box::new(runtime)).block_on(work)
-}
-
-/// Ends a `main`: prints what went wrong and gives the exit status.
-#[must_use]
-pub fn finish(result: Result<(), Exit>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(exit) => {
-            if !matches!(exit, Exit::Trouble) {
-                eprintln!("{exit}");
-            }
-            ExitCode::from(exit.code())
-        }
     }
 }
 
@@ -193,6 +179,9 @@ pub struct Shutdown {
 /// How long work in flight may take after the signal; the process ends within 20 seconds.
 const GRACE: Duration = Duration::from_secs(16);
 
+/// The same for a worker that is ill: what it does cannot be completed, and others wait for its partitions.
+const GRACE_OF_AN_ILL_WORKER: Duration = Duration::from_secs(2);
+
 impl Shutdown {
     /// Cancels `soft` at SIGTERM or SIGINT.
     pub fn on_signals(&self) -> Result<(), Exit> {
@@ -241,6 +230,10 @@ pub struct Worker {
     pub tasks: TaskTracker,
     /// Its data directory, for a worker; commands keep their state in memory.
     pub data_dir: Option<DataDir>,
+    /// What keeps it from going on in this process.
+    pub illness: Illness,
+    /// Where its endpoints are served.
+    pub served: OnceLock<Served>,
 }
 
 impl Worker {
@@ -251,57 +244,80 @@ impl Worker {
         on_disk: Option<OnDisk<'_>>,
         shutdown: Shutdown,
     ) -> Result<Self, Exit> {
-        let id = format!("{role}/{}", Uuid::new_v4());
-        let matches = on_disk.is_some_and(|on_disk| on_disk.for_matching);
         let data_dir = match on_disk {
-            Some(OnDisk { path, cache, .. }) => {
-                // Before anything is counted.
-                recorder().map_err(|error| Exit::Failed(error.to_string()))?;
-                start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
-                Some(open_data_dir(path.to_owned(), cache).await?)
-            }
+            Some(OnDisk { path, cache, .. }) => Some(open_data_dir(path.to_owned(), cache).await?),
             None => None,
         };
-        if on_disk.is_some() {
+        let matches = on_disk.is_some_and(|on_disk| on_disk.for_matching);
+        Self::start_in(role, config, data_dir, matches, shutdown)
+    }
+
+    fn start_in(
+        role: &str,
+        config: Config,
+        data_dir: Option<DataDir>,
+        matches: bool,
+        shutdown: Shutdown,
+    ) -> Result<Self, Exit> {
+        let id = format!("{role}/{}", Uuid::new_v4());
+        let caller = if data_dir.is_some() { Caller::Worker } else { Caller::Command };
+        if data_dir.is_some() {
+            // Before anything is counted.
+            recorder().map_err(|error| Exit::Failed(error.to_string()))?;
+            start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
             warn_of_open_doors(role, &config);
         }
-        let caller = if on_disk.is_some() { Caller::Worker } else { Caller::Command };
+        let worker = Self::connected(role, id, caller, config, data_dir, shutdown);
+        worker.following(matches)
+    }
+
+    /// Connected, and following nothing.
+    fn connected(
+        role: &str,
+        id: String,
+        caller: Caller,
+        config: Config,
+        data_dir: Option<DataDir>,
+        shutdown: Shutdown,
+    ) -> Self {
         let broker = Broker::start_for(caller, &config, &id, shutdown.soft.clone());
         let publisher = Publisher::start(broker.clone(), shutdown.hard.clone());
-        let mut states = BTreeMap::new();
-        for integration in &config.integrations {
+        Self {
+            config: Arc::new(config),
+            role: role.to_owned(),
+            id,
+            since: Timestamp::now(),
+            broker,
+            publisher,
+            states: BTreeMap::new(),
+            shutdown,
+            in_hand: InHand::default(),
+            seen: Mutex::default(),
+            tasks: TaskTracker::new(),
+            illness: data_dir.as_ref().map(|dir| dir.illness().clone()).unwrap_or_default(),
+            data_dir,
+            served: OnceLock::new(),
+        }
+    }
+
+    fn following(mut self, matches: bool) -> Result<Self, Exit> {
+        for integration in &self.config.integrations {
             let serial_field = serial_field(integration);
             let indexes = if matches { Indexes::All { serial_field } } else { Indexes::Links };
-            let view = match &data_dir {
+            let view = match &self.data_dir {
                 Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
                 None => View::in_memory(serial_field),
             };
             let following = Following {
                 integration: integration.id.clone(),
-                worker: id.clone(),
-                partitions: config.broker.partitions,
+                worker: self.id.clone(),
+                partitions: self.config.broker.partitions,
             };
-            let state =
-                State::follow(following, view, broker.clone(), publisher.clone(), shutdown.hard.clone());
-            states.insert(integration.id.clone(), state);
+            let (broker, publisher) = (self.broker.clone(), self.publisher.clone());
+            let state = State::follow(following, view, broker, publisher, self.shutdown.hard.clone());
+            self.states.insert(integration.id.clone(), state);
         }
-        let config = Arc::new(config);
-        let (in_hand, seen, tasks) = (InHand::default(), Mutex::default(), TaskTracker::new());
-        let (role, since) = (role.to_owned(), Timestamp::now());
-        Ok(Self {
-            config,
-            role,
-            id,
-            since,
-            broker,
-            publisher,
-            states,
-            shutdown,
-            in_hand,
-            seen,
-            tasks,
-            data_dir,
-        })
+        Ok(self)
     }
 
     /// Waits until every state has been read to its end. A wrong number of partitions is an error of the
@@ -315,8 +331,16 @@ impl Worker {
         };
         tokio::select! {
             caught_up = all => caught_up,
-            why = self.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
+            over = self.over() => over,
+        }
+    }
+
+    /// Waits until the worker is told to stop, or cannot go on: for good, or where it is.
+    pub async fn over(&self) -> Result<(), Exit> {
+        tokio::select! {
             () = self.shutdown.soft.cancelled() => Ok(()),
+            why = self.broker.stopped() => why.map_or(Ok(()), |why| Err(why.into())),
+            reason = self.illness.struck() => Err(Exit::Ill { reason, served: self.served.get().cloned() }),
         }
     }
 
@@ -347,14 +371,20 @@ impl Worker {
     pub fn not_ready(&self) -> Vec<String> {
         let broker = self.broker.trouble().map(|why| format!("broker: {why}"));
         let states = self.states.iter().filter(|(_, state)| !state.is_caught_up());
-        broker.into_iter().chain(states.map(|(id, _)| format!("{id}: reading the state stream"))).collect()
+        self.illness
+            .reason()
+            .into_iter()
+            .chain(broker)
+            .chain(states.map(|(id, _)| format!("{id}: reading the state stream")))
+            .collect()
     }
 
     /// Waits for the work in flight, then lets go of the broker.
     pub async fn finish(&self) {
         self.shutdown.soft.cancel();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        let grace = if self.illness.reason().is_some() { GRACE_OF_AN_ILL_WORKER } else { GRACE };
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not end in time; the broker will deliver it again");
         }
         self.shutdown.hard.cancel();
@@ -396,14 +426,5 @@ pub fn serial_field(integration: &Integration) -> Option<&str> {
 }
 
 async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
-    let opened = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&path).map_err(|error| {
-            Exit::Failed(format!(
-                "the data directory {} cannot be made: {error}; set `data_dir`",
-                path.display()
-            ))
-        })?;
-        DataDir::open(OnDisk { cache, ..OnDisk::at(&path) }).map_err(Exit::from)
-    });
-    opened.await.map_err(|error| Exit::Failed(error.to_string()))?
+    Ok(waiting::open(path, cache).await??)
 }

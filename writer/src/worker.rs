@@ -44,22 +44,25 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
     let data_dir = config.writer.data_dir.clone();
     let listen = config.writer.listen;
-    let worker = Arc::new(Worker::start(ROLE.name, config, Some(OnDisk::at(&data_dir)), shutdown).await?);
+    let started = Worker::start_serving(ROLE.name, config, OnDisk::at(&data_dir), listen, shutdown).await?;
+    let Some((worker, listen)) = started else { return Ok(()) };
+    let worker = Arc::new(worker);
     let sites = Arc::new(sites(&worker, connect)?);
     let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
     served.map_err(|error| Exit::Failed(error.to_string()))?;
-    let result = worker.caught_up().await;
+    worker.tasks.spawn(worker.clone().try_disk_out());
+    let mut result = worker.caught_up().await;
     if result.is_ok() && !worker.shutdown.soft.is_cancelled() {
         tracing::info!(integrations = sites.len(), "ready to apply changes");
-        serve_partitions(&worker, &sites).await;
+        result = serve_partitions(&worker, &sites).await;
     }
     worker.finish().await;
     result
 }
 
-async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
+async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) -> Result<(), Exit> {
     let stop = worker.shutdown.soft.clone();
     for site in sites.values() {
         let (client, blame) = (site.client.clone(), site.blame.clone());
@@ -86,7 +89,7 @@ async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) {
     worker.tasks.spawn(share_rate(sites.clone(), ownership.live_workers(), stop));
     worker.tasks.spawn(ownership.run());
     worker.tasks.spawn(backlog::watch(worker.clone()));
-    worker.shutdown.soft.cancelled().await;
+    worker.over().await
 }
 
 /// While AMFJ refuses the token, a new one is tried as soon as it is there, not only when the next probe is due (P35).

@@ -10,6 +10,7 @@
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
 
+mod alarm;
 mod dead_reader;
 mod dead_watch;
 mod depth;

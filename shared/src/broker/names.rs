@@ -109,6 +109,12 @@ impl Names {
         format!("{}.roll-call", self.prefix)
     }
 
+    /// The queue that there is not: what is published to it is dropped by the broker.
+    #[must_use]
+    pub(super) fn nobody(&self) -> String {
+        format!("{}.nobody", self.prefix)
+    }
+
     /// How every name of an integration begins.
     #[must_use]
     pub fn of_integration(&self, integration: &IntegrationId) -> String {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -18,7 +19,7 @@ use super::signing::{SIGNATURE, Signing};
 use super::supervisor::{Broker, Session};
 use crate::messages::{Event, Pack, Payload};
 
-/// The largest body that is published: below the 16 MiB that RabbitMQ 4 takes.
+/// The largest body that is published, if the broker takes as much: below the 16 MiB that RabbitMQ 4 takes.
 pub const MAX_BYTES: usize = 15 << 20;
 
 /// Of one header. All of a message must fit into one frame, of 32 KiB here: a larger one ends the connection,
@@ -31,6 +32,9 @@ const CHANNELS: usize = 6;
 
 /// For one publish or one confirm, while the broker does not block publishing.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// For what a closed channel still has to say.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// A message that is to be published.
 #[derive(Debug, Clone)]
@@ -107,10 +111,58 @@ struct Job {
     done: oneshot::Sender<Result<(), BrokerError>>,
 }
 
+/// The largest body that the broker takes, as far as is known: somebody may have set `max_message_size`, and a message
+/// above it closes the channel. It is learnt from the first that was refused.
+#[derive(Debug, Clone)]
+struct Largest(Arc<AtomicUsize>);
+
+impl Default for Largest {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(MAX_BYTES)))
+    }
+}
+
+impl Largest {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a refusal for its size. Answers whether it was one.
+    fn learn(&self, error: &BrokerError) -> bool {
+        let BrokerError::Client(text) = error else { return false };
+        let Some(limit) = refused_above(text) else { return false };
+        let before = self.0.fetch_min(limit, Ordering::Relaxed);
+        if limit < before {
+            tracing::warn!(limit, "the broker takes no larger messages than this (max_message_size)");
+        }
+        true
+    }
+
+    fn check(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+        let limit = self.get();
+        match messages.iter().find(|message| message.body.len() > limit) {
+            Some(large) => Err(BrokerError::TooLarge { size: large.body.len(), limit }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The limit that a refusal of RabbitMQ names: "message size 300 is larger than configured max size 200", in 3.x "message
+/// size 300 larger than max size 200".
+fn refused_above(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once("message size ")?;
+    let (size, rest) = rest.split_once(' ')?;
+    let (_, rest) = rest.split_once("max size ")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (size, limit): (usize, usize) = (size.parse().ok()?, rest[..digits].parse().ok()?);
+    (limit > 0 && size > limit).then_some(limit)
+}
+
 /// A handle to the tasks that publish. Clones share them; concurrent calls share their windows.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
+    largest: Largest,
 }
 
 impl Publisher {
@@ -119,12 +171,20 @@ impl Publisher {
     pub fn start(broker: Broker, stop: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::channel(usize::from(WINDOW) * 4);
         let jobs_taken = Arc::new(tokio::sync::Mutex::new(receiver));
-        let publishing = Publishing { broker, stop, jobs: jobs_taken, channel: None };
+        let largest = Largest::default();
+        let publishing =
+            Publishing { broker, stop, jobs: jobs_taken, channel: None, largest: largest.clone() };
         for _ in 1..CHANNELS {
             tokio::spawn(publishing.beside().run());
         }
         tokio::spawn(publishing.run());
-        Self { jobs }
+        Self { jobs, largest }
+    }
+
+    /// The largest body that can be published, as far as is known.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        self.largest.get()
     }
 
     /// Publishes messages in the order given; those of two calls at the same time in any. `Ok` means that the broker has all of them on disk. Waits across
@@ -134,9 +194,7 @@ impl Publisher {
         if messages.is_empty() {
             return Ok(());
         }
-        if let Some(large) = messages.iter().find(|message| message.body.len() > MAX_BYTES) {
-            return Err(BrokerError::TooLarge { size: large.body.len(), limit: MAX_BYTES });
-        }
+        self.largest.check(&messages)?;
         let (done, answer) = oneshot::channel();
         self.jobs.send(Job { messages, done }).await.map_err(|_| BrokerError::Stopping)?;
         answer.await.map_err(|_| BrokerError::Stopping)?
@@ -149,7 +207,7 @@ async fn take(waiting: &tokio::sync::Mutex<mpsc::Receiver<Job>>, jobs: &mut Vec<
 }
 
 /// Puts events that go to the same stream into messages together. What goes to one place stays in order.
-fn packed<'a>(messages: impl Iterator<Item = &'a Outgoing>) -> Vec<Cow<'a, Outgoing>> {
+fn packed<'a>(limit: usize, messages: impl Iterator<Item = &'a Outgoing>) -> Vec<Cow<'a, Outgoing>> {
     let mut packed: Vec<(Cow<'a, Outgoing>, Option<Pack>)> = Vec::new();
     // The message to each stream that still takes events.
     let mut open: HashMap<&str, usize> = HashMap::new();
@@ -160,6 +218,7 @@ fn packed<'a>(messages: impl Iterator<Item = &'a Outgoing>) -> Vec<Cow<'a, Outgo
             continue;
         }
         if let Some((whole, pack)) = open.get(message.routing_key.as_str()).and_then(|at| packed.get_mut(*at))
+            && pack.as_ref().map_or(whole.body.len(), Pack::len) + message.body.len() + 2 < limit
             && pack.as_ref().map_or_else(
                 || Pack::fit(&whole.body, &message.body),
                 |pack| pack.has_room_for(&message.body),
@@ -187,13 +246,15 @@ struct Publishing {
     stop: CancellationToken,
     jobs: Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>,
     channel: Option<(Arc<Session>, Channel)>,
+    largest: Largest,
 }
 
 impl Publishing {
     /// Another one for the same jobs, with a channel of its own.
     fn beside(&self) -> Self {
-        let Self { broker, stop, jobs, .. } = self;
-        Self { broker: broker.clone(), stop: stop.clone(), jobs: jobs.clone(), channel: None }
+        let Self { broker, stop, jobs, largest, .. } = self;
+        let (broker, stop, jobs, largest) = (broker.clone(), stop.clone(), jobs.clone(), largest.clone());
+        Self { broker, stop, jobs, channel: None, largest }
     }
 
     async fn run(mut self) {
@@ -207,19 +268,34 @@ impl Publishing {
                 return;
             }
             let stop = self.stop.clone();
-            let outcome = tokio::select! {
-                outcome = self.publish_all(&jobs) => outcome,
-                () = stop.cancelled() => Err(BrokerError::Stopping),
-            };
-            for job in jobs.drain(..) {
-                // Nobody waits for the answer any more: the caller was cancelled.
-                drop(job.done.send(outcome.clone()));
+            while !jobs.is_empty() {
+                self.refuse_too_large(&mut jobs);
+                let outcome = tokio::select! {
+                    outcome = self.publish_all(&jobs) => outcome,
+                    () = stop.cancelled() => Err(BrokerError::Stopping),
+                };
+                // One of them is larger than was known to be possible: the others are published without it.
+                if matches!(outcome, Err(BrokerError::TooLarge { .. })) {
+                    continue;
+                }
+                for job in jobs.drain(..) {
+                    // Nobody waits for the answer any more: the caller was cancelled.
+                    drop(job.done.send(outcome.clone()));
+                }
             }
         }
     }
 
+    /// What the broker refuses for its size, it refuses every time.
+    fn refuse_too_large(&self, jobs: &mut Vec<Job>) {
+        let refused = |job: &mut Job| self.largest.check(&job.messages).is_err();
+        for job in jobs.extract_if(.., refused) {
+            drop(job.done.send(self.largest.check(&job.messages)));
+        }
+    }
+
     async fn publish_all(&mut self, jobs: &[Job]) -> Result<(), BrokerError> {
-        let messages = packed(jobs.iter().flat_map(|job| &job.messages));
+        let messages = packed(self.largest.get(), jobs.iter().flat_map(|job| &job.messages));
         for window in messages.chunks(usize::from(WINDOW)) {
             let mut left: Vec<&Outgoing> = window.iter().map(AsRef::as_ref).collect();
             while !left.is_empty() {
@@ -232,10 +308,20 @@ impl Publishing {
                     Err(error @ BrokerError::NotPermitted(_)) if self.broker.is_for_a_command() => {
                         return Err(error);
                     }
-                    Err(error) => self.give_up(&error),
+                    Err(error) => self.recover(&error)?,
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Makes ready for the next attempt, on another session unless only the channel is lost.
+    fn recover(&mut self, error: &BrokerError) -> Result<(), BrokerError> {
+        if self.largest.learn(error) {
+            self.channel = None;
+            return Err(BrokerError::TooLarge { size: 0, limit: self.largest.get() });
+        }
+        self.give_up(error);
         Ok(())
     }
 
@@ -259,7 +345,11 @@ impl Publishing {
                 &message.body,
                 message.properties(session.signing().map(AsRef::as_ref)),
             );
-            confirms.push((message.id, patiently(&session, publish).await?));
+            match patiently(&session, publish).await {
+                Ok(confirm) => confirms.push((message.id, confirm)),
+                // What the broker closed the channel for, only the messages before know.
+                Err(error) => return Err(first_failure(confirms).await.unwrap_or(error)),
+            }
         }
         let mut again = HashSet::new();
         let mut returned = 0_usize;
@@ -312,6 +402,21 @@ impl Publishing {
     }
 }
 
+/// Why the first of these was not taken, of a channel that is closed.
+async fn first_failure(
+    confirms: Vec<(Uuid, impl Future<Output = Result<Confirmation, lapin::Error>>)>,
+) -> Option<BrokerError> {
+    let look = async {
+        for (_, confirm) in confirms {
+            if let Err(error) = confirm.await {
+                return Some(error.into());
+            }
+        }
+        None
+    };
+    tokio::time::timeout(AFTERWARDS, look).await.ok().flatten()
+}
+
 async fn confirming_channel(session: &Session) -> Result<Channel, BrokerError> {
     let channel = session.publishing_channel().await?;
     within("confirm.select", LIMIT, channel.confirm_select(ConfirmSelectOptions::default())).await?;
@@ -319,7 +424,7 @@ async fn confirming_channel(session: &Session) -> Result<Channel, BrokerError> {
 }
 
 /// Waits with a time limit that does not run while the broker blocks publishing: an alarm can last.
-async fn patiently<T>(
+pub(super) async fn patiently<T>(
     session: &Session,
     answer: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, BrokerError> {
@@ -385,7 +490,7 @@ mod tests {
             outgoing(6, "state", true),
             outgoing(7, "history", true),
         ];
-        let packed = packed(messages.iter());
+        let packed = packed(MAX_BYTES, messages.iter());
         let shown: Vec<(u128, String)> = packed
             .iter()
             .map(|message| (message.id.as_u128(), String::from_utf8_lossy(&message.body).into_owned()))
@@ -398,5 +503,31 @@ mod tests {
         let single = |number: u128| (number, format!("{{\"number\":{number}}}"));
         // 5 stands alone: nothing that came after it may overtake it.
         assert_eq!(shown, [(3, array(&[1, 3])), single(2), (7, array(&[4, 7])), single(5), single(6)]);
+    }
+
+    #[test]
+    fn what_the_broker_refuses_for_its_size_is_learnt_once_and_refused_here() {
+        let refusal = "PRECONDITION_FAILED - message size 300 is larger than configured max size 200";
+        assert_eq!(refused_above(&format!("protocol error: AMQP soft error: {refusal}, closed")), Some(200));
+        for other in
+            ["PRECONDITION_FAILED - unknown delivery tag 3", "message size", "message size x max size 2"]
+        {
+            assert_eq!(refused_above(other), None, "{other}");
+        }
+        let largest = Largest::default();
+        let body = |bytes| vec![Outgoing { body: vec![b' '; bytes], ..outgoing(1, "state", true) }];
+        assert!(largest.check(&body(300)).is_ok() && largest.check(&body(MAX_BYTES + 1)).is_err());
+        assert!(!largest.learn(&BrokerError::Client("the channel is closed".into())));
+        assert!(largest.learn(&BrokerError::Client(refusal.into())));
+        assert!(largest.check(&body(200)).is_ok() && largest.check(&body(201)).is_err());
+        assert!(largest.learn(&BrokerError::Client(refusal.into())), "whoever else met it");
+    }
+
+    #[test]
+    fn what_is_packed_stays_below_what_the_broker_takes() {
+        let messages: Vec<Outgoing> = (1..=6).map(|number| outgoing(number, "state", true)).collect();
+        let packed = packed(32, messages.iter());
+        assert_eq!(packed.len(), 3);
+        assert!(packed.iter().all(|message| message.body.len() <= 32), "{packed:?}");
     }
 }

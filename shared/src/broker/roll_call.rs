@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{BrokerError, within};
 use super::intake::{Acknowledged, Intake};
 use super::names::Names;
+use super::publisher::patiently;
 use super::signing::SIGNATURE;
 use super::supervisor::Session;
 
@@ -65,7 +66,7 @@ pub async fn answer_roll_calls(
                 signed(session, &asker, &body),
             );
             // Without confirm: whoever asked may be gone by now.
-            within("an answer", LIMIT, publish).await?;
+            patiently(session, publish).await?;
         }
         if question.acknowledge().await == Acknowledged::ChannelIsDead {
             break;
@@ -123,7 +124,7 @@ async fn ask(session: &Session, names: &Names, reply_to: &str) -> Result<(), Bro
         b"{}",
         properties,
     );
-    within("a roll call", LIMIT, publish).await?;
+    patiently(session, publish).await?;
     super::topology::close(&channel).await;
     Ok(())
 }

@@ -8,6 +8,7 @@ use lapin::{Channel, Connection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::{ALARM, AlarmWatch};
 use super::dialling::{Dialling, frame};
 use super::error::{BrokerError, within};
 use super::locks::Looks;
@@ -203,11 +204,13 @@ impl Broker {
         }
     }
 
-    /// Why there is no session at the moment; none while there is one.
+    /// Why there is no session at the moment, or none that takes messages; none while there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match &*self.link.borrow() {
-            Link::Connected(session) if !session.broken.is_cancelled() => None,
+            Link::Connected(session) if !session.broken.is_cancelled() => {
+                session.is_blocked().then(|| ALARM.to_owned())
+            }
             Link::Connected(_) => Some("the broker connection broke".into()),
             Link::Pending { last_error: Some(error), .. } => Some(error.to_string()),
             Link::Pending { last_error: None, declaring: true } => Some("declaring the queues".into()),
@@ -350,6 +353,7 @@ impl Supervisor {
 
     /// Until the session breaks or the worker has finished.
     async fn watch(&self, session: &Session) {
+        let mut alarm = AlarmWatch::new(self.caller, self.topology.names());
         loop {
             tokio::select! {
                 () = session.broken.cancelled() => return,
@@ -359,6 +363,7 @@ impl Supervisor {
                         tracing::warn!("the broker connection is lost");
                         return;
                     }
+                    alarm.look(session).await;
                 }
             }
         }

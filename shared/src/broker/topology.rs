@@ -299,7 +299,8 @@ impl<'a> Desk<'a> {
         let kind = ExchangeKind::Fanout;
         let declare = channel.exchange_declare(exchange.into(), kind, options, FieldTable::default());
         let answer = tokio::time::timeout(LIMIT, declare).await;
-        let answer = answer.map_err(|_| BrokerError::TimedOut { what: "an exchange declaration", limit: LIMIT })?;
+        let answer =
+            answer.map_err(|_| BrokerError::TimedOut { what: "an exchange declaration", limit: LIMIT })?;
         if answer.is_ok() {
             self.channel = Some(channel);
         }

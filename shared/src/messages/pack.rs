@@ -34,6 +34,11 @@ impl Pack {
         Self { body, events: 1 }
     }
 
+    /// Bytes that it has so far.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Whether there is room for the JSON of another event.
     pub(crate) fn has_room_for(&self, event: &[u8]) -> bool {
         self.events < MOST && Self::fit(&self.body, event)

@@ -161,7 +161,7 @@ impl State {
             publisher,
             stop,
         });
-        end_with(tokio::spawn(run(shared.clone())));
+        tokio::spawn(run(shared.clone()));
         Self { shared }
     }
 
@@ -413,17 +413,6 @@ impl Shared {
     fn fact(&self, fact: Fact) -> Event {
         Event::fact(&self.origin(), Timestamp::now(), fact)
     }
-}
-
-/// A worker that no longer follows would act on old facts and wait for ever for its own. It ends at once
-/// instead, as after `kill -9`, and is started again.
-fn end_with(following: tokio::task::JoinHandle<()>) {
-    tokio::spawn(async move {
-        if following.await.is_err_and(|error| error.is_panic()) {
-            tracing::error!("following the state stream panicked; this process ends, to be started again");
-            std::process::abort();
-        }
-    });
 }
 
 /// Follows across connections until the worker stops.

@@ -7,6 +7,7 @@ pub mod coding;
 mod fold;
 mod follower;
 mod keys;
+mod room;
 pub mod rows;
 pub mod serials;
 mod store;

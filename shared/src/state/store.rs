@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
+use super::room;
+use crate::illness::Illness;
+
 /// Why the local store failed. The view is rebuilt from the stream after that.
 #[derive(Debug, thiserror::Error)]
 #[error("the local state cannot be read or written: {reason}")]
@@ -13,12 +16,14 @@ pub struct StoreError {
     reason: String,
     /// Whether what is there is nothing that this release can read.
     undecodable: bool,
+    /// Whether it comes right when there is room again.
+    passes: bool,
 }
 
 impl StoreError {
     /// A row that is not what its table holds.
     pub(super) fn undecodable(table: &str, error: &dyn std::fmt::Display) -> Self {
-        Self { reason: format!("a row of `{table}`: {error}"), undecodable: true }
+        Self { reason: format!("a row of `{table}`: {error}"), undecodable: true, passes: false }
     }
 
     /// Whether what is there is nothing that this release can read; else reading or writing failed.
@@ -27,7 +32,22 @@ impl StoreError {
     }
 
     fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), undecodable: false }
+        Self { reason: reason.into(), undecodable: false, passes: false }
+    }
+
+    /// The folder cannot be written to.
+    fn of_folder(folder: &Path, error: &std::io::Error) -> Self {
+        let passes = room::may_pass(error);
+        let cure =
+            if passes { "make room there, or see that it can be written to" } else { "set `data_dir`" };
+        let reason = format!("the data directory {} cannot be used: {error}; {cure}", folder.display());
+        Self { reason, undecodable: false, passes }
+    }
+
+    /// Whether it comes right by itself when somebody makes room: it is waited for.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.passes
     }
 
     /// Somebody could not read a row.
@@ -137,22 +157,22 @@ fn first_key<'a>(prefix: &'a [u8], after: &'a [u8]) -> (Bound<&'a [u8]>, Bound<&
     (first, Bound::Unbounded)
 }
 
-/// Rows on disk.
+/// Rows on disk. The first failure makes the worker ill: sled goes on failing, whatever becomes of the disk.
 #[derive(Debug)]
 pub struct SledStore {
     tree: sled::Tree,
+    health: Health,
 }
 
 impl SledStore {
-    /// Opens one tree of an open database.
-    pub fn open(db: &sled::Db, tree: &str) -> Result<Self, StoreError> {
-        Ok(Self { tree: db.open_tree(tree)? })
+    fn open(db: &sled::Db, tree: &str, health: Health) -> Result<Self, StoreError> {
+        Ok(Self { tree: health.of(db.open_tree(tree))?, health })
     }
 }
 
 impl Store for SledStore {
     fn look(&self, key: &[u8], look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
-        if let Some(value) = self.tree.get(key)? {
+        if let Some(value) = self.health.of(self.tree.get(key))? {
             look(&value);
         }
         Ok(())
@@ -165,7 +185,7 @@ impl Store for SledStore {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
         for row in self.tree.range::<&[u8], _>(first_key(prefix, after)) {
-            let (key, value) = row?;
+            let (key, value) = self.health.of(row)?;
             if !key.starts_with(prefix) || !visit(&key, &value) {
                 break;
             }
@@ -181,16 +201,38 @@ impl Store for SledStore {
                 None => batch.remove(key),
             }
         }
-        Ok(self.tree.apply_batch(batch)?)
+        self.health.of(self.tree.apply_batch(batch))
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
-        Ok(self.tree.clear()?)
+        self.health.of(self.tree.clear())
     }
 
     fn flush(&self) -> Result<(), StoreError> {
         // Plain `flush` on a blocking thread: `flush_async` of sled 0.34 deadlocks from 16 callers on.
-        Ok(self.tree.flush().map(drop)?)
+        self.health.of(self.tree.flush()).map(drop)
+    }
+}
+
+/// Whether a database still works, and who is told when it does not.
+#[derive(Debug, Clone)]
+struct Health {
+    folder: std::path::PathBuf,
+    illness: Illness,
+}
+
+impl Health {
+    fn of<T>(&self, done: Result<T, sled::Error>) -> Result<T, StoreError> {
+        done.map_err(|error| {
+            let failed = match &error {
+                sled::Error::Io(error) => StoreError::of_folder(&self.folder, error),
+                error => {
+                    StoreError::because(format!("the data directory {}: {error}", self.folder.display()))
+                }
+            };
+            self.illness.strike(|| failed.reason.clone());
+            failed
+        })
     }
 }
 
@@ -199,6 +241,7 @@ impl Store for SledStore {
 pub struct DataDir {
     db: sled::Db,
     path: std::path::PathBuf,
+    illness: Illness,
 }
 
 /// How many directories beside the configured one are tried before giving up.
@@ -212,6 +255,7 @@ pub const STATE_FORMAT: u32 = 8;
 /// The tree that says what the others are.
 const ABOUT: &str = "about";
 const FORMAT_KEY: &str = "format";
+const TRIED_KEY: &str = "tried";
 
 /// Where a worker keeps its rows, and how much of them in memory as well.
 #[derive(Debug, Clone, Copy)]
@@ -238,11 +282,12 @@ impl DataDir {
     /// (`….broken-<time>`, `….format-1-<time>`) and started anew: its content is rebuilt from the stream.
     /// Blocks.
     pub fn open(OnDisk { path, cache, .. }: OnDisk<'_>) -> Result<Self, StoreError> {
+        make_room(path).map_err(|error| StoreError::of_folder(path, &error))?;
         for number in 1..=MOST_WORKERS_A_DIRECTORY {
             let candidate = numbered(path, number);
             match open_db(&candidate, cache) {
                 Ok(db) => match format_of(&db) {
-                    Ok(STATE_FORMAT) => return Ok(Self { db, path: candidate }),
+                    Ok(STATE_FORMAT) => return Ok(Self::of(db, candidate)),
                     Ok(format) => {
                         drop(db);
                         tracing::warn!(
@@ -251,6 +296,9 @@ impl DataDir {
                         );
                         return Self::open_anew(&candidate, cache, &format!("format-{format}"));
                     }
+                    Err(sled::Error::Io(error)) if !is_corruption(&error) => {
+                        return Err(StoreError::of_folder(&candidate, &error));
+                    }
                     Err(error) => {
                         drop(db);
                         return Self::open_anew_because(&candidate, cache, &error);
@@ -258,7 +306,7 @@ impl DataDir {
                 },
                 Err(error) if in_use(&error) => {}
                 Err(sled::Error::Io(error)) if !is_corruption(&error) => {
-                    return Err(StoreError::because(format!("{}: {error}", candidate.display())));
+                    return Err(StoreError::of_folder(&candidate, &error));
                 }
                 Err(error) => return Self::open_anew_because(&candidate, cache, &error),
             }
@@ -285,11 +333,41 @@ impl DataDir {
             "the local state is moved aside and rebuilt from the broker, which has all of it; the directory moved \
              aside can be deleted"
         );
-        std::fs::rename(path, &aside)
-            .map_err(|error| StoreError::because(format!("{}: {error}", path.display())))?;
+        if let Err(error) = std::fs::rename(path, &aside) {
+            // A file system of its own is mounted there, or the folder above belongs to somebody else.
+            tracing::warn!(directory = %path.display(), %error, "it cannot be moved, and is emptied instead");
+            empty(path).map_err(|error| StoreError::of_folder(path, &error))?;
+        }
         let db = open_db(path, cache)?;
         format_of(&db)?;
-        Ok(Self { db, path: path.to_owned() })
+        Ok(Self::of(db, path.to_owned()))
+    }
+
+    fn of(db: sled::Db, path: std::path::PathBuf) -> Self {
+        Self { db, path, illness: Illness::default() }
+    }
+
+    /// What ails it.
+    #[must_use]
+    pub fn illness(&self) -> &Illness {
+        &self.illness
+    }
+
+    /// Writes something, to the disk, so that one that cannot be written to is noticed also where nothing is to be
+    /// written. Blocks.
+    pub fn try_out(&self) {
+        let health = self.health();
+        let written = health.of(self.db.open_tree(ABOUT)).and_then(|about| {
+            let now = jiff::Timestamp::now().as_second().to_be_bytes();
+            health.of(about.insert(TRIED_KEY, &now))?;
+            health.of(about.flush())
+        });
+        // Whoever is to know has been told.
+        drop(written);
+    }
+
+    fn health(&self) -> Health {
+        Health { folder: self.path.clone(), illness: self.illness.clone() }
     }
 
     /// The directory that was opened.
@@ -300,12 +378,12 @@ impl DataDir {
 
     /// The rows of one integration.
     pub fn store(&self, integration: &str) -> Result<SledStore, StoreError> {
-        SledStore::open(&self.db, &format!("view/{integration}"))
+        SledStore::open(&self.db, &format!("view/{integration}"), self.health())
     }
 
     /// A tree for work in progress that may be lost at any time.
     pub fn scratch(&self, name: &str) -> Result<SledStore, StoreError> {
-        SledStore::open(&self.db, &format!("scratch/{name}"))
+        SledStore::open(&self.db, &format!("scratch/{name}"), self.health())
     }
 }
 
@@ -323,6 +401,39 @@ fn format_of(db: &sled::Db) -> Result<u32, sled::Error> {
     }
     about.insert(FORMAT_KEY, &STATE_FORMAT.to_be_bytes())?;
     Ok(STATE_FORMAT)
+}
+
+/// Sees that there is room for what is to be kept in the folder. What was moved aside before goes first.
+fn make_room(path: &Path) -> Result<(), std::io::Error> {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match room::try_out(path) {
+        Err(error) if matches!(error.kind(), QuotaExceeded | StorageFull) && remove_moved_aside(path) => {
+            room::try_out(path)
+        }
+        tried => tried,
+    }
+}
+
+/// Removes broken directories that were moved aside: on a full disk they are in the way. Answers whether there were any.
+fn remove_moved_aside(path: &Path) -> bool {
+    let Some((folder, name)) = path.parent().zip(path.file_name()) else { return false };
+    let mark = format!("{}.broken-", name.to_string_lossy());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let aside = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mark));
+    let removed = aside.filter(|entry| {
+        tracing::warn!(directory = %entry.path().display(), "removed, because the disk is full");
+        std::fs::remove_dir_all(entry.path()).is_ok()
+    });
+    removed.count() > 0
+}
+
+/// Removes all that is in a folder.
+fn empty(folder: &Path) -> Result<(), std::io::Error> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
+    }
+    Ok(())
 }
 
 fn numbered(path: &Path, number: u32) -> std::path::PathBuf {

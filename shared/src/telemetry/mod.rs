@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod collector;
+mod connections;
 mod hosts;
 mod logs;
 mod recorder;

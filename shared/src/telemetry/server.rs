@@ -12,10 +12,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::connections;
 use super::hosts::{Hosts, check};
 use super::recorder::recorder;
+use crate::illness::Served;
 use crate::status::{WorkerReport, Wrong, wrong_now};
 use crate::worker::Worker;
 
@@ -38,6 +41,7 @@ pub trait Health: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    serving: JoinHandle<()>,
 }
 
 struct Shared {
@@ -57,6 +61,9 @@ impl Server {
             .await
             .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, &role, &error)))?;
         let address = listener.local_addr()?;
+        let served = Served { role, address };
+        // Only a worker that waited for its disk serves twice, as another one.
+        drop(health.worker().served.set(served));
         let metrics = recorder()?;
         let upkeep = metrics.clone();
         let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
@@ -69,14 +76,7 @@ impl Server {
             .route("/status", get(status))
             .layer(from_fn_with_state(hosts, check))
             .with_state(shared);
-        let ended = stop.clone();
-        tokio::spawn(async move {
-            let serving =
-                axum::serve(listener, router).with_graceful_shutdown(async move { ended.cancelled().await });
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the HTTP endpoints ended");
-            }
-        });
+        let serving = tokio::spawn(connections::serve(listener, router, stop.clone()));
         tokio::spawn(async move {
             while !stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_secs(5)).await;
@@ -84,13 +84,18 @@ impl Server {
             }
         });
         tracing::info!(listen = %address, "health, metrics and status are served");
-        Ok(Self { address })
+        Ok(Self { address, serving })
     }
 
     /// The bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits, after it was told to stop, until the address is free again.
+    pub async fn ended_within(self, limit: Duration) {
+        drop(tokio::time::timeout(limit, self.serving).await);
     }
 }
 
