@@ -18,6 +18,7 @@ use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
+use crate::private_files;
 use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
@@ -374,9 +375,9 @@ pub fn serial_field(integration: &Integration) -> Option<&str> {
 
 async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
     let opened = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&path).map_err(|error| {
+        private_files::make_folder(&path).map_err(|error| {
             Exit::Failed(format!(
-                "the data directory {} cannot be made: {error}; set `data_dir`",
+                "the data directory {} cannot be used: {error}; set `data_dir`",
                 path.display()
             ))
         })?;

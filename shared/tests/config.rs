@@ -1,4 +1,5 @@
 //! What good configurations load to: the example, every setting, overrides, tokens, the choice of the file.
+#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -303,6 +304,36 @@ fn a_token_may_be_missing_where_nobody_sends_it() {
     let asked = |tokens| config::parse(path, EXAMPLE, &variables, tokens);
     assert!(asked(Tokens::Amfj).unwrap_err().to_string().contains("AMFJ_TOKEN is not set"));
     assert!(asked(Tokens::None).is_ok(), "the reconciler has no credentials");
+}
+
+/// What a worker does not hold cannot be taken from it, and what is wrong with it is not its business.
+#[test]
+fn a_token_that_a_worker_does_not_send_is_not_kept_even_where_it_is_there() {
+    let path = Path::new("amfj-sync.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("kandji");
+    std::fs::write(&open, "from-file-hunter2\n").unwrap();
+    let in_file = EXAMPLE.replacen("{ env = \"KANDJI_TOKEN\" }", &format!("{{ file = {open:?} }}"), 1);
+    let direct = [("AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN", "direct-hunter2")];
+    let empty = [("KANDJI_TOKEN", "")];
+    for (text, more) in [(EXAMPLE, &[][..]), (&in_file, &[]), (EXAMPLE, &direct), (EXAMPLE, &empty)] {
+        let asked = |tokens| config::parse(path, text, &environment(more), tokens).unwrap();
+        let writers = asked(Tokens::Amfj);
+        assert!(writers.config.integrations[0].kandji.token.is_none());
+        assert_eq!(shown(writers.config.integrations[0].amfj.token.as_ref()), "amfj-hunter2");
+        assert!(writers.warnings.is_empty(), "{:?}", writers.warnings);
+        let reconcilers = asked(Tokens::None).config;
+        assert!(reconcilers.integrations[0].kandji.token.is_none());
+        assert!(reconcilers.integrations[0].amfj.token.is_none());
+    }
+    let loaded = config::parse(path, EXAMPLE, &environment(&direct), Tokens::None).unwrap();
+    let without = |tokens| loaded.token_variables.not_needed_for(tokens).collect::<Vec<_>>();
+    assert_eq!(without(Tokens::Both), [""; 0]);
+    assert_eq!(without(Tokens::Amfj), ["AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN"]);
+    assert_eq!(without(Tokens::None), ["AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN", "AMFJ_TOKEN"]);
+    // A token in place of the name of its variable is a mistake for everybody.
+    let pasted = EXAMPLE.replacen("env = \"KANDJI_TOKEN\"", "env = \"1c8a-4d2e!hunter2\"", 1);
+    assert!(config::parse(path, pasted, &environment(&[]), Tokens::None).is_err());
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
+use crate::private_files;
+
 /// Why the local store failed. The view is rebuilt from the stream after that.
 #[derive(Debug, thiserror::Error)]
 #[error("the local state cannot be read or written: {reason}")]
@@ -286,6 +288,7 @@ impl DataDir {
              aside can be deleted"
         );
         std::fs::rename(path, &aside)
+            .and_then(|()| private_files::close_to_others(&aside))
             .map_err(|error| StoreError::because(format!("{}: {error}", path.display())))?;
         let db = open_db(path, cache)?;
         format_of(&db)?;
@@ -335,6 +338,7 @@ fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
 }
 
 fn open_db(path: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
+    private_files::make_folder(path)?;
     sled::Config::new().path(path).cache_capacity(cache).flush_every_ms(Some(1_000)).open()
 }
 
