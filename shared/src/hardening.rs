@@ -15,3 +15,20 @@ pub fn harden_process() {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_dumpable(false);
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::resource::getrlimit;
+
+    use super::*;
+
+    #[test]
+    fn a_hardened_process_writes_for_its_user_alone_and_no_core_dumps() {
+        harden_process();
+        assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
+        let umask_of_harden = Mode::S_IRWXG | Mode::S_IRWXO;
+        assert_eq!(umask(umask_of_harden), umask_of_harden);
+        #[cfg(target_os = "linux")]
+        assert!(!nix::sys::prctl::get_dumpable().unwrap());
+    }
+}

@@ -16,6 +16,9 @@ pub const FOLDER_MODE: u32 = 0o700;
 /// The rights of a file that only its owner can read.
 pub const FILE_MODE: u32 = 0o600;
 
+/// The user id of root.
+const ROOT: u32 = 0;
+
 /// The rights that people other than the owner have.
 const OTHERS: u32 = 0o077;
 
@@ -23,7 +26,7 @@ const OTHERS: u32 = 0o077;
 static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Makes a folder, with those that lead to it, which only its owner can look into. One that is there already is taken if
-/// it is a folder of this user; where others can look into it, a warning says so once, with the command that mends it.
+/// it is a folder of this user or of root; where others can look into it, a warning says so once, with the command that mends it.
 ///
 /// # Errors
 /// If it cannot be made, or if in its place is a symbolic link, a file, or a folder of somebody else: in a shared folder
@@ -129,7 +132,8 @@ fn check_folder(there: &Metadata) -> Result<()> {
     if !there.is_dir() {
         return Err(Error::new(ErrorKind::NotADirectory, "it is not a folder"));
     }
-    if is_own(there) { Ok(()) } else { Err(belongs_to_another(there)) }
+    // Root can do what it wants anyway; volumes of containers belong to it.
+    if is_own(there) || there.uid() == ROOT { Ok(()) } else { Err(belongs_to_another(there)) }
 }
 
 fn is_own(there: &Metadata) -> bool {

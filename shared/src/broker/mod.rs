@@ -29,7 +29,9 @@ mod topology;
 pub(crate) mod unreachable;
 
 pub use dead_reader::DeadLetters;
-pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
+pub use dead_watch::{
+    DeadLetterCounts, DeadLetterLock, LookedThrough, count_dead_letters, look_through_dead_letters,
+};
 pub use error::BrokerError;
 pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset};
 pub use lapin::types::FieldTable as Headers;

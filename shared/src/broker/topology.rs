@@ -85,8 +85,16 @@ impl Topology {
                 }
             }
             desk.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
+            let history = self.names.history(&integration.id);
             let keep = format!("{}s", integration.history_keep.as_secs().max(1));
-            desk.declare(&self.names.history(&integration.id), stream_arguments(&keep)).await?;
+            if desk.declare(&history, stream_arguments(&keep)).await? == Declared::Otherwise {
+                tracing::warn!(
+                    stream = history,
+                    "history_keep is another one than when the stream of the past was made: what is older is not shown, \
+                     and for RabbitMQ to remove it as well run: {}",
+                    keep_by_policy(&history, &keep)
+                );
+            }
         }
         desk.close().await;
         Ok(())
@@ -224,6 +232,24 @@ fn stream_arguments(max_age: &str) -> FieldTable {
     arguments
 }
 
+/// What became of a declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Declared {
+    /// It is there with these arguments.
+    AsWanted,
+    /// It was there with others, and those cannot be changed.
+    Otherwise,
+}
+
+/// How a stream that exists is told to keep its records for another time: RabbitMQ takes a policy before the arguments of
+/// a stream, removes the segments that are too old at once, and keeps the one that is written to.
+fn keep_by_policy(stream: &str, keep: &str) -> String {
+    let pattern = stream.replace('.', "\\.");
+    format!(
+        "rabbitmqctl set_policy -p VHOST --apply-to queues {stream} '^{pattern}$' '{{\"max-age\":\"{keep}\"}}'"
+    )
+}
+
 /// What a passive declaration tells about a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
@@ -274,18 +300,18 @@ impl<'a> Desk<'a> {
         }
     }
 
-    async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+    async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<Declared, BrokerError> {
         let channel = self.take().await?;
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let declare = channel.queue_declare(queue.into(), options, arguments);
         match tokio::time::timeout(LIMIT, declare).await {
             Ok(Ok(_)) => {
                 self.channel = Some(channel);
-                Ok(())
+                Ok(Declared::AsWanted)
             }
             Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
                 tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
-                Ok(())
+                Ok(Declared::Otherwise)
             }
             Ok(Err(error)) => Err(of_declaration(error)),
             Err(_) => Err(BrokerError::TimedOut { what: "a queue declaration", limit: LIMIT }),
@@ -337,4 +363,18 @@ pub(super) async fn open(connection: &Connection) -> Result<Channel, BrokerError
 /// Closes a channel; whether it still could be closed does not matter.
 pub(super) async fn close(channel: &Channel) {
     drop(tokio::time::timeout(LIMIT, channel.close(200, "done".into())).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_about_one_stream_alone() {
+        assert_eq!(
+            keep_by_policy("amfj-sync.acme.history", "2592000s"),
+            "rabbitmqctl set_policy -p VHOST --apply-to queues amfj-sync.acme.history \
+             '^amfj-sync\\.acme\\.history$' '{\"max-age\":\"2592000s\"}'"
+        );
+    }
 }

@@ -15,6 +15,12 @@ use super::types::{BrokerConfig, Config, RetryConfig, TimingConfig, WorkerConfig
 /// A broker that was installed and not configured.
 const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Time enough for a person who was away; dead letters hold personal data, which is not to stay for ever.
+const DEAD_LETTER_KEEP: Duration = Duration::from_hours(90 * 24);
+
 /// A dead letter must be written before the broker takes an unacknowledged message away after 30 minutes.
 const GIVE_UP_AT_MOST: Duration = Duration::from_mins(25);
 
@@ -53,8 +59,16 @@ fn broker(mut section: Section, reading: &mut Reading<'_>) -> Option<BrokerConfi
         section.read(reading, "url", |node| BrokerUrl::parse(&text(node)?).map(Some)).or(default).flatten();
     let partitions = section.read(reading, "partitions", |node| integer(node, 1..=256)).or(4);
     let prefix = section.read(reading, "prefix", prefix).or("amfj-sync".to_owned());
+    let dead_letter_keep = section
+        .read(reading, "dead_letter_keep", |node| duration(node, SECOND..=36_500 * DAY))
+        .or(DEAD_LETTER_KEEP);
     section.finish(reading);
-    Some(BrokerConfig { url: url?, partitions: partitions?, prefix: prefix? })
+    Some(BrokerConfig {
+        url: url?,
+        partitions: partitions?,
+        prefix: prefix?,
+        dead_letter_keep: dead_letter_keep?,
+    })
 }
 
 /// Part of the names of queues, which RabbitMQ limits to 255 bytes.
