@@ -111,11 +111,24 @@ cargo_path() {
   esac
 }
 
-# ensure_cargo_tool NAME: a cargo subcommand, built from source once; fails if that fails.
+# cargo_tool_version NAME: the release that is installed where there is none. Renew these by hand, after a look at what
+# changed: whatever is built here runs with the rights of whoever calls this.
+cargo_tool_version() {
+  case $1 in
+    cargo-nextest) echo 0.9.143 ;;
+    cargo-deny) echo 0.20.2 ;;
+    *) give_up "deploy/lib/install.sh names no version of $1" ;;
+  esac
+}
+
+# ensure_cargo_tool NAME: a cargo subcommand, built from source once, with the dependencies that its makers locked; fails
+# if that fails. One that is there already is used, whatever its version.
 ensure_cargo_tool() {
   cargo_path
   command -v "$1" >/dev/null && return
-  say "building $1, once for this machine (a few minutes)"
+  local version
+  version=$(cargo_tool_version "$1") || return
+  say "building $1 $version, once for this machine (a few minutes)"
   # A build without optimisation takes a quarter of the time, and these tools mostly wait.
-  env -u CARGO_TARGET_DIR cargo install --locked --quiet --debug "$1"
+  env -u CARGO_TARGET_DIR cargo install --locked --version "$version" --quiet --debug "$1"
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::private_files;
 use amfj_sync_tests::harness::{PrivateBroker, room};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
@@ -65,9 +66,8 @@ impl Crew {
     /// Makes a folder for configuration, data and logs that goes again.
     pub(crate) fn use_temporary_folder(&mut self) -> Result<()> {
         room::temporary_folder_has_room()?;
-        let folder =
-            tempfile::Builder::new().prefix("amfj-sync-up-").tempdir().context("no temporary folder")?;
-        std::fs::create_dir(folder.path().join("logs")).context("no folder for the logs")?;
+        let folder = room::temporary_folder("amfj-sync-up-").context("no temporary folder")?;
+        private_files::make_folder(&folder.path().join("logs")).context("no folder for the logs")?;
         self.temporary = Some(folder);
         Ok(())
     }
@@ -79,12 +79,18 @@ impl Crew {
 
     /// Keeps the logs in this folder.
     pub(crate) fn keep_logs_in(&mut self, folder: PathBuf) -> Result<()> {
-        std::fs::create_dir_all(&folder).with_context(|| {
+        private_files::make_folder(&folder).with_context(|| {
             format!(
-                "cannot make the folder for the logs, {}; start this where you can write, or set data_dir",
+                "cannot use the folder for the logs, {}; start this where you can write, or set data_dir",
                 folder.display()
             )
         })?;
+        if private_files::is_open_to_others(&folder) {
+            eprintln!(
+                "warning: others can look into the folder for the logs; run: chmod 700 {}",
+                folder.display()
+            );
+        }
         self.kept_logs = Some(folder);
         Ok(())
     }

@@ -15,6 +15,7 @@ mod workers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use amfj_sync_shared::hardening::harden_process;
 use clap::Parser;
 
 use crew::Crew;
@@ -50,6 +51,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    harden_process();
     let arguments = Arguments::parse();
     if arguments.needs_broker {
         let needed = arguments.config.as_deref().is_none_or(own::needs_private_broker);

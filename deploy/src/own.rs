@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::{self, Config, ConfigErrors, Tokens, process_environment};
+use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
@@ -54,7 +54,7 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     let screen = Screen::new();
     let mut variables = process_environment();
     let mut config = match load(path, &variables) {
-        Ok(config) => config,
+        Ok(loaded) => loaded.config,
         Err(errors) => {
             eprintln!("{errors}");
             return Ok(ExitCode::from(WRONG_USAGE));
@@ -78,7 +78,8 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     }
     pick_ports(&config, &mut overrides)?;
     variables.extend(overrides.clone());
-    config = load(path, &variables).context("the configuration changed meanwhile")?;
+    let loaded = load(path, &variables).context("the configuration changed meanwhile")?;
+    config = loaded.config;
 
     screen.heading("Checking the configuration against the real services");
     if let Some(code) = failed_check(path, &overrides).await? {
@@ -100,7 +101,7 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
 
     screen.heading("Running");
     let began = Instant::now();
-    workers::start(path, &overrides, crew)?;
+    workers::start(path, &overrides, &loaded.token_variables, crew)?;
     workers::wait_ready(&config, crew).await?;
     screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
     show_places(&config, crew, &screen)?;
@@ -151,9 +152,8 @@ fn logs_beside_data(config: &Config) -> Result<PathBuf> {
     std::path::absolute(beside).context("cannot tell in which folder this was started")
 }
 
-fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
-    let loaded = config::load(Some(path), variables, Tokens::Both)?;
-    Ok(loaded.config)
+fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigErrors> {
+    config::load(Some(path), variables, Tokens::Both)
 }
 
 /// Port 0 means any, but the status line has to know which.

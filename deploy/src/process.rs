@@ -1,12 +1,13 @@
 //! One child process: its own process group, its log in a file, and a watchdog over it.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::private_files;
 use amfj_sync_tests::harness::binaries::BINARIES_VARIABLE;
 use amfj_sync_tests::harness::watchdog::{Watchdog, kill_group, signal_group};
 use anyhow::{Context as _, Result, ensure};
@@ -21,12 +22,13 @@ pub(crate) struct Program {
     name: &'static str,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    withheld: Vec<String>,
 }
 
 impl Program {
     /// The program of that name beside this one, or in the folder that `AMFJ_SYNC_BIN_DIR` names.
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, arguments: Vec::new(), environment: Vec::new() }
+        Self { name, arguments: Vec::new(), environment: Vec::new(), withheld: Vec::new() }
     }
 
     /// The folder where the programs are.
@@ -54,10 +56,19 @@ impl Program {
         self
     }
 
+    /// Keeps environment variables of this process from it.
+    pub(crate) fn without<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.withheld.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
     /// Its path and everything that belongs to the call.
     pub(crate) fn command(&self) -> Result<Command> {
         let mut command = Command::new(path_of(self.name)?);
         command.args(&self.arguments).envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
         Ok(command)
     }
 
@@ -65,10 +76,10 @@ impl Program {
     pub(crate) fn start(&self, logs: &Path) -> Result<Process> {
         let log = logs.join(format!("{}.log", self.name));
         let cannot = |path: &Path| format!("cannot write {}", path.display());
-        let appended = File::options().create(true).append(true).open(&log).with_context(|| cannot(&log))?;
+        let appended = private_files::append_to_file(&log).with_context(|| cannot(&log))?;
         let mut command = self.command()?;
         let output = logs.join(format!("{}.out", self.name));
-        let printed = File::create(&output).with_context(|| cannot(&output))?;
+        let printed = private_files::make_file(&output).with_context(|| cannot(&output))?;
         command.stdout(printed).stderr(appended).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start the {}", self.name))?;
         let watchdog = Watchdog::over(child.id()).context("cannot start the watchdog of a process")?;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::Config;
+use amfj_sync_shared::config::{Config, TokenVariables, Tokens};
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -25,11 +25,20 @@ pub(crate) fn addresses(config: &Config) -> [(&'static str, SocketAddr); 3] {
     [(fetcher, config.fetcher.listen), (reconciler, config.reconciler.listen), (writer, config.writer.listen)]
 }
 
-/// Starts all three with a configuration and what it needs in the environment.
-pub(crate) fn start(config: &Path, environment: &BTreeMap<String, String>, crew: &mut Crew) -> Result<()> {
+/// The tokens of each of them, in the same order.
+const TOKENS: [Tokens; 3] = [Tokens::Both, Tokens::None, Tokens::Amfj];
+
+/// Starts all three with a configuration and what it needs in the environment. Each gets only the tokens that it sends.
+pub(crate) fn start(
+    config: &Path,
+    environment: &BTreeMap<String, String>,
+    variables: &TokenVariables,
+    crew: &mut Crew,
+) -> Result<()> {
     let logs = crew.logs()?;
-    for name in NAMES {
+    for (name, tokens) in NAMES.into_iter().zip(TOKENS) {
         let program = Program::new(name).arg("--config").arg(config).arg("run").envs(environment);
+        let program = program.without(variables.not_needed_for(tokens));
         crew.add_worker(program.start(&logs)?);
     }
     Ok(())

@@ -130,3 +130,77 @@ fn collect(folder: &Path, into: &mut String) {
         }
     }
 }
+
+/// Every file below a folder, of those that `fits` chooses.
+fn files_below(folder: &Path, fits: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(files_below(&path, fits));
+        } else if fits(&path) {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The uses of an action in a workflow that do not name a commit, with the tag that it had beside it.
+fn unpinned(workflow: &str) -> Vec<&str> {
+    let is_pinned = |used: &str| {
+        let Some((_, rest)) = used.split_once('@') else { return used.starts_with("./") };
+        let Some((commit, comment)) = rest.split_once(" # ") else { return false };
+        commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit()) && !comment.trim().is_empty()
+    };
+    let lines = workflow.lines().map(|line| line.trim().trim_start_matches("- "));
+    lines.filter_map(|line| line.strip_prefix("uses:")).filter(|used| !is_pinned(used.trim())).collect()
+}
+
+/// The calls of `cargo install` in a script that may build anything but one release with its locked dependencies.
+fn loose_installs(script: &str) -> Vec<&str> {
+    let commands = script.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let installs = commands.filter(|line| line.contains("cargo install") || line.contains("cargo binstall"));
+    installs.filter(|line| !(line.contains("--locked") && line.contains("--version"))).collect()
+}
+
+/// What others publish under a name can be replaced by other code; a commit, a version and a hash cannot.
+#[test]
+fn what_is_fetched_for_building_is_pinned() {
+    assert_eq!(unpinned("  - uses: a/b@v4 # v4\n  - uses: a/b@stable"), [" a/b@v4 # v4", " a/b@stable"]);
+    let commit = "11d5960a326750d5838078e36cf38b85af677262";
+    assert_eq!(unpinned(&format!("uses: a/b@{commit}")).len(), 1, "nobody can tell which release that is");
+    assert_eq!(unpinned(&format!("- uses: a/b@{commit} # v4.4.0\n- uses: ./here")), [""; 0]);
+    let workflows = files_below(&workspace().join(".github"), &|path| {
+        path.extension().is_some_and(|end| end == "yml" || end == "yaml")
+    });
+    assert!(!workflows.is_empty());
+    for workflow in &workflows {
+        let text = fs::read_to_string(workflow).unwrap();
+        assert!(text.contains("uses:"), "{}", workflow.display());
+        assert_eq!(unpinned(&text), [""; 0], "{}", workflow.display());
+    }
+
+    assert_eq!(loose_installs("# cargo install x\ncargo install --locked x").len(), 1);
+    let has_scripts =
+        ["deploy/lib", "deploy/up", "tests/lib", "tests/run", "tests/bench", "tests/campaign", ".ci"];
+    let scripts: Vec<PathBuf> = has_scripts
+        .into_iter()
+        .map(|place| workspace().join(place))
+        .flat_map(|place| if place.is_dir() { files_below(&place, &|_| true) } else { vec![place] })
+        .collect();
+    let texts: Vec<String> =
+        scripts.iter().chain(&workflows).map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert!(texts.iter().any(|text| text.contains("cargo install --locked --version")));
+    for (text, path) in texts.iter().zip(scripts.iter().chain(&workflows)) {
+        assert_eq!(loose_installs(text), [""; 0], "{}", path.display());
+    }
+    // Python's packages, each file by its hash.
+    let list = read("tests/lib/irusdk.txt");
+    let named = list.lines().filter(|line| line.contains("==") && !line.starts_with('#'));
+    for line in named {
+        let rest = list.split(line).nth(1).unwrap();
+        assert!(rest.trim_start().starts_with("--hash=sha256:"), "{line}");
+    }
+    assert!(read("tests/lib/irusdk").contains("--require-hashes --only-binary :all:"));
+    assert!(read("deny.toml").contains("yanked = \"deny\""));
+}

@@ -1,8 +1,10 @@
 //! The one-command start, as a person calls it.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
@@ -174,6 +176,12 @@ fn the_two_lines_to_paste_make_every_command_work() {
         "writer history 'Front Desk iPad'",
         "writer dead list",
     ];
+    let (password, left_open) = (broker_password(&up.folder()), open_to_others(&up.folder()));
+    assert_eq!(left_open, [""; 0], "others can read what it made");
+    for line in processes_of(&up.folder()) {
+        assert!(!line.contains(&password), "every user of this machine can read: {line}");
+    }
+    each_worker_has_only_its_tokens(&out);
     let script = format!("{}\nset -ex\n{}", lines.join("\n"), commands.join("\n"));
     // A shell that knows nothing else.
     let mut shell = Command::new("sh");
@@ -185,6 +193,49 @@ fn the_two_lines_to_paste_make_every_command_work() {
     assert!(up.finish().success(), "{}", up.text("err"));
     assert!(up.text("err").contains("everything is stopped"), "{}", up.text("err"));
     assert_nothing_is_left(&up);
+}
+
+/// What is in a folder, others than its owner have no right to; its own test made what lies at the top.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
+        if about.mode() & 0o077 != 0 && !path.ends_with("out") && !path.ends_with("err") {
+            open.push(format!("{} {:o}", path.display(), about.mode()));
+        }
+        if about.is_dir() {
+            open.extend(open_to_others(&path));
+        }
+    }
+    open
+}
+
+/// As its configuration has it: in a file of its own, made new for this start.
+fn broker_password(folder: &Path) -> String {
+    let folders = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let texts = folders.filter_map(|folder| fs::read_to_string(folder.join("rabbitmq.conf")).ok());
+    let passwords: Vec<String> = texts
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| line.strip_prefix("default_pass = ").map(str::to_owned))
+        .collect();
+    assert!(passwords.len() == 1 && passwords[0].len() >= 40, "{passwords:?}");
+    passwords[0].clone()
+}
+
+/// Where this may look into the environment of processes that say nothing of their memory: root may.
+fn each_worker_has_only_its_tokens(out: &str) {
+    for (name, has_kandji, has_amfj) in
+        [("fetcher", true, true), ("reconciler", false, false), ("writer", false, true)]
+    {
+        let line = out.lines().find(|line| line.contains("processes fetcher")).unwrap();
+        let id = line.split(&format!("{name} ")).nth(1).unwrap();
+        let id: String = id.chars().take_while(char::is_ascii_digit).collect();
+        let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else { continue };
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("PATH="), "{name}");
+        assert_eq!(environment.contains("KANDJI_TOKEN_ACME="), has_kandji, "{name}");
+        assert_eq!(environment.contains("AMFJ_TOKEN_ACME="), has_amfj, "{name}");
+    }
 }
 
 #[test]
@@ -325,6 +376,9 @@ async fn p25_what_writes_asks_and_without_a_terminal_it_does_not_hang() {
     let logs = scratch.path().join("var/logs");
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("writer.log"), "of yesterday\n").unwrap();
+    for (path, mode) in [(&logs, 0o755), (&logs.join("writer.log"), 0o644)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
     let mut up = Up::start(&["--yes", "--config", path], &environment_of(&written));
     let up = tokio::task::spawn_blocking(move || {
         up.wait_for("30 in sync");
@@ -341,6 +395,12 @@ async fn p25_what_writes_asks_and_without_a_terminal_it_does_not_hang() {
     }
     let log = fs::read_to_string(logs.join("writer.log")).unwrap();
     assert!(log.starts_with("of yesterday\n") && log.lines().count() > 1, "{log}");
+    // What was there stays a person's to mend, which is said; the rest is closed.
+    assert!(up.text("err").contains(&format!("chmod 700 {}", logs.display())), "{}", up.text("err"));
+    let var = scratch.path().join("var");
+    let open: Vec<String> =
+        open_to_others(&var).into_iter().filter(|path| !path.contains("logs 40755")).collect();
+    assert_eq!(open, [""; 0]);
     assert_nothing_is_left(&up);
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use amfj_sync_fetcher::{check, once, serve, trigger};
 use amfj_sync_shared::config::Tokens;
+use amfj_sync_shared::hardening::harden_process;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
 use clap::{Parser, Subcommand};
 
@@ -60,6 +61,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
+    harden_process();
     let Arguments { mut common, command } = Arguments::parse();
     finish(block_on(run(&mut common, command)))
 }

@@ -1,6 +1,8 @@
 //! What two or more workers of amfj-sync speak: identifiers, messages, the broker, the state,
 //! AMFJ, the configuration, retry and telemetry. What only one worker needs lives with that worker.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 pub mod amfj;
 pub mod backlog;
 pub mod broker;
@@ -10,6 +12,7 @@ pub mod config;
 pub mod convert;
 pub mod failpoint;
 pub mod finding;
+pub mod hardening;
 pub mod http;
 pub mod ids;
 pub mod illness;
@@ -19,6 +22,7 @@ pub mod messages;
 pub mod mode;
 pub mod names;
 mod network;
+pub mod private_files;
 pub mod retry;
 pub mod screen;
 pub mod state;

@@ -1,5 +1,5 @@
 //! The AMFJ client against sites whose lists lie, whose rows are odd, and whose tokens change (P8, P30, P35).
-
+#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its stub has failed")]
 
 use std::sync::Arc;

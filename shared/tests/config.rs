@@ -1,4 +1,5 @@
 //! What good configurations load to: the example, every setting, overrides, tokens, the choice of the file.
+#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!((warnings.as_slice(), path.to_str()), ([].as_slice(), Some("amfj-sync.toml")));
     assert_eq!(config.broker.url.expose(), "amqp://guest:guest@127.0.0.1:5672/%2f");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (4, "amfj-sync"));
+    assert_eq!(config.broker.dead_letter_keep, seconds(90 * 24 * 3600));
     assert_eq!(config.fetcher.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.reconciler.listen.to_string(), "127.0.0.1:9465");
     assert_eq!(config.writer.listen.to_string(), "127.0.0.1:9466");
@@ -144,6 +146,7 @@ fn every_setting_is_read() {
     let config = load(EVERYTHING, &[]).config;
     assert_eq!(config.broker.url.expose(), "amqps://sync:hunter2@mq.example.com:5671/prod");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (8, "sync-test"));
+    assert_eq!(config.broker.dead_letter_keep, seconds(30 * 24 * 3600));
     assert_eq!((config.fetcher.listen.port(), config.fetcher.data_dir.to_str()), (0, Some("/var/lib/f")));
     assert_eq!(config.reconciler.listen.to_string(), "[::1]:1");
     assert_eq!((config.writer.listen.to_string().as_str(), config.writer.concurrency), ("0.0.0.0:2", 3));
@@ -303,6 +306,36 @@ fn a_token_may_be_missing_where_nobody_sends_it() {
     let asked = |tokens| config::parse(path, EXAMPLE, &variables, tokens);
     assert!(asked(Tokens::Amfj).unwrap_err().to_string().contains("AMFJ_TOKEN is not set"));
     assert!(asked(Tokens::None).is_ok(), "the reconciler has no credentials");
+}
+
+/// What a worker does not hold cannot be taken from it, and what is wrong with it is not its business.
+#[test]
+fn a_token_that_a_worker_does_not_send_is_not_kept_even_where_it_is_there() {
+    let path = Path::new("amfj-sync.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("kandji");
+    std::fs::write(&open, "from-file-hunter2\n").unwrap();
+    let in_file = EXAMPLE.replacen("{ env = \"KANDJI_TOKEN\" }", &format!("{{ file = {open:?} }}"), 1);
+    let direct = [("AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN", "direct-hunter2")];
+    let empty = [("KANDJI_TOKEN", "")];
+    for (text, more) in [(EXAMPLE, &[][..]), (&in_file, &[]), (EXAMPLE, &direct), (EXAMPLE, &empty)] {
+        let asked = |tokens| config::parse(path, text, &environment(more), tokens).unwrap();
+        let writers = asked(Tokens::Amfj);
+        assert!(writers.config.integrations[0].kandji.token.is_none());
+        assert_eq!(shown(writers.config.integrations[0].amfj.token.as_ref()), "amfj-hunter2");
+        assert!(writers.warnings.is_empty(), "{:?}", writers.warnings);
+        let reconcilers = asked(Tokens::None).config;
+        assert!(reconcilers.integrations[0].kandji.token.is_none());
+        assert!(reconcilers.integrations[0].amfj.token.is_none());
+    }
+    let loaded = config::parse(path, EXAMPLE, &environment(&direct), Tokens::None).unwrap();
+    let without = |tokens| loaded.token_variables.not_needed_for(tokens).collect::<Vec<_>>();
+    assert_eq!(without(Tokens::Both), [""; 0]);
+    assert_eq!(without(Tokens::Amfj), ["AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN"]);
+    assert_eq!(without(Tokens::None), ["AMFJ_SYNC__INTEGRATION__0__KANDJI__TOKEN", "AMFJ_TOKEN"]);
+    // A token in place of the name of its variable is a mistake for everybody.
+    let pasted = EXAMPLE.replacen("env = \"KANDJI_TOKEN\"", "env = \"1c8a-4d2e!hunter2\"", 1);
+    assert!(config::parse(path, pasted, &environment(&[]), Tokens::None).is_err());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use lapin::options::{
     BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
@@ -315,5 +315,61 @@ async fn any_number_of_dead_letters_is_listed_and_only_the_chosen_are_dropped() 
     stayed.sort();
     let even: Vec<String> = (0..MANY).step_by(2).map(|number| format!("{number:08}")).collect();
     ensure!(stayed == even, "others stayed than were not chosen");
+    Ok(())
+}
+
+/// Puts a message among the dead letters, as a worker that gave it up then.
+async fn die(channel: &Channel, exchange: &str, id: &str, time: Option<jiff::Timestamp>) -> Result<()> {
+    let mut headers = FieldTable::default();
+    if let Some(time) = time {
+        headers.insert("x-integration".into(), AMQPValue::LongString("acme".into()));
+        headers.insert("x-time".into(), AMQPValue::LongString(time.to_string().into()));
+    }
+    let properties =
+        BasicProperties::default().with_delivery_mode(2).with_headers(headers).with_message_id(id.into());
+    let options = BasicPublishOptions::default();
+    channel.basic_publish(exchange.into(), "".into(), options, b"of a person", properties).await?.await?;
+    Ok(())
+}
+
+/// Dead letters hold personal data: they do not wait for ever for a person, wherever they stand in the queue.
+#[tokio::test]
+async fn a_dead_letter_that_waited_too_long_is_dropped_and_said_so() -> Result<()> {
+    let services = Services::plain(1, 29).await?;
+    let pipeline = Pipeline::with(Crew::default(), vec![("acme", services.integration("acme"))], |config| {
+        config.set("broker.dead_letter_keep", "8s")
+    })
+    .await?;
+    let (_connection, channel) = channel(&pipeline).await?;
+    let exchange = format!("{}.dead", pipeline.broker().prefix());
+    let now = jiff::Timestamp::now();
+    let hours = |hours: i64| jiff::SignedDuration::from_hours(hours);
+    // The young one stands before the old one, and nobody says how old the third is.
+    die(&channel, &exchange, "young", Some(now + hours(1))).await?;
+    die(&channel, &exchange, "old", Some(now - hours(1))).await?;
+    die(&channel, &exchange, "unknown", None).await?;
+    die(&channel, &exchange, "new", Some(now)).await?;
+    let ids = async || -> Result<Vec<String>> {
+        let letters = listed(&pipeline).await?;
+        Ok(letters.iter().map(|letter| letter["id"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    eventually(LIMIT, "the old letters to be dropped", async || {
+        let mut left = ids().await?;
+        left.sort();
+        ensure!(left == ["unknown", "young"], "{left:?}");
+        Ok(())
+    })
+    .await?;
+    let mut dropped = 0.0;
+    let mut logs = String::new();
+    for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
+        dropped +=
+            worker.metrics().await?.sum("amfj_sync_dead_letters_dropped_total", &[("integration", "acme")]);
+        logs += &worker.log();
+    }
+    ensure!((dropped - 2.0).abs() < 0.1, "{dropped} were counted as dropped");
+    let lines = logs.matches("dead letters were dropped").count();
+    ensure!((1..=2).contains(&lines) && logs.contains("broker.dead_letter_keep"), "{logs}");
+    ensure!(!logs.contains("of a person"), "a letter is quoted in the log");
     Ok(())
 }

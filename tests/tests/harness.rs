@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -30,9 +31,55 @@ async fn broker_carries_messages_on_loopback_only_and_leaves_nothing() -> Result
     ensure!(addresses.len() >= 3, "AMQP, distribution and port mapper expected, found {addresses:?}");
     let elsewhere: Vec<_> = addresses.iter().filter(|address| !is_loopback(address)).collect();
     ensure!(elsewhere.is_empty(), "the broker listens on {elsewhere:?}");
+    only_its_owner_gets_in(&broker, &processes).await?;
 
     drop(broker);
     nothing_left(&folder).await
+}
+
+/// Every user of the machine reaches the ports of a private broker, and sees command lines.
+async fn only_its_owner_gets_in(broker: &PrivateBroker, processes: &[u32]) -> Result<()> {
+    let url = broker.url();
+    let (login, place) = url
+        .strip_prefix("amqp://")
+        .and_then(|rest| rest.split_once('@'))
+        .context("no login in the address")?;
+    let (user, password) = login.split_once(':').context("no password in the address")?;
+    ensure!(password.len() >= 40, "a short password: {}", password.len());
+    for login in ["guest:guest", "amfj-sync:broker-password-0d4e", "amfj-sync:amfj-sync"] {
+        let stranger = format!("amqp://{login}@{place}");
+        let refused = Connection::connect(&stranger, ConnectionProperties::default()).await;
+        ensure!(refused.is_err(), "{login} is let in");
+    }
+    let users = broker.ctl(&["-q", "list_users", "--no-table-headers"]).await?;
+    ensure!(users.split_whitespace().next() == Some(user) && users.lines().count() == 1, "{users}");
+    let cookie = fs::read_to_string(broker.folder().join(".erlang.cookie"))?;
+    ensure!(cookie.len() >= 40 && cookie != password, "the cookie can be guessed");
+    for id in processes {
+        for page in ["cmdline", "environ"] {
+            let shown = fs::read(format!("/proc/{id}/{page}")).unwrap_or_default();
+            let shown = String::from_utf8_lossy(&shown);
+            ensure!(!shown.contains(password) && !shown.contains(&cookie), "{page} of {id}: {shown}");
+        }
+    }
+    let open = open_to_others(broker.folder())?;
+    ensure!(open.is_empty() && fs::metadata(broker.folder())?.mode() & 0o777 == 0o700, "{open:?}");
+    Ok(())
+}
+
+/// What is below a folder that others than its owner have any right to. What goes away meanwhile counts for nothing.
+fn open_to_others(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(folder)?.flatten() {
+        let Ok(about) = entry.metadata() else { continue };
+        if about.mode() & 0o077 != 0 {
+            open.push(entry.path());
+        }
+        if about.is_dir() {
+            open.extend(open_to_others(&entry.path()).unwrap_or_default());
+        }
+    }
+    Ok(open)
 }
 
 #[tokio::test]

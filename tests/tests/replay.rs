@@ -3,13 +3,20 @@
 
 use std::time::Duration;
 
-use amfj_sync_tests::harness::Role;
+use amfj_sync_tests::harness::{
+    ConfigBuilder, IntegrationBuilder, PrivateBroker, Role, Scratch, Worker, eventually,
+};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Context as _, Result, ensure};
-use lapin::options::QueueDeclareOptions;
+use futures::StreamExt as _;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_mins(2);
 
 async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
     pipeline.said_as_json(Role::Writer, arguments).await
@@ -201,5 +208,73 @@ async fn p26_the_history_is_kept_as_long_as_configured() -> Result<()> {
     pipeline.reconfigure(vec![("acme", short)]).await?;
     let none = json_of(&pipeline, &["history", "--json"]).await?;
     ensure!(none == json!([]), "{none}");
+    Ok(())
+}
+
+/// A stream that was made with a longer `history_keep`, in small segments: whole segments are what RabbitMQ removes.
+async fn long_past(channel: &lapin::Channel, stream: &str) -> Result<()> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+    arguments.insert("x-max-age".into(), AMQPValue::LongString("3600s".into()));
+    arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(50_000));
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(stream.into(), options, arguments).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    for _ in 0..40 {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish("".into(), stream.into(), options, &[b'.'; 5_000], properties).await?.await?;
+    }
+    Ok(())
+}
+
+/// The first record that a stream still has.
+async fn first_offset(connection: &Connection, stream: &str) -> Result<i64> {
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+    let options = BasicConsumeOptions::default();
+    let mut consumer = channel.basic_consume(stream.into(), "".into(), options, arguments).await?;
+    let first =
+        tokio::time::timeout(Duration::from_secs(20), consumer.next()).await?.context("no record")??;
+    channel.close(200, "seen".into()).await?;
+    match first.properties.headers().as_ref().and_then(|headers| headers.inner().get("x-stream-offset")) {
+        Some(AMQPValue::LongLongInt(offset)) => Ok(*offset),
+        other => anyhow::bail!("no offset: {other:?}"),
+    }
+}
+
+/// A stream that exists takes no other age from a worker. What a worker says to do then is done here, as it says it.
+#[tokio::test]
+async fn p26_a_shorter_history_keep_is_told_of_with_the_command_that_removes_what_is_older() -> Result<()> {
+    let broker = PrivateBroker::start().await?;
+    let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    long_past(&channel, "t.acme.history").await?;
+    ensure!(first_offset(&connection, "t.acme.history").await? == 0);
+
+    let scratch = Scratch::new()?;
+    let integration = IntegrationBuilder::new("acme", "http://127.0.0.1:1", "http://127.0.0.1:2/v1");
+    let config = ConfigBuilder::new(&broker.url(), "t")
+        .set("broker.partitions", 1)
+        .integration(integration.set("sync.history_keep", "1s"))
+        .write(&scratch)?;
+    let writer = Worker::spawn(Role::Writer, &config)?;
+    let command = eventually(LIMIT, "the writer to say what to do", async || {
+        let lines = writer.log_lines();
+        let said = lines.iter().filter_map(|line| line.pointer("/fields/message")?.as_str());
+        let command = said.filter_map(|said| said.split("run: rabbitmqctl ").nth(1)).next();
+        Ok(command.with_context(|| writer.log())?.to_owned())
+    })
+    .await?;
+    let arguments = command.replace("VHOST", "/").replace('\'', "");
+    broker.ctl(&arguments.split(' ').collect::<Vec<_>>()).await?;
+    eventually(LIMIT, "what is older to be removed", async || {
+        let first = first_offset(&connection, "t.acme.history").await?;
+        ensure!(first > 20, "the stream still begins with record {first}");
+        Ok(())
+    })
+    .await?;
+    writer.terminate().await?;
     Ok(())
 }

@@ -78,7 +78,8 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
         moving.say("starting a private node");
         crew.start_broker().await?
     };
-    let (written, config) = settings::write(crew.temporary_folder()?, &broker, &simulation)?;
+    let (written, loaded) = settings::write(crew.temporary_folder()?, &broker, &simulation)?;
+    let config = loaded.config;
     screen.done("RabbitMQ", "a private node, on loopback only", began.elapsed());
 
     let began = Instant::now();
@@ -87,7 +88,7 @@ async fn prepare<'a>(arguments: &Arguments, crew: &'a mut Crew, screen: Screen) 
     {
         let mut moving = screen.moving("workers");
         moving.say("starting");
-        workers::start(&written.path, &written.environment, crew)?;
+        workers::start(&written.path, &written.environment, &loaded.token_variables, crew)?;
         workers::wait_ready(&config, crew).await?;
     }
     let processes: Vec<String> =

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amfj_sync_shared::config::{self, Config};
+use amfj_sync_shared::config::{self, Loaded};
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, WrittenConfig};
 use anyhow::{Context as _, Result, bail};
@@ -19,7 +19,7 @@ pub(super) const OWNER_EMAIL: &str = "Owner Email";
 pub(super) const OS_VERSION: &str = "OS Version";
 
 /// Writes the file and reads it as the workers will.
-pub(super) fn write(folder: &Path, broker: &str, simulation: &Simulation) -> Result<(WrittenConfig, Config)> {
+pub(super) fn write(folder: &Path, broker: &str, simulation: &Simulation) -> Result<(WrittenConfig, Loaded)> {
     let &[fetcher, reconciler, writer] = free_ports(3)?.as_slice() else {
         bail!("asked for three ports and got another number");
     };
@@ -32,7 +32,7 @@ pub(super) fn write(folder: &Path, broker: &str, simulation: &Simulation) -> Res
         .write_to(&folder.join("amfj-sync.toml"))?;
     let loaded = config::load(Some(&written.path), &written.environment, config::Tokens::Both)
         .context("the configuration that was written is wrong")?;
-    Ok((written, loaded.config))
+    Ok((written, loaded))
 }
 
 fn integration(simulation: &Simulation) -> IntegrationBuilder {

@@ -14,6 +14,7 @@ use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
+use amfj_sync_shared::private_files;
 use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
 use amfj_sync_shared::state::{StoreError, View};
 use amfj_sync_shared::status::devices_by_state;
@@ -94,7 +95,7 @@ fn keep(plans: &[SitePlan], asked: &Asked, file: &Path) -> Result<(), Exit> {
     } else {
         text::show(&Screen::plain(), plans)
     };
-    std::fs::write(file, content).map_err(|error| {
+    private_files::write_where_told(file, content).map_err(|error| {
         Exit::Failed(format!("the plan cannot be written to {}: {error}", file.display()))
     })?;
     say(&format!("The plan is kept in {}.", file.display()));

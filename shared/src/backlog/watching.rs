@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::unanswered::Unanswered;
 use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
-use crate::broker::{BrokerError, Session, Stage, count_dead_letters};
+use crate::broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use crate::ids::IntegrationId;
 use crate::state::State;
 use crate::status::ask_within;
@@ -25,6 +25,10 @@ const FOLLOWS_A_LOOK: u32 = 20;
 
 /// The least time between two looks into the dead letters: each is charged to them as a delivery.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// The least and the most time between two looks for letters that have waited too long; in between, a quarter of the time
+/// that they may wait.
+const LOOK_FOR_OLD: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_hours(1);
 
 /// The label of dead letters that belong to no integration of this configuration.
 const UNKNOWN: &str = "unknown";
@@ -206,22 +210,48 @@ impl DeadLetters {
             return Ok(());
         }
         let there = session.inspect(&names.dead()).await?.map_or(0, |depth| depth.messages);
-        let is_known = self
-            .counted
-            .is_some_and(|(before, at)| before == there || (there > 0 && at.elapsed() < COUNT_EVERY));
+        let keep = worker.config.broker.dead_letter_keep;
+        let look_for_old = (keep / 4).clamp(*LOOK_FOR_OLD.start(), *LOOK_FOR_OLD.end());
+        let is_known = self.counted.is_some_and(|(before, at)| {
+            let unchanged = before == there && (there == 0 || at.elapsed() < look_for_old);
+            unchanged || (there > 0 && at.elapsed() < COUNT_EVERY.min(look_for_old))
+        });
         if is_known {
             return Ok(());
         }
         let ids: Vec<IntegrationId> = worker.states.keys().cloned().collect();
-        if let Some(counts) = count_dead_letters(session, names, &ids).await? {
+        let oldest =
+            SignedDuration::try_from(keep).ok().and_then(|keep| Timestamp::now().checked_sub(keep).ok());
+        let looked =
+            look_through_dead_letters(session, names, &ids, oldest.unwrap_or(Timestamp::MIN)).await?;
+        if let Some(LookedThrough { there: counts, dropped }) = looked {
             for (id, count) in &counts {
-                show_dead(id.as_ref().map_or(UNKNOWN, IntegrationId::as_str), *count);
+                show_dead(label(id.as_ref()), *count);
+            }
+            for (id, count) in dropped {
+                say_dropped(label(id.as_ref()), count, keep);
             }
             self.counted =
                 Some((counts.values().fold(0, |sum, count| sum.saturating_add(*count)), Instant::now()));
         }
         Ok(())
     }
+}
+
+fn label(id: Option<&IntegrationId>) -> &str {
+    id.map_or(UNKNOWN, IntegrationId::as_str)
+}
+
+/// One line for all of an integration that were dropped at once.
+fn say_dropped(integration: &str, letters: u32, keep: Duration) {
+    metrics::counter!("amfj_sync_dead_letters_dropped_total", "integration" => integration.to_owned())
+        .increment(u64::from(letters));
+    tracing::warn!(
+        integration,
+        letters,
+        kept_days = keep.as_secs() / 86_400,
+        "dead letters were dropped, as they had waited longer than broker.dead_letter_keep"
+    );
 }
 
 fn show_dead(integration: &str, count: u32) {

@@ -1,5 +1,7 @@
 //! How many dead letters each integration has. The queue is shared and the broker counts only all of
 //! them, so they are looked at: taken, counted by their header, and put back by closing the channel.
+//! Those that have waited for a person longer than `broker.dead_letter_keep` are dropped: a queue that exists takes no
+//! other time to live, and an old letter behind a young one would outlast it (RabbitMQ drops only at the head).
 //!
 //! While somebody looks, nobody else sees them. Whoever reads the dead letters therefore holds the lock
 //! of this module, and waits for it if need be: a look takes milliseconds.
@@ -8,8 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::error::BrokerError;
-use super::intake::{Intake, Received};
+use super::intake::{Acknowledged, Intake, Received};
 use super::names::Names;
 use super::supervisor::Session;
 use crate::ids::IntegrationId;
@@ -70,45 +74,77 @@ impl DeadLetterLock {
 /// Dead letters by integration; none is the key of those that belong to nobody known.
 pub type DeadLetterCounts = BTreeMap<Option<IntegrationId>, u32>;
 
-/// Counts the dead letters of these integrations. None while somebody else reads them.
+/// Counts the dead letters of these integrations, and leaves all of them. None while somebody else reads them.
 pub async fn count_dead_letters(
     session: &Arc<Session>,
     names: &Names,
     known: &[IntegrationId],
 ) -> Result<Option<DeadLetterCounts>, BrokerError> {
-    let Some(lock) = DeadLetterLock::try_take(session, names).await? else { return Ok(None) };
-    let counted = count(session, names, known).await;
-    lock.release().await;
-    counted.map(Some)
+    let looked = look_through_dead_letters(session, names, known, Timestamp::MIN).await?;
+    Ok(looked.map(|looked| looked.there))
 }
 
-async fn count(
+/// What a look into the dead letters found.
+#[derive(Debug, Default)]
+pub struct LookedThrough {
+    /// Those that are there.
+    pub there: DeadLetterCounts,
+    /// Those that were dropped, as they had waited too long.
+    pub dropped: DeadLetterCounts,
+}
+
+/// Counts the dead letters of these integrations and drops those that died before `oldest`. None while somebody else
+/// reads them. One of which nobody said when it died, and that says itself of no time, stays.
+pub async fn look_through_dead_letters(
     session: &Arc<Session>,
     names: &Names,
     known: &[IntegrationId],
-) -> Result<DeadLetterCounts, BrokerError> {
+    oldest: Timestamp,
+) -> Result<Option<LookedThrough>, BrokerError> {
+    let Some(lock) = DeadLetterLock::try_take(session, names).await? else { return Ok(None) };
+    let looked = look_through(session, names, known, oldest).await;
+    lock.release().await;
+    looked.map(Some)
+}
+
+async fn look_through(
+    session: &Arc<Session>,
+    names: &Names,
+    known: &[IntegrationId],
+    oldest: Timestamp,
+) -> Result<LookedThrough, BrokerError> {
     let mut counts: DeadLetterCounts =
         known.iter().map(|id| (Some(id.clone()), 0)).chain([(None, 0)]).collect();
+    let mut dropped = DeadLetterCounts::new();
     let queue = names.dead();
     let there = session.inspect(&queue).await?.map_or(0, |depth| depth.messages as usize);
     if there == 0 {
-        return Ok(counts);
+        return Ok(LookedThrough { there: counts, dropped });
     }
     let wanted = there.min(MOST);
-    // Nothing is acknowledged, so all that are wanted must be allowed to come.
+    // Few or none are acknowledged, so all that are wanted must be allowed to come.
     let mut intake = Intake::open(session, &queue, u16::try_from(wanted).unwrap_or(u16::MAX)).await?;
     let mut seen = 0_usize;
     while seen < wanted {
         let Ok(Some(letter)) = tokio::time::timeout(PATIENCE, intake.next()).await else { break };
-        *counts.entry(owner(&letter, names, known)).or_default() += 1;
         seen += 1;
+        let owner = owner(&letter, names, known);
+        let is_over = waits_since(&letter).is_some_and(|since| since < oldest);
+        // One that could not be dropped comes again, and is dropped then.
+        let is_dropped = is_over && letter.acknowledge().await == Acknowledged::Yes;
+        *if is_dropped { &mut dropped } else { &mut counts }.entry(owner).or_default() += 1;
     }
     intake.close().await;
     if there > seen {
         let rest = u32::try_from(there - seen).unwrap_or(u32::MAX);
         *counts.entry(None).or_default() += rest;
     }
-    Ok(counts)
+    Ok(LookedThrough { there: counts, dropped })
+}
+
+/// When it died, else when it was made.
+fn waits_since(letter: &Received) -> Option<Timestamp> {
+    letter.died_at().or_else(|| Event::decode(&letter.body).ok().map(|event| event.time))
 }
 
 /// Whose it is: as its worker said, else from the queue where the broker gave it up, else as it says.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::STREAM_WINDOW;
 use super::error::{BrokerError, within};
+use super::letters;
 use super::signing::{Signed, Signing, refused};
 use super::supervisor::Session;
 use super::topology::depth;
@@ -129,6 +130,13 @@ impl Received {
             _ => None,
         };
         Some(BrokerDeath { queue: text("queue")?, reason: text("reason").unwrap_or_default(), time })
+    }
+
+    /// When it became a dead letter, as the worker or the broker that gave it up said; none where nobody did.
+    #[must_use]
+    pub fn died_at(&self) -> Option<Timestamp> {
+        let said = self.header(letters::header::TIME).and_then(|time| time.parse().ok());
+        said.or_else(|| self.broker_death()?.time)
     }
 
     /// Acknowledges this delivery.

@@ -32,7 +32,9 @@ mod topology;
 pub(crate) mod unreachable;
 
 pub use dead_reader::DeadLetters;
-pub use dead_watch::{DeadLetterCounts, DeadLetterLock, count_dead_letters};
+pub use dead_watch::{
+    DeadLetterCounts, DeadLetterLock, LookedThrough, count_dead_letters, look_through_dead_letters,
+};
 pub use error::BrokerError;
 pub(crate) use intake::Unsigned;
 pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset};

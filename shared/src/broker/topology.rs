@@ -85,8 +85,16 @@ impl Topology {
                 }
             }
             desk.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
+            let history = self.names.history(&integration.id);
             let keep = format!("{}s", integration.history_keep.as_secs().max(1));
-            desk.declare(&self.names.history(&integration.id), stream_arguments(&keep)).await?;
+            if desk.declare(&history, stream_arguments(&keep)).await? == Declared::Otherwise {
+                tracing::warn!(
+                    stream = history,
+                    "history_keep is another one than when the stream of the past was made: what is older is not shown, \
+                     and for RabbitMQ to remove it as well run: {}",
+                    keep_by_policy(&history, &keep)
+                );
+            }
         }
         desk.close().await;
         Ok(())
@@ -99,7 +107,7 @@ impl Topology {
         }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
-        if desk.declare(&dead, arguments).await? == Declared::ByUs {
+        if desk.declare(&dead, arguments).await? != Declared::ByOthers {
             let channel = open(desk.connection).await?;
             let bind = channel.queue_bind(
                 dead.as_str().into(),
@@ -218,6 +226,15 @@ fn stream_arguments(max_age: &str) -> FieldTable {
     arguments
 }
 
+/// How a stream that exists is told to keep its records for another time: RabbitMQ takes a policy before the arguments of
+/// a stream, removes the segments that are too old at once, and keeps the one that is written to.
+fn keep_by_policy(stream: &str, keep: &str) -> String {
+    let pattern = stream.replace('.', "\\.");
+    format!(
+        "rabbitmqctl set_policy -p VHOST --apply-to queues {stream} '^{pattern}$' '{{\"max-age\":\"{keep}\"}}'"
+    )
+}
+
 /// What a passive declaration tells about a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
@@ -235,12 +252,14 @@ pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<Depth, Broke
     Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
-/// Who made a queue.
+/// What became of a declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Declared {
-    /// This user, now or earlier; it may make it.
-    ByUs,
-    /// Another one: this user may not, and it is there.
+    /// It is there as wanted, made by this user now or earlier.
+    AsWanted,
+    /// It was there with other arguments, and those cannot be changed.
+    Otherwise,
+    /// It is there, and this user may not make it.
     ByOthers,
 }
 
@@ -315,11 +334,11 @@ impl<'a> Desk<'a> {
         match tokio::time::timeout(LIMIT, declare).await {
             Ok(Ok(_)) => {
                 self.channel = Some(channel);
-                Ok(Declared::ByUs)
+                Ok(Declared::AsWanted)
             }
             Ok(Err(error)) if reply_code(&error) == Some(PRECONDITION_FAILED) => {
                 tracing::warn!(queue, "the queue exists with other arguments; it is used as it is");
-                Ok(Declared::ByUs)
+                Ok(Declared::Otherwise)
             }
             Ok(Err(error)) if reply_code(&error) == Some(ACCESS_REFUSED) => {
                 let is_there = self.depth(queue).await?.is_some();
@@ -375,4 +394,18 @@ pub(super) async fn open(connection: &Connection) -> Result<Channel, BrokerError
 /// Closes a channel; whether it still could be closed does not matter.
 pub(super) async fn close(channel: &Channel) {
     drop(tokio::time::timeout(LIMIT, channel.close(200, "done".into())).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_about_one_stream_alone() {
+        assert_eq!(
+            keep_by_policy("amfj-sync.acme.history", "2592000s"),
+            "rabbitmqctl set_policy -p VHOST --apply-to queues amfj-sync.acme.history \
+             '^amfj-sync\\.acme\\.history$' '{\"max-age\":\"2592000s\"}'"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use super::problem::{At, ConfigErrors, Problem, Warning};
 use super::reader::Reading;
 use super::sections;
 use super::source::SourceFile;
-use super::tokens::Tokens;
+use super::tokens::{TokenVariables, Tokens};
 use super::tree::Node;
 use super::types::Config;
 
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// The file it was read from.
     pub path: PathBuf,
+    /// The variables that its tokens stand in, whether this program needs them or not.
+    pub token_variables: TokenVariables,
 }
 
 /// The variables of this process. A variable that is not Unicode cannot be one of ours.
@@ -87,12 +89,22 @@ pub fn parse(
     overrides::apply(&mut tree, variables, &source, &mut problems);
     let (warnings, places) = (Vec::new(), BTreeMap::new());
     let give_up_after = None;
-    let mut reading =
-        Reading { source: &source, variables, tokens, problems, warnings, places, give_up_after };
+    let token_variables = TokenVariables::default();
+    let mut reading = Reading {
+        source: &source,
+        variables,
+        tokens,
+        token_variables,
+        problems,
+        warnings,
+        places,
+        give_up_after,
+    };
     let config = sections::read(&tree, &mut reading);
     match config {
         Some(config) if reading.problems.is_empty() => {
-            Ok(Loaded { config, warnings: reading.warnings, path: path.to_owned() })
+            let Reading { warnings, token_variables, .. } = reading;
+            Ok(Loaded { config, warnings, path: path.to_owned(), token_variables })
         }
         _ => Err(ConfigErrors::new(path, reading.problems)),
     }

@@ -26,7 +26,7 @@ pub mod words;
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{BrokerUrl, Secret};
-pub use tokens::Tokens;
+pub use tokens::{TokenVariables, Tokens};
 pub use types::{
     AmfjConfig, AmfjPaths, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
     ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,

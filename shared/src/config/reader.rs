@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::overrides::{PREFIX, in_environment};
 use super::problem::{At, Problem, Warning, nearest};
 use super::source::{SourceFile, looks_like_token};
-use super::tokens::Tokens;
+use super::tokens::{TokenVariables, Tokens};
 use super::tree::{Entries, Kind, Node, NodeValue};
 use super::values::Place;
 
@@ -18,6 +18,8 @@ pub(super) struct Reading<'c> {
     pub(super) variables: &'c BTreeMap<String, String>,
     /// Which tokens have to be there.
     pub(super) tokens: Tokens,
+    /// The variables that tokens stand in.
+    pub(super) token_variables: TokenVariables,
     /// Mistakes.
     pub(super) problems: Vec<Problem>,
     /// What works but should not stay so.

@@ -17,6 +17,12 @@ use super::{integration, keys, tls};
 /// A broker that was installed and not configured.
 const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Time enough for a person who was away; dead letters hold personal data, which is not to stay for ever.
+const DEAD_LETTER_KEEP: Duration = Duration::from_hours(90 * 24);
+
 /// A dead letter must be written before the broker takes an unacknowledged message away after 30 minutes.
 const GIVE_UP_AT_MOST: Duration = Duration::from_mins(25);
 
@@ -58,6 +64,9 @@ fn broker(mut section: Section, reading: &mut Reading<'_>) -> Option<BrokerConfi
     let signing = keys::read(&mut section, reading);
     let tls = tls::read(&mut section, reading, url.as_ref());
     let allow_plain_text = section.read(reading, "allow_plain_text", boolean).or(false);
+    let dead_letter_keep = section
+        .read(reading, "dead_letter_keep", |node| duration(node, SECOND..=36_500 * DAY))
+        .or(DEAD_LETTER_KEEP);
     section.finish(reading);
     Some(BrokerConfig {
         url: url?,
@@ -66,6 +75,7 @@ fn broker(mut section: Section, reading: &mut Reading<'_>) -> Option<BrokerConfi
         signing: signing?,
         tls: tls?,
         allow_plain_text: allow_plain_text?,
+        dead_letter_keep: dead_letter_keep?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Tokens stand in the environment or in a file of their own, never in the configuration (P27).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::problem::At;
@@ -10,8 +11,9 @@ use super::source::looks_like_token;
 use super::tree::{Kind, Node, NodeValue};
 use crate::http::token::{fault_of, is_open_to_others};
 
-/// Which tokens a program sends, and so must have. The others may be missing where it runs: whoever asks
-/// the reconciler for a plan, or looks at dead letters, needs no access to either service.
+/// Which tokens a program sends, and so must have. The others may be missing where it runs, and are not read where they
+/// are there: what a program does not hold cannot be taken from it. Whoever asks the reconciler for a plan, or looks at
+/// dead letters, needs no access to either service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
     /// The fetcher: Kandji's and AMFJ's.
@@ -24,11 +26,43 @@ pub enum Tokens {
 
 impl Tokens {
     fn include(self, section: &Section) -> bool {
-        match self {
-            Self::Both => true,
-            Self::Amfj => section.name.ends_with("amfj"),
-            Self::None => false,
-        }
+        if is_of_amfj(section) { self.include_amfj() } else { self.include_kandji() }
+    }
+
+    fn include_kandji(self) -> bool {
+        self == Self::Both
+    }
+
+    fn include_amfj(self) -> bool {
+        matches!(self, Self::Both | Self::Amfj)
+    }
+}
+
+fn is_of_amfj(section: &Section) -> bool {
+    section.name.ends_with("amfj")
+}
+
+/// The environment variables that a configuration takes tokens from, for whoever starts programs and gives each only
+/// what it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenVariables {
+    kandji: BTreeSet<String>,
+    amfj: BTreeSet<String>,
+}
+
+impl TokenVariables {
+    fn add(&mut self, section: &Section, name: &str) {
+        let names = if is_of_amfj(section) { &mut self.amfj } else { &mut self.kandji };
+        names.insert(name.to_owned());
+    }
+
+    /// Those that a program with these `tokens` does without.
+    pub fn not_needed_for(&self, tokens: Tokens) -> impl Iterator<Item = &str> {
+        let is_needed = move |name: &String| {
+            (tokens.include_kandji() && self.kandji.contains(name))
+                || (tokens.include_amfj() && self.amfj.contains(name))
+        };
+        self.kandji.union(&self.amfj).filter(move |name| !is_needed(name)).map(String::as_str)
     }
 }
 
@@ -45,8 +79,12 @@ pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>, example: &s
     };
     reading.places.insert(section.place_key("token"), node.at.place(reading.source));
     let table = node.as_kind(Kind::Table);
-    if let (NodeValue::Text(token), At::Variable(_)) = (&table, &node.at) {
+    if let (NodeValue::Text(token), At::Variable(name)) = (&table, &node.at) {
         // AMFJ_SYNC__…__TOKEN=…: the token itself, and it is in the environment.
+        reading.token_variables.add(section, name);
+        if !reading.tokens.include(section) {
+            return Some(None);
+        }
         return checked(reading, section, &node.at, "the token", token);
     }
     if !matches!(table, NodeValue::Table(_)) {
@@ -105,10 +143,13 @@ fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -
     let plausible = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !looks_like_token(&name);
-    let Some(token) = reading.variables.get(&name).cloned() else {
-        if plausible && !reading.tokens.include(section) {
+    if plausible {
+        reading.token_variables.add(section, &name);
+        if !reading.tokens.include(section) {
             return Some(None);
         }
+    }
+    let Some(token) = reading.variables.get(&name).cloned() else {
         if plausible {
             let message =
                 format!("\"token\": the environment variable {name} is not set; set it to the token");
@@ -130,6 +171,10 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read 
             return None;
         }
     };
+    let is_needed = reading.tokens.include(section);
+    if !is_needed && (!looks_like_token(&path) || Path::new(&path).exists()) {
+        return Some(None);
+    }
     let token = match std::fs::read_to_string(&path) {
         Ok(token) => token,
         Err(_) if looks_like_token(&path) => {
@@ -137,7 +182,6 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read 
             section.complain_hidden(reading, &node.at, message);
             return None;
         }
-        Err(_) if !reading.tokens.include(section) => return Some(None),
         Err(error) => {
             section.complain(
                 reading,

@@ -62,6 +62,8 @@ pub struct BrokerConfig {
     pub partitions: u16,
     /// First part of the name of every queue and exchange.
     pub prefix: String,
+    /// How long a dead letter waits for a person before it is dropped.
+    pub dead_letter_keep: Duration,
     /// How messages are signed, if they are.
     pub signing: Option<SigningConfig>,
     /// Certificates for `amqps://`.

@@ -1,6 +1,6 @@
 //! Whether a folder can be written to, and what keeps it from being.
 
-use std::fs::File;
+use crate::private_files;
 use std::io::{Error, ErrorKind, Write as _};
 use std::path::Path;
 
@@ -12,9 +12,9 @@ const TRIAL: &str = "room.trial";
 
 /// Makes the folder if it is not there, and writes as much there as a store needs to begin with. Blocks.
 pub(super) fn try_out(folder: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(folder)?;
+    private_files::make_folder(folder)?;
     let trial = folder.join(TRIAL);
-    let written = File::create(&trial).and_then(|mut file| {
+    let written = private_files::make_file(&trial).and_then(|mut file| {
         file.write_all(&vec![0xa5; ROOM])?;
         file.sync_data()
     });

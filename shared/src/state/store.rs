@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::room;
 use crate::illness::Illness;
+use crate::private_files;
 
 /// Why the local store failed. The view is rebuilt from the stream after that.
 #[derive(Debug, thiserror::Error)]
@@ -333,10 +334,13 @@ impl DataDir {
             "the local state is moved aside and rebuilt from the broker, which has all of it; the directory moved \
              aside can be deleted"
         );
-        if let Err(error) = std::fs::rename(path, &aside) {
-            // A file system of its own is mounted there, or the folder above belongs to somebody else.
-            tracing::warn!(directory = %path.display(), %error, "it cannot be moved, and is emptied instead");
-            empty(path).map_err(|error| StoreError::of_folder(path, &error))?;
+        match std::fs::rename(path, &aside) {
+            Ok(()) => private_files::close_to_others(&aside).map_err(|error| StoreError::of_folder(&aside, &error))?,
+            Err(error) => {
+                // A file system of its own is mounted there, or the folder above belongs to somebody else.
+                tracing::warn!(directory = %path.display(), %error, "it cannot be moved, and is emptied instead");
+                empty(path).map_err(|error| StoreError::of_folder(path, &error))?;
+            }
         }
         let db = open_db(path, cache)?;
         format_of(&db)?;
@@ -446,6 +450,7 @@ fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
 }
 
 fn open_db(path: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
+    private_files::make_folder(path)?;
     sled::Config::new().path(path).cache_capacity(cache).flush_every_ms(Some(1_000)).open()
 }
 

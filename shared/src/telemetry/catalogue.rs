@@ -79,6 +79,11 @@ pub const METRICS: &[Metric] = &[
         "Messages that were refused unread for their signature: `unsigned` or `wrong`; only with broker.signing_key",
     ),
     counter("amfj_sync_dead_lettered_total", &["integration"], "Messages that this worker made dead letters"),
+    counter(
+        "amfj_sync_dead_letters_dropped_total",
+        &["integration"],
+        "Dead letters that this worker dropped, as they had waited longer than broker.dead_letter_keep",
+    ),
     gauge(
         "amfj_sync_run_last_success_timestamp_seconds",
         &["integration"],

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use amfj_sync_shared::hardening::harden_process;
 use amfj_sync_tests::harness::PrivateBroker;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +21,7 @@ struct Arguments;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    harden_process();
     Arguments::parse();
     match serve().await {
         Ok(()) => ExitCode::SUCCESS,

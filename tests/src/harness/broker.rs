@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
+use super::room::temporary_folder;
 pub(crate) use node::{Life, Node, Ports, answers};
 
 /// The environment variable that names another `rabbitmq-server` to run.
@@ -44,10 +45,7 @@ struct Member {
 
 impl Member {
     fn new(ports: Ports) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("amfj-sync-broker-")
-            .tempdir()
-            .context("cannot create the broker's folder")?;
+        let folder = temporary_folder("amfj-sync-broker-").context("cannot create the broker's folder")?;
         Ok(Self { node: None, ports, folder })
     }
 

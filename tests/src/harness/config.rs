@@ -1,13 +1,15 @@
 //! Configurations for tests and demonstrations: real ones, with short pauses.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use amfj_sync_shared::config::{Config, Tokens, parse};
+use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use toml::{Table, Value};
+
+use super::room::temporary_folder;
 
 /// A folder that is removed at the end.
 #[derive(Debug)]
@@ -21,8 +23,7 @@ impl Scratch {
     /// # Errors
     /// If the folder for temporary files is not writable.
     pub fn new() -> Result<Self> {
-        let folder =
-            tempfile::Builder::new().prefix("amfj-sync-test-").tempdir().context("no scratch folder")?;
+        let folder = temporary_folder("amfj-sync-test-").context("no scratch folder")?;
         Ok(Self { folder })
     }
 
@@ -124,7 +125,8 @@ impl ConfigBuilder {
     pub fn write_to(&self, path: &Path) -> Result<WrittenConfig> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let text = self.render(&folder.join("var"))?;
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        // The broker's address has its password in it.
+        private_files::write_file(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(WrittenConfig { path: path.to_owned(), environment: self.environment() })
     }
 
@@ -251,6 +253,7 @@ pub fn broker_only(url: &str, prefix: &str) -> Result<Config> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use amfj_sync_shared::config::{self, Mode, Secret, Tokens};

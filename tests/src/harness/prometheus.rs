@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::ports::free_ports;
+use super::room::temporary_folder;
 use super::waiting::eventually;
 use super::watchdog::{Watchdog, kill_group};
 
@@ -90,7 +91,7 @@ impl Prometheus {
     }
 
     async fn start(config: &str, rules: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("amfj-sync-prometheus-").tempdir()?;
+        let folder = temporary_folder("amfj-sync-prometheus-")?;
         let file = |name: &str| folder.path().join(name);
         fs::write(file("prometheus.yml"), config)?;
         fs::write(file("alerts.yml"), rules)?;

@@ -3,16 +3,30 @@
 //! RabbitMQ itself starts without it, takes messages from nobody, and says why in a log alone.
 
 use std::env::temp_dir;
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
 
 /// The write-ahead log of a node takes 64 MB, and below 50 MB of free space it takes no messages.
 const NEEDED_MB: u64 = 200;
 
 /// Enough to notice that a folder, or the share that somebody has of it, is full.
 static TRIAL: [u8; 65_536] = [b'.'; 65_536];
+
+/// Makes an empty folder for temporary files that only its owner can look into, and that is removed with the value.
+///
+/// # Errors
+/// If the folder for temporary files is not writable.
+pub fn temporary_folder(prefix: &str) -> io::Result<TempDir> {
+    // Left to the umask, others could read the password of a broker and the emails of a fleet there.
+    let private = Permissions::from_mode(private_files::FOLDER_MODE);
+    tempfile::Builder::new().prefix(prefix).permissions(private).tempdir()
+}
 
 /// Whether the folder for temporary files can hold a private broker.
 ///

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result, ensure};
 use tokio::net::TcpStream;
 
@@ -76,7 +77,7 @@ pub async fn join_at(folder: &Path, linger: Duration) -> Result<(String, File)> 
     let place = folder.to_owned();
     // Another process may hold the gate for as long as a node takes to start.
     let (gate, share) = tokio::task::spawn_blocking(move || -> Result<_> {
-        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        private_files::make_folder(&place).with_context(|| format!("cannot create {}", place.display()))?;
         let gate = open_lock(&place.join("gate"))?;
         gate.lock().context("cannot lock the gate of the shared broker")?;
         let share = open_lock(&place.join("users"))?;
@@ -134,7 +135,7 @@ async fn start_at(folder: &Path, address: &Path, linger: Duration) -> Result<Str
 
 async fn start_on(ports: Ports, folder: &Path, address: &Path, linger: Duration) -> Result<String> {
     let data = folder.join(format!("node-{}", uuid::Uuid::new_v4().simple()));
-    fs::create_dir(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    private_files::make_folder(&data).with_context(|| format!("cannot create {}", data.display()))?;
     let life = Life::Users {
         gate: folder.join("gate"),
         users: folder.join("users"),
@@ -143,7 +144,7 @@ async fn start_on(ports: Ports, folder: &Path, address: &Path, linger: Duration)
     };
     let mut node = Node::launch(&data, &ports, &life)?;
     node.wait_until_it_answers(&data, &ports).await.context("the shared broker did not start")?;
-    fs::write(address, ports.url()).context("cannot write the shared broker's address")?;
+    private_files::write_file(address, ports.url()).context("cannot write the shared broker's address")?;
     node.release();
     Ok(ports.url())
 }

@@ -50,6 +50,16 @@ impl Role {
             Self::Writer => "writer",
         }
     }
+
+    /// Whether it sends the token that stands in an environment variable of this name, as [`super::ConfigBuilder`] names
+    /// them.
+    pub(crate) fn sends(self, token: &str) -> bool {
+        match self {
+            Self::Fetcher => true,
+            Self::Reconciler => false,
+            Self::Writer => token.starts_with("AMFJ_"),
+        }
+    }
 }
 
 /// A running worker. Dropping it kills it; so does the death of this process.

@@ -2,6 +2,7 @@
 //! Each test is named after its rule.
 #![expect(clippy::expect_used, reason = "a test may panic, and so may what only tests call")]
 
+mod at_rest;
 mod bench;
 mod bulk;
 mod checkout;

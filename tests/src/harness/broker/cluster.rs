@@ -1,21 +1,17 @@
 //! Several nodes as one broker, behind one address that leads to whichever of them lives.
 
-use std::fs;
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result, ensure};
 
 use super::node::{Ports, port_mapper, server};
 use super::{ATTEMPTS, Member, PrivateBroker};
 use crate::harness::Proxy;
 use crate::harness::watchdog::{Watchdog, kill_group};
-
-/// What the nodes know each other by.
-const COOKIE: &str = "amfj-sync-tests";
 
 /// How long a node may take to end in good order: one of a cluster hands over what it leads first.
 const STOP_LIMIT: Duration = Duration::from_mins(1);
@@ -115,12 +111,8 @@ impl PrivateBroker {
 
 fn prepare(member: &Member, settings: &str) -> Result<()> {
     let folder = member.folder.path();
-    let cookie = folder.join(".erlang.cookie");
-    fs::write(&cookie, COOKIE)?;
-    // Erlang refuses one that others may read.
-    fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
-    fs::create_dir_all(folder.join("conf.d"))?;
-    fs::write(folder.join("conf.d").join("cluster.conf"), settings)?;
+    private_files::make_folder(&folder.join("conf.d"))?;
+    private_files::write_file(&folder.join("conf.d").join("cluster.conf"), settings)?;
     Ok(())
 }
 

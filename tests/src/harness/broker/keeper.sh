@@ -6,6 +6,8 @@
 #
 # In "owner" mode the line "stop" asks for an orderly end that keeps the data. The end of standard
 # input means that the owner is dead: the node is killed and the folder removed.
+# What the node writes is its owner's alone.
+umask 077
 dir=$1 server=$2 epmd=$3 mode=$4 gate=${5-} users=${6-} address=${7-} linger=${8-}
 exec 3<&0 </dev/null
 

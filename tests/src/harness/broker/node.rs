@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result, bail};
 use lapin::{Connection, ConnectionProperties};
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
 
 use super::SERVER_VARIABLE;
 use crate::harness::ports::free_ports;
@@ -23,27 +26,58 @@ const DEBIAN_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// On two cores a node takes 6 to 20 seconds; where others build beside it, minutes.
 const START_LIMIT: Duration = Duration::from_mins(4);
 
-/// The ports of one node.
+/// Where one node listens, and what it lets somebody in for.
 #[derive(Debug, Clone)]
 pub(crate) struct Ports {
     amqp: u16,
     distribution: u16,
     epmd: u16,
+    secrets: Secrets,
+}
+
+/// What only the owner of a node knows: every user of the machine reaches its ports, and whoever may publish there writes
+/// to AMFJ. New for each broker; never on a command line, and in no file that others can read.
+#[derive(Clone)]
+struct Secrets {
+    /// Of the one user, who may do everything.
+    password: String,
+    /// What nodes and `rabbitmqctl` know each other by: whoever has it runs code in the node.
+    cookie: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        Self { password: random_word(), cookie: random_word() }
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// 43 letters and digits: as hard to guess as 256 bits.
+fn random_word() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(43).map(char::from).collect()
 }
 
 impl Ports {
     pub(crate) fn find() -> Result<Self> {
         match free_ports(3)?.as_slice() {
-            &[amqp, distribution, epmd] => Ok(Self { amqp, distribution, epmd }),
+            &[amqp, distribution, epmd] => Ok(Self { amqp, distribution, epmd, secrets: Secrets::new() }),
             other => bail!("asked for three ports and got {}", other.len()),
         }
     }
 
-    /// Ports of nodes that find each other: they share a port mapper.
+    /// Ports of nodes that find each other: they share a port mapper and the secrets.
     pub(crate) fn find_several(count: usize) -> Result<Vec<Self>> {
         let free = free_ports(2 * count + 1)?;
         let Some((&epmd, own)) = free.split_first() else { bail!("there are no free ports") };
-        Ok(own.chunks_exact(2).map(|pair| Self { amqp: pair[0], distribution: pair[1], epmd }).collect())
+        let secrets = Secrets::new();
+        let of_pair =
+            |pair: &[u16]| Self { amqp: pair[0], distribution: pair[1], epmd, secrets: secrets.clone() };
+        Ok(own.chunks_exact(2).map(of_pair).collect())
     }
 
     /// What the node is called in its cluster.
@@ -56,13 +90,12 @@ impl Ports {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/%2f", self.amqp)
+        format!("amqp://{USER}:{}@127.0.0.1:{}/%2f", self.secrets.password, self.amqp)
     }
 }
 
-/// Who may do everything on a node; a password that stands nowhere else by chance can be searched for.
+/// Who may do everything on a node. `guest`, whose password everybody knows, is not made where another user is named.
 const USER: &str = "amfj-sync";
-const PASSWORD: &str = "broker-password-0d4e";
 
 /// What ends a node by itself.
 #[derive(Debug)]
@@ -263,14 +296,15 @@ pub(super) fn port_mapper(server: &Path) -> PathBuf {
 }
 
 fn write_settings(folder: &Path, ports: &Ports) -> std::io::Result<()> {
-    fs::create_dir_all(folder.join("conf.d"))?;
-    fs::write(folder.join("enabled_plugins"), "[].\n")?;
-    fs::write(
-        folder.join("rabbitmq.conf"),
+    private_files::make_folder(&folder.join("conf.d"))?;
+    private_files::write_file(&folder.join("enabled_plugins"), "[].\n")?;
+    private_files::write_file(&folder.join(".erlang.cookie"), &ports.secrets.cookie)?;
+    private_files::write_file(
+        &folder.join("rabbitmq.conf"),
         // A small write-ahead log keeps the folder small.
         format!(
-            "default_user = {USER}\ndefault_pass = {PASSWORD}\nlisteners.tcp.1 = 127.0.0.1:{}\nlog.console = true\nlog.file = false\nraft.wal_max_size_bytes = 67108864\n",
-            ports.amqp
+            "default_user = {USER}\ndefault_pass = {}\nlisteners.tcp.1 = 127.0.0.1:{}\nlog.console = true\nlog.file = false\nraft.wal_max_size_bytes = 67108864\n",
+            ports.secrets.password, ports.amqp
         ),
     )
 }
@@ -302,4 +336,22 @@ fn environment(folder: &Path, ports: &Ports) -> Vec<(&'static str, OsString)> {
         ("RABBITMQ_CONF_ENV_FILE", inside("rabbitmq-env.conf")),
         ("RABBITMQ_ENABLED_PLUGINS_FILE", inside("enabled_plugins")),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_brokers_have_the_same_secrets_and_nodes_of_one_have() {
+        let [one, other] = [Ports::find().unwrap().secrets, Ports::find().unwrap().secrets];
+        let words = [one.password.clone(), one.cookie.clone(), other.password, other.cookie];
+        let different: std::collections::BTreeSet<&String> = words.iter().collect();
+        assert_eq!(different.len(), 4);
+        assert!(words.iter().all(|word| word.len() == 43 && word.chars().all(|c| c.is_ascii_alphanumeric())));
+        assert_eq!(format!("{one:?}"), "***");
+        let nodes = Ports::find_several(2).unwrap();
+        assert_eq!(nodes[0].secrets.cookie, nodes[1].secrets.cookie);
+        assert_eq!(nodes[0].secrets.password, nodes[1].secrets.password);
+    }
 }

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 
 use super::super::binaries::binary;
 use super::super::config::WrittenConfig;
+use super::super::room::temporary_folder;
 use super::super::watchdog::Watchdog;
 use super::{Role, Worker};
 
@@ -65,12 +66,15 @@ impl Launch {
         }
     }
 
-    /// As [`Self::new`], together with the tokens that the configuration needs in the environment.
+    /// As [`Self::new`], together with those of the configuration's tokens in the environment that the worker sends: it
+    /// has to do without the others.
     #[must_use]
     pub fn with(role: Role, config: &WrittenConfig) -> Self {
         let mut launch = Self::new(role, &config.path);
         for (name, value) in &config.environment {
-            launch = launch.env(name, value);
+            if role.sends(name) {
+                launch = launch.env(name, value);
+            }
         }
         launch
     }
@@ -122,8 +126,7 @@ impl Launch {
             Some(program) => program.clone(),
             None => binary(self.role)?,
         };
-        let output =
-            tempfile::Builder::new().prefix("amfj-sync-log-").tempdir().context("no folder for the log")?;
+        let output = temporary_folder("amfj-sync-log-").context("no folder for the log")?;
         let file = |name| File::create(output.path().join(name)).context("no file for the log");
         let mut command = Command::new(&program);
         command
