@@ -15,6 +15,7 @@ mod workers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use amfj_sync_shared::screen::{arguments, say_error};
 use clap::Parser;
 
 use crew::Crew;
@@ -50,7 +51,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = arguments();
     if arguments.needs_broker {
         let needed = arguments.config.as_deref().is_none_or(own::needs_private_broker);
         return ExitCode::from(u8::from(!needed));
@@ -72,7 +73,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let result = tokio::select! {
         result = work => result,
         () = stop.wanted() => {
-            eprintln!("\n{}", started.what_stops());
+            say_error(&format!("\n{}", started.what_stops()));
             Ok(stop.exit_code())
         }
     };
@@ -83,6 +84,6 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    say_error(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }

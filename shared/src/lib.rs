@@ -20,6 +20,7 @@ pub mod names;
 mod network;
 pub mod retry;
 pub mod screen;
+pub mod secrets;
 pub mod state;
 pub mod status;
 pub mod telemetry;

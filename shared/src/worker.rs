@@ -18,6 +18,7 @@ use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
+use crate::screen::say_error;
 use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
@@ -115,7 +116,7 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
             if !matches!(exit, Exit::Trouble) {
-                eprintln!("{exit}");
+                say_error(&exit.to_string());
             }
             ExitCode::from(exit.code())
         }

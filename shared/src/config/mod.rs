@@ -8,6 +8,7 @@
 mod addresses;
 mod integration;
 mod load;
+mod mask;
 mod overrides;
 mod problem;
 mod reader;

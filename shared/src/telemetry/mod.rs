@@ -2,7 +2,9 @@
 
 mod catalogue;
 mod collector;
+mod lines;
 mod logs;
+mod pages;
 mod recorder;
 mod server;
 mod traces;

@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::pages;
 use super::recorder::recorder;
 use crate::status::{WorkerReport, Wrong, wrong_now};
 use crate::worker::Worker;
@@ -141,6 +142,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     if reasons.is_empty() {
         (StatusCode::OK, with_wrong("ready", &shared.wrong()))
     } else {
+        let reasons: Vec<String> = reasons.iter().map(|reason| pages::line(reason)).collect();
         (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", reasons.join("\n")))
     }
 }
@@ -148,7 +150,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
     let mut page = format!("{word}\n");
     for one in wrong {
-        page.push_str(&one.line());
+        page.push_str(&pages::line(&one.line()));
         page.push('\n');
     }
     page
@@ -157,7 +159,7 @@ fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let mut shown = shared.health.status();
     shown["wrong"] = serde_json::json!(shared.wrong());
-    Json(shown)
+    Json(pages::value(shown))
 }
 
 async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
