@@ -1,6 +1,6 @@
 //! Asks a person before anything is written to their own AMFJ.
 
-use std::io::{IsTerminal as _, Write as _, stdin};
+use std::io::{IsTerminal as _, stdin};
 
 use amfj_sync_shared::config::{Config, Mode};
 use tokio::sync::oneshot;
@@ -41,9 +41,7 @@ pub(crate) async fn ask() -> Consent {
     if !can_be_asked() {
         return Consent::Unasked;
     }
-    print!("Write to AMFJ? [y/N] ");
-    // A question that cannot be shown is answered by nobody.
-    let _ = std::io::stdout().flush();
+    amfj_sync_shared::screen::ask("Write to AMFJ? [y/N] ");
     let (answer, answered) = oneshot::channel();
     // A thread of its own: nothing may wait for it when Control-C ends this process.
     std::thread::spawn(move || {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amfj_sync_shared::private_files;
+use amfj_sync_shared::screen::say_error;
 use amfj_sync_tests::harness::{PrivateBroker, room};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
@@ -86,10 +87,10 @@ impl Crew {
             )
         })?;
         if private_files::is_open_to_others(&folder) {
-            eprintln!(
+            say_error(&format!(
                 "warning: others can look into the folder for the logs; run: chmod 700 {}",
                 folder.display()
-            );
+            ));
         }
         self.kept_logs = Some(folder);
         Ok(())
@@ -132,7 +133,7 @@ impl Crew {
         for worker in workers {
             let name = worker.name();
             if worker.gone_by(deadline).await.is_none() {
-                eprintln!("the {name} did not end within {} s and was killed", END_LIMIT.as_secs());
+                say_error(&format!("the {name} did not end within {} s and was killed", END_LIMIT.as_secs()));
             }
         }
         if let Some(watching) = watching {
@@ -144,12 +145,12 @@ impl Crew {
         if started.is_nothing() {
             return;
         }
-        eprintln!("everything is stopped");
+        say_error("everything is stopped");
         match (kept_logs, temporary) {
-            (Some(logs), _) => eprintln!("the logs are in {}", logs.display()),
+            (Some(logs), _) => say_error(&format!("the logs are in {}", logs.display())),
             (None, Some(mut folder)) if failed => {
                 folder.disable_cleanup(true);
-                eprintln!("logs, configuration and data are kept in {}", folder.path().display());
+                say_error(&format!("logs, configuration and data are kept in {}", folder.path().display()));
             }
             _ => {}
         }

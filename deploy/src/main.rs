@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amfj_sync_shared::hardening::harden_process;
+use amfj_sync_shared::screen::{arguments, say_error};
 use clap::Parser;
 
 use crew::Crew;
@@ -52,7 +53,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     harden_process();
-    let arguments = Arguments::parse();
+    let arguments: Arguments = arguments();
     if arguments.needs_broker {
         let needed = arguments.config.as_deref().is_none_or(own::needs_private_broker);
         return ExitCode::from(u8::from(!needed));
@@ -74,7 +75,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let result = tokio::select! {
         result = work => result,
         () = stop.wanted() => {
-            eprintln!("\n{}", started.what_stops());
+            say_error(&format!("\n{}", started.what_stops()));
             Ok(stop.exit_code())
         }
     };
@@ -85,6 +86,6 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    say_error(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
+use amfj_sync_shared::screen::say_error;
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};
@@ -56,13 +57,13 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     let mut config = match load(path, &variables) {
         Ok(loaded) => loaded.config,
         Err(errors) => {
-            eprintln!("{errors}");
+            say_error(&errors.to_string());
             return Ok(ExitCode::from(WRONG_USAGE));
         }
     };
     let written = consent::what_is_written(&config);
     if !written.is_empty() && !yes && !consent::can_be_asked() {
-        eprintln!("{}\n{CANNOT_ASK}", written.join("\n"));
+        say_error(&format!("{}\n{CANNOT_ASK}", written.join("\n")));
         return Ok(ExitCode::from(WRONG_USAGE));
     }
     crew.keep_logs_in(logs_beside_data(&config)?)?;
@@ -83,7 +84,7 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
 
     screen.heading("Checking the configuration against the real services");
     if let Some(code) = failed_check(path, &overrides).await? {
-        eprintln!("the check failed, so nothing was started; mend what it says and try again");
+        say_error("the check failed, so nothing was started; mend what it says and try again");
         return Ok(code);
     }
     if !written.is_empty() {
@@ -92,8 +93,8 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
             screen.detail(line);
         }
         if !yes && consent::ask().await != Consent::Given {
-            eprintln!(
-                "nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written"
+            say_error(
+                "nothing was started; with mode = \"plan\", `reconciler plan` shows what would be written",
             );
             return Ok(ExitCode::FAILURE);
         }

@@ -1,8 +1,9 @@
 //! What a person sees: headings, finished steps, and on a terminal lines that move meanwhile.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::screen::{self as shared, Ink, legible, say};
 use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -22,7 +23,7 @@ const STILL_AT_IT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Screen {
     moves: bool,
-    colours: bool,
+    paper: shared::Screen,
     bars: MultiProgress,
 }
 
@@ -30,8 +31,8 @@ impl Screen {
     /// Looks at what standard output and standard error are.
     pub(crate) fn new() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { moves: terminal, colours, bars: MultiProgress::new() }
+        let paper = if terminal { shared::Screen::stdout() } else { shared::Screen::plain() };
+        Self { moves: terminal, paper, bars: MultiProgress::new() }
     }
 
     /// Whether a person sits in front of it.
@@ -41,7 +42,7 @@ impl Screen {
 
     /// A heading, after an empty line.
     pub(crate) fn heading(&self, text: &str) {
-        if self.colours { line(&format!("\n\u{1b}[1m{text}\u{1b}[0m")) } else { line(&format!("\n{text}")) }
+        line(&format!("\n{}", self.paper.ink(Ink::Bold, text)));
     }
 
     /// A line as it is.
@@ -51,7 +52,7 @@ impl Screen {
 
     /// Something that is done, and how long it took.
     pub(crate) fn done(&self, what: &str, detail: &str, took: Duration) {
-        let mark = if self.colours { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
+        let mark = self.paper.ink(Ink::Green, "✓");
         let lines = wrapped(detail, self.width().saturating_sub(DONE));
         line(&format!("  {mark} {:>5.1} s  {what:<10} {}", took.as_secs_f64(), lines.join(&continued(DONE))));
     }
@@ -106,7 +107,7 @@ pub(crate) struct Moving {
 impl Moving {
     /// What is going on now, on a terminal only.
     pub(crate) fn show(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
+        self.bar.set_message(text.lines().map(legible).collect::<Vec<_>>().join("\n"));
     }
 
     /// What is going on now. Without a terminal it is said every few seconds.
@@ -169,7 +170,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// Prints a line. A reader that went away (`up | head`) is no reason to stop.
 fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    say(text);
 }
 
 #[cfg(test)]

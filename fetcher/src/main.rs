@@ -6,6 +6,7 @@ use std::time::Duration;
 use amfj_sync_fetcher::{check, once, serve, trigger};
 use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::hardening::harden_process;
+use amfj_sync_shared::screen::arguments;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
 use clap::{Parser, Subcommand};
 
@@ -62,7 +63,7 @@ impl Command {
 
 fn main() -> ExitCode {
     harden_process();
-    let Arguments { mut common, command } = Arguments::parse();
+    let Arguments { mut common, command } = arguments::<Arguments>();
     finish(block_on(run(&mut common, command)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::messages::{Event, Fact};
+use amfj_sync_shared::screen::say_line;
 use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::state::{OnDisk, State};
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
@@ -50,7 +51,7 @@ async fn run_all(worker: &Arc<Worker>) -> Result<(), Exit> {
     let mut failed = Vec::new();
     for (integration, ended) in worker.config.integrations.iter().zip(join_all(turns).await) {
         match ended {
-            Ok(line) => println!("{}: {line}", integration.id),
+            Ok(line) => say_line(&format!("{}: {line}", integration.id)),
             Err(Exit::Configuration(reason)) => return Err(Exit::Configuration(reason)),
             Err(exit) => failed.push(format!("{}: {exit}", integration.id)),
         }

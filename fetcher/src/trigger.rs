@@ -7,6 +7,7 @@ use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::Config;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
+use amfj_sync_shared::screen::{say, say_line};
 use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use jiff::Timestamp;
@@ -22,10 +23,10 @@ pub async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {
     broker.close().await;
     let asked = asked?;
     for integration in &asked.served {
-        println!("{integration}: a run was requested");
+        say_line(&format!("{integration}: a run was requested"));
     }
     if !asked.served.is_empty() && asked.reconcilers == 0 {
-        println!("no reconciler runs, so nothing is decided until one does: start `reconciler run`");
+        say("no reconciler runs, so nothing is decided until one does: start `reconciler run`");
     }
     if asked.unserved.is_empty() { Ok(()) } else { Err(Exit::Failed(asked.why())) }
 }

@@ -9,11 +9,12 @@ pub(crate) fn decided(integration: &IntegrationId, run: Option<&RunId>, decision
     let (device, user) = decision.key.parts();
     tracing::debug!(%integration, run, device, user, state = decision.state.as_str(), reason = decision.reason,
         changes = decision.changes.len(), "decided");
-    // Only what is new is decided anew, so this is said once.
-    if user.is_some() {
-        for warning in &decision.warnings {
-            tracing::warn!(%integration, run, user, warning, "about a person");
-        }
+    // Only what is new is decided anew, so this is said once; and once for all of one person, whose values may be odd by
+    // the thousand. `explain` shows each.
+    if user.is_some()
+        && let Some(warning) = decision.warnings.first()
+    {
+        tracing::warn!(%integration, run, user, count = decision.warnings.len(), warning, "about a person");
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use amfj_sync_reconciler::{commands, worker};
 use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::hardening::harden_process;
+use amfj_sync_shared::screen::arguments;
 use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
 use clap::{Parser, Subcommand};
 
@@ -101,7 +102,7 @@ impl Command {
 
 fn main() -> ExitCode {
     harden_process();
-    let Arguments { mut common, command } = Arguments::parse();
+    let Arguments { mut common, command } = arguments::<Arguments>();
     finish(start(&mut common, &command))
 }
 

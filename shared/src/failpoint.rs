@@ -22,6 +22,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
+use crate::screen::say_error;
+
 /// The environment variable that arms failpoints.
 pub const VARIABLE: &str = "AMFJ_SYNC_FAILPOINTS";
 
@@ -224,9 +226,9 @@ impl Armed {
 /// `kill -9` of this very process.
 fn die(point: Failpoint) {
     // Written at once and unbuffered, unlike a log line: tests count these.
-    eprintln!("killed at the failpoint {}", point.name());
+    say_error(&format!("killed at the failpoint {}", point.name()));
     if let Err(error) = kill(Pid::this(), Signal::SIGKILL) {
-        eprintln!("SIGKILL failed: {error}");
+        say_error(&format!("SIGKILL failed: {error}"));
         std::process::abort();
     }
     // The signal may take a moment; nothing may happen meanwhile.

@@ -25,6 +25,7 @@ mod network;
 pub mod private_files;
 pub mod retry;
 pub mod screen;
+pub mod secrets;
 pub mod state;
 pub mod status;
 pub mod telemetry;

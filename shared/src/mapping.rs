@@ -6,6 +6,7 @@
 pub mod fingerprint;
 mod guards;
 pub mod known;
+mod plain;
 pub mod property;
 pub mod template;
 

@@ -3,9 +3,15 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
+pub use gate::{arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line};
+
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+pub(crate) use gate::{LogLines, colour, steers};
+
+mod gate;
 
 /// Where there is no terminal: what most are set to, and what a mail shows.
 const WIDTH: usize = 80;
@@ -82,8 +88,7 @@ impl Screen {
     /// Standard output: coloured on a terminal, unless `NO_COLOR` is set, and as wide as that.
     #[must_use]
     pub fn stdout() -> Self {
-        let colour = std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = std::io::stdout().is_terminal() && wants_colour();
         let width = Table::new().width().map_or(WIDTH, usize::from).max(40);
         Self { colour, width }
     }
@@ -94,17 +99,17 @@ impl Screen {
         Self { colour: false, width: WIDTH }
     }
 
-    /// The text in that ink; as it is where there are no colours.
+    /// The text in that ink; as it is where there are no colours. Only [`say`] and its like know the ink as one.
     #[must_use]
     pub fn ink(&self, ink: Ink, text: &str) -> String {
         match ink.code().filter(|_| self.colour) {
-            Some(code) => format!("\x1b[{code}m{text}\x1b[0m"),
+            Some(code) => gate::colour(&code.to_string(), text),
             None => text.to_owned(),
         }
     }
 
     /// A sentence in lines that fit, all but the first indented. `indent` is that of the first line,
-    /// which the caller has written already. Blanks within a name stay as they are.
+    /// which the caller has written already. Blanks within a name stay as they are; line ends in one do not.
     #[must_use]
     pub fn sentence(&self, indent: usize, text: &str) -> String {
         self.inked(Ink::Plain, indent, text)
@@ -113,6 +118,7 @@ impl Screen {
     /// The same in an ink, which the indents are not in.
     #[must_use]
     pub fn inked(&self, ink: Ink, indent: usize, text: &str) -> String {
+        let text = gate::on_one_line(text);
         let lines = self.fold(indent, text.split(' '), " ");
         let lines: Vec<String> = lines.iter().map(|line| self.ink(ink, line)).collect();
         lines.join(&format!("\n{}", " ".repeat(indent)))
@@ -125,7 +131,8 @@ impl Screen {
         let (mut out, mut taken) = (String::new(), 0);
         for (at, piece) in pieces.iter().enumerate() {
             let comma = if at + 1 < pieces.len() { "," } else { "" };
-            let width = piece.text.width() + comma.len();
+            let text = gate::on_one_line(&piece.text);
+            let width = text.width() + comma.len();
             if taken > 0 && taken + 1 + width > room {
                 out.push('\n');
                 out.push_str(&" ".repeat(indent));
@@ -134,7 +141,7 @@ impl Screen {
                 out.push(' ');
                 taken += 1;
             }
-            out.push_str(&self.ink(piece.ink, &piece.text));
+            out.push_str(&self.ink(piece.ink, &text));
             out.push_str(comma);
             taken += width;
         }
@@ -145,6 +152,7 @@ impl Screen {
     #[must_use]
     pub fn line(&self, text: &str) -> String {
         let mut taken = 0;
+        let text = gate::on_one_line(text);
         let fits = text.chars().take_while(|c| {
             taken += c.width().unwrap_or(0);
             taken <= self.width
@@ -210,8 +218,13 @@ impl Screen {
         }
         let margin = " ".repeat(indent);
         let lines: Vec<String> = table.lines().map(|line| format!("{margin}{}", line.trim_end())).collect();
-        lines.join("\n") + "\n"
+        // The cells are legible, so these colours are ours.
+        gate::seal_all(&(lines.join("\n") + "\n"))
     }
+}
+
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A value as people read it: texts in quotes, nothing as `(empty)`.
@@ -225,19 +238,11 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// A text from a device or record without what could steer the terminal: line breaks, escapes, and
-/// marks that turn the direction of writing.
+/// A text from a device or record without what could steer the terminal or make lines of its own: line breaks, escapes,
+/// and marks that turn the direction of writing.
 #[must_use]
 pub fn legible(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || turns(c) { '·' } else { c }).collect()
-}
-
-/// Writes to standard output. Whoever reads may have seen enough (`| head`): that is no failure.
-pub fn say(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    drop(writeln!(stdout, "{}", text.trim_end_matches('\n')));
+    text.chars().map(|c| if gate::steers(c) { '·' } else { c }).collect()
 }
 
 /// Whether long texts are shown page by page.
@@ -267,16 +272,10 @@ impl Pager {
         let Ok(mut running) = pager.spawn() else { return say(text) };
         if let Some(mut stdin) = running.stdin.take() {
             // Whoever reads may have seen enough.
-            drop(stdin.write_all(text.as_bytes()));
+            drop(stdin.write_all(passed(&crate::secrets::scrub(text)).as_bytes()));
         }
         drop(running.wait());
     }
-}
-
-/// Writes JSON for machines to standard output.
-pub fn say_json(value: &impl serde::Serialize) {
-    // Our own types with text keys: they always serialise.
-    say(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -320,8 +319,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_no_lines_of_its_own() {
+        assert_eq!(NARROW.sentence(2, "a\nerror: b"), "a·error: b");
+        assert_eq!(NARROW.line("a\r\nb"), "a··b");
+        assert_eq!(NARROW.flow(2, &[Piece::new(Ink::Plain, "a\u{2028}b".to_owned())]), "a·b");
+        let shown = Screen { colour: true, width: 80 }
+            .table(0, &[vec![Piece::new(Ink::Red, "a\u{1b}[2Jb".to_owned())]]);
+        let shown = passed(&shown);
+        assert!(shown.contains("a·[2Jb") && shown.contains("\u{1b}["), "{shown:?}");
+    }
+
+    #[test]
     fn there_are_no_colours_without_a_terminal() {
         assert_eq!(Screen::plain().ink(Ink::Red, "no"), "no");
-        assert_eq!(Screen { colour: true, width: 80 }.ink(Ink::Red, "no"), "\u{1b}[31mno\u{1b}[0m");
+        let coloured = Screen { colour: true, width: 80 }.ink(Ink::Red, "no\u{1b}[1m");
+        assert_eq!(passed(&coloured), "\u{1b}[31mno·[1m\u{1b}[0m");
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::hardening::harden_process;
+use amfj_sync_shared::screen::arguments;
 use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
 use amfj_sync_writer::{commands, worker};
 use clap::{Parser, Subcommand};
@@ -93,7 +94,7 @@ enum Stopped {
 
 fn main() -> ExitCode {
     harden_process();
-    let Arguments { mut common, command } = Arguments::parse();
+    let Arguments { mut common, command } = arguments::<Arguments>();
     finish(start(&mut common, &command))
 }
 

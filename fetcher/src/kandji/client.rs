@@ -167,7 +167,7 @@ impl KandjiClient {
 /// people is not one, and comes from something in between (P22).
 fn says_that_it_is_gone(error: &CallError) -> bool {
     let CallError::Status { status: 404 | 410, body, .. } = error else { return false };
-    body.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
+    body.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(body.as_str()).is_ok()
 }
 
 /// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or

@@ -248,7 +248,7 @@ fn one<T>(
     let several = known.asked.len() > 1;
     let line = |found: &Found<T>| {
         let within = if several { format!("{}: ", found.integration) } else { String::new() };
-        format!("{within}{}", shown(&found.what))
+        legible(&format!("{within}{}", shown(&found.what)))
     };
     match found.len() {
         0 => Err(none(text, what, how, &near(known, text, kind))),
@@ -268,7 +268,7 @@ fn alone<T>(
     match found.len() {
         0 => Err(none(text, what, how, near)),
         1 => Ok(found.remove(0)),
-        _ => Err(too_many(text, what, found.iter().map(shown), false)),
+        _ => Err(too_many(text, what, found.iter().map(|one| legible(&shown(one))), false)),
     }
 }
 
@@ -281,8 +281,7 @@ fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
 }
 
 fn too_many(text: &str, what: &str, lines: impl Iterator<Item = String>, several: bool) -> Exit {
-    let lines: Vec<String> = lines.collect();
-    let lines = lines.join("\n  ");
+    let (text, lines) = (legible(text), lines.collect::<Vec<String>>().join("\n  "));
     let more = if several { ", or the integration with `--integration ID`" } else { "" };
     Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:\n  {lines}"))
 }

@@ -7,7 +7,7 @@ use amfj_sync_shared::amfj::Asset;
 use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
-use amfj_sync_shared::screen::{Screen, say};
+use amfj_sync_shared::screen::{Screen, legible, say, say_line};
 use amfj_sync_shared::state::{State, Verdict, View};
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
@@ -34,12 +34,12 @@ async fn make_link(known: &Known, device: &str, asset: &str) -> Result<(), Exit>
     let order = Order::Link { device: device.device_id.clone(), asset: asset.id.clone() };
     decide(state, order).await?;
     let instead = before.map(|link| format!(" instead of {}", link.asset)).unwrap_or_default();
-    say(&format!(
+    say_line(&format!(
         "{} is linked to asset {} from now on{instead}.",
         words::device(&device),
         words::asset(&asset)
     ));
-    say(&what_follows(known, integration, "its mapped fields are compared").await?);
+    say_line(&what_follows(known, integration, "its mapped fields are compared").await?);
     Ok(())
 }
 
@@ -55,11 +55,12 @@ fn refuse_taken(
     let own = state.read(|view| {
         let other = view.linked_device(&asset.id).filter(|other| *other != device.device_id)?;
         let name = view.device(&other).map_or_else(|| other.to_string(), |row| words::device(&row.entry));
-        Some(format!("device {name}; type `reconciler unlink {other}` first"))
+        Some(format!("device {name}; type `reconciler unlink {}` first", legible(other.as_str())))
     });
     let theirs = || {
         known.with_siblings(integration, &mut |siblings| {
             let other = siblings.iter().find_map(|view| view.linked_device(&asset.id))?;
+            let other = legible(other.as_str());
             Some(format!(
                 "device {other} of another integration of this AMFJ site; type `reconciler unlink {other}` first"
             ))
@@ -90,11 +91,13 @@ async fn break_link(known: &Known, device: &str) -> Result<(), Exit> {
     let (name, handle) = (words::device(&device), rules::handle(&device));
     match linked {
         Some(asset) => {
-            say(&format!("{name} is no longer linked to asset {asset}; the asset stays as it is."));
+            say_line(&format!("{name} is no longer linked to asset {asset}; the asset stays as it is."));
         }
-        None => say(&format!("{name} had no link.")),
+        None => say_line(&format!("{name} had no link.")),
     }
-    say(&format!("No rule links it or creates an asset for it; `reconciler link \"{handle}\" ASSET` does."));
+    say_line(&format!(
+        "No rule links it or creates an asset for it; `reconciler link \"{handle}\" ASSET` does."
+    ));
     Ok(())
 }
 
@@ -111,8 +114,8 @@ async fn make_user_link(known: &Known, user: &str, record: &str) -> Result<(), E
     let user = found.what;
     let record = finding::record(state, record)?;
     decide(state, Order::LinkUser { ids: user.ids.clone(), record: record.id.clone() }).await?;
-    say(&format!("{} is user record {} from now on.", user.key, words::record(&record)));
-    say(&what_follows(known, integration, "their devices are decided again").await?);
+    say_line(&format!("{} is user record {} from now on.", user.key, words::record(&record)));
+    say_line(&what_follows(known, integration, "their devices are decided again").await?);
     Ok(())
 }
 
@@ -130,13 +133,13 @@ async fn break_user_link(known: &Known, user: &str) -> Result<(), Exit> {
     let linked = state.read(|view| user.ids.iter().find_map(|id| view.user_link(id)));
     decide(state, Order::UnlinkUser { ids: user.ids.clone() }).await?;
     match linked {
-        Some(link) => say(&format!(
+        Some(link) => say_line(&format!(
             "{} is no longer linked to user record {}; the record, and the assets it has, stay as they are.",
             user.key, link.record
         )),
-        None => say(&format!("{} had no link.", user.key)),
+        None => say_line(&format!("{} had no link.", user.key)),
     }
-    say(&format!(
+    say_line(&format!(
         "No rule links or creates a record for them; `reconciler link-user {} RECORD` does.",
         user.key
     ));
@@ -159,11 +162,11 @@ async fn release_one(known: &Known, integration: &Integration, state: &State) ->
         return Err(Exit::Failed(format!("{id} is not held, so there is nothing to release")));
     };
     decide(state, Order::Release).await?;
-    say(&format!("{id} is released. It was held because: {}", held.reason));
+    say_line(&format!("{id} is released. It was held because: {}", held.reason));
     if !held.lines.is_empty() {
         say(&list_of(integration, &held));
     }
-    say(&if held.before_publishing {
+    say_line(&if held.before_publishing {
         let next = "The next run passes, whatever it finds of this; it was asked for, and starts at once";
         format!(
             "{next}{}.",
@@ -242,10 +245,10 @@ async fn rematch_one(_: &Known, integration: &Integration, state: &State) -> Res
     let first = state.read(|view| !view.meta().first_sync_over);
     decide(state, Order::Rematch).await?;
     let already = if first { " (it would have been one anyway)" } else { "" };
-    say(&format!(
+    say_line(&format!(
         "{id}: the next run is a first sync again{already}: devices without link are matched by name."
     ));
-    say(&format!("`fetcher trigger {id}` starts it now. Links that exist stay."));
+    say_line(&format!("`fetcher trigger {id}` starts it now. Links that exist stay."));
     Ok(())
 }
 

@@ -30,7 +30,9 @@ pub use super::lenient::Page;
 use super::lenient::{self, Record};
 use super::types::{Asset, AssetType, Field, Named, UserRecord};
 use crate::config::{AmfjConfig, AmfjPaths};
-use crate::http::{Answer, Api, Call, CallError, Credentials, Limiter, Responder, SetupError, Token};
+use crate::http::{
+    Answer, Api, Call, CallError, Credentials, Limiter, Responder, ServiceWords, SetupError, Token,
+};
 use crate::ids::{AssetId, RecordId};
 use crate::messages::Unusable;
 use crate::retry::{Policy, Stopped, retry};
@@ -387,9 +389,9 @@ fn not_it(operation: &str, reason: &str) -> CallError {
     CallError::NotJson {
         call: format!("AMFJ, {operation}"),
         status: 200,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         html: false,
-        body: String::new(),
+        body: ServiceWords::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::http::CallError;
+use crate::http::{CallError, ServiceWords};
 
 /// Pages in a row that may bring nothing new. Some servers answer a few empty pages while they filter.
 const MOST_BARREN: u32 = 100;
@@ -70,9 +70,9 @@ impl Cursors {
         CallError::NotJson {
             call: format!("AMFJ, {}", self.operation),
             status: 200,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             html: false,
-            body: String::new(),
+            body: ServiceWords::default(),
         }
     }
 }

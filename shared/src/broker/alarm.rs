@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::names::Names;
 use super::supervisor::{Caller, Session};
+use crate::screen::say_error;
 
 /// What a person reads.
 pub(super) const ALARM: &str = "RabbitMQ takes no messages at the moment, because it is short of memory or disk \
@@ -75,8 +76,8 @@ impl AlarmWatch {
             (Caller::Worker, true) => tracing::warn!("{ALARM}"),
             (Caller::Worker, false) => tracing::info!("RabbitMQ takes messages again"),
             // Not a log line: whoever waits at a terminal is to know why, however little is logged.
-            (Caller::Command, true) => eprintln!("{ALARM}"),
-            (Caller::Command, false) => eprintln!("RabbitMQ takes messages again"),
+            (Caller::Command, true) => say_error(ALARM),
+            (Caller::Command, false) => say_error("RabbitMQ takes messages again"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::addresses;
+use super::mask::looks_like_token;
 use super::problem::{At, nearest};
 use super::reader::{Found, Reading, Section, shown};
 use super::settings::{boolean, duration, integer, name, names, percent, text, word};
@@ -199,14 +200,27 @@ fn list_delay(section: &mut Section, reading: &mut Reading<'_>) -> Option<Durati
 fn header(node: &Node) -> Result<String, String> {
     let header = name(node)?;
     let right = header.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if right { Ok(header) } else { Err("must be the name of a header, such as \"Authorization\"".to_owned()) }
+    if right && !may_be_the_token(&header) {
+        Ok(header)
+    } else {
+        Err("must be the name of a header, such as \"Authorization\"".to_owned())
+    }
+}
+
+/// Whether the token was written into the name or scheme of its header, which are no secrets and may be shown.
+fn may_be_the_token(word: &str) -> bool {
+    looks_like_token(word) && word.bytes().filter(u8::is_ascii_digit).count() > 3
 }
 
 /// May be blank.
 fn scheme(node: &Node) -> Result<String, String> {
     let scheme = text(node)?.trim().to_owned();
     let right = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if right { Ok(scheme) } else { Err("must be one word, such as \"Bearer\", or blank".to_owned()) }
+    if right && !may_be_the_token(&scheme) {
+        Ok(scheme)
+    } else {
+        Err("must be one word, such as \"Bearer\", or blank".to_owned())
+    }
 }
 
 fn paths(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjPaths> {

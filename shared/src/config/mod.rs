@@ -9,6 +9,7 @@ mod addresses;
 mod integration;
 mod keys;
 mod load;
+mod mask;
 mod overrides;
 mod problem;
 mod reader;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::mask::mask_sentence;
 use super::source::SourceFile;
 use super::values::Place;
 
@@ -52,7 +53,8 @@ impl Problem {
             At::File(span) => (Some(source.excerpt(span, hide_from)), span.start),
             At::Variable(_) => (None, usize::MAX),
         };
-        Self { place: Some(at.place(source)), message, excerpt, offset }
+        // Whatever the message quotes: a token may stand in any value.
+        Self { place: Some(at.place(source)), message: mask_sentence(&message), excerpt, offset }
     }
 
     /// A mistake of the file as a whole.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::mask::{looks_like_token, mask};
 use super::overrides::{PREFIX, in_environment};
 use super::problem::{At, Problem, Warning, nearest};
-use super::source::{SourceFile, looks_like_token};
+use super::source::SourceFile;
 use super::tokens::{TokenVariables, Tokens};
 use super::tree::{Entries, Kind, Node, NodeValue};
 use super::values::Place;
@@ -103,8 +104,12 @@ impl Section {
         let entries = match node.as_kind(Kind::Table) {
             NodeValue::Table(entries) => entries,
             other => {
-                let what = other.described();
-                reading.problem(&node.at, format!("[{name}] must be a table, not {}", shown(&what)));
+                // A text in the place of a whole section may be its secret.
+                let what = match other {
+                    NodeValue::Text(_) | NodeValue::Variable(_) => "a text".to_owned(),
+                    other => shown(&other.described()),
+                };
+                reading.problem(&node.at, format!("[{name}] must be a table, not {what}"));
                 Entries::new()
             }
         };
@@ -244,6 +249,6 @@ fn renamed(variable: &str, key: &str, known: &str) -> String {
 /// A word for a message, unless it may be a token (P27).
 pub(super) fn shown(word: &str) -> String {
     let bare = word.trim_matches('"');
-    let masked = super::source::mask(word);
+    let masked = mask(word);
     if looks_like_token(bare) { "***".to_owned() } else { masked }
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::http::Token;
+use crate::secrets::{keep_address_part_unsaid, keep_unsaid};
 
 /// A token. Neither `Debug` nor `Display` shows it; it is wiped from memory when dropped.
 #[derive(Clone)]
@@ -20,7 +21,9 @@ impl Secret {
     /// Takes the text as it is.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: SecretString::from(text.into()), file: None }
+        let text = SecretString::from(text.into());
+        keep_unsaid(text.expose_secret());
+        Self { text, file: None }
     }
 
     /// The same, read in this file.
@@ -68,6 +71,9 @@ impl BrokerUrl {
     /// Takes an `amqp://` or `amqps://` address; the error is a sentence without the address.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        if splits_a_password(text) {
+            return Err(RAW_PASSWORD.to_owned());
+        }
         let mut url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
         if !matches!(url.scheme(), "amqp" | "amqps") {
             return Err("is no broker address; it starts with amqp:// or amqps://".to_owned());
@@ -76,14 +82,20 @@ impl BrokerUrl {
             return Err("names no host, for example amqp://guest:guest@127.0.0.1:5672/%2f".to_owned());
         }
         known_keys(&url)?;
-        if url.password().is_some() {
+        if let Some(password) = url.password().map(ToOwned::to_owned) {
+            keep_address_part_unsaid(&password);
             // Cannot fail: an address that has a password has a host.
             let _ = url.set_password(Some("***"));
         }
         // A query may carry `password=` of a client certificate.
         if url.query().is_some() {
+            for (name, value) in url.query_pairs().filter(|(name, _)| name.contains("pass")) {
+                drop(name);
+                keep_unsaid(&value);
+            }
             url.set_query(Some("***"));
         }
+        url.set_fragment(None);
         Ok(Self { whole: SecretString::from(text), shown: url.to_string() })
     }
 
@@ -135,6 +147,22 @@ fn known_keys(url: &Url) -> Result<(), String> {
     Ok(())
 }
 
+/// What to do about a password that an address cannot hold as it is.
+const RAW_PASSWORD: &str = "has a password or vhost with a letter that ends a part of an address; write '/' as %2F, \
+    '@' as %40, '#' as %23, '?' as %3F, '%' as %25 and '\\' as %5C in it";
+
+/// Whether a sign of the password, or of what may be one, ends the part of the address that it stands in: then what comes
+/// behind would pass for a host, a vhost or a query, and be shown.
+fn splits_a_password(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let behind = &rest[authority.len()..];
+    behind.starts_with('\\')
+        || behind.contains('@')
+        || behind.contains('#')
+        || authority.matches('@').count() > 1
+}
+
 impl fmt::Debug for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
@@ -144,5 +172,28 @@ impl fmt::Debug for BrokerUrl {
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The host of each would be the user, and the rest of the password would be shown as port, vhost or query.
+    #[test]
+    fn p27_a_broker_password_with_signs_of_an_address_is_refused_and_not_shown() {
+        for sign in ["/", "@", "#", "?", "\\"] {
+            for (head, tail) in [("12", "hunter2"), ("", "12"), ("ab", "cd"), ("1", "2")] {
+                let address = format!("amqp://user:{head}{sign}{tail}@broker.example.com:5672/%2f");
+                let error = BrokerUrl::parse(&address).expect_err(&address);
+                assert!(!error.contains("hunter2") && error.contains("%2F"), "{error}");
+            }
+        }
+        let url = BrokerUrl::parse("amqp://user:hunt%2Fer2-x@h:5672/%2f?certificate_password=pkcs-hunter2")
+            .unwrap();
+        assert_eq!(format!("{url} {url:?}"), "amqp://user:***@h:5672/%2f?*** amqp://user:***@h:5672/%2f?***");
+        for said in ["hunt/er2-x", "hunt%2Fer2-x", "hunt\\/er2-x", "pkcs-hunter2"] {
+            assert_eq!(crate::secrets::scrub(said), "***");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reader::{Reading, Section};
+use super::reader::{Reading, Section, shown};
 use super::secret::BrokerUrl;
 use super::settings::{boolean, duration, integer, name, names, text};
 use super::tree::Node;
@@ -122,9 +122,9 @@ fn listen_and_data(
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = section.read(reading, "listen", |node| {
         let text = text(node)?;
-        text.trim()
-            .parse()
-            .map_err(|_| format!("must be an address and a port such as \"{default}\", not \"{text}\""))
+        text.trim().parse().map_err(|_| {
+            format!("must be an address and a port such as \"{default}\", not \"{}\"", shown(&text))
+        })
     });
     let data_dir = section.read(reading, "data_dir", |node| name(node).map(PathBuf::from));
     (listen.or(default), data_dir.or(PathBuf::from("var").join(role)))

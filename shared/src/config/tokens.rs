@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::mask::{is_path, is_variable, looks_like_token};
 use super::problem::At;
 use super::reader::{Found, Reading, Section};
 use super::secret::Secret;
 use super::settings;
-use super::source::looks_like_token;
 use super::tree::{Kind, Node, NodeValue};
 use crate::http::token::{fault_of, is_open_to_others};
 
@@ -150,17 +150,19 @@ fn from_environment(section: &Section, reading: &mut Reading<'_>, node: &Node) -
         }
     }
     let Some(token) = reading.variables.get(&name).cloned() else {
-        if plausible {
+        if plausible && is_variable(&name) {
             let message =
                 format!("\"token\": the environment variable {name} is not set; set it to the token");
             section.complain(reading, &node.at, &message);
         } else {
-            let message = "\"token.env\" takes the name of an environment variable, not the token itself";
+            let message = "\"token.env\" takes the name of an environment variable that is set, such as KANDJI_TOKEN, not the \
+                 token itself";
             section.complain_hidden(reading, &node.at, message);
         }
         return None;
     };
-    checked(reading, section, &node.at, &format!("the environment variable {name}"), &token)
+    let shown = if is_variable(&name) { name.as_str() } else { "that is named" };
+    checked(reading, section, &node.at, &format!("the environment variable {shown}"), &token)
 }
 
 fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read {
@@ -177,8 +179,9 @@ fn from_file(section: &Section, reading: &mut Reading<'_>, node: &Node) -> Read 
     }
     let token = match std::fs::read_to_string(&path) {
         Ok(token) => token,
-        Err(_) if looks_like_token(&path) => {
-            let message = "\"token.file\" takes the path of a file, not the token itself";
+        Err(_) if looks_like_token(&path) || !is_path(&path) && reading.tokens.include(section) => {
+            let message = "\"token.file\" takes the path of a file that can be read, such as /run/secrets/token or ./token, not \
+                 the token itself";
             section.complain_hidden(reading, &node.at, message);
             return None;
         }

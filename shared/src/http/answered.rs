@@ -75,6 +75,7 @@ impl Answered {
 #[cfg(test)]
 mod tests {
     use super::super::network::NetworkFault;
+    use super::super::words::ServiceWords;
     use super::*;
 
     fn answer(status: u16, form: BodyForm, retry_after: Option<u64>, field: Option<&str>) -> CallError {
@@ -82,8 +83,8 @@ mod tests {
             call: "AMFJ, update asset".to_owned(),
             status,
             retry_after: retry_after.map(Duration::from_secs),
-            body: String::new(),
-            field: field.map(str::to_owned),
+            body: ServiceWords::default(),
+            field: field.map(ServiceWords::of),
             form,
         }
     }
@@ -153,7 +154,7 @@ mod tests {
                 );
             }
         }
-        let (call, host, reason) = ("AMFJ".to_owned(), "h:1".to_owned(), "refused".to_owned());
+        let (call, host, reason) = ("AMFJ".to_owned(), "h:1".to_owned(), ServiceWords::of("refused"));
         let not_sent = CallError::NotSent {
             call: call.clone(),
             host: host.clone(),
@@ -173,7 +174,7 @@ mod tests {
             status: 200,
             reason: reason.clone(),
             html: true,
-            body: String::new(),
+            body: ServiceWords::default(),
         };
         assert_eq!(Answered::of(&html), Answered::Failed);
         assert_eq!(Answered::of(&CallError::Invalid { call, reason }), Answered::Impossible);

@@ -1,76 +1,60 @@
 //! What a service said, in a form that fits an error message and gives no secret away.
 
-use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::error::BodyForm;
-use super::token::Token;
-
-/// How much of a body an error message quotes, in characters.
-const QUOTED: usize = 500;
-
-/// The first 500 characters of a body, on one line, with the token, those it replaced, and anything that looks like
-/// a bearer token left out (P27).
-pub(super) fn quote(body: &[u8], token: &Token) -> String {
-    // Scrub before cutting: a token cut in half would no longer be recognised.
-    let mut scrubbed = String::from_utf8_lossy(body).into_owned();
-    for secret in token.secrets() {
-        scrubbed = scrub(&scrubbed, secret.expose_secret());
-    }
-    let mut line = String::new();
-    for word in scrubbed.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.len() > QUOTED * 4 {
-            break;
-        }
-    }
-    line.chars().take(QUOTED).collect()
-}
-
-/// Replaces the token, and whatever follows the word `Bearer`.
-fn scrub(text: &str, token: &str) -> String {
-    let text = if token.is_empty() { text.to_owned() } else { text.replace(token, "***") };
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("Bearer ") {
-        let (before, after) = rest.split_at(at + "Bearer ".len());
-        result.push_str(before);
-        let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | ','))
-            .unwrap_or(after.len());
-        if end > 0 {
-            result.push_str("***");
-        }
-        rest = after.split_at(end).1;
-    }
-    result.push_str(rest);
-    result
-}
+use super::words::ServiceWords;
 
 /// The field that an error body blames: `{"error": {"field": …}}`.
-pub(super) fn blamed_field(body: &[u8]) -> Option<String> {
+pub(super) fn blamed_field(body: &[u8]) -> Option<ServiceWords> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let field = value.get("error")?.get("field")?.as_str()?.trim();
-    (!field.is_empty()).then(|| field.to_owned())
+    (!field.is_empty()).then(|| ServiceWords::of(field))
 }
 
 /// The sentence inside a quoted body, for people: the shapes seen are `{"error": {"message"}}`,
 /// `{"detail"}`, `{"error"}`, `{"message"}`, an array of texts, one text, HTML, nothing.
-pub(super) fn sentence(quoted: &str) -> String {
+pub(super) fn sentence(words: &ServiceWords) -> String {
+    let quoted = words.as_str();
     if quoted.is_empty() {
         return "without an explanation".to_owned();
     }
     if is_html(quoted.as_bytes()) {
         return match title(quoted) {
-            Some(title) => format!("with an HTML page titled “{title}”"),
+            Some(title) => format!("with an HTML page titled {}", in_quotes(title)),
             None => "with an HTML page".to_owned(),
         };
     }
     let said = serde_json::from_str::<Value>(quoted).ok().and_then(|value| message(&value));
-    format!("“{}”", said.as_deref().unwrap_or(quoted))
+    in_quotes(said.as_deref().unwrap_or(quoted))
+}
+
+/// Words as they are decoded, in quotes that nothing in them ends: [`outline`] leaves out what is between.
+fn in_quotes(said: &str) -> String {
+    format!("“{}”", ServiceWords::of(said).as_str().replace(['“', '”'], "\""))
+}
+
+/// A sentence of ours that quotes what a service answered, without the quotation. For pages that more people may read
+/// than may read the broker: what a service says may be about a person.
+#[must_use]
+pub fn outline(sentence: &str) -> String {
+    let mut shown = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some((before, quoted)) = rest.split_once('“') {
+        let Some((words, behind)) = quoted.split_once('”') else { break };
+        shown.push_str(before);
+        let clause = shown.rsplit(['”', ';', '(']).next().unwrap_or_default();
+        if clause.contains("answered ") {
+            shown.push('…');
+        } else {
+            shown.push('“');
+            shown.push_str(words);
+            shown.push('”');
+        }
+        rest = behind;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 fn message(value: &Value) -> Option<String> {

@@ -16,6 +16,8 @@ use super::network::NetworkFault;
 use super::pulse::{Pulse, SILENT};
 use super::retry_after::parse_retry_after;
 use super::token::Token;
+use super::words::ServiceWords;
+use crate::secrets;
 use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB.
@@ -63,7 +65,7 @@ impl Credentials {
     /// The header that carries this token.
     fn as_header(&self, token: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
         let name: HeaderName =
-            self.header.parse().map_err(|_| format!("“{}” is no HTTP header", self.header))?;
+            self.header.parse().map_err(|_| "the name of the header for the token is none".to_owned())?;
         let text = format!("{} {}", self.scheme, token.expose_secret());
         let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
             "the token has characters that no HTTP header can carry; copy it again".to_owned()
@@ -171,6 +173,7 @@ impl Api {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             _ => base.to_string(),
         };
+        keep_proxies_unsaid();
         let label = name.to_lowercase();
         let credentials = credentials.clone();
         let pulse = Pulse::new(name, host.clone());
@@ -286,7 +289,10 @@ impl Api {
     }
 
     fn build(&self, call: Call, token: &SecretString) -> Result<reqwest::Request, CallError> {
-        let invalid = |reason: String| CallError::Invalid { call: self.name_of(call.operation), reason };
+        let invalid = |reason: String| CallError::Invalid {
+            call: self.name_of(call.operation),
+            reason: ServiceWords::from(reason),
+        };
         // The url crate drops such segments, and the call would go somewhere else.
         if let Some(bad) = call.path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
             return Err(invalid(format!("“{bad}” cannot stand in an address")));
@@ -303,13 +309,13 @@ impl Api {
         let (name, value) = self.0.credentials.as_header(token).map_err(invalid)?;
         request = request.header(name, value).header(reqwest::header::ACCEPT, "application/json");
         if let Some(body) = call.body {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(
-                body.map_err(|reason| CallError::Invalid { call: self.name_of(call.operation), reason })?,
-            );
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.map_err(
+                |reason| CallError::Invalid { call: self.name_of(call.operation), reason: reason.into() },
+            )?);
         }
         request.build().map_err(|error| CallError::Invalid {
             call: self.name_of(call.operation),
-            reason: chain(&error.without_url()),
+            reason: chain(&error.without_url()).into(),
         })
     }
 
@@ -323,6 +329,7 @@ impl Api {
             let host = self.0.host.clone();
             let not_sent = error.is_connect() || error.is_builder();
             let (fault, reason) = NetworkFault::of(&error.without_url(), self.0.timeout, CONNECT_TIMEOUT);
+            let reason = ServiceWords::from(reason);
             if not_sent {
                 CallError::NotSent { call, host, reason, fault }
             } else {
@@ -332,8 +339,7 @@ impl Api {
         if let Some(respond) = &self.0.responder {
             let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
             let (status, body) = respond(request.method(), request.url(), body);
-            let (call, token) = (self.name_of(operation), self.0.credentials.token.clone());
-            return Ok(Answer { call, status, headers: HeaderMap::new(), body, token });
+            return Ok(Answer { call: self.name_of(operation), status, headers: HeaderMap::new(), body });
         }
         let mut response = self.0.client.execute(request).await.map_err(broken)?;
         let status = response.status();
@@ -345,9 +351,9 @@ impl Api {
                     return Err(CallError::NotJson {
                         call: self.name_of(operation),
                         status: status.as_u16(),
-                        reason: format!("more than {} MiB", LONGEST_ANSWER / 1024 / 1024),
+                        reason: format!("more than {} MiB", LONGEST_ANSWER / 1024 / 1024).into(),
                         html: false,
-                        body: String::new(),
+                        body: ServiceWords::default(),
                     });
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
@@ -357,8 +363,7 @@ impl Api {
                 Err(error) => return Err(broken(error)),
             }
         }
-        let token = self.0.credentials.token.clone();
-        Ok(Answer { call: self.name_of(operation), status, headers, body, token })
+        Ok(Answer { call: self.name_of(operation), status, headers, body })
     }
 
     fn name_of(&self, operation: &str) -> String {
@@ -384,7 +389,6 @@ pub struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    token: Token,
 }
 
 impl Answer {
@@ -394,7 +398,7 @@ impl Answer {
         self.status
     }
 
-    /// A header as text.
+    /// A header as text, to be parsed. Whoever quotes it makes [`ServiceWords`] of it.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -416,7 +420,7 @@ impl Answer {
         CallError::Status {
             status: self.status.as_u16(),
             retry_after: self.retry_after(),
-            body: body::quote(&self.body, &self.token),
+            body: ServiceWords::of_body(&self.body),
             field: body::blamed_field(&self.body),
             form: body::form(&self.body),
             call: self.call.clone(),
@@ -428,8 +432,8 @@ impl Answer {
         body::is_html(&self.body).then(|| CallError::NotJson {
             status: self.status.as_u16(),
             html: true,
-            body: String::new(),
-            reason: "an HTML page instead of JSON".to_owned(),
+            body: ServiceWords::default(),
+            reason: "an HTML page instead of JSON".into(),
             call: self.call.clone(),
         })
     }
@@ -439,7 +443,8 @@ impl Answer {
         self.read(|body| serde_json::from_slice(body))
     }
 
-    /// What somebody reads in the JSON of a successful answer.
+    /// What somebody reads in the JSON of a successful answer. A secret in it, as the name of an asset or in its notes, does
+    /// not get any further: it goes to queues, streams and files from here (P27).
     pub fn read<T>(self, read: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, CallError> {
         let answer = self.success()?;
         let reason = if body::is_html(&answer.body) {
@@ -447,7 +452,7 @@ impl Answer {
         } else if answer.body.trim_ascii().is_empty() {
             "an empty body instead of JSON".to_owned()
         } else {
-            match read(&answer.body) {
+            match read(&secrets::scrub_bytes(&answer.body)) {
                 Ok(value) => return Ok(value),
                 Err(error) => format!("JSON that cannot be understood ({error})"),
             }
@@ -455,8 +460,8 @@ impl Answer {
         Err(CallError::NotJson {
             status: answer.status.as_u16(),
             html: body::is_html(&answer.body),
-            body: body::quote(&answer.body, &answer.token),
-            reason: body::quote(reason.as_bytes(), &answer.token),
+            body: ServiceWords::of_body(&answer.body),
+            reason: reason.into(),
             call: answer.call,
         })
     }
@@ -480,6 +485,17 @@ fn build(base: &Url, timeout: Duration) -> reqwest::Result<reqwest::Client> {
         builder = builder.no_proxy().tls_certs_only(std::iter::empty());
     }
     builder.build()
+}
+
+/// The address of a proxy may carry a password, and an error may name it.
+fn keep_proxies_unsaid() {
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        for name in [name.to_owned(), name.to_lowercase()] {
+            if let Some(address) = std::env::var(name).ok().and_then(|text| text.parse::<Url>().ok()) {
+                address.password().into_iter().for_each(secrets::keep_address_part_unsaid);
+            }
+        }
+    }
 }
 
 /// An error with its causes, since reqwest's own text leaves them out.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::body;
 use super::network::NetworkFault;
+use super::words::ServiceWords;
 
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum CallError {
         /// Service and operation.
         call: String,
         /// Why.
-        reason: String,
+        reason: ServiceWords,
     },
     /// No connection was made, so nothing was sent.
     NotSent {
@@ -41,7 +41,7 @@ pub enum CallError {
         /// Host and port.
         host: String,
         /// What the network said.
-        reason: String,
+        reason: ServiceWords,
         /// What that is about.
         fault: NetworkFault,
     },
@@ -52,7 +52,7 @@ pub enum CallError {
         /// Host and port.
         host: String,
         /// What the network said.
-        reason: String,
+        reason: ServiceWords,
         /// What that is about.
         fault: NetworkFault,
     },
@@ -64,10 +64,10 @@ pub enum CallError {
         status: u16,
         /// How long to wait, at most an hour.
         retry_after: Option<Duration>,
-        /// The first 500 characters of the body, scrubbed of secrets.
-        body: String,
+        /// The beginning of the body.
+        body: ServiceWords,
         /// The one field at fault, if the service named it.
-        field: Option<String>,
+        field: Option<ServiceWords>,
         /// What the body is.
         form: BodyForm,
     },
@@ -78,11 +78,11 @@ pub enum CallError {
         /// HTTP status.
         status: u16,
         /// What came instead.
-        reason: String,
+        reason: ServiceWords,
         /// Whether it was an HTML page.
         html: bool,
-        /// The first 500 characters of the body, scrubbed of secrets.
-        body: String,
+        /// The beginning of the body.
+        body: ServiceWords,
     },
 }
 
@@ -121,6 +121,8 @@ impl CallError {
     }
 
     /// What happened.
+    ///
+    /// What the service said is in it, in quotes; [`outline`](super::outline) leaves that out.
     #[must_use]
     pub fn seen(&self) -> String {
         match self {
@@ -132,7 +134,7 @@ impl CallError {
                 format!("{call}: no complete answer from {host} ({reason})")
             }
             Self::Status { call, status, body, .. } => {
-                format!("{call}: answered {} {}", status_text(*status), body::sentence(body))
+                format!("{call}: answered {} {}", status_text(*status), body.sentence())
             }
             Self::NotJson { call, status, reason, .. } => {
                 format!("{call}: answered {} with {reason}", status_text(*status))
@@ -206,7 +208,7 @@ impl CallError {
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
-            Self::Status { field, .. } => field.as_deref(),
+            Self::Status { field, .. } => field.as_ref().map(ServiceWords::as_str),
             _ => None,
         }
     }

@@ -7,8 +7,8 @@
 //! - [`Answered`] says what an error tells about: the token, the address, a value, a record, or nothing yet.
 //! - [`limit::Limiter`] spaces calls and pauses them when a service asks for it.
 //!
-//! No token is ever part of an error or a log line (P27): it is a sensitive header, and bodies are
-//! scrubbed before they are quoted.
+//! No token is ever part of an error or a log line (P27): it is a sensitive header, what services say is kept as
+//! [`ServiceWords`] only, and what they list is scrubbed before it is read.
 
 mod answered;
 mod body;
@@ -19,11 +19,13 @@ mod network;
 mod pulse;
 mod retry_after;
 pub(crate) mod token;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use answered::Answered;
+pub use body::outline;
 pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
 pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
@@ -33,3 +35,4 @@ pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 pub use secrecy::SecretString;
 pub use token::Token;
+pub use words::ServiceWords;

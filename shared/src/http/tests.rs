@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::body::{blamed_field, quote, sentence};
+use super::body::blamed_field;
 use super::retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 use super::*;
 
@@ -37,24 +37,27 @@ fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
 
 #[test]
 fn p27_a_quoted_body_gives_no_token_away() {
+    let _known = secret();
     let body = br#"{"error": "bad token b3c1-token", "headers": {"authorization": "Bearer other-secret"}}"#;
-    let quoted = quote(body, &secret());
+    let quoted = ServiceWords::of_body(body).to_string();
     assert!(!quoted.contains("b3c1") && !quoted.contains("other-secret"), "{quoted}");
     assert!(quoted.contains("bad token ***"), "{quoted}");
 }
 
 #[test]
 fn a_quoted_body_is_one_line_of_500_characters_at_most() {
-    let quoted = quote(format!("a\n\tb {}", "é".repeat(2000)).as_bytes(), &secret());
-    assert!(quoted.starts_with("a b é"));
-    assert_eq!(quoted.chars().count(), 500);
-    assert_eq!(quote(b"", &secret()), "");
-    assert_eq!(quote(b"\xff\xfe", &Token::from(SecretString::from(""))), "\u{fffd}\u{fffd}");
+    let quoted = ServiceWords::of(&format!("a\n\tb {}", "é".repeat(2000)));
+    assert!(quoted.as_str().starts_with("a b é"));
+    assert_eq!(quoted.as_str().chars().count(), 500);
+    assert!(ServiceWords::of_body(b"").is_empty());
+    assert_eq!(ServiceWords::of_body(b"\xff\xfe").as_str(), "\u{fffd}\u{fffd}");
+    assert!(ServiceWords::of(&"é".repeat(100_000)).as_str().starts_with("éé"));
 }
 
 #[test]
 fn a_token_at_the_cut_is_scrubbed_too() {
-    let quoted = quote(format!("{}b3c1-token", "x".repeat(496)).as_bytes(), &secret());
+    let _known = secret();
+    let quoted = ServiceWords::of(&format!("{}b3c1-token", "x".repeat(496))).to_string();
     assert!(quoted.ends_with("x***"), "{quoted}");
 }
 
@@ -74,13 +77,38 @@ fn every_shape_of_error_body_becomes_a_sentence() {
         ("{\"unfinished\": ", "“{\"unfinished\": ”"),
         ("", "without an explanation"),
     ] {
-        assert_eq!(sentence(body), said, "{body}");
+        assert_eq!(ServiceWords::of(body).sentence(), said, "{body}");
     }
+}
+
+/// A page for probes leaves out what a service said, and nothing of ours.
+#[test]
+fn an_outline_has_no_words_of_a_service() {
+    for (sentence, shown) in [
+        (
+            "AMFJ, list: answered 500 Oops “sam@example.com fell ”; check it",
+            "AMFJ, list: answered 500 Oops …; check it",
+        ),
+        (
+            "given up: AMFJ: answered 503 X “a”; b (Kandji: answered 401 “c”)",
+            "given up: AMFJ: answered 503 X …; b (Kandji: answered 401 …)",
+        ),
+        (
+            "give it the permission “Device list” (Kandji, x: answered 403 “no”)",
+            "give it the permission “Device list” (Kandji, x: answered 403 …)",
+        ),
+        ("answered 500 “without an end", "answered 500 “without an end"),
+    ] {
+        assert_eq!(outline(sentence), shown);
+    }
+    let words = ServiceWords::of(r#"{"message": "“sam” is ”not“ there"}"#).sentence();
+    assert_eq!(outline(&format!("answered 404 {words}")), "answered 404 …");
 }
 
 #[test]
 fn the_field_at_fault_is_found_where_the_contract_puts_it() {
-    assert_eq!(blamed_field(br#"{"error": {"field": "Memory"}}"#).as_deref(), Some("Memory"));
+    let field = blamed_field(br#"{"error": {"field": "Memory"}}"#);
+    assert_eq!(field, Some(ServiceWords::of("Memory")));
     for other in [&b"{}"[..], b"<html>", b"{\"error\": \"text\"}", b"{\"error\": {\"field\": \"\"}}", b"[]"] {
         assert_eq!(blamed_field(other), None);
     }
@@ -189,9 +217,10 @@ proptest! {
     /// Nothing that a server may say panics, and the token is never quoted.
     #[test]
     fn any_body_can_be_quoted(body in any::<Vec<u8>>(), value in ".*") {
-        let quoted = quote(&body, &secret());
-        prop_assert!(quoted.chars().count() <= 500);
-        let _ = sentence(&quoted);
+        let _known = secret();
+        let quoted = ServiceWords::of_body(&body);
+        prop_assert!(quoted.as_str().chars().count() <= 500);
+        let _ = outline(&quoted.sentence());
         let _ = blamed_field(&body);
         if let Some(pause) = parse_retry_after(&value, SystemTime::now()) {
             prop_assert!(pause <= LONGEST_RETRY_AFTER);

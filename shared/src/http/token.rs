@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::secrets::keep_unsaid;
+
 /// The least time between two looks into the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The largest file that can hold a token.
 const LARGEST: u64 = 64 << 10;
-/// Replaced tokens that are still kept out of what is said (P27).
-const REMEMBERED: usize = 8;
 
 /// A token. One that stands in a file is read again when that changes; one from the environment stays. Clones share it.
 #[derive(Clone)]
@@ -20,7 +20,6 @@ pub struct Token(Arc<Mutex<Held>>);
 
 struct Held {
     current: SecretString,
-    replaced: Vec<SecretString>,
     file: Option<PathBuf>,
     looked: Option<Instant>,
     /// Whether it was said that the file cannot be used.
@@ -49,7 +48,8 @@ impl Token {
     }
 
     fn held(current: SecretString, file: Option<PathBuf>) -> Self {
-        let held = Held { current, replaced: Vec::new(), file, looked: None, warned: false, times: 0 };
+        keep_unsaid(current.expose_secret());
+        let held = Held { current, file, looked: None, warned: false, times: 0 };
         Self(Arc::new(Mutex::new(held)))
     }
 
@@ -75,12 +75,6 @@ impl Token {
         drop(self.current());
         self.0.lock().times
     }
-
-    /// Every token that must not be said: this one and those it replaced.
-    pub(super) fn secrets(&self) -> Vec<SecretString> {
-        let held = self.0.lock();
-        std::iter::once(&held.current).chain(&held.replaced).cloned().collect()
-    }
 }
 
 impl Held {
@@ -102,9 +96,9 @@ impl Held {
     fn replace(&mut self, token: String, file: &Path) {
         self.warned = false;
         self.times += 1;
-        let replaced = std::mem::replace(&mut self.current, SecretString::from(token));
-        self.replaced.insert(0, replaced);
-        self.replaced.truncate(REMEMBERED);
+        // The one before stays unsaid.
+        keep_unsaid(&token);
+        self.current = SecretString::from(token);
         tracing::info!(file = %file.display(), "the token was replaced; the new one is used from now on");
         if is_open_to_others(file) {
             tracing::warn!(file = %file.display(), "others than its owner can read the token file; run: chmod 600");
@@ -150,6 +144,7 @@ pub(crate) fn is_open_to_others(_path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::scrub;
 
     fn in_file(dir: &Path, text: &str) -> (PathBuf, Token) {
         let file = dir.join("token");
@@ -166,13 +161,12 @@ mod tests {
     #[test]
     fn p35_a_token_that_was_replaced_in_its_file_is_used_and_the_old_one_still_not_said() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, token) = in_file(dir.path(), "old");
-        assert_eq!(later(&token), "old");
-        std::fs::write(&file, "new\n").unwrap();
-        assert_eq!((later(&token), token.times_replaced()), ("new".to_owned(), 1));
-        let said: Vec<String> =
-            token.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
-        assert_eq!(said, ["new", "old"]);
+        let (old, new) = ("the-0ld/token+of=long", "the-n3w/token+of=long");
+        let (file, token) = in_file(dir.path(), old);
+        assert_eq!(later(&token), old);
+        std::fs::write(&file, format!("{new}\n")).unwrap();
+        assert_eq!((later(&token), token.times_replaced()), (new.to_owned(), 1));
+        assert_eq!(scrub(&format!("not {old}, but {new}")), "not ***, but ***");
         assert_eq!(format!("{token:?}"), "***");
     }
 

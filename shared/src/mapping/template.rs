@@ -1,6 +1,7 @@
 //! Texts made of several properties: `{{ model }}, macOS {{ os_version }}`.
 //!
-//! Templates see the properties they name and nothing else: no files, no other templates, no functions.
+//! Templates see the properties they name and nothing else: no files, no other templates, no functions. They end, and stay
+//! small: what they do and what they make of it has a bound (fuel), whatever loops, repeats and replaces stand in them.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -10,8 +11,10 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior,
 use serde_json::{Map, Value};
 
 use super::guards::guarded;
+use super::plain::plain;
 use super::property::PropertyPath;
 use super::{Evaluated, Known, is_blank, sorted};
+use crate::messages::short;
 
 /// A template whose syntax is right, with the properties it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +30,21 @@ pub struct Template {
 #[error("the template cannot be read: {0}")]
 pub struct BadTemplate(String);
 
+/// What a template may do: steps, and 64 bytes each of what it makes. A list of a thousand applications takes a hundredth.
+const FUEL: u64 = 200_000;
+/// Bytes of the longest text that a template may make. What is longer is in no field of anybody.
+const LONGEST: usize = 64 << 10;
+/// How deep macros may call each other.
+const NESTED: usize = 50;
+
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     // A user, a section or a list that a device does not have is blank, not an error (P14).
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_formatter(write_value);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(NESTED);
+    environment.add_filter("plain", plain);
     for function in ["range", "dict", "debug", "namespace"] {
         environment.remove_global(function);
     }
@@ -106,11 +119,35 @@ impl Template {
         if blank.iter().any(|path| !self.provides_for(path, &blank)) {
             return Evaluated::Blank;
         }
-        match ENVIRONMENT.render_str(&self.text, Serde(values)) {
+        match self.render(Serde(values)) {
             Ok(text) if text.trim().is_empty() => Evaluated::Blank,
             Ok(text) => Evaluated::Value(Value::String(text.trim().to_owned())),
-            Err(error) => Evaluated::Failed(format!("the template fails: {}", sentence(&error))),
+            Err(error) => Evaluated::Failed(format!("the template fails: {}", short(&sentence(&error)))),
         }
+    }
+
+    fn render(&self, values: Serde<Map<String, Value>>) -> Result<String, Error> {
+        let mut text = Bounded(Vec::new());
+        ENVIRONMENT.template_from_str(&self.text)?.render_captured_to(values, &mut text)?;
+        // What a template writes is text.
+        Ok(String::from_utf8_lossy(&text.0).into_owned())
+    }
+}
+
+/// Takes so much and no more.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(std::io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -163,5 +200,12 @@ fn is_unknown_word(error: &Error) -> bool {
 
 /// The error without the template's internal name.
 fn sentence(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::OutOfFuel => {
+            return format!("it does too much, or makes too much (more than {FUEL} steps)");
+        }
+        ErrorKind::WriteFailure => return format!("what it makes is longer than {} KiB", LONGEST >> 10),
+        _ => {}
+    }
     error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned)
 }

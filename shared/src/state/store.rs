@@ -335,7 +335,8 @@ impl DataDir {
              aside can be deleted"
         );
         match std::fs::rename(path, &aside) {
-            Ok(()) => private_files::close_to_others(&aside).map_err(|error| StoreError::of_folder(&aside, &error))?,
+            Ok(()) => private_files::close_to_others(&aside)
+                .map_err(|error| StoreError::of_folder(&aside, &error))?,
             Err(error) => {
                 // A file system of its own is mounted there, or the folder above belongs to somebody else.
                 tracing::warn!(directory = %path.display(), %error, "it cannot be moved, and is emptied instead");

@@ -3,6 +3,9 @@
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use super::lines::Lines;
+use crate::screen::LogLines;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -34,16 +37,14 @@ impl Verbosity {
 
 /// Starts logging; a second call has no effect.
 pub fn start_logs(format: LogFormat, verbosity: Verbosity) {
-    let builder = tracing_subscriber::fmt()
+    let is_json = format == LogFormat::Json;
+    let colours = !is_json && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let started = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(verbosity.filter()))
-        .with_writer(std::io::stderr)
-        .with_target(verbosity.verbose > 1);
-    let started = match format {
-        LogFormat::Text => {
-            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).compact().try_init()
-        }
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+        .with_writer(move || LogLines { is_json })
+        .with_ansi(false)
+        .event_format(Lines { format, target: verbosity.verbose > 1, colours })
+        .try_init();
     // Only a test process starts logs twice.
     drop(started);
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections;
 use super::hosts::{Hosts, check};
+use super::pages;
 use super::recorder::recorder;
 use crate::illness::Served;
 use crate::status::{WorkerReport, Wrong, wrong_now};
@@ -61,12 +62,12 @@ impl Server {
             .await
             .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, &role, &error)))?;
         let address = listener.local_addr()?;
+        let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
         let served = Served { role, address };
         // Only a worker that waited for its disk serves twice, as another one.
         drop(health.worker().served.set(served));
         let metrics = recorder()?;
         let upkeep = metrics.clone();
-        let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
         let shared = Arc::new(Shared { health, metrics });
         let router = Router::new()
             .route("/healthz", get(alive))
@@ -150,6 +151,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     if reasons.is_empty() {
         (StatusCode::OK, with_wrong("ready", &shared.wrong()))
     } else {
+        let reasons: Vec<String> = reasons.iter().map(|reason| pages::line(reason)).collect();
         (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", reasons.join("\n")))
     }
 }
@@ -157,7 +159,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
     let mut page = format!("{word}\n");
     for one in wrong {
-        page.push_str(&one.line());
+        page.push_str(&pages::line(&one.line()));
         page.push('\n');
     }
     page
@@ -166,7 +168,7 @@ fn with_wrong(word: &str, wrong: &[Wrong]) -> String {
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let mut shown = shared.health.status();
     shown["wrong"] = serde_json::json!(shared.wrong());
-    Json(shown)
+    Json(pages::value(shown))
 }
 
 async fn render_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::Exit;
 use crate::illness::start_anew;
+use crate::screen::say_error;
 
 /// Before a worker that was ill starts anew.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Does all the work of a program. A panic anywhere ends it, see [`end_at_a_panic`]. The runtime is left as it is at the end, for the process ends with it: a name that is
-/// still being looked up must not hold that up, and lapin's thread panics where what it waits for is cancelled.
+/// Does all the work of a program. A panic anywhere ends it, see [`end_at_a_panic`]. The runtime is left as it is at the
+/// end, for the process ends with it: a name that is still being looked up must not hold that up, and lapin's thread panics
+/// where what it waits for is cancelled.
 ///
 /// # Errors
 /// As `work`, or if the runtime cannot be started.
@@ -30,16 +32,16 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Exit::Ill { reason, served }) => {
-            eprintln!("{reason}; starting anew");
+            say_error(&format!("{reason}; starting anew"));
             // Not as fast as it can, should it be ill again at once.
             std::thread::sleep(PAUSE);
             let error = start_anew(served.as_ref());
-            eprintln!("this program cannot be started anew: {error}");
+            say_error(&format!("this program cannot be started anew: {error}"));
             ExitCode::FAILURE
         }
         Err(exit) => {
             if !matches!(exit, Exit::Trouble) {
-                eprintln!("{exit}");
+                say_error(&exit.to_string());
             }
             ExitCode::from(exit.code())
         }
@@ -58,10 +60,8 @@ fn end_at_a_panic() {
         let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
         tracing::error!(message, place, thread, "this program panicked; it ends, to be started again");
         if !tracing::event_enabled!(tracing::Level::ERROR) {
-            eprintln!(
-                "this program panicked at {}: {message}",
-                place.as_deref().unwrap_or("an unknown place")
-            );
+            let place = place.as_deref().unwrap_or("an unknown place");
+            say_error(&format!("this program panicked at {place}: {message}"));
         }
         std::process::exit(1);
     }));

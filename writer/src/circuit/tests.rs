@@ -1,6 +1,6 @@
 //! When the circuit opens and closes (P28).
 
-use amfj_sync_shared::http::{BodyForm, Limiter};
+use amfj_sync_shared::http::{BodyForm, Limiter, ServiceWords};
 use url::Url;
 
 use super::*;
@@ -46,7 +46,7 @@ fn status(status: u16, form: BodyForm, retry_after: Option<u64>) -> CallError {
         call: "AMFJ, list locations".to_owned(),
         status,
         retry_after: retry_after.map(Duration::from_secs),
-        body: String::new(),
+        body: ServiceWords::default(),
         field: None,
         form,
     }

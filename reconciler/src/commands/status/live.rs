@@ -4,7 +4,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use amfj_sync_shared::screen::{Ink, Screen};
+use amfj_sync_shared::screen::{Ink, Screen, passed};
+use amfj_sync_shared::secrets::scrub;
 use amfj_sync_shared::worker::Exit;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -118,14 +119,14 @@ impl Page {
         let mut out = std::io::stdout().lock();
         queue!(out, MoveTo(0, 0))?;
         for line in seen {
-            write!(out, "{line}")?;
+            write!(out, "{}", passed(&scrub(line)))?;
             queue!(out, Clear(ClearType::UntilNewLine))?;
             write!(out, "\r\n")?;
         }
         queue!(out, Clear(ClearType::FromCursorDown))?;
         let last = u16::try_from(height - 1).unwrap_or(u16::MAX);
         queue!(out, MoveTo(0, last))?;
-        write!(out, "{}", self.footer(&screen, now, lines.len() > room))?;
+        write!(out, "{}", passed(&scrub(&self.footer(&screen, now, lines.len() > room))))?;
         out.flush()
     }
 

@@ -61,13 +61,14 @@ pub(super) async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> R
     }
 }
 
-/// A record that is no fact of ours is passed over: nothing of the view depends on it.
+/// A record that is no fact of ours is passed over: nothing of the view depends on it. One message may hold any number of
+/// them, and is warned of once.
 fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
     let Some(offset) = received.offset else { return };
-    let unreadable = |error: &DecodeError| {
-        unreadable_facts(&shared.following.integration).increment(1);
-        tracing::warn!(integration = %shared.following.integration, offset, %error,
-            "a record of the state stream cannot be read; it is passed over");
+    let (mut count, mut first) = (0_u64, None);
+    let mut unreadable = |error: DecodeError| {
+        count += 1;
+        first.get_or_insert(error);
     };
     // Refused for its signature, and told of there.
     if received.body.is_empty() {
@@ -78,12 +79,16 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
             for event in events {
                 match read(shared, event) {
                     Ok(event) => facts.push((offset, event)),
-                    Err(error) => unreadable(&error),
+                    Err(error) => unreadable(error),
                 }
             }
         }
-        Err(error) => unreadable(&error),
+        Err(error) => unreadable(error),
     }
+    let Some(error) = first else { return };
+    unreadable_facts(&shared.following.integration).increment(count);
+    tracing::warn!(integration = %shared.following.integration, offset, count, %error,
+        "what the state stream holds at this place cannot be read, or not all of it; it is passed over");
 }
 
 /// A fact of this worker that came back need not be read. The same content at another time has the same id, so the bytes

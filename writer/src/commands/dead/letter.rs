@@ -6,7 +6,7 @@ use amfj_sync_shared::broker::letters::header as named;
 use amfj_sync_shared::broker::{Names, Received, Stage};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{Change, Event, Payload};
-use amfj_sync_shared::screen::{Ink, Screen, legible};
+use amfj_sync_shared::screen::{Ink, Screen, escaped_json, legible};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -160,7 +160,7 @@ impl DeadLetter {
         row("came from", self.queue.as_deref().unwrap_or("unknown"));
         let body = if let Some(change) = &self.change {
             // Our own types with text keys: they always serialise.
-            serde_json::to_string_pretty(&change.action).unwrap_or_default()
+            escaped_json(&serde_json::to_string_pretty(&change.action).unwrap_or_default())
         } else {
             let shown = &self.body[..self.body.len().min(SHOWN)];
             let more = if shown.len() < self.body.len() { " …" } else { "" };

@@ -9,7 +9,7 @@ use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, Receive
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::screen::{Screen, say, say_json};
+use amfj_sync_shared::screen::{Screen, escaped_json, say, say_json};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub async fn list(common: &CommonArgs, filter: &Filter, json: bool) -> Result<()
         if json {
             // Our own types with text keys: they always serialise.
             let text = serde_json::to_string_pretty(&letter).unwrap_or_default();
-            say(&format!("{}{text}", if shown == 0 { "[" } else { "," }));
+            say(&format!("{}{}", if shown == 0 { "[" } else { "," }, escaped_json(&text)));
         } else {
             let mut out = String::new();
             letter.line(&screen, &mut out);

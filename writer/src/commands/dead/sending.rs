@@ -4,12 +4,12 @@
 //! is killed in between leaves both, and the second one is recognised by its id.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
 use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publisher, Received};
 use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::screen::{say, say_json};
+use amfj_sync_shared::screen::{ask_error, say, say_json, say_line};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
 use clap::Args;
 use serde::Serialize;
@@ -235,10 +235,8 @@ fn confirm(count: usize) -> Result<(), Exit> {
             "{count} dead letters would be gone for good; say so with --yes"
         )));
     }
-    let mut terminal = std::io::stderr();
     // Nobody to ask is nobody who agrees.
-    let _ = write!(terminal, "{count} dead letters will be gone for good. Type yes to drop them: ");
-    let _ = terminal.flush();
+    ask_error(&format!("{count} dead letters will be gone for good. Type yes to drop them: "));
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     if answer.trim().eq_ignore_ascii_case("yes") {
@@ -254,7 +252,7 @@ impl Report {
             say_json(&serde_json::json!({ done: self.done, "kept": self.kept, "others": self.others }));
         } else {
             for kept in &self.kept {
-                say(&format!("{} stays: {}", kept.id, kept.reason));
+                say_line(&format!("{} stays: {}", kept.id, kept.reason));
             }
             match self.done {
                 0 => say(&format!("Nothing was {done}.")),

@@ -1,0 +1,105 @@
+//! What is looked for: a secret as it is, in the encodings that a service may give it, and in pieces.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// Letters of an encoded secret that are told apart from anything else.
+const ENCODED_PIECE: usize = 14;
+/// The same of a long secret as it is.
+const PIECE: usize = 8;
+/// From so many letters on a secret is long: nobody chooses such ones by hand.
+const LONG: usize = 16;
+/// Letters of a token of somebody else, where a word announces one.
+const SOMEBODY_S: usize = 16;
+
+/// A secret and its encodings.
+pub(super) fn whole(secret: &str) -> Vec<String> {
+    let mut needles = vec![secret.to_owned()];
+    needles.extend(encoded(secret));
+    needles
+}
+
+/// Pieces of a secret by which a part of it is known, and of its encodings.
+pub(super) fn pieces(secret: &str) -> Vec<String> {
+    let letters = secret.chars().count();
+    let piece = if letters >= LONG { PIECE } else { letters.div_ceil(4).saturating_mul(3).clamp(6, PIECE) };
+    let mut needles = cut(secret, piece);
+    for encoded in encoded(secret) {
+        needles.extend(cut(&encoded, ENCODED_PIECE));
+    }
+    needles.sort_unstable();
+    needles.dedup();
+    needles
+}
+
+fn cut(text: &str, piece: usize) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= piece {
+        return vec![text.to_owned()];
+    }
+    letters.windows(piece).map(|window| window.iter().collect()).collect()
+}
+
+/// Hexadecimal, and base64 wherever the secret begins in what was encoded: `user:token` is one text.
+fn encoded(secret: &str) -> Vec<String> {
+    use std::fmt::Write as _;
+    let mut hexadecimal = String::new();
+    for byte in secret.bytes() {
+        let _ = write!(hexadecimal, "{byte:02x}");
+    }
+    let mut all = vec![hexadecimal];
+    for before in 0..3_usize {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(secret.as_bytes());
+        // Six bits a letter; those at the borders depend on what stands beside the secret.
+        let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            all.extend(encoded.get(first..last).map(ToOwned::to_owned));
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Words that announce a token, and whether anything behind them is one.
+const ANNOUNCED: [(&str, bool); 7] = [
+    ("bearer", true),
+    ("basic", false),
+    ("token", false),
+    ("authorization", false),
+    ("password", false),
+    ("secret", false),
+    ("api_key", false),
+];
+
+/// What follows a word that announces a token.
+pub(super) fn named(text: &str) -> Vec<Range<usize>> {
+    let lower = text.to_ascii_lowercase();
+    let mut ranges = Vec::new();
+    for (word, is_surely) in ANNOUNCED {
+        for (at, _) in lower.match_indices(word) {
+            let behind = at + word.len();
+            let rest = &text[behind..];
+            let gap = rest.find(|c: char| !(c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '\\')));
+            let Some(gap) = gap.filter(|gap| *gap > 0) else { continue };
+            let value = &rest[gap..];
+            let ends = |c: char| {
+                c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | ';' | ')' | '}' | '“' | '”')
+            };
+            let value = &value[..value.find(ends).unwrap_or(value.len())];
+            if is_surely && !value.is_empty() || is_somebody_s(value) {
+                ranges.push(behind + gap..behind + gap + value.len());
+            }
+        }
+    }
+    ranges
+}
+
+fn is_somebody_s(value: &str) -> bool {
+    value.len() >= SOMEBODY_S
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
