@@ -21,6 +21,7 @@ mod facts;
 mod failing;
 mod histories;
 mod indexes;
+mod numbers;
 mod retries;
 mod shared_offsets;
 mod stores;

@@ -1,0 +1,143 @@
+//! TLS to the broker with an authority of one's own: what is right works, and what is wrong is one line with its cure.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, ports};
+use anyhow::{Context as _, Result, ensure};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A certificate authority, and the files that it makes.
+struct Authority {
+    folder: PathBuf,
+    name: &'static str,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &'static str) -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
+        Ok(Self { folder: folder.to_owned(), name, issuer: Issuer::new(params, key) })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join(format!("{}.pem", self.name))
+    }
+
+    /// A certificate for these names, and its key.
+    fn sign(&self, what: &str, names: &[&str], until: i32) -> Result<(PathBuf, PathBuf)> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        params.distinguished_name.push(DnType::CommonName, what);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let files = (self.folder.join(format!("{what}.pem")), self.folder.join(format!("{what}.key")));
+        fs::write(&files.0, certificate.pem())?;
+        fs::write(&files.1, key.serialize_pem())?;
+        fs::set_permissions(&files.1, fs::Permissions::from_mode(0o600))?;
+        Ok(files)
+    }
+}
+
+/// Speaks TLS with this certificate, and nothing else.
+fn server((certificate, key): &(PathBuf, PathBuf)) -> Result<u16> {
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0")?);
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            if let Ok(mut session) = rustls::ServerConnection::new(config.clone()) {
+                // It fails with whoever does not trust it.
+                let _ = session.complete_io(&mut stream);
+            }
+        }
+    });
+    Ok(port)
+}
+
+fn configured(url: &str, files: &[(&str, &Path)]) -> ConfigBuilder {
+    let nowhere = IntegrationBuilder::new("acme", "http://127.0.0.1:1", "http://127.0.0.1:1").tokens("k", "a");
+    let config = ConfigBuilder::new(url, "amfj-sync-tls").integration(nowhere);
+    files.iter().fold(config, |config, (key, file)| config.set(&format!("broker.{key}"), file.display().to_string()))
+}
+
+/// What a command says about the broker: one line, unless it is let in.
+async fn said(config: ConfigBuilder) -> Result<(Option<i32>, String)> {
+    let scratch = Scratch::new()?;
+    let written = config.write(&scratch)?;
+    let done = Launch::with(Role::Writer, &written).args(["dead", "list"]).finish(LIMIT).await?;
+    Ok((done.status.code(), format!("{}{}", done.stdout, done.stderr)))
+}
+
+async fn ensure_says(config: ConfigBuilder, words: &[&str]) -> Result<()> {
+    let (code, said) = said(config).await?;
+    ensure!(code == Some(1) && said.trim().lines().count() == 1, "{code:?}: {said}");
+    words.iter().try_for_each(|word| {
+        ensure!(said.contains(word), "{word:?} is missing in: {said}");
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn an_authority_of_its_own_is_trusted_and_no_other() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let folder = scratch.path();
+    let (own, other) = (Authority::new(folder, "own")?, Authority::new(folder, "other")?);
+    let good = own.sign("server", &["localhost"], 2099)?;
+    let me = own.sign("client", &["client"], 2099)?;
+    let stranger = other.sign("stranger", &["client"], 2099)?;
+    let port = *ports::free_ports(1)?.first().context("no port")?;
+
+    let mut broker = PrivateBroker::start().await?;
+    let quoted = |path: &Path| path.display().to_string();
+    fs::write(
+        broker.folder().join("conf.d").join("tls.conf"),
+        format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
+            quoted(&own.file()),
+            quoted(&good.0),
+            quoted(&good.1)
+        ),
+    )?;
+    broker.restart().await?;
+    let user = broker.url();
+    let user = user.trim_start_matches("amqp://").split('@').next().context("no user")?.to_owned();
+    let at = |host: &str, port: u16| format!("amqps://{user}@{host}:{port}/%2f");
+    let (ca, mine) = (own.file(), [("client_certificate", me.0.as_path()), ("client_key", me.1.as_path())]);
+    let with = |host: &str, ca: &Path| configured(&at(host, port), &[&[("ca_file", ca)][..], &mine].concat());
+
+    let (code, there) = said(with("localhost", &ca)).await?;
+    ensure!(code == Some(0) && there.contains("no dead letters"), "{there}");
+    ensure_says(with("127.0.0.1", &ca), &["it is for another host", "write the host in broker.url"]).await?;
+    ensure_says(with("localhost", &other.file()), &["nobody here knows its issuer", "broker.ca_file"]).await?;
+    let without = configured(&at("localhost", port), &[("ca_file", &ca)]);
+    ensure_says(without, &["wants to see a certificate", "broker.client_certificate and broker.client_key"]).await?;
+    let strange = [("client_certificate", stranger.0.as_path()), ("client_key", stranger.1.as_path())];
+    let strange = configured(&at("localhost", port), &[&[("ca_file", ca.as_path())][..], &strange].concat());
+    ensure_says(strange, &["does not take the certificate in broker.client_certificate"]).await?;
+    let expired = server(&own.sign("expired", &["localhost"], 2021)?)?;
+    ensure_says(configured(&at("localhost", expired), &[("ca_file", &ca)]), &["it has expired"]).await?;
+    Ok(())
+}
