@@ -6,7 +6,7 @@ use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::AssetId;
 use amfj_sync_shared::json;
-use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Outcome, Payload, Restored};
+use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_shared::mode;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::state::{State, Unreadable};

@@ -251,9 +251,13 @@ impl Members {
             match self.object.get_mut(&name) {
                 // Each field by itself: one that is gone would look as if nothing were in it.
                 Some(Value::Object(fields)) if name == "fields" => {
-                    fields.values_mut().for_each(|value| drop(json::cut_value(value)));
+                    for value in fields.values_mut() {
+                        json::cut_value(value);
+                    }
                 }
-                Some(value) => drop(json::cut_value(value)),
+                Some(value) => {
+                    json::cut_value(value);
+                }
                 None => {}
             }
             self.report(&format!("its {} is too long and was cut", words(&name)));
