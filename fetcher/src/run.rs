@@ -338,24 +338,18 @@ impl Leader {
     }
 }
 
+/// What both sides have.
+struct Read {
+    site: inventory::Site,
+    fleet: walk::Fleet,
+    rest: Rest,
+}
+
 impl Run<'_> {
     async fn to_the_end(&self, began: Instant) -> Result<Published, Halt> {
         reach(Failpoint::FetcherRunStarted).await;
         self.leader.scratch.lock().clear()?;
-        let first = self.first_page().await;
-        events::kandji(&self.leader.config.id, first.as_ref().is_err_and(Halt::is_trouble));
-        let first = first?;
-        let site = self.read_amfj().await?;
-        reach(Failpoint::FetcherAmfjRead).await;
-        self.is_current()?;
-        let fleet = self.walk(first).await;
-        events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
-        let mut fleet = fleet?;
-        reach(Failpoint::FetcherWalked).await;
-        self.leader.keep_account().await;
-        self.is_current()?;
-        self.hold_if_devices_vanished(&fleet).await?;
-        let rest = self.read_details_before_the_marker(&mut fleet).await?;
+        let Read { site, fleet, rest } = self.read_within_its_time().await?;
         self.say_in_use(fleet.unproven.proven(&self.leader.config));
         self.is_current()?;
         self.say_what_was_kept_aside().await?;
@@ -381,6 +375,36 @@ impl Run<'_> {
         self.settle(Fact::RunPublished { number: self.started.number, took_ms }).await?;
         reach(Failpoint::FetcherRunPublished).await;
         Ok(Published { number: self.started.number, counts, took, rest })
+    }
+
+    /// Reads both sides, for so long at most: a service that ever has more to say must not hold up every run to come.
+    async fn read_within_its_time(&self) -> Result<Read, Halt> {
+        let longest = self.leader.config.sync.longest_run;
+        let reading = tokio::time::timeout(longest, Box::pin(self.read_all())).await;
+        reading.unwrap_or_else(|_| {
+            Err(Halt::failed(format!(
+                "reading both services took more than {longest:?} and was given up; if it takes as long, set \
+                 sync.longest_run"
+            )))
+        })
+    }
+
+    async fn read_all(&self) -> Result<Read, Halt> {
+        let first = self.first_page().await;
+        events::kandji(&self.leader.config.id, first.as_ref().is_err_and(Halt::is_trouble));
+        let first = first?;
+        let site = self.read_amfj().await?;
+        reach(Failpoint::FetcherAmfjRead).await;
+        self.is_current()?;
+        let fleet = self.walk(first).await;
+        events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
+        let mut fleet = fleet?;
+        reach(Failpoint::FetcherWalked).await;
+        self.leader.keep_account().await;
+        self.is_current()?;
+        self.hold_if_devices_vanished(&fleet).await?;
+        let rest = self.read_details_before_the_marker(&mut fleet).await?;
+        Ok(Read { site, fleet, rest })
     }
 
     /// Publishes a fact that ends a step, and goes on only if it was accepted.

@@ -548,7 +548,7 @@ async fn p2_a_first_page_that_was_read_is_not_read_again() {
     let stub = Stub::start(move |_, target| page(&rows, target, 300)).await;
     let client = stub.client();
     let first = client.page(0, &policy(), &CancellationToken::new()).await.unwrap();
-    let begin = Begin { first: Some(first), last: 0 };
+    let begin = Begin { first: Some(first), ..Begin::default() };
     let walked = client.walk(begin, &policy(), &CancellationToken::new(), |_| Ok(()), |_| {}).await.unwrap();
     assert_eq!((walked.devices(), walked.pages, stub.count()), (450, 3, 3));
 }

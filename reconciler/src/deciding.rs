@@ -108,6 +108,22 @@ pub(crate) struct Conclusion {
     pub(crate) publish: Vec<Event>,
 }
 
+impl Conclusion {
+    /// Decides nothing but that, where a message cannot carry what was decided.
+    pub(crate) fn leave_out_what_is_too_large(&mut self, limit: usize) {
+        let decision = &mut self.decision;
+        self.publish.clear();
+        decision.changes.clear();
+        decision.candidates.clear();
+        decision.warnings.clear();
+        decision.field_problems.clear();
+        decision.reason = format!(
+            "what is to be written for it is larger than a message may be ({limit} bytes), so it is left out; shorten its \
+             values in Kandji, or map fewer of them"
+        );
+    }
+}
+
 /// Completes a draft.
 pub(crate) fn conclude(
     integration: &Integration,

@@ -14,6 +14,13 @@ mod tests;
 /// Bytes of a text, an id or a name that are used; what is longer is cut, and said.
 pub const LONGEST_TEXT: usize = 65_536;
 
+/// Bytes of JSON of one value, whatever it is: a list of very many texts is cut as well, and said.
+pub const LONGEST_VALUE: usize = 256 << 10;
+
+/// Bytes of JSON of all values that are used of one device, person or record. A change and its decision carry them
+/// several times, and all of it has to fit into a message.
+pub const LONGEST_RECORD: usize = 1 << 20;
+
 /// What stands for a character that cannot be read.
 const UNREADABLE: char = '\u{fffd}';
 
@@ -201,25 +208,94 @@ pub fn cut(text: &mut String) -> bool {
     true
 }
 
-/// Cuts every text in a value that is too long to be used; answers whether there was one.
+/// Cuts every text in a value that is too long to be used, and the value where it is; answers whether there was one.
 pub fn cut_value(value: &mut Value) -> bool {
+    let texts = cut_texts(value);
+    cut_to(value, LONGEST_VALUE) || texts
+}
+
+/// Cuts every text in a value that is too long to be used, and nothing else: of an object whose members are values of
+/// their own. Answers whether there was one.
+pub fn cut_texts(value: &mut Value) -> bool {
     match value {
         Value::String(text) => cut(text),
-        Value::Array(values) => values.iter_mut().map(cut_value).filter(|cut| *cut).count() > 0,
-        Value::Object(members) => members.values_mut().map(cut_value).filter(|cut| *cut).count() > 0,
+        Value::Array(values) => values.iter_mut().map(cut_texts).filter(|cut| *cut).count() > 0,
+        Value::Object(members) => members.values_mut().map(cut_texts).filter(|cut| *cut).count() > 0,
         _ => false,
     }
 }
 
-/// Whether a value has a text that is too long to be used.
+/// Whether a value, or a text in it, is too long to be used.
 #[must_use]
 pub fn is_too_long(value: &Value) -> bool {
+    has_long_text(value) || length(value) > LONGEST_VALUE
+}
+
+fn has_long_text(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() > LONGEST_TEXT,
-        Value::Array(values) => values.iter().any(is_too_long),
-        Value::Object(members) => members.values().any(is_too_long),
+        Value::Array(values) => values.iter().any(has_long_text),
+        Value::Object(members) => members.values().any(has_long_text),
         _ => false,
     }
+}
+
+/// Cuts values that are used together to [`LONGEST_RECORD`], the same ones to the same whenever they come; answers which.
+pub fn cut_record<'a>(values: impl Iterator<Item = (&'a String, &'a mut Value)>) -> Vec<String> {
+    let values: Vec<_> = values.collect();
+    if values.iter().map(|(_, value)| length(value)).sum::<usize>() <= LONGEST_RECORD {
+        return Vec::new();
+    }
+    let share = LONGEST_RECORD / values.len();
+    values.into_iter().filter_map(|(name, value)| cut_to(value, share).then(|| name.clone())).collect()
+}
+
+/// Cuts a value to so many bytes of JSON, from its end; answers whether it was longer.
+pub fn cut_to(value: &mut Value, most: usize) -> bool {
+    if length(value) <= most {
+        return false;
+    }
+    match value {
+        // However many of its characters are escaped, with six bytes each.
+        Value::String(text) => text.truncate(text.floor_char_boundary(most / 6)),
+        Value::Array(values) => {
+            let mut left = most.saturating_sub(2);
+            let fits = values.iter().take_while(|value| fit(&mut left, length(value))).count();
+            values.truncate(fits);
+        }
+        Value::Object(members) => {
+            let mut left = most.saturating_sub(2);
+            members.retain(|name, value| fit(&mut left, name.len() * 6 + 3 + length(value)));
+        }
+        _ => {}
+    }
+    true
+}
+
+/// Takes so many bytes and a comma from what is left; nothing fits behind what did not.
+fn fit(left: &mut usize, bytes: usize) -> bool {
+    let fits = left.checked_sub(bytes + 1);
+    *left = fits.unwrap_or(0);
+    fits.is_some()
+}
+
+/// Bytes of JSON of a value.
+#[must_use]
+pub fn length(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Neither counting nor serialising a value can fail.
+    drop(serde_json::to_writer(&mut count, value));
+    count.0
 }
 
 /// Whether a text among these members has a character that stands for one that cannot be read.

@@ -5,7 +5,8 @@ use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Outcome, Payload, Restored};
+use amfj_sync_shared::json;
+use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_shared::mode;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::state::{State, Unreadable};
@@ -334,6 +335,18 @@ impl Applying<'_> {
         ended(self.event, self.change, Ending::Applied)
     }
 
+    /// Publishes history and outcome. The history comes first: once the outcome is in the stream, a redelivery ends early
+    /// and could not make good a missing entry. An entry that comes twice bears the id of the same change.
+    async fn tell(&self, origin: &Origin, outcome: &Outcome) -> Result<(), BrokerError> {
+        let fact = Event::fact(origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
+        if outcome.ending == Ending::Applied {
+            let history = self.site.names.history(&self.site.integration.id);
+            self.site.publisher.publish(vec![Outgoing::to_stream(history, &fact)]).await?;
+            reach(Failpoint::WriterHistoryPublished).await;
+        }
+        self.site.state.publish_and_read_back(fact).await.map(drop)
+    }
+
     /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in
     /// between and a repeat of any step is harmless.
     async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
@@ -357,15 +370,15 @@ impl Applying<'_> {
         let part = Span::part(SpanKind::Producer, "publish outcome");
         part.set("amfj_sync.result", events::result(&outcome.ending));
         origin.traceparent = part.traceparent().or_else(|| self.event.traceparent.clone());
-        let fact = Event::fact(&origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
-        // Before the outcome: once that is in the stream, a redelivery ends early and could not make good
-        // a missing entry. An entry that comes twice bears the id of the same change.
-        if outcome.ending == Ending::Applied {
-            let history = self.site.names.history(&self.site.integration.id);
-            self.site.publisher.publish(vec![Outgoing::to_stream(history, &fact)]).await?;
-            reach(Failpoint::WriterHistoryPublished).await;
+        let told = self.tell(&origin, &outcome).await;
+        if let Err(BrokerError::TooLarge { limit, .. }) = told {
+            tracing::warn!(integration = %self.site.integration.id, key = %self.change.key, limit,
+                "what became of a change is larger than a message may be; its values are cut");
+            shorten(&mut outcome);
+            self.tell(&origin, &outcome).await?;
+        } else {
+            told?;
         }
-        self.site.state.publish_and_read_back(fact).await?;
         reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
         self.site.blame.ended(self.event.id);
@@ -373,6 +386,20 @@ impl Applying<'_> {
         Ok(())
     }
 }
+
+/// Cuts the values of an outcome: what AMFJ holds is read by the next run.
+fn shorten(outcome: &mut Outcome) {
+    for edit in outcome.edits.values_mut() {
+        for value in [&mut edit.old, &mut edit.new] {
+            json::cut_to(value, SHORT);
+        }
+    }
+    (outcome.asset, outcome.record, outcome.action) = (None, None, None);
+    outcome.refused.clear();
+}
+
+/// Bytes of a value of an outcome that is too large.
+const SHORT: usize = 512;
 
 /// Reads a message of an apply queue.
 pub fn read_change(body: &[u8]) -> Result<(Event, Change), String> {

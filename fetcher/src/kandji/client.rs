@@ -112,7 +112,7 @@ impl KandjiClient {
         };
         match body {
             mut details @ Value::Object(_) => {
-                json::cut_value(&mut details);
+                json::cut_texts(&mut details);
                 Ok(Some(details))
             }
             other => Err(self.unexpected("the details of a device", &other)),

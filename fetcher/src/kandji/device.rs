@@ -1,7 +1,7 @@
 //! One row of Kandji's device list.
 
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId};
-use amfj_sync_shared::json::{cut_value, is_too_long, kind};
+use amfj_sync_shared::json::{cut_record, cut_value, is_too_long, kind};
 use amfj_sync_shared::messages::Unusable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -90,6 +90,8 @@ impl Device {
                 odd.push(format!("its {name} is too long and was cut"));
             }
         }
+        let long = cut_record(raw.iter_mut());
+        odd.extend(long.iter().map(|name| format!("it has too much in all, and its {name} was cut")));
         let device_id = text(&raw, "device_id").filter(|id| id.len() <= LONGEST_ID);
         let Some(device_id) = device_id.and_then(|id| DeviceId::new(id).ok()) else {
             let name = text(&raw, "device_name").or_else(|| text(&raw, "serial_number"));

@@ -77,13 +77,15 @@ pub enum KandjiError {
     #[error(
         "Kandji's device list does not end: after {rows} rows ({devices} devices), several times what there was \
          before or without anything new for pages, there is more; something between here and Kandji seems to ignore \
-         the offset"
+         the offset. If it is as long (more than {most} rows), set sync.longest_list"
     )]
     Endless {
         /// Rows received.
         rows: u64,
         /// Different devices among them.
         devices: u64,
+        /// Rows that it may have.
+        most: u64,
     },
     /// This product's share of the hour is used up.
     #[error(

@@ -54,7 +54,7 @@ impl KandjiClient {
         };
         let rows = data.into_iter().filter_map(|row| {
             let mut row = row;
-            json::cut_value(&mut row);
+            json::cut_texts(&mut row);
             let Value::Object(columns) = row else { return None };
             let device = DeviceId::new(columns.get("device_id")?.as_str()?).ok()?;
             Some(PrismRow { device, columns })

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::amfj::cursors::most_rows;
+use amfj_sync_shared::amfj::cursors::{FLOOR, most_pages, most_rows};
 use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::messages::Unusables;
 use amfj_sync_shared::retry::{Policy, retry};
@@ -53,12 +53,20 @@ impl WalkSummary {
 }
 
 /// What is known before a walk.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Begin {
     /// The first page, where it was read already.
     pub first: Option<Page>,
     /// How many devices there were in the last complete walk.
     pub last: u64,
+    /// So many rows a list may have in any case.
+    pub longest: u64,
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        Self { first: None, last: 0, longest: FLOOR }
+    }
 }
 
 impl KandjiClient {
@@ -86,7 +94,7 @@ impl KandjiClient {
         mut sink: impl FnMut(Vec<Device>) -> anyhow::Result<()> + Send,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<WalkSummary, KandjiError> {
-        let most = most_rows(begin.last);
+        let most = most_rows(begin.last, begin.longest);
         let mut walk = Walk { stale_pages: 0, most, summary: WalkSummary::default() };
         let mut first = begin.first;
         loop {
@@ -130,9 +138,9 @@ impl Walk {
         summary.repeated += listed - fresh.len() as u64;
 
         self.stale_pages = if fresh.is_empty() { self.stale_pages + 1 } else { 0 };
-        let too_many = summary.rows > self.most;
+        let too_many = summary.rows > self.most || summary.pages > most_pages(self.most);
         if page.rows > 0 && (self.stale_pages >= STALE_PAGES || too_many) {
-            return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices() });
+            return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices(), most: self.most });
         }
         Ok(fresh)
     }

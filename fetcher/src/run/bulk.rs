@@ -35,6 +35,9 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// After this long everything is read again, whatever was updated since.
 const WHOLE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
+/// Pages in a row that may name no device that is wanted: those of other platforms, or out of scope.
+const MOST_BARREN: u32 = 100;
+
 /// What is read in bulk, and how far.
 #[derive(Debug)]
 pub(super) struct Bulk {
@@ -65,6 +68,14 @@ struct Reading {
     /// Devices with all mapped properties, and those that lack one.
     complete: HashSet<DeviceId>,
     incomplete: HashSet<DeviceId>,
+    /// Pages in a row without a device that was not read yet.
+    barren: u32,
+}
+
+impl Reading {
+    fn devices(&self) -> usize {
+        self.complete.len() + self.incomplete.len()
+    }
 }
 
 impl Known {
@@ -155,7 +166,7 @@ impl Leader {
         }
         let began = Timestamp::now();
         let since = self.bulk.known.lock().since(began);
-        let mut reading = Reading { began, since, complete: HashSet::new(), incomplete: HashSet::new() };
+        let mut reading = Reading { began, since, complete: HashSet::new(), incomplete: HashSet::new(), barren: 0 };
         let mut cursors = HashSet::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -167,7 +178,16 @@ impl Leader {
                 Err(KandjiError::Cancelled) => return Err(Halt::Stopping),
                 Err(error) => return Ok(self.without_prism(&error, due)),
             };
+            let before = reading.devices();
             self.take_page(&page, &mut reading)?;
+            reading.barren = if reading.devices() > before { 0 } else { reading.barren + 1 };
+            if reading.barren > MOST_BARREN {
+                // Of devices that nobody knows there are ever more: what was read is good, and the rest waits.
+                tracing::warn!(integration = %self.config.id, run = self.latest_run(),
+                    "Prism has no end: {MOST_BARREN} pages in a row name no device that was not read; mapped details of the \
+                     others stay as they are until the next run");
+                return Ok(BulkRead::Later);
+            }
             self.progress.say(format!("reading Prism: {} devices", reading.complete.len()));
             match page.next {
                 // A cursor that comes again leads nowhere.
@@ -268,7 +288,7 @@ mod tests {
         incomplete: &[&str],
     ) -> Reading {
         let set = |ids: &[&str]| ids.iter().map(|id| device(id)).collect();
-        Reading { began, since, complete: set(complete), incomplete: set(incomplete) }
+        Reading { began, since, complete: set(complete), incomplete: set(incomplete), barren: 0 }
     }
 
     #[test]

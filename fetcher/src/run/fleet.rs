@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_shared::config::{Integration, Scope};
 use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
+use amfj_sync_shared::json;
 use amfj_sync_shared::mapping::{Mapping, PropertyPath, sorted};
 use amfj_sync_shared::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
 use amfj_sync_shared::names::email_key;
@@ -53,10 +54,15 @@ impl Mapped {
 
 /// Several values in sorted order: another one in Kandji's list is no change, and no news either (P16).
 fn values(paths: &[(String, PropertyPath)], object: &Value) -> BTreeMap<String, Value> {
-    paths
-        .iter()
-        .map(|(name, path)| (name.clone(), sorted(path.lookup(object).cloned().unwrap_or_default())))
-        .collect()
+    let value = |path: &PropertyPath| {
+        let mut value = sorted(path.lookup(object).cloned().unwrap_or_default());
+        // Of the list it was cut before, and said; details are too large for that.
+        json::cut_value(&mut value);
+        value
+    };
+    let mut values: BTreeMap<_, _> = paths.iter().map(|(name, path)| (name.clone(), value(path))).collect();
+    json::cut_record(values.iter_mut());
+    values
 }
 
 /// A device of the walk, as it is kept until the end of the run.

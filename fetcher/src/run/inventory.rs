@@ -41,12 +41,16 @@ impl Run<'_> {
         self.leader.state.read(|view| view.meta().in_force.as_ref().and_then(counts)).unwrap_or_default()
     }
 
+    fn longest_list(&self) -> u64 {
+        self.leader.config.sync.longest_list
+    }
+
     async fn read_assets(&self) -> Result<u64, Halt> {
         let Leader { amfj, state, progress, .. } = self.leader;
         let number = self.started.number;
         let mut listed: HashSet<AssetId> = HashSet::new();
         let (mut rows, mut lost) = (0, Lost::default());
-        let mut cursors = Cursors::after("list assets", self.counted_last().assets);
+        let mut cursors = Cursors::after("list assets", self.counted_last().assets, self.longest_list());
         loop {
             let page = self.read(|| amfj.assets_page(cursors.current())).await?;
             let before = listed.len();
@@ -75,7 +79,7 @@ impl Run<'_> {
         let last_time = self.counted_last().records;
         let mut listed: HashSet<RecordId> = HashSet::new();
         let (mut rows, mut lost) = (0, Lost::default());
-        let mut cursors = Cursors::after("list users", last_time);
+        let mut cursors = Cursors::after("list users", last_time, self.longest_list());
         loop {
             let Some(page) = self.read_records_page(cursors.current()).await? else { return Ok(last_time) };
             let before = listed.len();

@@ -1,11 +1,11 @@
 //! Publishing in windows: first the facts that differ, then, once they are in force, every device and
 //! person for the reconcilers.
 
-use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
+use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
-    DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, UserSnapshot,
+    DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, Unusable, UserSnapshot,
 };
 use jiff::Timestamp;
 
@@ -21,8 +21,13 @@ impl Run<'_> {
         let mut facts = facts.into_iter().peekable();
         while facts.peek().is_some() {
             self.is_current()?;
-            let window = facts.by_ref().take(AT_ONCE).map(|fact| self.fact(fact)).collect();
-            self.leader.state.publish(window).await?;
+            let window: Vec<Event> = facts.by_ref().take(AT_ONCE).map(|fact| self.fact(fact)).collect();
+            match self.leader.state.publish(window.clone()).await {
+                Err(BrokerError::TooLarge { limit, .. }) => {
+                    self.leader.state.publish(self.without_too_large(window, limit)).await?;
+                }
+                published => published?,
+            }
             reach(Failpoint::FetcherSaying).await;
         }
         Ok(())
@@ -99,9 +104,43 @@ impl Run<'_> {
         self.hand_over(ends.collect()).await
     }
 
-    async fn hand_over(&self, messages: Vec<Outgoing>) -> Result<(), Halt> {
+    /// Facts that the broker takes; the others are left out and named (P30).
+    fn without_too_large(&self, facts: Vec<Event>, limit: usize) -> Vec<Event> {
+        let fits = |event: &Event| {
+            let bytes = event.encode().len();
+            if bytes > limit {
+                self.report_too_large(&event.subject, bytes, limit);
+            }
+            bytes <= limit
+        };
+        facts.into_iter().filter(fits).collect()
+    }
+
+    fn report_too_large(&self, subject: &str, bytes: usize, limit: usize) {
+        let (what, id) = subject.split_once('/').unwrap_or((subject, ""));
+        let why = format!(
+            "what is known of it takes {bytes} bytes, and the broker takes no message of more than {limit}; it is left out"
+        );
+        tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), subject, bytes, limit,
+            "a fact is larger than a message may be, and is left out");
+        self.report(Unusable::new(what, Some(id), None, &why));
+    }
+
+    async fn hand_over(&self, mut messages: Vec<Outgoing>) -> Result<(), Halt> {
         self.is_current()?;
-        self.leader.publisher.publish(messages).await?;
+        // The inventory is in force by then, and its report said: these are named in the log.
+        if let Err(error) = self.leader.publisher.publish(messages.clone()).await {
+            let BrokerError::TooLarge { limit, .. } = error else { return Err(error.into()) };
+            messages.retain(|message| {
+                let bytes = message.body.len();
+                if bytes > limit {
+                    tracing::warn!(integration = %self.leader.config.id, run = self.run_id(), id = %message.id, bytes, limit,
+                        "a snapshot is larger than a message may be, and is left out");
+                }
+                bytes <= limit
+            });
+            self.leader.publisher.publish(messages).await?;
+        }
         self.leader.ways.arrived();
         reach(Failpoint::FetcherHandingOver).await;
         Ok(())

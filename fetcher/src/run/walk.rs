@@ -66,7 +66,11 @@ impl Run<'_> {
     /// Walks on from the first page to the end.
     pub(super) async fn walk(&self, first: Page) -> Result<Fleet, Halt> {
         let leader = self.leader;
-        let begin = Begin { first: Some(first), last: self.counted_last().devices };
+        let begin = Begin {
+            first: Some(first),
+            last: self.counted_last().devices,
+            longest: leader.config.sync.longest_list,
+        };
         let mut fleet = Fleet {
             ids: Vec::new(),
             in_scope: 0,

@@ -1,6 +1,6 @@
 //! Decides, and publishes what follows: the changes, then the decisions.
 
-use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW};
+use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
@@ -15,7 +15,8 @@ use crate::rules::{self, Draft, Site};
 
 /// A decision that is being published.
 struct Step {
-    span: Span,
+    /// Ends when all of it is published.
+    _span: Span,
     traceparent: Option<String>,
     conclusion: Conclusion,
 }
@@ -24,21 +25,51 @@ impl Partition<'_> {
     /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
     pub(super) async fn decide(&self, subjects: Vec<Task>) -> Result<(), Stop> {
         for chunk in subjects.chunks(usize::from(WINDOW)) {
-            let steps = self.steps(chunk).await?;
-            let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
-            let changes: Vec<Outgoing> = changes.map(|event| self.outgoing(event)).collect();
-            if !changes.is_empty() {
+            let mut steps = self.steps(chunk).await?;
+            if steps.iter().any(|step| !step.conclusion.publish.is_empty()) {
                 reach(Failpoint::ReconcilerConcluded).await;
             }
-            self.desk.publisher.publish(changes).await?;
+            let published = self.publish_changes(&steps).await;
+            self.fit(published, &mut steps).await?;
             reach(Failpoint::ReconcilerChangesPublished).await;
-            let (spans, facts): (Vec<Span>, Vec<Event>) =
-                steps.into_iter().map(|step| self.decided(step)).unzip();
             // The next decision about a key must see this one.
-            self.desk.state.publish_and_read_all_back(facts).await?;
-            drop(spans);
+            let facts = steps.iter().map(|step| self.decided(step)).collect();
+            let decided = self.desk.state.publish_and_read_all_back(facts).await;
+            if self.fit(decided, &mut steps).await? {
+                let facts = steps.iter().map(|step| self.decided(step)).collect();
+                self.desk.state.publish_and_read_all_back(facts).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn publish_changes(&self, steps: &[Step]) -> Result<(), BrokerError> {
+        let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
+        self.desk.publisher.publish(changes.map(|event| self.outgoing(event)).collect()).await
+    }
+
+    /// Where something was larger than a message may be, leaves that out of the decisions, and publishes the changes of the
+    /// others; answers whether it did. The same would be refused again and again (P30).
+    async fn fit(&self, published: Result<(), BrokerError>, steps: &mut Vec<Step>) -> Result<bool, Stop> {
+        let Err(error) = published else { return Ok(false) };
+        let BrokerError::TooLarge { limit, .. } = error else { return Err(error.into()) };
+        steps.retain_mut(|step| {
+            if self.fits(step, limit) {
+                return true;
+            }
+            let id = &self.desk.integration.id;
+            let key = step.conclusion.decision.key.to_string();
+            tracing::warn!(integration = %id, key, limit, "what is to be written is larger than a message may be; it is left out");
+            step.conclusion.leave_out_what_is_too_large(limit);
+            self.fits(step, limit)
+        });
+        self.publish_changes(steps).await?;
+        Ok(true)
+    }
+
+    fn fits(&self, step: &Step, limit: usize) -> bool {
+        let fits = |event: &Event| event.encode().len() <= limit;
+        step.conclusion.publish.iter().all(fits) && fits(&self.decided(step))
     }
 
     fn outgoing(&self, event: &Event) -> Outgoing {
@@ -98,19 +129,19 @@ impl Partition<'_> {
         let Some(conclusion) = self.conclude(task, traceparent.as_ref())? else { return Ok(None) };
         span.set("amfj_sync.state", conclusion.decision.state.as_str());
         events::decided(id, run.as_ref(), &conclusion.decision);
-        Ok(Some(Step { span, traceparent, conclusion }))
+        Ok(Some(Step { _span: span, traceparent, conclusion }))
     }
 
-    fn decided(&self, step: Step) -> (Span, Event) {
-        let Step { span, traceparent, conclusion } = step;
+    fn decided(&self, step: &Step) -> Event {
+        let Step { traceparent, conclusion, .. } = step;
         if let Some(traceparent) = &traceparent
             && conclusion.decision.changes.iter().any(|decided| decided.staged)
         {
             self.staged.lock().insert(conclusion.decision.key.clone(), traceparent.clone());
         }
-        let mut origin = Origin { traceparent, ..self.desk.state.origin() };
+        let mut origin = Origin { traceparent: traceparent.clone(), ..self.desk.state.origin() };
         origin.sequence = Some(conclusion.decision.snapshot);
-        (span, Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision))))
+        Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision.clone())))
     }
 
     fn conclude(&self, task: &Task, traceparent: Option<&String>) -> Result<Option<Conclusion>, Unreadable> {

@@ -6,10 +6,14 @@ use crate::http::{CallError, ServiceWords};
 
 /// Pages in a row that may bring nothing new. Some servers answer a few empty pages while they filter.
 const MOST_BARREN: u32 = 100;
-/// Rows that any list may have, however short it was last time: people import whole fleets.
-const FLOOR: u64 = 250_000;
+/// Rows that any list may have, however short it was last time: people import whole fleets. `sync.longest_list` says
+/// another number.
+pub const FLOOR: u64 = 250_000;
 /// So many times the last complete list, a list may have.
 const TIMES: u64 = 4;
+
+/// Rows that a page has at least, on the average, of a list that is read to its end.
+const ROWS_A_PAGE: u64 = 10;
 
 /// The cursors of one walk over a list. None may come twice, and what they lead to has a bound: or the walk would never
 /// end, on a list that lies about its end.
@@ -20,6 +24,7 @@ pub struct Cursors {
     current: Option<String>,
     rows: u64,
     most: u64,
+    pages: u64,
     barren: u32,
 }
 
@@ -27,14 +32,15 @@ impl Cursors {
     /// At the first page of a list of which nothing is known.
     #[must_use]
     pub fn new(operation: &'static str) -> Self {
-        Self::after(operation, 0)
+        Self::after(operation, 0, FLOOR)
     }
 
-    /// At the first page of a list that had so many rows when it was read last.
+    /// At the first page of a list that had so many rows when it was read last, and may have so many (`floor`) in any
+    /// case.
     #[must_use]
-    pub fn after(operation: &'static str, last: u64) -> Self {
-        let most = most_rows(last);
-        Self { operation, seen: HashSet::new(), current: None, rows: 0, most, barren: 0 }
+    pub fn after(operation: &'static str, last: u64, floor: u64) -> Self {
+        let most = most_rows(last, floor);
+        Self { operation, seen: HashSet::new(), current: None, rows: 0, most, pages: 0, barren: 0 }
     }
 
     /// Where the page to be read begins.
@@ -47,11 +53,19 @@ impl Cursors {
     pub fn advance(&mut self, next: Option<String>, rows: u64, fresh: u64) -> Result<bool, CallError> {
         let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(false) };
         self.rows = self.rows.saturating_add(rows);
+        self.pages += 1;
         self.barren = if fresh == 0 { self.barren + 1 } else { 0 };
         if self.rows > self.most {
             return Err(self.endless(&format!(
-                "more than {} rows and no end, several times what the list had before",
+                "more than {} rows and no end, several times what the list had before; if it is as long, set \
+                 sync.longest_list",
                 self.most
+            )));
+        }
+        if self.pages > most_pages(self.most) {
+            return Err(self.endless(&format!(
+                "more than {} pages and no end, with hardly a row on each; if it is as long, set sync.longest_list",
+                most_pages(self.most)
             )));
         }
         if self.barren >= MOST_BARREN {
@@ -79,8 +93,14 @@ impl Cursors {
 
 /// The most rows that a list may have which had so many when it was read last.
 #[must_use]
-pub fn most_rows(last: u64) -> u64 {
-    last.saturating_mul(TIMES).max(FLOOR)
+pub fn most_rows(last: u64, floor: u64) -> u64 {
+    last.saturating_mul(TIMES).max(floor)
+}
+
+/// The most pages that a list of so many rows may have.
+#[must_use]
+pub fn most_pages(rows: u64) -> u64 {
+    rows / ROWS_A_PAGE + u64::from(MOST_BARREN)
 }
 
 #[cfg(test)]
@@ -117,8 +137,12 @@ mod tests {
         let fresh = |page: u64| (page.to_string(), 100, 100);
         let (pages, why) = walk(&mut Cursors::new("list assets"), fresh);
         assert!(pages == FLOOR / 100 && why.contains("several times"), "{pages}: {why}");
-        let (pages, _) = walk(&mut Cursors::after("list assets", 1_000_000), fresh);
+        let (pages, _) = walk(&mut Cursors::after("list assets", 1_000_000, FLOOR), fresh);
         assert_eq!(pages, 4 * 1_000_000 / 100);
+        let (pages, _) = walk(&mut Cursors::after("list assets", 10, 1_000), fresh);
+        assert_eq!(pages, 10, "what was set");
+        let (pages, why) = walk(&mut Cursors::new("list assets"), |page| (page.to_string(), 1, 1));
+        assert!(pages == most_pages(FLOOR) && why.contains("pages"), "{pages}: {why}");
         let (pages, why) = walk(&mut Cursors::new("list assets"), |page| (page.to_string(), 100, 0));
         assert!(pages < 100 && why.contains("without anything new"), "{pages}: {why}");
     }

@@ -64,6 +64,9 @@ struct Loose<'a> {
     next_cursor: Value,
 }
 
+/// Bytes of JSON of one record that can be used: it travels in messages, twice in some.
+const LARGEST: usize = 4 << 20;
+
 /// Reads a page: all of it as the contract says, or else row by row.
 pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
     if let Ok(strict) = serde_json::from_slice::<Strict<T>>(body)
@@ -133,6 +136,9 @@ fn row<T: Record>(text: &str, mended: bool) -> Result<(T, Vec<Unusable>), Unusab
         members.report("a text in it has characters that cannot be read; U+FFFD stands for them");
     }
     members.shorten();
+    if let Some(why) = members.is_too_large() {
+        return Err(members.unusable(&why));
+    }
     match T::read(&mut members) {
         Ok(record) => Ok((record, members.odd)),
         Err(why) => Err(members.unusable(&format!("{why}; it is left out"))),
@@ -242,9 +248,28 @@ impl Members {
             .map(|(name, _)| name.clone())
             .collect();
         for name in long {
-            self.object.get_mut(&name).map(json::cut_value);
+            match self.object.get_mut(&name) {
+                // Each field by itself: one that is gone would look as if nothing were in it.
+                Some(Value::Object(fields)) if name == "fields" => {
+                    for value in fields.values_mut() {
+                        json::cut_value(value);
+                    }
+                }
+                Some(value) => {
+                    json::cut_value(value);
+                }
+                None => {}
+            }
             self.report(&format!("its {} is too long and was cut", words(&name)));
         }
+    }
+
+    /// Whether no message could carry it; its fields are not cut, for one that is gone would look blank.
+    fn is_too_large(&self) -> Option<String> {
+        let bytes: usize = self.object.values().map(json::length).sum();
+        (bytes > LARGEST).then(|| {
+            format!("it is {bytes} bytes large, more than the {LARGEST} that can be used; it is left out")
+        })
     }
 
     fn report(&mut self, why: &str) {
@@ -288,7 +313,7 @@ impl Record for Asset {
     fn is_short(&self) -> bool {
         self.id.as_str().len() <= LONGEST_ID
             && self.name.len() <= json::LONGEST_TEXT
-            && !self.fields.values().any(json::is_too_long)
+            && are_short(&self.fields)
     }
 }
 
@@ -315,8 +340,13 @@ impl Record for UserRecord {
         self.id.as_str().len() <= LONGEST_ID
             && self.name.len() <= json::LONGEST_TEXT
             && self.email.as_ref().is_none_or(|email| email.len() <= json::LONGEST_TEXT)
-            && !self.fields.values().any(json::is_too_long)
+            && are_short(&self.fields)
     }
+}
+
+/// Whether neither a value nor all of them together is too much.
+fn are_short(fields: &std::collections::BTreeMap<String, Value>) -> bool {
+    !fields.values().any(json::is_too_long) && fields.values().map(json::length).sum::<usize>() <= LARGEST
 }
 
 /// A text, or the digits of a number; none where it is blank.

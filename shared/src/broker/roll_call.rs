@@ -78,8 +78,23 @@ pub async fn answer_roll_calls(
 }
 
 /// Asks, and returns the answers: until `is_complete` says so of the answers that are there, at most
-/// for `limit`.
+/// for `limit`. A broker that takes nothing, from whoever asks or answers, is waited for.
 pub async fn call_roll(
+    session: &Arc<Session>,
+    names: &Names,
+    limit: Duration,
+    is_complete: &(dyn Fn(&[Vec<u8>]) -> bool + Send + Sync),
+) -> Result<Vec<Vec<u8>>, BrokerError> {
+    loop {
+        let answers = call_once(session, names, limit, is_complete).await?;
+        if is_complete(&answers) || !session.is_blocked() {
+            return Ok(answers);
+        }
+        session.until_it_takes_messages().await;
+    }
+}
+
+async fn call_once(
     session: &Arc<Session>,
     names: &Names,
     limit: Duration,

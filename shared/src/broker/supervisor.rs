@@ -66,6 +66,13 @@ impl Session {
         self.publishing.status().blocked()
     }
 
+    /// Waits until the broker takes messages, or the session is over.
+    pub(super) async fn until_it_takes_messages(&self) {
+        while self.is_blocked() && !self.broken.is_cancelled() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Declares the topology again, because something of it is missing.
     pub(super) async fn declare(&self) -> Result<(), BrokerError> {
         self.topology.declare(&self.consuming).await

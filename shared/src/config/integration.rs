@@ -15,6 +15,7 @@ use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
 };
+use crate::amfj::cursors::FLOOR;
 use crate::ids::IntegrationId;
 use crate::mapping::{FieldSource, MappedField, Mapping};
 
@@ -23,6 +24,8 @@ const NAME: &str = "integration";
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+/// The largest fleets are read within the hour; services that are slow, or ask for pauses, take longer.
+const LONGEST_RUN: Duration = Duration::from_hours(6);
 
 /// Platforms that Kandji is known to report. Another one is a warning: it may be newer than this list.
 const PLATFORMS: [&str; 6] = ["Mac", "iPhone", "iPad", "AppleTV", "Windows", "Android"];
@@ -334,6 +337,11 @@ fn sync(mut section: Section, reading: &mut Reading<'_>) -> Option<SyncConfig> {
         section.read(reading, "first_take_over_limit", percent).or(change_limit.unwrap_or(tenth));
     let name_beats_email = section.read(reading, "name_beats_email", boolean).or(false);
     let allow_empty = section.read(reading, "allow_empty", boolean).or(false);
+    let longest_list = section.read(reading, "longest_list", |node| integer(node, 1..=u64::from(u32::MAX)));
+    let longest_list = longest_list.or(FLOOR);
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(24);
+    let longest_run = section.read(reading, "longest_run", |node| duration(node, bounds));
+    let longest_run = longest_run.or(LONGEST_RUN);
     let history_keep =
         section.read(reading, "history_keep", |node| duration(node, SECOND..=36_500 * DAY)).or(400 * DAY);
     section.finish(reading);
@@ -354,6 +362,8 @@ fn sync(mut section: Section, reading: &mut Reading<'_>) -> Option<SyncConfig> {
         first_take_over_limit: first_take_over_limit?,
         name_beats_email: name_beats_email?,
         allow_empty: allow_empty?,
+        longest_list: longest_list?,
+        longest_run: longest_run?,
         history_keep: history_keep?,
     })
 }

@@ -368,6 +368,10 @@ pub struct SyncConfig {
     pub name_beats_email: bool,
     /// P23.
     pub allow_empty: bool,
+    /// Rows that a list of either service may have; four times as many as the last complete one had, if that is more.
+    pub longest_list: u64,
+    /// How long a run may read.
+    pub longest_run: Duration,
     /// P26.
     pub history_keep: Duration,
 }

@@ -70,3 +70,39 @@ proptest! {
         let _ = mend(body.as_bytes());
     }
 }
+
+#[test]
+fn a_value_of_many_parts_is_cut_as_well_and_the_same_each_time() {
+    let row = |value: Value| {
+        let (mut one, mut other) = (value.clone(), value);
+        assert!(is_too_long(&one) && cut_value(&mut one), "it is cut");
+        assert!(!is_too_long(&one) && !cut_value(&mut one), "once");
+        cut_value(&mut other);
+        assert_eq!(one, other);
+        one
+    };
+    let list = row(json!(vec!["a text of some length"; 1_000_000]));
+    assert!(list.as_array().is_some_and(|list| list.len() > 1_000 && list[0] == "a text of some length"));
+    let members: Map<String, Value> = (0..500_000).map(|number| (format!("m{number:06}"), json!(number))).collect();
+    let object = row(Value::Object(members));
+    assert_eq!(object["m000000"], 0);
+    // Each character takes six bytes.
+    let text = row(json!("\u{1}".repeat(60_000)));
+    assert!(text.as_str().is_some_and(|text| text.len() > 40_000), "{}", text.as_str().unwrap_or_default().len());
+}
+
+#[test]
+fn values_that_are_used_together_are_cut_only_where_they_are_too_much_together() {
+    let text = |bytes: usize| json!("x".repeat(bytes));
+    let few: std::collections::BTreeMap<String, Value> =
+        (0..15).map(|number| (number.to_string(), text(60_000))).collect();
+    let mut kept = few.clone();
+    assert_eq!((cut_record(kept.iter_mut()), &kept), (vec![], &few));
+    let mut many = few;
+    many.extend((15..30).map(|number| (number.to_string(), text(60_000))));
+    many.insert("short".into(), json!("as it was"));
+    let cut = cut_record(many.iter_mut());
+    assert_eq!(cut.len(), 30, "{cut:?}");
+    assert_eq!(many["short"], "as it was");
+    assert!(many.values().map(length).sum::<usize>() <= LONGEST_RECORD);
+}

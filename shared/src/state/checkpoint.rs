@@ -21,6 +21,12 @@ use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
 
+/// Bytes of rows, as the view has them, after which a record is large enough.
+const BYTES_A_PART: usize = 2 << 20;
+
+/// JSON takes so many times as much in the worst case.
+const JSON_TAKES: usize = 7;
+
 /// Records that are read from the view and published together: what is in memory for a copy grows with it.
 const PARTS_A_STEP: u32 = 2;
 
@@ -35,13 +41,16 @@ pub(super) struct Copying {
     parts: u32,
     /// The last key that was copied.
     after: Vec<u8>,
+    /// Bytes of rows in one record.
+    bytes_a_part: usize,
 }
 
 impl Copying {
-    /// None for a view that has read nothing yet.
-    pub(super) fn of(view: &View) -> Option<Self> {
+    /// None for a view that has read nothing yet. `largest` is what one message may have.
+    pub(super) fn of(view: &View, largest: usize) -> Option<Self> {
         let as_of = view.meta.offset?;
-        Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new() })
+        let bytes_a_part = BYTES_A_PART.min(largest / JSON_TAKES);
+        Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new(), bytes_a_part })
     }
 
     /// What comes before all other rows.
@@ -78,7 +87,7 @@ impl Copying {
 
     fn rows(&mut self, view: &View) -> Result<Rows, StoreError> {
         let (meta, index) = (row_key(table::META, ""), row_key(table::INDEX, ""));
-        let mut rows = Rows::new();
+        let (mut rows, mut bytes) = (Rows::new(), 0);
         loop {
             let (mut at_index, mut read) = (false, Ok(()));
             let mut after = Vec::new();
@@ -87,10 +96,15 @@ impl Copying {
                 if at_index {
                     return false;
                 }
+                if bytes > 0 && bytes + value.len() > self.bytes_a_part {
+                    // The next record begins with it.
+                    return false;
+                }
                 after = key.to_vec();
                 if *key == *meta {
                     return true;
                 }
+                bytes += value.len();
                 match row_as_json(key, value) {
                     Ok((name, value)) => drop(rows.insert(name, value)),
                     Err(error) => read = Err(error),

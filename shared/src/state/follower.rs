@@ -296,7 +296,8 @@ impl State {
     /// is in memory for it is a few hundred rows.
     pub async fn write_checkpoint(&self) -> Result<(), StateError> {
         let _still = self.shared.folding.lock().await;
-        let Some(mut copying) = self.read(checkpoint::Copying::of) else { return Ok(()) };
+        let largest = self.shared.publisher.largest();
+        let Some(mut copying) = self.read(|view| checkpoint::Copying::of(view, largest)) else { return Ok(()) };
         self.publish(self.events(self.read(|view| copying.begin(view)))).await?;
         loop {
             let rows = self.read(|view| copying.step(view))?;

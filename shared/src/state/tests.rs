@@ -215,7 +215,7 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
 
 /// The facts of a checkpoint.
 fn copy_of(view: &View) -> Vec<Fact> {
-    let mut copying = Copying::of(view).expect("something was read");
+    let mut copying = Copying::of(view, crate::broker::MAX_BYTES).expect("something was read");
     let mut facts = copying.begin(view);
     loop {
         let step = copying.step(view).expect("memory does not fail");

@@ -89,7 +89,8 @@ impl Stage {
         let integration = settings
             .configure(services.integration(INTEGRATION))
             .set("interval", "6h")
-            .set("kandji.request_timeout", "2s");
+            .set("kandji.request_timeout", "2s")
+            .set("sync.longest_list", 2_000);
         let config = ConfigBuilder::new(&broker.url(), PREFIX)
             .set("broker.partitions", i64::from(PARTITIONS))
             .set("timing.ownership_interval", "100ms")

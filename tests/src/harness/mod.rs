@@ -5,6 +5,7 @@
 pub mod binaries;
 pub mod broker;
 pub mod config;
+pub mod disk;
 pub mod metrics;
 pub mod ports;
 pub mod prometheus;
@@ -17,6 +18,7 @@ pub mod workers;
 
 pub use broker::PrivateBroker;
 pub use config::{ConfigBuilder, IntegrationBuilder, Scratch, WrittenConfig, broker_only};
+pub use disk::SmallDisk;
 pub use metrics::MetricsPage;
 pub use prometheus::{Prometheus, monitoring_file};
 pub use proxy::Proxy;

@@ -200,6 +200,9 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn error(&self, status: u16, message: &str) -> Reply;
     /// A list without records.
     fn empty_list(&self, ask: &Ask) -> Reply;
+
+    /// A page of these rows, with more to come.
+    fn list_of(&self, ask: &Ask, rows: Vec<Value>) -> Reply;
     /// Devices come and go (no effect where there are none).
     fn move_rows(&self, enroll: usize, unenroll: usize);
     /// The whole content, for people and tests in another process.
@@ -263,6 +266,8 @@ impl<S: Service> Answer for Core<S> {
         match ending {
             Finish::Send => Ending::Send(verdict.reply),
             Finish::Half => Ending::Half(verdict.reply),
+            Finish::Drip { ms } => Ending::Drip(verdict.reply, Duration::from_millis(ms)),
+            Finish::Endless => Ending::Endless,
             Finish::Cut { after_ms } => {
                 pause(after_ms * 1000).await;
                 Ending::Cut
@@ -284,6 +289,8 @@ async fn pause(micros: u64) {
 enum Finish {
     Send,
     Half,
+    Drip { ms: u64 },
+    Endless,
     Cut { after_ms: u64 },
 }
 
@@ -355,6 +362,22 @@ fn spoil<S: Service>(
         Some(Action::LoseAnswer | Action::Silence { applied: true, .. }) => (honest(), cut),
         Some(Action::DropBefore | Action::Silence { applied: false, .. }) => (nothing(), cut),
         Some(Action::TruncatedBody) => (honest(), Finish::Half),
+        Some(Action::Drip { ms }) => (honest(), Finish::Drip { ms: *ms }),
+        Some(Action::EndlessBody) => (nothing(), Finish::Endless),
+        Some(Action::GiantHeader { bytes }) => {
+            let mut verdict = honest();
+            verdict.reply = verdict.reply.with("x-giant", "x".repeat(*bytes));
+            (verdict, Finish::Send)
+        }
+        Some(Action::HugeRow { bytes }) => (service.list_of(ask, vec![huge_row(*bytes)]).into(), Finish::Send),
+        Some(Action::Compressed) => {
+            let reply = Reply::bytes(200, "application/json", ZEROS).with("content-encoding", "gzip");
+            (reply.into(), Finish::Send)
+        }
+        Some(Action::EndlessList) => {
+            let rows = (0..ROWS_OF_AN_ENDLESS_LIST).map(|_| invented_row("Invented"));
+            (service.list_of(ask, rows.collect()).into(), Finish::Send)
+        }
         Some(Action::EmptyBody) => {
             let mut verdict = honest();
             verdict.reply = Reply::bytes(200, "application/json", Vec::new());
@@ -380,6 +403,29 @@ fn spoil<S: Service>(
         )
         | None => odd.answer(service, controls, ask),
     }
+}
+
+/// How many rows each page of a list has that does not end.
+const ROWS_OF_AN_ENDLESS_LIST: usize = 50;
+
+/// The beginning of a gzip file of a thousand zeros.
+const ZEROS: [u8; 29] = [
+    0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0x02, 0xff, 0x63, 0x60, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x0c, 0x77, 0, 0, 0x8c, 0x0d,
+    0x16, 0xe2, 0xe8, 0x03, 0, 0,
+];
+
+/// What both services could have in a list.
+fn invented_row(name: &str) -> Value {
+    let id = uuid::Uuid::new_v4();
+    json!({
+        "device_id": id, "device_name": name, "serial_number": id, "platform": "Mac", "user": "", "tags": [],
+        "id": id, "name": name, "email": format!("{id}@example.com"), "source": "local", "fields": {},
+        "asset_type": { "id": "invented", "name": "Invented" }, "location": null, "checked_out_to": null,
+    })
+}
+
+fn huge_row(bytes: usize) -> Value {
+    invented_row(&"x".repeat(bytes))
 }
 
 fn content_type_of(body: &str) -> &'static str {

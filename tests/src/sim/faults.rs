@@ -54,6 +54,28 @@ pub enum Action {
     EmptyBody,
     /// The request is carried out, and the connection breaks in the middle of the body.
     TruncatedBody,
+    /// The request is carried out, and the answer comes one byte at a time.
+    Drip {
+        /// Milliseconds from one byte to the next; a second if not given.
+        #[serde(default = "a_second")]
+        ms: u64,
+    },
+    /// 200 with a body that never ends, as fast as it is read.
+    EndlessBody,
+    /// The request is carried out, and a header of so many bytes comes with the answer.
+    GiantHeader {
+        /// Bytes.
+        bytes: usize,
+    },
+    /// 200 with a list of one row whose name has so many bytes.
+    HugeRow {
+        /// Bytes.
+        bytes: usize,
+    },
+    /// 200 with a compressed body (`Content-Encoding: gzip`), which nobody had asked for.
+    Compressed,
+    /// A list that does not end: ever new rows, and ever new cursors.
+    EndlessList,
     /// Nothing is said for this long, then the connection closes.
     Silence {
         /// Milliseconds; 30,000 if not given.
@@ -79,6 +101,10 @@ pub enum Action {
         /// How many.
         count: usize,
     },
+}
+
+fn a_second() -> u64 {
+    1_000
 }
 
 fn half_a_minute() -> u64 {

@@ -90,6 +90,10 @@ pub(crate) enum Ending {
     Send(Reply),
     /// Status, headers and half of the body are sent, then the connection breaks.
     Half(Reply),
+    /// The answer is sent byte by byte, with this pause in between.
+    Drip(Reply, Duration),
+    /// 200, and a body without end.
+    Endless,
     /// Nothing is sent and the connection breaks.
     Cut,
 }
@@ -241,6 +245,8 @@ async fn handle<S: Answer>(service: Arc<S>, cord: Cord, request: Request) -> Res
     match ending {
         Ok(Ending::Send(reply)) => respond(reply, Body::from),
         Ok(Ending::Half(reply)) => respond(reply, half_of),
+        Ok(Ending::Drip(reply, pause)) => respond(reply, |body| dripping(body, pause)),
+        Ok(Ending::Endless) => endless(),
         Ok(Ending::Cut) | Err(_) => {
             cord.pull();
             Response::new(Body::empty())
@@ -258,6 +264,24 @@ fn respond(reply: Reply, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
         *response.status_mut() = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+fn dripping(bytes: Vec<u8>, pause: Duration) -> Body {
+    Body::from_stream(stream::unfold(bytes.into_iter(), move |mut left| async move {
+        let byte = left.next()?;
+        tokio::time::sleep(pause).await;
+        Some((Ok::<_, io::Error>(Bytes::from(vec![byte])), left))
+    }))
+}
+
+/// Starts like a list.
+fn endless() -> Response {
+    let rows = stream::unfold("[", |piece| async move {
+        Some((Ok::<_, io::Error>(Bytes::from_static(piece.as_bytes())), "{\"device_id\":\"endless\"},"))
+    });
+    let mut response = Response::new(Body::from_stream(rows));
+    response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The first half of a body, then an error, which makes the server drop the connection although

@@ -37,6 +37,8 @@ fn table() -> Vec<(&'static str, Vec<Rule>)> {
         ("30 s of silence, not written", writes_times(&Action::Silence { ms: 30_000, applied: false }, 2)),
         // Within time-out and list delay: what comes later still cannot be told from what never comes.
         ("written after the time-out", writes_times(&Action::Delay { ms: 2_200 }, 2)),
+        ("lists without end", vec![Rule::new(Action::EndlessList).on("GET", "*").with_query("limit=")]),
+        ("a list of one huge row", vec![Rule::new(Action::HugeRow { bytes: 40 << 20 }).on("GET", "*").with_query("limit=").times(1)]),
         ("token revoked at a write, restored", revoking(&["POST", "PATCH"])),
         ("token revoked at a read, restored", revoking(&["GET"])),
     ]

@@ -21,6 +21,7 @@ const KILLED: &str = "killed and restarted";
 const STOPPED: &str = "stopped and restarted";
 const CLOSED: &str = "all connections closed by the broker";
 const ALARM: &str = "memory alarm, connections blocked";
+const LONG_ALARM: &str = "memory alarm for long, which everybody says";
 const KILLED_BLOCKING: &str = "killed while it blocks a writer that sets a message aside";
 const RECONCILE_DELETED: &str = "a reconcile queue deleted";
 const APPLY_DELETED: &str = "an apply queue deleted";
@@ -50,6 +51,7 @@ impl Family for Broker {
             STOPPED,
             CLOSED,
             ALARM,
+            LONG_ALARM,
             KILLED_BLOCKING,
             RECONCILE_DELETED,
             APPLY_DELETED,
@@ -63,7 +65,8 @@ impl Family for Broker {
     fn goes_with_others(&self, fault: &str) -> bool {
         // Without the stream nobody knows what was; the model has to forget it at the right moment.
         // A worker that cannot start does not end in good order either, which trimming asks of it.
-        fault != STREAM_DELETED && fault != TRIMMED
+        // Nobody hears a request for a run while the broker takes nothing.
+        fault != STREAM_DELETED && fault != TRIMMED && fault != LONG_ALARM
     }
 
     fn draw(&self, fault: &str, _stage: &Stage, rng: &mut StdRng) -> Result<Box<dyn Fault>> {
@@ -73,7 +76,8 @@ impl Family for Broker {
             KILLED => Box::new(Away { after, killed: true }),
             STOPPED => Box::new(Away { after, killed: false }),
             CLOSED => Box::new(Closed { times: rng.random_range(1..=2) }),
-            ALARM => Box::new(Alarm { lasts: after * 2 }),
+            ALARM => Box::new(Alarm { lasts: after * 2, is_said: false }),
+            LONG_ALARM => Box::new(Alarm { lasts: after * 10, is_said: true }),
             KILLED_BLOCKING => Box::new(KilledBlocking { queue: work_queue("apply", partition) }),
             RECONCILE_DELETED => Box::new(Deleted { queue: work_queue("reconcile", partition), after }),
             APPLY_DELETED => Box::new(Deleted { queue: work_queue("apply", partition), after }),
@@ -149,6 +153,30 @@ impl Fault for Closed {
 /// The broker is short of memory and takes nothing from those who publish.
 struct Alarm {
     lasts: Duration,
+    /// Whether it lasts long enough for all workers to say so.
+    is_said: bool,
+}
+
+/// How soon a worker says that the broker takes nothing.
+const SAID_WITHIN: Duration = Duration::from_secs(30);
+
+/// Waits until every worker says that it is not ready because of the alarm.
+async fn all_say_so(stage: &mut Stage) -> Result<()> {
+    let begin = std::time::Instant::now();
+    loop {
+        let mut silent = Vec::new();
+        for worker in stage.crew.all() {
+            match worker.get("/readyz").await {
+                Ok((503, body)) if body.contains("short of memory or disk") => {}
+                other => silent.push(format!("{}: {other:?}", worker.role().name())),
+            }
+        }
+        if silent.is_empty() {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < SAID_WITHIN, "the broker takes nothing, and these do not say so: {silent:?}");
+        stage.pass(Duration::from_millis(200)).await;
+    }
 }
 
 impl Fault for Alarm {
@@ -159,6 +187,9 @@ impl Fault for Alarm {
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             stage.broker.ctl(&["set_vm_memory_high_watermark", "0.000001"]).await?;
+            if self.is_said {
+                all_say_so(stage).await?;
+            }
             stage.pass(self.lasts).await;
             Ok(())
         })

@@ -14,12 +14,14 @@ use rand::{Rng, rngs::StdRng};
 
 use super::{Family, Fault, Struck};
 use crate::campaign::Stage;
-use crate::harness::Role;
+use crate::harness::{Role, SmallDisk};
 
 pub(super) struct Machine;
 
 const FULL: &str = "data directory full";
 const READ_ONLY: &str = "data directory not writable";
+const FILLS: &str = "disk fills while running";
+const TURNS_READ_ONLY: &str = "disk becomes read-only while running";
 const CORRUPT: &str = "data directory corrupt";
 const DELETED: &str = "data directory deleted";
 const DELETED_ALIVE: &str = "data directory deleted under the worker";
@@ -89,6 +91,9 @@ impl Family for Machine {
         if can_mount() {
             faults.extend([FULL, READ_ONLY]);
         }
+        if SmallDisk::can_be_made() {
+            faults.extend([FILLS, TURNS_READ_ONLY]);
+        }
         if faketime().is_some() {
             faults.extend([FORWARD, BACK]);
         }
@@ -107,6 +112,8 @@ impl Family for Machine {
             Some(DELETED) => Way::Deleted,
             Some(DELETED_ALIVE) => Way::DeletedAlive,
             Some(FILE) => Way::File,
+            Some(FILLS) => return Ok(Box::new(Failing { role, pause, fills: true, disk: None })),
+            Some(TURNS_READ_ONLY) => return Ok(Box::new(Failing { role, pause, fills: false, disk: None })),
             Some(FORWARD) => return Ok(Box::new(Clock { role, days: 2, pause })),
             Some(BACK) => return Ok(Box::new(Clock { role, days: -2, pause })),
             _ => bail!("no fault {fault}"),
@@ -186,6 +193,76 @@ impl Fault for Disk {
                 }
                 stage.crew.scale(self.role, wanted).await?;
             }
+            Ok(Struck(1))
+        })
+    }
+}
+
+/// How soon a worker says that it is ill, and that it is well again.
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
+
+/// The disk of one worker fails while it works; others of its kind have their own.
+struct Failing {
+    role: Role,
+    pause: Duration,
+    fills: bool,
+    disk: Option<SmallDisk>,
+}
+
+impl Failing {
+    /// Waits until one worker of the role says that it is ill, or all say that they are not.
+    async fn told(&self, stage: &mut Stage, ill: bool) -> Result<()> {
+        let begin = std::time::Instant::now();
+        loop {
+            let mut reasons = Vec::new();
+            for worker in stage.crew.of(self.role) {
+                match worker.get("/readyz").await {
+                    Ok((503, body)) if body.contains("data directory") => reasons.push(body),
+                    _ => {}
+                }
+            }
+            if reasons.is_empty() != ill {
+                return Ok(());
+            }
+            let name = self.role.name();
+            ensure!(begin.elapsed() < TOLD_WITHIN, "a {name} says nothing of its disk, or still does: {reasons:?}");
+            stage.pass(self.pause).await;
+        }
+    }
+}
+
+impl Fault for Failing {
+    fn tell(&self) -> String {
+        let how = if self.fills { "fills up" } else { "becomes read-only" };
+        format!("the disk of a {} {how} while it runs, for {:?}", self.role.name(), self.pause)
+    }
+
+    fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let folder = stage.data().join(self.role.name());
+            let wanted = stage.crew.wanted(self.role);
+            stage.crew.stop(self.role).await?;
+            let disk = SmallDisk::over(&folder)?;
+            stage.crew.scale(self.role, wanted).await?;
+            stage.ask_for_a_run().await?;
+            stage.pass(self.pause).await;
+            if self.fills { disk.fill()? } else { disk.become_read_only()? }
+            self.disk = Some(disk);
+            stage.ask_for_a_run().await?;
+            self.told(stage, true).await
+        })
+    }
+
+    fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
+        Box::pin(async move {
+            let disk = self.disk.take().context("no disk failed")?;
+            if self.fills { disk.make_room()? } else { disk.mend().await? }
+            self.told(stage, false).await?;
+            // The worker is well by itself. What was under the disk comes back only for the next fault.
+            let wanted = stage.crew.wanted(self.role);
+            stage.crew.stop(self.role).await?;
+            drop(disk);
+            stage.crew.scale(self.role, wanted).await?;
             Ok(Struck(1))
         })
     }

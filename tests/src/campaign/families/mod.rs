@@ -2,6 +2,7 @@
 
 mod amfj;
 mod broker;
+mod clients;
 mod cluster;
 mod kandji;
 mod kills;
@@ -32,6 +33,7 @@ pub const ALL: &[&dyn Family] = &[
     &poison::Poison,
     &scaling::Scaling,
     &late::Late,
+    &clients::Clients,
 ];
 
 /// Faults of one kind.

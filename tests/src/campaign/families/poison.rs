@@ -41,6 +41,9 @@ enum Kind {
     FutureVersion,
     TenMegabytes,
     DeepNesting,
+    UnknownType,
+    WrongMembers,
+    HugeNumbers,
     Absurd,
 }
 
@@ -54,12 +57,15 @@ const PLACES: [(Place, &str); 7] = [
     (Place::History, "history stream"),
 ];
 
-const KINDS: [(Kind, &str); 6] = [
+const KINDS: [(Kind, &str); 9] = [
     (Kind::NoJson, "no JSON"),
     (Kind::WrongType, "wrong type"),
     (Kind::FutureVersion, "future version"),
     (Kind::TenMegabytes, "10 MB"),
     (Kind::DeepNesting, "deep nesting"),
+    (Kind::UnknownType, "unknown type"),
+    (Kind::WrongMembers, "members of wrong types"),
+    (Kind::HugeNumbers, "numbers that are too large"),
     (Kind::Absurd, "absurd values"),
 ];
 
@@ -214,8 +220,25 @@ fn bodies(place: Place, kind: Kind) -> Vec<Vec<u8>> {
             );
             vec![deep, closed.into_bytes()]
         }
+        Kind::UnknownType => vec![envelope("dev.amfj-sync.wish.v1", USUAL, &json!({ "own": own }))],
+        Kind::WrongMembers => malformed(&own, json!([{ "a": null }])),
+        Kind::HugeNumbers => malformed(&own, json!(1e300)),
         Kind::Absurd => absurd(place),
     }
+}
+
+/// Of every type a message whose members are not what they should be. Of those without members even the place among the
+/// others is not: a request for a run has to be about an integration that is one.
+fn malformed(own: &Uuid, wrong: Value) -> Vec<Vec<u8>> {
+    let typed = [
+        ("change", json!({ "key": wrong, "label": wrong, "action": { "do": "break_link", "asset": wrong } })),
+        ("device-snapshot", json!({ "device": { "device_id": wrong, "values": wrong, "in_scope": wrong } })),
+        ("user-snapshot", json!({ "user": { "key": wrong, "ids": wrong, "name": wrong } })),
+        ("end-of-run", json!({ "partition": wrong })),
+        ("fact", json!({ "fact": "run_started", "number": wrong, "at": wrong, "own": own })),
+        ("fact", json!({ "fact": wrong, "own": own })),
+    ];
+    typed.iter().map(|(kind, data)| envelope(&format!("dev.amfj-sync.{kind}.v1"), USUAL, data)).collect()
 }
 
 /// The right shape, and nothing in it can be.

@@ -342,6 +342,10 @@ impl Service for SiteService {
         Reply::json(200, &json!({ "results": [], "next_cursor": null }))
     }
 
+    fn list_of(&self, _: &Ask, rows: Vec<Value>) -> Reply {
+        Reply::json(200, &json!({ "results": rows, "next_cursor": uuid::Uuid::new_v4() }))
+    }
+
     fn move_rows(&self, _: usize, _: usize) {}
 
     fn state(&self) -> Value {

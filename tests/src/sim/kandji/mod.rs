@@ -292,6 +292,18 @@ impl Service for TenantService {
         Reply::json(200, &body)
     }
 
+    fn list_of(&self, ask: &Ask, rows: Vec<Value>) -> Reply {
+        let (more, count) = (uuid::Uuid::new_v4(), rows.len());
+        let body = if ask.path.contains("/prism/") {
+            json!({ "offset": 0, "limit": count, "total": count, "data": rows, "cursor": more })
+        } else if ask.path.ends_with("/users") {
+            json!({ "next": more, "previous": null, "results": rows })
+        } else {
+            Value::Array(rows)
+        };
+        Reply::json(200, &body)
+    }
+
     fn move_rows(&self, enroll: usize, unenroll: usize) {
         self.tenant.lock().move_rows(enroll, unenroll);
     }
