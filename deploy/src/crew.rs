@@ -108,6 +108,11 @@ impl Crew {
         Ok(self.broker.insert(PrivateBroker::start().await?).url())
     }
 
+    /// Where the private RabbitMQ has its files, which only its owner can read, and which go with it.
+    pub(crate) fn broker_folder(&self) -> Option<&Path> {
+        self.broker.as_ref().map(PrivateBroker::folder)
+    }
+
     /// Keeps the simulators.
     pub(crate) fn add_simulators(&mut self, process: Process) -> &mut Process {
         self.started.add("the simulators");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
+use amfj_sync_shared::private_files;
 use amfj_sync_shared::screen::say_error;
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
@@ -17,6 +18,7 @@ use crate::consent::{self, Consent};
 use crate::crew::Crew;
 use crate::process::Program;
 use crate::screen::Screen;
+use crate::showcase::paste::{assignment, quoted};
 use crate::stop::Stop;
 use crate::workers;
 
@@ -77,6 +79,7 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
         }
         overrides.insert(BROKER_VARIABLE.to_owned(), url);
     }
+    let for_commands = write_settings_for_commands(path, &overrides, crew)?;
     pick_ports(&config, &mut overrides)?;
     variables.extend(overrides.clone());
     let loaded = load(path, &variables).context("the configuration changed meanwhile")?;
@@ -106,9 +109,32 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     workers::wait_ready(&config, crew).await?;
     screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
     show_places(&config, crew, &screen)?;
+    if let Some(file) = for_commands {
+        screen.detail(&format!("{:<11} paste this into another terminal first: . {file}", "commands"));
+    }
     screen.say("Control-C stops everything.\n");
     stop.is_the_way_out();
     watch(&config, crew, &screen).await
+}
+
+/// Commands find a private broker through the file whose name this returns, for a shell to read: its password is new at
+/// every start, and to be shown on no screen. None where the configuration names a broker.
+fn write_settings_for_commands(
+    config: &Path,
+    overrides: &BTreeMap<String, String>,
+    crew: &Crew,
+) -> Result<Option<String>> {
+    let (Some(url), Some(folder)) = (overrides.get(BROKER_VARIABLE), crew.broker_folder()) else {
+        return Ok(None);
+    };
+    let config = std::path::absolute(config).context("cannot tell in which folder this was started")?;
+    let settings =
+        [assignment("AMFJ_SYNC_CONFIG", &config.display().to_string()), assignment(BROKER_VARIABLE, url)];
+    let programs = quoted(&Program::folder()?.display().to_string());
+    let lines = format!("export {}\nexport PATH={programs}:\"$PATH\"\n", settings.join(" "));
+    let file = folder.join("commands.sh");
+    private_files::write_file(&file, lines).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(Some(quoted(&file.display().to_string())))
 }
 
 /// Calls `fetcher check`, which prints for itself; what it ended with, if it found something wrong.

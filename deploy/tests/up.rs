@@ -337,6 +337,20 @@ async fn own_services(scratch: &Scratch, mode: &str) -> (KandjiSim, AmfjSim, Wri
     (kandji, amfj, written)
 }
 
+/// The line to paste is enough, and no screen shows the password.
+fn commands_find_the_broker(up: &Up) {
+    let out = up.text("out");
+    let line =
+        out.split("into another terminal first: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    let script = format!("{line}\nset -ex\nreconciler plan\nwriter dead list");
+    let mut shell = Command::new("sh");
+    let done = shell.args(["-c", &script]).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin").output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    let password = broker_password(&up.folder());
+    assert!(!out.contains(&password) && !up.text("err").contains(&password), "{out}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
     let scratch = Scratch::new().unwrap();
@@ -345,6 +359,7 @@ async fn p25_own_services_are_served_until_control_c_and_plan_writes_nothing() {
     let up = tokio::task::spawn_blocking(move || {
         up.wait_for("Control-C stops everything");
         up.wait_for("plan only");
+        commands_find_the_broker(&up);
         up.signal(Signal::SIGINT);
         let status = up.finish();
         assert!(status.success(), "{status}: {}", up.text("err"));

@@ -32,6 +32,8 @@ static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// If it cannot be made, or if in its place is a symbolic link, a file, or a folder of somebody else: in a shared folder
 /// such as `/tmp` that is how others make this process read or write something of theirs.
 pub fn make_folder(path: &Path) -> Result<()> {
+    // With a slash or a dot at its end the system would look at what a link leads to.
+    let path = &path.components().collect::<PathBuf>();
     if let Some(there) = what_is_at(path)? {
         check_folder(&there)?;
     }

@@ -3,7 +3,7 @@
 
 mod changes;
 mod lines;
-mod paste;
+pub(crate) mod paste;
 mod settings;
 mod simulation;
 mod sums;

@@ -14,12 +14,13 @@ pub(super) fn lines(written: &WrittenConfig, programs: &Path) -> Result<String> 
     Ok(format!("export {}\nexport PATH={programs}:\"$PATH\"", settings.join(" ")))
 }
 
-fn assignment(name: &str, value: &str) -> String {
+/// `NAME=VALUE`, as a shell takes it.
+pub(crate) fn assignment(name: &str, value: &str) -> String {
     format!("{name}={}", quoted(value))
 }
 
 /// As a shell takes it for one word, whatever is in it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

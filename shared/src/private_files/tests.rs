@@ -71,6 +71,10 @@ fn a_link_in_place_of_a_folder_or_file_is_refused_and_what_it_leads_to_stays() {
     let error = make_folder(&link).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert!(error.to_string().contains("symbolic link"), "{error}");
+    for hidden in ["link/", "link/.", "./link//"] {
+        let error = make_folder(&scratch.path().join(hidden)).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{hidden}: {error}");
+    }
     // One that leads nowhere would be followed once somebody makes what it leads to.
     let nowhere = scratch.path().join("nowhere");
     symlink(scratch.path().join("later"), &nowhere).unwrap();
