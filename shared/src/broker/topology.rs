@@ -248,11 +248,13 @@ enum Declared {
 pub(super) struct Desk<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
+    /// Whether this user may not make queues. Each refusal costs a channel, so it looks first from then on.
+    limited: bool,
 }
 
 impl<'a> Desk<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, channel: None }
+        Self { connection, channel: None, limited: false }
     }
 
     /// To be put back where the broker did not close it.
@@ -299,7 +301,8 @@ impl<'a> Desk<'a> {
         let kind = ExchangeKind::Fanout;
         let declare = channel.exchange_declare(exchange.into(), kind, options, FieldTable::default());
         let answer = tokio::time::timeout(LIMIT, declare).await;
-        let answer = answer.map_err(|_| BrokerError::TimedOut { what: "an exchange declaration", limit: LIMIT })?;
+        let answer =
+            answer.map_err(|_| BrokerError::TimedOut { what: "an exchange declaration", limit: LIMIT })?;
         if answer.is_ok() {
             self.channel = Some(channel);
         }
@@ -308,6 +311,9 @@ impl<'a> Desk<'a> {
 
     /// A user without the permission to make it uses what somebody else has made.
     async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<Declared, BrokerError> {
+        if self.limited && self.depth(queue).await?.is_some() {
+            return Ok(Declared::ByOthers);
+        }
         let channel = self.take().await?;
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let declare = channel.queue_declare(queue.into(), options, arguments);
@@ -321,6 +327,7 @@ impl<'a> Desk<'a> {
                 Ok(Declared::ByUs)
             }
             Ok(Err(error)) if reply_code(&error) == Some(ACCESS_REFUSED) => {
+                self.limited = true;
                 let is_there = self.depth(queue).await?.is_some();
                 if is_there { Ok(Declared::ByOthers) } else { Err(of_declaration(error)) }
             }

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{integration, keys, tls};
 use super::reader::{Reading, Section};
 use super::secret::BrokerUrl;
 use super::settings::{boolean, duration, integer, name, names, text};
@@ -13,6 +12,7 @@ use super::tree::Node;
 use super::types::{
     BrokerConfig, Config, RetryConfig, ServeConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
+use super::{integration, keys, tls};
 
 /// A broker that was installed and not configured.
 const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";

@@ -32,10 +32,13 @@ pub(super) fn read(
         });
         found.or(None)
     };
-    let (ca, certificate, key) = (file(CA, certificates)?, file(CERTIFICATE, certificates)?, file(KEY, private_key)?);
+    let (ca, certificate, key) =
+        (file(CA, certificates)?, file(CERTIFICATE, certificates)?, file(KEY, private_key)?);
     let Some(at) = at else { return Some(BrokerTls::default()) };
     if url.is_some_and(|url| !url.is_encrypted()) {
-        let message = format!("\"{CA}\", \"{CERTIFICATE}\" and \"{KEY}\" are for amqps://, and broker.url says amqp://");
+        let message = format!(
+            "\"{CA}\", \"{CERTIFICATE}\" and \"{KEY}\" are for amqps://, and broker.url says amqp://"
+        );
         section.complain(reading, &at, &message);
         return None;
     }
@@ -43,7 +46,10 @@ pub(super) fn read(
         (Some(certificate), Some(key)) => {
             if is_open_to_others(&key) {
                 let path = key.display();
-                reading.warn(&at, format!("others than its owner can read the key {path}; run: chmod 600 {path}"));
+                reading.warn(
+                    &at,
+                    format!("others than its owner can read the key {path}; run: chmod 600 {path}"),
+                );
             }
             Some((certificate, key))
         }
@@ -70,10 +76,9 @@ fn certificates(path: &Path) -> Result<(), String> {
 
 fn private_key(path: &Path) -> Result<(), String> {
     PrivateKeyDer::from_pem_file(path).map(drop).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => format!(
-            "names {}, which holds no private key in PEM (one without a password)",
-            path.display()
-        ),
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            format!("names {}, which holds no private key in PEM (one without a password)", path.display())
+        }
         error => wrong(path, &error),
     })
 }

@@ -67,7 +67,8 @@ fn forbidden(attacker: &Attacker<'_>) -> Vec<(Change, &'static str)> {
         of(Action::Assign { asset: asset.clone(), expected: from, to, primary })
     };
     let past = Past { found: Value::Null, written: json!("pwned"), stored: None };
-    let again = Restored::Asset { asset: asset.clone(), fields: BTreeMap::from([("Model".to_owned(), past)]) };
+    let again =
+        Restored::Asset { asset: asset.clone(), fields: BTreeMap::from([("Model".to_owned(), past)]) };
     let hands = Restored::Holder {
         asset: asset.clone(),
         found: None,
@@ -159,8 +160,10 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     }
     // Well-formed and allowed, but not here: of another integration, partition, subject, and of a run to come.
     let (device, asset) = linked(&attacker)[0].clone();
-    let harmless = attacker
-        .change(device.as_str(), Action::UpdateAsset { asset: asset.clone(), write: write("Serial Number", "x") });
+    let harmless = attacker.change(
+        device.as_str(),
+        Action::UpdateAsset { asset: asset.clone(), write: write("Serial Number", "x") },
+    );
     let own = harmless.key.partition(2);
     let mut event = attacker.event(harmless.clone());
     event.integration = amfj_sync_shared::ids::IntegrationId::new("other").unwrap();
@@ -171,16 +174,24 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     event.subject = "device/other".to_owned();
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
     let mut event = attacker.event(harmless);
-    event.sequence = event.sequence.map(|place| amfj_sync_shared::messages::Sequence { run: 100_000_000_000_000, ..place });
+    event.sequence = event
+        .sequence
+        .map(|place| amfj_sync_shared::messages::Sequence { run: 100_000_000_000_000, ..place });
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
 
     let reasons = reasons(&pipeline, count + 4).await?;
     pipeline.settle().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "a forged change was made:\n{}", writes.join("\n"));
-    let also = ["integration `other`", "another partition", "another device or person", "nobody has started that run"];
+    let also = [
+        "integration `other`",
+        "another partition",
+        "another device or person",
+        "nobody has started that run",
+    ];
     for why in forbidden.iter().map(|(_, why)| *why).chain(also) {
-        let line = reasons.lines().find(|line| line.contains(why)).with_context(|| format!("{why}:\n{reasons}"))?;
+        let line =
+            reasons.lines().find(|line| line.contains(why)).with_context(|| format!("{why}:\n{reasons}"))?;
         ensure!(line.starts_with(PREFIX), "{line}");
     }
     // The order of no key ended with it: what Kandji says from now on is still written.
@@ -205,11 +216,15 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
     attacker.publish_change(change).await?;
     let first = letters(&pipeline, 1).await?.remove(0);
     pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
-    amfj_sync_tests::harness::eventually(amfj_sync_tests::pipeline::RUN_LIMIT, "it to come back", async || {
-        let again = letters(&pipeline, 1).await?.remove(0);
-        ensure!(again["time"] != first["time"] && again["id"] == first["id"], "{again}");
-        Ok(())
-    })
+    amfj_sync_tests::harness::eventually(
+        amfj_sync_tests::pipeline::RUN_LIMIT,
+        "it to come back",
+        async || {
+            let again = letters(&pipeline, 1).await?.remove(0);
+            ensure!(again["time"] != first["time"] && again["id"] == first["id"], "{again}");
+            Ok(())
+        },
+    )
     .await?;
     let mapped = services.integration("acme").field("Model", "model");
     pipeline.reconfigure(vec![("acme", mapped)]).await?;

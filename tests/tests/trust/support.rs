@@ -84,8 +84,9 @@ pub(crate) async fn publish(url: &str, queue: &str, body: &[u8]) -> Result<()> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let properties =
-        BasicProperties::default().with_message_id(ShortString::from(uuid::Uuid::new_v4().to_string())).with_delivery_mode(2);
+    let properties = BasicProperties::default()
+        .with_message_id(ShortString::from(uuid::Uuid::new_v4().to_string()))
+        .with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let confirm = channel.basic_publish("".into(), queue.into(), options, body, properties).await?.await?;
     ensure!(confirm.is_ack(), "the broker did not take it: {confirm:?}");
