@@ -26,6 +26,10 @@ fn shown(token: Option<&Secret>) -> &str {
     token.map_or("", Secret::expose)
 }
 
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
 fn load(text: impl Into<String>, more: &[(&str, &str)]) -> Loaded {
     config::parse(Path::new("amfj-sync.toml"), text, &environment(more), Tokens::Both)
         .unwrap_or_else(|errors| panic!("{errors}"))
@@ -42,7 +46,7 @@ fn without_places(config: &Config) -> String {
 
 #[test]
 fn the_example_loads_to_the_documented_defaults() {
-    let Loaded { config, warnings, path } = load(EXAMPLE, &[]);
+    let Loaded { config, warnings, path, .. } = load(EXAMPLE, &[]);
     assert_eq!((warnings.as_slice(), path.to_str()), ([].as_slice(), Some("amfj-sync.toml")));
     assert_eq!(config.broker.url.expose(), "amqp://guest:guest@127.0.0.1:5672/%2f");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (4, "amfj-sync"));
@@ -54,7 +58,6 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!(config.reconciler.data_dir, Path::new("var/reconciler"));
     assert_eq!(config.writer.data_dir, Path::new("var/writer"));
     assert_eq!(config.writer.concurrency, 16);
-    let seconds = Duration::from_secs;
     let retry = &config.retry;
     assert_eq!(
         (retry.initial, retry.max, retry.give_up_after),

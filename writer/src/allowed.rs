@@ -195,9 +195,9 @@ impl Asked<'_> {
                 self.location(location.as_ref())?;
                 fields.iter().try_for_each(|(field, value)| self.mapped(field, value))
             }
-            Action::Restore { again: Restored::Asset { fields, .. } } => {
-                fields.iter().try_for_each(|(field, past)| restorable(self.config, &self.change.key, field, past))
-            }
+            Action::Restore { again: Restored::Asset { fields, .. } } => fields
+                .iter()
+                .try_for_each(|(field, past)| restorable(self.config, &self.change.key, field, past)),
             _ => Ok(()),
         }
     }
@@ -267,7 +267,9 @@ pub(crate) fn restorable(config: &Integration, key: &Key, field: &str, past: &Pa
     let allowed = match (key, field) {
         // Of an asset that was created with it: never blank since, so never written again.
         (Key::Device(_), Outcome::NAME) if is_blank(&past.found) => true,
-        (Key::Device(_), Outcome::LOCATION) => past.written.as_str() == config.sync.default_location.as_deref(),
+        (Key::Device(_), Outcome::LOCATION) => {
+            past.written.as_str() == config.sync.default_location.as_deref()
+        }
         // Records of ours follow Kandji's name and email, mapped or not (P11).
         (Key::User(_), Outcome::NAME | Outcome::EMAIL) => true,
         _ => mapping.get(field).is_some(),

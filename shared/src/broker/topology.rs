@@ -267,11 +267,13 @@ enum Declared {
 pub(super) struct Desk<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
+    /// Whether this user may not make queues. Each refusal costs a channel, so it looks first from then on.
+    limited: bool,
 }
 
 impl<'a> Desk<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, channel: None }
+        Self { connection, channel: None, limited: false }
     }
 
     /// To be put back where the broker did not close it.
@@ -328,6 +330,9 @@ impl<'a> Desk<'a> {
 
     /// A user without the permission to make it uses what somebody else has made.
     async fn declare(&mut self, queue: &str, arguments: FieldTable) -> Result<Declared, BrokerError> {
+        if self.limited && self.depth(queue).await?.is_some() {
+            return Ok(Declared::ByOthers);
+        }
         let channel = self.take().await?;
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let declare = channel.queue_declare(queue.into(), options, arguments);
@@ -341,6 +346,7 @@ impl<'a> Desk<'a> {
                 Ok(Declared::Otherwise)
             }
             Ok(Err(error)) if reply_code(&error) == Some(ACCESS_REFUSED) => {
+                self.limited = true;
                 let is_there = self.depth(queue).await?.is_some();
                 if is_there { Ok(Declared::ByOthers) } else { Err(of_declaration(error)) }
             }

@@ -46,9 +46,12 @@ async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
     ] {
         attacker.publish_fact(time, started(number, time)).await?;
     }
-    let change = attacker.change(&device, amfj_sync_shared::messages::Action::BreakLink {
-        asset: amfj_sync_shared::ids::AssetId::new("a-0").unwrap(),
-    });
+    let change = attacker.change(
+        &device,
+        amfj_sync_shared::messages::Action::BreakLink {
+            asset: amfj_sync_shared::ids::AssetId::new("a-0").unwrap(),
+        },
+    );
     let Change { key: Key::Device(_), .. } = &change else { unreachable!() };
     let place = Sequence { run: 100_000_000_000_000, step: u32::MAX };
     let answered = Outcome::of(Uuid::new_v4(), place, &change, Ending::Unneeded);

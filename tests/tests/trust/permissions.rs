@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{ConfigBuilder, Launch, PrivateBroker, Role, Scratch, Worker, WrittenConfig, eventually};
 use amfj_sync_tests::harness::workers::Finished;
+use amfj_sync_tests::harness::{
+    ConfigBuilder, Launch, PrivateBroker, Role, Scratch, Worker, WrittenConfig, eventually,
+};
 use amfj_sync_tests::pipeline::Services;
 use anyhow::{Context as _, Result, ensure};
 use lapin::options::BasicPublishOptions;
@@ -115,10 +117,18 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
 
     // A reader writes nothing: no decision of a person, no change.
     let unlink = crew.said(Role::Reconciler, "amfj-reader", &["unlink", &device.serial_number]).await?;
-    ensure!(unlink.status.code() == Some(1) && unlink.stderr.contains("does not permit"), "{}", unlink.stderr);
-    ensure!(!may_publish(&url(&crew.broker, "amfj-reader")?).await?, "a reader published into an apply queue");
+    ensure!(
+        unlink.status.code() == Some(1) && unlink.stderr.contains("does not permit"),
+        "{}",
+        unlink.stderr
+    );
+    ensure!(
+        !may_publish(&url(&crew.broker, "amfj-reader")?).await?,
+        "a reader published into an apply queue"
+    );
     ensure!(may_publish(&url(&crew.broker, "amfj-operator")?).await?);
-    let letters = async || -> Result<Finished> { crew.said(Role::Writer, "amfj-operator", &["dead", "list"]).await };
+    let letters =
+        async || -> Result<Finished> { crew.said(Role::Writer, "amfj-operator", &["dead", "list"]).await };
     eventually(LIMIT, "the dead letter", async || {
         let listed = letters().await?;
         ensure!(listed.stdout.contains("not a CloudEvents message"), "{}{}", listed.stdout, listed.stderr);
@@ -153,7 +163,8 @@ async fn may_publish(url: &str) -> Result<bool> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-    let publish = channel.basic_publish("".into(), "amfj-sync.acme.apply.00".into(), options, b"forged", properties);
+    let publish =
+        channel.basic_publish("".into(), "amfj-sync.acme.apply.00".into(), options, b"forged", properties);
     let confirmed = match publish.await {
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),

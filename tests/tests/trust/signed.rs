@@ -67,7 +67,8 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     let write = AssetWrite { fields: BTreeMap::from([("Notes".to_owned(), edit)]), ..AssetWrite::default() };
     let change = attacker.change(device.as_str(), Action::UpdateAsset { asset, write });
     attacker.publish_change(change).await?;
-    let decision = PersonDecision { by: "ceo@host".to_owned(), order: Order::Unlink { device: device.clone() } };
+    let decision =
+        PersonDecision { by: "ceo@host".to_owned(), order: Order::Unlink { device: device.clone() } };
     let unlink = Fact::PersonDecided { token: Uuid::new_v4(), decision };
     attacker.publish_fact(Timestamp::now(), unlink).await?;
 
@@ -82,7 +83,11 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     .await?;
     // A replay would sign it.
     let replay = pipeline.call(Role::Writer).args(["dead", "replay", "--all"]).finish(RUN_LIMIT).await?;
-    ensure!(replay.status.code() == Some(1) && replay.stdout.contains("no right signature"), "{}", replay.stdout);
+    ensure!(
+        replay.status.code() == Some(1) && replay.stdout.contains("no right signature"),
+        "{}",
+        replay.stdout
+    );
     pipeline.run().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "{}", writes.join("\n"));
@@ -109,7 +114,10 @@ async fn a_key_is_replaced_and_one_is_introduced() -> Result<()> {
         let mut config: toml::Table = toml::from_str(&std::fs::read_to_string(&path)?)?;
         let broker = config["broker"].as_table_mut().unwrap();
         broker.insert("signing_key".to_owned(), env(own));
-        broker.insert("signing_keys_accepted".to_owned(), toml::Value::Array(others.iter().map(|name| env(name)).collect()));
+        broker.insert(
+            "signing_keys_accepted".to_owned(),
+            toml::Value::Array(others.iter().map(|name| env(name)).collect()),
+        );
         std::fs::write(&path, toml::to_string(&config)?)?;
         know_keys(&mut pipeline);
         // Views that are read anew, from unsigned records and from those of both keys.

@@ -3,59 +3,44 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, ports};
+use amfj_sync_tests::harness::{
+    ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, ports,
+};
 use anyhow::{Context as _, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A certificate authority, and the files that it makes.
-struct Authority {
-    folder: PathBuf,
-    name: &'static str,
-    issuer: Issuer<'static, KeyPair>,
-}
+/// Certificates of two authorities, made once with `openssl`; their own keys were thrown away.
+const FILES: [(&str, &str); 10] = [
+    ("own-ca.pem", include_str!("certificates/own-ca.pem")),
+    ("other-ca.pem", include_str!("certificates/other-ca.pem")),
+    ("server.pem", include_str!("certificates/server.pem")),
+    ("server.key", include_str!("certificates/server.key")),
+    ("client.pem", include_str!("certificates/client.pem")),
+    ("client.key", include_str!("certificates/client.key")),
+    ("expired.pem", include_str!("certificates/expired.pem")),
+    ("expired.key", include_str!("certificates/expired.key")),
+    ("stranger.pem", include_str!("certificates/stranger.pem")),
+    ("stranger.key", include_str!("certificates/stranger.key")),
+];
 
-impl Authority {
-    fn new(folder: &Path, name: &'static str) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate()?;
-        let certificate = params.self_signed(&key)?;
-        fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
-        Ok(Self { folder: folder.to_owned(), name, issuer: Issuer::new(params, key) })
+/// Lays the files down, as only their owner can read them.
+fn lay_down(folder: &Path) -> Result<()> {
+    for (name, text) in FILES {
+        fs::write(folder.join(name), text)?;
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o600))?;
     }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join(format!("{}.pem", self.name))
-    }
-
-    /// A certificate for these names, and its key.
-    fn sign(&self, what: &str, names: &[&str], until: i32) -> Result<(PathBuf, PathBuf)> {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names)?;
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        params.distinguished_name.push(DnType::CommonName, what);
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let files = (self.folder.join(format!("{what}.pem")), self.folder.join(format!("{what}.key")));
-        fs::write(&files.0, certificate.pem())?;
-        fs::write(&files.1, key.serialize_pem())?;
-        fs::set_permissions(&files.1, fs::Permissions::from_mode(0o600))?;
-        Ok(files)
-    }
+    Ok(())
 }
 
 /// Speaks TLS with this certificate, and nothing else.
-fn server((certificate, key): &(PathBuf, PathBuf)) -> Result<u16> {
+fn server(certificate: &Path, key: &Path) -> Result<u16> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -77,9 +62,12 @@ fn server((certificate, key): &(PathBuf, PathBuf)) -> Result<u16> {
 }
 
 fn configured(url: &str, files: &[(&str, &Path)]) -> ConfigBuilder {
-    let nowhere = IntegrationBuilder::new("acme", "http://127.0.0.1:1", "http://127.0.0.1:1").tokens("k", "a");
+    let nowhere =
+        IntegrationBuilder::new("acme", "http://127.0.0.1:1", "http://127.0.0.1:1").tokens("k", "a");
     let config = ConfigBuilder::new(url, "amfj-sync-tls").integration(nowhere);
-    files.iter().fold(config, |config, (key, file)| config.set(&format!("broker.{key}"), file.display().to_string()))
+    files
+        .iter()
+        .fold(config, |config, (key, file)| config.set(&format!("broker.{key}"), file.display().to_string()))
 }
 
 /// What a command says about the broker: one line, unless it is let in.
@@ -103,10 +91,8 @@ async fn ensure_says(config: ConfigBuilder, words: &[&str]) -> Result<()> {
 async fn an_authority_of_its_own_is_trusted_and_no_other() -> Result<()> {
     let scratch = Scratch::new()?;
     let folder = scratch.path();
-    let (own, other) = (Authority::new(folder, "own")?, Authority::new(folder, "other")?);
-    let good = own.sign("server", &["localhost"], 2099)?;
-    let me = own.sign("client", &["client"], 2099)?;
-    let stranger = other.sign("stranger", &["client"], 2099)?;
+    lay_down(folder)?;
+    let file = |name: &str| folder.join(name);
     let port = *ports::free_ports(1)?.first().context("no port")?;
 
     let mut broker = PrivateBroker::start().await?;
@@ -116,28 +102,35 @@ async fn an_authority_of_its_own_is_trusted_and_no_other() -> Result<()> {
         format!(
             "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
              ssl_options.keyfile = {}\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
-            quoted(&own.file()),
-            quoted(&good.0),
-            quoted(&good.1)
+            quoted(&file("own-ca.pem")),
+            quoted(&file("server.pem")),
+            quoted(&file("server.key"))
         ),
     )?;
     broker.restart().await?;
     let user = broker.url();
     let user = user.trim_start_matches("amqp://").split('@').next().context("no user")?.to_owned();
     let at = |host: &str, port: u16| format!("amqps://{user}@{host}:{port}/%2f");
-    let (ca, mine) = (own.file(), [("client_certificate", me.0.as_path()), ("client_key", me.1.as_path())]);
+    let (ca, certificate, key) = (file("own-ca.pem"), file("client.pem"), file("client.key"));
+    let mine = [("client_certificate", certificate.as_path()), ("client_key", key.as_path())];
     let with = |host: &str, ca: &Path| configured(&at(host, port), &[&[("ca_file", ca)][..], &mine].concat());
 
     let (code, there) = said(with("localhost", &ca)).await?;
     ensure!(code == Some(0) && there.contains("no dead letters"), "{there}");
     ensure_says(with("127.0.0.1", &ca), &["it is for another host", "write the host in broker.url"]).await?;
-    ensure_says(with("localhost", &other.file()), &["nobody here knows its issuer", "broker.ca_file"]).await?;
+    ensure_says(
+        with("localhost", &file("other-ca.pem")),
+        &["nobody here knows its issuer", "broker.ca_file"],
+    )
+    .await?;
     let without = configured(&at("localhost", port), &[("ca_file", &ca)]);
-    ensure_says(without, &["wants to see a certificate", "broker.client_certificate and broker.client_key"]).await?;
-    let strange = [("client_certificate", stranger.0.as_path()), ("client_key", stranger.1.as_path())];
+    ensure_says(without, &["wants to see a certificate", "broker.client_certificate and broker.client_key"])
+        .await?;
+    let (certificate, key) = (file("stranger.pem"), file("stranger.key"));
+    let strange = [("client_certificate", certificate.as_path()), ("client_key", key.as_path())];
     let strange = configured(&at("localhost", port), &[&[("ca_file", ca.as_path())][..], &strange].concat());
     ensure_says(strange, &["does not take the certificate in broker.client_certificate"]).await?;
-    let expired = server(&own.sign("expired", &["localhost"], 2021)?)?;
+    let expired = server(&file("expired.pem"), &file("expired.key"))?;
     ensure_says(configured(&at("localhost", expired), &[("ca_file", &ca)]), &["it has expired"]).await?;
     Ok(())
 }

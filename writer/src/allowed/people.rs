@@ -63,7 +63,8 @@ impl Asked<'_> {
             }
             Action::UpdateUser { write, .. } => {
                 let own = [(Outcome::NAME, &write.name), (Outcome::EMAIL, &write.email)];
-                for (field, edit) in own.into_iter().filter_map(|(field, edit)| Some((field, edit.as_ref()?))) {
+                for (field, edit) in own.into_iter().filter_map(|(field, edit)| Some((field, edit.as_ref()?)))
+                {
                     if amfj_sync_shared::mapping::is_blank(&edit.new) {
                         return Err(NotAllowed::Clears(field.to_owned()));
                     }
@@ -71,9 +72,9 @@ impl Asked<'_> {
                 }
                 write.fields.iter().try_for_each(|(field, edit)| mapped(field, &edit.new))
             }
-            Action::Restore { again: Restored::Record { fields, .. } } => {
-                fields.iter().try_for_each(|(field, past)| restorable(self.config, &self.change.key, field, past))
-            }
+            Action::Restore { again: Restored::Record { fields, .. } } => fields
+                .iter()
+                .try_for_each(|(field, past)| restorable(self.config, &self.change.key, field, past)),
             _ => Ok(()),
         }
     }
@@ -84,8 +85,10 @@ impl Asked<'_> {
         }
         match &self.change.action {
             Action::CreateUser { .. } if user.archived => Err(NotAllowed::Archived),
-            Action::UpdateUser { record, .. } | Action::Restore { again: Restored::Record { record, .. } } => {
-                let linked = |id: &KandjiUserId| self.view.user_link(id).is_some_and(|link| link.record == *record);
+            Action::UpdateUser { record, .. }
+            | Action::Restore { again: Restored::Record { record, .. } } => {
+                let linked =
+                    |id: &KandjiUserId| self.view.user_link(id).is_some_and(|link| link.record == *record);
                 let ours = self.view.record(record).is_none_or(|row| row.ours);
                 if ours && user.ids.iter().any(linked) { Ok(()) } else { Err(NotAllowed::OthersRecord) }
             }

@@ -123,7 +123,11 @@ impl World {
             required: false,
             options: Vec::new(),
         };
-        let kind = |id: &str, name: &str| AssetType { id: id.into(), name: name.into(), fields: vec![serial.clone()] };
+        let kind = |id: &str, name: &str| AssetType {
+            id: id.into(),
+            name: name.into(),
+            fields: vec![serial.clone()],
+        };
         let catalogue = Catalogue {
             asset_types: vec![kind("t1", "Laptop"), kind("t2", "Phone")],
             locations: vec![named("l1", "HQ"), named("l2", "Elsewhere")],
@@ -179,7 +183,13 @@ impl World {
     }
 
     fn change(action: Action) -> Change {
-        Change { key: Key::Device(device()), label: "Mac".into(), serial: "C02X".into(), serials: Vec::new(), action }
+        Change {
+            key: Key::Device(device()),
+            label: "Mac".into(),
+            serial: "C02X".into(),
+            serials: Vec::new(),
+            action,
+        }
     }
 
     fn of_user(action: Action) -> Change {
@@ -191,7 +201,8 @@ impl World {
         let place = Sequence { run: self.run, step: 1 };
         let change = Self::change(Action::BreakLink { asset: asset_id("a1") });
         let mut outcome = Outcome::of(Uuid::from_u128(1), place, &change, Ending::Applied);
-        outcome.link = Some(LinkOutcome::Linked { asset: asset_id("a1"), rule: Rule::Name, takes_over: None });
+        outcome.link =
+            Some(LinkOutcome::Linked { asset: asset_id("a1"), rule: Rule::Name, takes_over: None });
         outcome.settled = settled.map(|id| Settled { primary: Some(record_id(id)) });
         self.tell(Fact::Ended(Box::new(outcome)));
         let change = Self::of_user(Action::BreakLink { asset: asset_id("a1") });
@@ -205,8 +216,12 @@ impl World {
 
     fn judge_at(&self, place: Sequence, change: &Change, elsewhere: bool) -> Judged {
         let origin = Origin { sequence: Some(place), ..Self::origin() };
-        let event =
-            Event::new(&origin, change.key.to_string(), Timestamp::UNIX_EPOCH, Payload::Change(change.clone()));
+        let event = Event::new(
+            &origin,
+            change.key.to_string(),
+            Timestamp::UNIX_EPOCH,
+            Payload::Change(change.clone()),
+        );
         let partition = Some((change.key.partition(2), 2));
         let (config, view) = (&self.config, &self.view);
         check(&Asked { event: &event, change, partition, config, view, linked_elsewhere: &|_| elsewhere })
@@ -297,10 +312,14 @@ fn a_link_is_of_a_rule_or_of_a_person_who_said_so() {
         assert_eq!(world.judge_action(link(rule)), Err(NotAllowed::NoSuchRule), "{rule:?}");
     }
     assert_eq!(world.judge_action(link(Rule::Person)), Err(NotAllowed::NoPersonDecided));
-    let elsewhere = world.judge_at(Sequence { run: world.run, step: 2 }, &World::change(link(Rule::Name)), true);
+    let elsewhere =
+        world.judge_at(Sequence { run: world.run, step: 2 }, &World::change(link(Rule::Name)), true);
     assert_eq!(elsewhere, Err(NotAllowed::LinkedElsewhere));
     let order = Order::Link { device: device(), asset: asset_id("a2") };
-    world.tell(Fact::PersonDecided { token: Uuid::nil(), decision: PersonDecision { by: "ann".into(), order } });
+    world.tell(Fact::PersonDecided {
+        token: Uuid::nil(),
+        decision: PersonDecision { by: "ann".into(), order },
+    });
     assert_eq!(world.judge_action(link(Rule::Person)), Ok(()));
 }
 
@@ -375,7 +394,10 @@ fn a_message_is_where_it_belongs_and_of_a_run_that_goes_on() {
     world.tell(Fact::RunHeld { number: world.run, reason: "too much".into() });
     assert_eq!(world.judge(&change), Err(NotAllowed::Held));
     let order = Order::Release;
-    world.tell(Fact::PersonDecided { token: Uuid::nil(), decision: PersonDecision { by: "ann".into(), order } });
+    world.tell(Fact::PersonDecided {
+        token: Uuid::nil(),
+        decision: PersonDecision { by: "ann".into(), order },
+    });
     assert_eq!(world.judge(&change), Ok(()));
 }
 

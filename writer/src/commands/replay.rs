@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 
 use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW, read_stream};
 use amfj_sync_shared::command;
-use amfj_sync_shared::config::Tokens;
+use amfj_sync_shared::config::{Integration, Tokens};
 use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{Change, Event, Fact, Origin, Outcome, Payload};
+use amfj_sync_shared::messages::{Change, Event, Fact, Origin, Outcome, Past, Payload};
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say, say_json, value};
 use amfj_sync_shared::state::{State, View};
@@ -24,6 +24,7 @@ use serde_json::Value;
 use super::history::kept_since;
 use super::moments;
 use super::past::{History, Latest, again};
+use crate::allowed::restorable;
 
 /// Which part of the past is to be made again.
 #[derive(Debug, Clone, Default, Args)]
@@ -123,11 +124,33 @@ async fn read(worker: &Worker, id: &IntegrationId, kept: Timestamp) -> Result<Hi
 }
 
 impl Plan {
+    /// What the writers would write again: not what is no longer mapped.
+    fn allowed(
+        &mut self,
+        integration: &Integration,
+        key: &Key,
+        fields: &BTreeMap<String, Latest>,
+    ) -> BTreeMap<String, Latest> {
+        let mut allowed = fields.clone();
+        allowed.retain(|field, latest| {
+            if field == Outcome::HOLDER {
+                return true;
+            }
+            let past =
+                Past { found: latest.edit.old.clone(), written: latest.edit.new.clone(), stored: None };
+            let Err(why) = restorable(integration, key, field, &past) else { return true };
+            *self.withheld.entry(format!("not allowed by this configuration: {why}")).or_default() += 1;
+            false
+        });
+        allowed
+    }
+
     fn add(&mut self, worker: &Worker, state: &State, key: &Key, fields: &BTreeMap<String, Latest>) {
         let id = state.integration();
         let Some(integration) = worker.config.integrations.iter().find(|known| known.id == *id) else {
             return;
         };
+        let fields = &self.allowed(integration, key, fields);
         let origin = Origin { source: worker.id.clone(), ..state.origin() };
         let (events, rows, read) = state.read(|view| {
             let rows: Vec<Row> =

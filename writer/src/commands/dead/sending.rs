@@ -21,7 +21,8 @@ use super::reading::{known, open, take};
 use super::target::Origins;
 
 /// Whoever replays a letter signs it: so one that nobody with the key has signed stays.
-const UNTRUSTED: &str = "it bears no right signature (broker.signing_key), and nobody knows who wrote it; drop it";
+const UNTRUSTED: &str =
+    "it bears no right signature (broker.signing_key), and nobody knows who wrote it; drop it";
 
 /// Which dead letters are to be replayed or dropped: by id, by filter, or all.
 #[derive(Debug, Clone, Default, Args)]
