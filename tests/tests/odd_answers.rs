@@ -259,7 +259,7 @@ async fn p7_a_row_that_the_list_misses_is_found_before_it_is_created_again() -> 
     Ok(())
 }
 
-/// P10: two integrations of one AMFJ site begin at the same time, with the same people.
+/// P10, P7: two integrations of one AMFJ site begin at the same time, with the same people and devices.
 #[tokio::test]
 async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()> {
     let fleet = newcomers(8, 79);
@@ -269,7 +269,9 @@ async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()
     one.amfj.set_latency(std::time::Duration::from_millis(30));
     let both = Services { kandji: other.kandji.clone(), amfj: one.amfj.clone() };
     let settings = |services: &Services, id: &str| {
-        services.integration(id).set("sync.create_users", "all").set("sync.default_asset_type", "Laptop")
+        let settings = services.integration(id).set("sync.create_users", "all");
+        let settings = settings.set("sync.create_devices", "always").set("sync.default_asset_type", "Laptop");
+        settings.field("Serial Number", "serial_number")
     };
     let integrations = vec![("alpha", settings(&one, "alpha")), ("beta", settings(&both, "beta"))];
     let pipeline = Pipeline::with(Crew { reconcilers: 1, writers: 2 }, integrations, |config| config).await?;
@@ -282,6 +284,15 @@ async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()
         "{} records, {} people",
         users.len(),
         emails.len()
+    );
+    let assets = one.amfj.assets();
+    let serials: BTreeSet<String> = assets.iter().map(|a| a.fields["Serial Number"].to_string()).collect();
+    let devices = one.kandji.devices().len();
+    ensure!(
+        assets.len() == devices && serials.len() == devices,
+        "{} assets of {} serials for {devices} devices",
+        assets.len(),
+        serials.len()
     );
     Ok(())
 }

@@ -142,6 +142,8 @@ async fn p8_an_asset_that_cannot_be_read_by_id_is_not_gone() -> Result<()> {
         Action::EmptyBody,
         Action::Status { code: 200, body: Some("[1]".to_owned()) },
         Action::Status { code: 451, body: None },
+        // Another asset in place of the one that was asked for.
+        Action::Status { code: 200, body: Some(json!({ "id": "another", "name": "Another" }).to_string()) },
     ];
     for ((_, asset), action) in assets.iter().zip(&odd) {
         services.amfj.disguise(&asset.id, Disguise::Hidden);
@@ -184,6 +186,7 @@ async fn p18_what_nothing_needs_or_is_missing_now_stops_nothing_else() -> Result
     let none = || Action::Status { code: 200, body: Some(r#"{"results":[]}"#.to_owned()) };
     services.amfj.fault(Rule::new(none()).on("GET", "/locations"));
     services.amfj.fault(Rule::new(none()).on("GET", "/asset-types"));
+    services.amfj.fault(Rule::new(none()).on("GET", "/users"));
     services.take_writes();
     let newcomer: amfj_sync_tests::sim::kandji::NewDevice =
         serde_json::from_value(json!({"name": "Brand New Mac", "serial": "BRANDNEW1"}))?;
@@ -191,7 +194,9 @@ async fn p18_what_nothing_needs_or_is_missing_now_stops_nothing_else() -> Result
     for _ in 0..2 {
         pipeline.run().await?;
         let said = left_out(&pipeline).await?;
-        ensure!(said.contains("sync.default_location") && said.contains("list of asset types"), "{said}");
+        for missing in ["sync.default_location", "list of asset types", "list of user records"] {
+            ensure!(said.contains(missing), "{missing} is not in {said}");
+        }
     }
     let made = services.amfj.assets_named("Brand New Mac");
     ensure!(made.len() == 1 && made[0].location_id.is_none(), "{made:?}");

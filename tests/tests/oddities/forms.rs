@@ -6,6 +6,7 @@ use amfj_sync_tests::harness::{IntegrationBuilder, Role};
 use amfj_sync_tests::pipeline::Services;
 use amfj_sync_tests::sim::amfj::Mutation;
 use amfj_sync_tests::sim::fleet::FieldSpec;
+use amfj_sync_tests::sim::kandji::NewDevice;
 use amfj_sync_tests::sim::personality::{Body, Form, Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -161,18 +162,27 @@ async fn a_refused_value_is_tried_again_when_its_field_is_mended() -> Result<()>
     scene.ensure_all("in sync").await
 }
 
-/// A conflict at an update is no end: somebody else was writing.
+/// A conflict is no end: somebody else was writing. Nor is it one where AMFJ names a field that was never sent.
 #[tokio::test]
 async fn a_conflict_for_a_moment_is_tried_again() -> Result<()> {
-    for (seed, status) in [(1676, 409), (1677, 423), (1678, 412)] {
+    for (seed, status, body) in [
+        (1676, 409, Body::Contract),
+        (1677, 423, Body::Contract),
+        (1678, 412, Body::Contract),
+        (1679, 422, Body::Naming("Cost Centre".to_owned())),
+    ] {
         let services = Services::plain(10, seed).await?;
-        let settings = values(&services);
+        let settings = values(&services).set("sync.create_devices", "always");
         let scene = Scene::open(services, settings, "20s").await?;
         scene.to_rest().await?;
+        let newcomer: NewDevice =
+            serde_json::from_value(json!({ "name": "Brand New Mac", "serial": "BRANDNEW1" }))?;
+        scene.services.kandji.add_device(newcomer)?;
         scene.new_versions("odd 1")?;
-        scene.odd(Personality::new(Oddity::refuse(status)).at(Kind::UpdateAsset).times_each(1));
+        let refused = Personality::new(Oddity::refuse(status).saying(body)).times_each(1);
+        scene.odd(refused.at(Kind::UpdateAsset).at(Kind::CreateAsset));
         scene.pipeline.run().await?;
-        ensure!(scene.with_version("odd 1") == 10, "{status}: {}", scene.with_version("odd 1"));
+        ensure!(scene.with_version("odd 1") == 11, "{status}: {}", scene.with_version("odd 1"));
         scene.ensure_dead_letters(0).await?;
         scene.ensure_all("in sync").await?;
     }

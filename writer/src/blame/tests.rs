@@ -63,6 +63,23 @@ fn a_change_that_is_always_refused_is_exhausted_after_its_time_and_not_before() 
     panic!("it is never given up");
 }
 
+/// Whoever is refused for ever costs AMFJ ever less, and nobody else's pauses grow with it.
+#[test]
+fn the_pauses_of_a_record_grow_and_are_its_own() {
+    let limits = Limits {
+        initial: Duration::from_secs(1),
+        max: Duration::from_mins(1),
+        give_up_after: Duration::from_hours(1),
+        longest: Duration::from_mins(8),
+    };
+    let blame = Blame::new(IntegrationId::new("acme").expect("not blank"), limits);
+    let pauses: Vec<Duration> = (0..12).map(|_| refuse(&blame, 1).pause).collect();
+    // Each is spread at random by a half.
+    assert!(pauses[0] < Duration::from_secs(2) && pauses[11] >= Duration::from_secs(30), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_mins(1)), "{pauses:?}");
+    assert!(refuse(&blame, 2).pause < Duration::from_secs(2));
+}
+
 #[test]
 fn what_was_refused_before_an_outage_was_noticed_does_not_count() {
     let blame = blame();

@@ -1,7 +1,11 @@
 use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{AssetWrite, Edit, Rule};
+use amfj_sync_shared::ids::{AssetId, IntegrationId};
+use amfj_sync_shared::messages::{
+    AssetWrite, Edit, Event, InventoryCounts, Origin, ReadingReport, Rule, RunStarted,
+};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 use crate::rules::test_config;
@@ -83,4 +87,96 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
         None,
         "the one is the default of the other"
     );
+}
+
+/// A state stream of two partitions.
+struct Stream {
+    view: View,
+    offset: u64,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let mut stream = Self { view: View::in_memory(None), offset: 0 };
+        stream.say(Fact::StreamOpened { stream: Uuid::nil(), format: 2, partitions: 2 });
+        stream
+    }
+
+    fn say(&mut self, fact: Fact) {
+        self.offset += 1;
+        let origin = Origin {
+            source: "reconciler/1".into(),
+            integration: IntegrationId::new("acme").unwrap(),
+            run: None,
+            sequence: None,
+            traceparent: None,
+        };
+        let event = Event::fact(&origin, Timestamp::UNIX_EPOCH, fact);
+        self.view.apply(&[(self.offset, event)]).unwrap();
+    }
+
+    /// A run that is read to its end, and that no partition has decided.
+    fn read(&mut self, number: u64, mapping: &BTreeMap<String, String>) {
+        self.say(Fact::RunStarted(RunStarted {
+            number,
+            leader: "fetcher/1".into(),
+            at: Timestamp::UNIX_EPOCH,
+            first_sync: false,
+            applies_to_all: true,
+            auto_checkout: true,
+            list_delay_ms: 0,
+            judged: false,
+            mapping: mapping.clone(),
+        }));
+        let (counts, report) = (InventoryCounts::default(), Box::<ReadingReport>::default());
+        self.say(Fact::InventoryComplete { number, counts, report });
+    }
+
+    fn decide(&mut self, number: u64, partition: u16) {
+        let counts = MassCounts { overwritten: 1, recorded: 2, linked: 3 };
+        self.say(Fact::PartitionDecided { number, partition, complete: true, staged: 4, counts });
+    }
+}
+
+#[test]
+fn p23_a_run_is_judged_once_and_only_when_every_partition_has_counted() {
+    let mut stream = Stream::new();
+    assert_eq!(Counted::of(&stream.view, 2), None, "there is no run");
+    stream.read(1, &BTreeMap::new());
+    stream.decide(1, 1);
+    assert_eq!(Counted::of(&stream.view, 2), None, "half of it is no sum");
+    stream.decide(1, 0);
+    let counted = Counted::of(&stream.view, 2).unwrap();
+    assert_eq!((counted.number, counted.taken), (1, 8));
+    assert_eq!(counted.counts, MassCounts { overwritten: 2, recorded: 4, linked: 6 });
+    stream.say(Fact::MassChangesAllowed { number: 1 });
+    assert_eq!(Counted::of(&stream.view, 2), None, "it is judged");
+    stream.read(2, &BTreeMap::new());
+    stream.decide(2, 0);
+    stream.decide(2, 1);
+    stream.say(Fact::RunHeld { number: 2, reason: "too many".into() });
+    assert_eq!(Counted::of(&stream.view, 2), None, "it is held");
+}
+
+#[test]
+fn p23_a_mapping_is_another_one_than_that_of_the_last_run_that_was_applied() {
+    let mapping = |fields: &[(&str, &str)]| {
+        fields.iter().map(|(field, hash)| ((*field).to_owned(), (*hash).to_owned())).collect()
+    };
+    let (old, new) =
+        (mapping(&[("OS", "1"), ("Notes", "2")]), mapping(&[("OS", "1"), ("Notes", "3"), ("Model", "4")]));
+    let mut stream = Stream::new();
+    stream.read(1, &old);
+    stream.decide(1, 0);
+    stream.decide(1, 1);
+    assert!(changed_fields(&new, &stream.view).is_empty(), "nothing was applied before");
+    stream.say(Fact::MassChangesAllowed { number: 1 });
+    assert_eq!(changed_fields(&new, &stream.view), BTreeSet::from(["Model", "Notes"]));
+    // A run that is held is not applied, so the change of the mapping is not forgotten with it.
+    stream.read(2, &new);
+    stream.decide(2, 0);
+    stream.decide(2, 1);
+    stream.say(Fact::RunHeld { number: 2, reason: "too many".into() });
+    assert_eq!(changed_fields(&new, &stream.view), BTreeSet::from(["Model", "Notes"]));
+    assert!(changed_fields(&old, &stream.view).is_empty());
 }
