@@ -148,7 +148,7 @@ fn forbidden(attacker: &Attacker<'_>) -> Vec<(Change, &'static str)> {
 #[tokio::test]
 async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()> {
     let services = Services::plain(6, 91).await?;
-    let settings = services.integration("acme").set("sync.create_users", "never");
+    let settings = services.integration("acme").field("Serial Number", "serial_number").set("sync.create_users", "never");
     let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
     pipeline.run().await?;
     services.take_writes();
@@ -206,7 +206,8 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
 #[tokio::test]
 async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
     let services = Services::plain(3, 92).await?;
-    let mut pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    let settings = || services.integration("acme").field("Serial Number", "serial_number");
+    let mut pipeline = Pipeline::start(vec![("acme", settings())]).await?;
     pipeline.run().await?;
     services.take_writes();
     let mut attacker = Attacker::at(&pipeline).await?;
@@ -226,7 +227,7 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
         },
     )
     .await?;
-    let mapped = services.integration("acme").field("Model", "model");
+    let mapped = settings().field("Model", "model");
     pipeline.reconfigure(vec![("acme", mapped)]).await?;
     pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
     amfj_sync_tests::harness::eventually(amfj_sync_tests::pipeline::RUN_LIMIT, "the change", async || {

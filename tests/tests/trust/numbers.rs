@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Change, Ending, Fact, Outcome, RunStarted, Sequence};
+use amfj_sync_shared::messages::{Ending, Fact, Outcome, RunStarted, Sequence};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
@@ -30,7 +29,7 @@ fn started(number: u64, at: Timestamp) -> Fact {
 #[tokio::test]
 async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
     let services = Services::plain(3, 97).await?;
-    let pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    let pipeline = Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))]).await?;
     pipeline.run().await?;
     services.take_writes();
     let attacker = Attacker::at(&pipeline).await?;
@@ -52,7 +51,6 @@ async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
             asset: amfj_sync_shared::ids::AssetId::new("a-0").unwrap(),
         },
     );
-    let Change { key: Key::Device(_), .. } = &change else { unreachable!() };
     let place = Sequence { run: 100_000_000_000_000, step: u32::MAX };
     let answered = Outcome::of(Uuid::new_v4(), place, &change, Ending::Unneeded);
     attacker.publish_fact(Timestamp::MAX, Fact::Ended(Box::new(answered))).await?;

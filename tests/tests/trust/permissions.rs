@@ -83,7 +83,7 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
     let config = ConfigBuilder::new(&broker.url(), "amfj-sync")
         .set("broker.partitions", 2)
         .set("timing.ownership_interval", "100ms")
-        .integration(services.integration("acme"))
+        .integration(services.integration("acme").field("Notes", "model").field("Serial Number", "serial_number"))
         .write(&scratch)?;
     let mut crew = Crew { broker, config, workers: Vec::new() };
 
@@ -113,7 +113,7 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
         ensure!(done.status.success(), "{arguments:?}: {}{}", done.stdout, done.stderr);
     }
     let history = crew.said(Role::Writer, "amfj-reader", &["history"]).await?;
-    ensure!(history.stdout.contains("Serial Number"), "{}", history.stdout);
+    ensure!(history.stdout.contains("Notes"), "{}", history.stdout);
 
     // A reader writes nothing: no decision of a person, no change.
     let unlink = crew.said(Role::Reconciler, "amfj-reader", &["unlink", &device.serial_number]).await?;

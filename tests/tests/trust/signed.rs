@@ -33,7 +33,7 @@ fn know_keys(pipeline: &mut Pipeline) {
 }
 
 async fn signed(services: &Services, own: &'static str, others: &[&str]) -> Result<Pipeline> {
-    let integration = services.integration("acme").field("Notes", "asset_tag");
+    let integration = services.integration("acme").field("Notes", "model");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], with_keys(own, others)).await?;
     know_keys(&mut pipeline);
     pipeline.hire(Crew::default()).await?;
@@ -103,7 +103,7 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
 #[tokio::test]
 async fn a_key_is_replaced_and_one_is_introduced() -> Result<()> {
     let services = Services::plain(3, 96).await?;
-    let mut pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    let mut pipeline = Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))]).await?;
     pipeline.run().await?;
     let unsigned = pipeline.view("acme").await?.count_links();
     for (round, (own, others)) in
