@@ -182,7 +182,7 @@ fn every_setting_is_read() {
     assert_eq!(sync.no_checkout_users, BTreeSet::from(["loan@example.com".to_owned()]));
     assert_eq!((sync.on_empty, sync.when_gone), (OnEmpty::Clear, WhenGone::CheckIn));
     assert_eq!((sync.gone_limit.get(), sync.change_limit.get(), sync.allow_empty), (0, 100, true));
-    assert_eq!((sync.longest_list, sync.longest_run), (77, seconds(7)));
+    assert_eq!((sync.longest_list, sync.longest_run), (77, Duration::from_secs(7)));
     assert_eq!(sync.history_keep, Duration::from_hours(24));
     assert_eq!(acme.fields.len(), 3);
     let two = config.integration(&IntegrationId::new("two").unwrap()).unwrap();
