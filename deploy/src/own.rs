@@ -110,7 +110,9 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
     show_places(&config, crew, &screen)?;
     if let Some(file) = for_commands {
-        screen.detail(&format!("{:<11} paste this into another terminal first: . {file}", "commands"));
+        // Not wrapped, so that it can be pasted.
+        screen
+            .say(&format!("Paste this line into another terminal, and every command works there:\n. {file}"));
     }
     screen.say("Control-C stops everything.\n");
     stop.is_the_way_out();

@@ -340,8 +340,7 @@ async fn own_services(scratch: &Scratch, mode: &str) -> (KandjiSim, AmfjSim, Wri
 /// The line to paste is enough, and no screen shows the password.
 fn commands_find_the_broker(up: &Up) {
     let out = up.text("out");
-    let line =
-        out.split("into another terminal first: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    let line = out.lines().find(|line| line.starts_with(". /")).unwrap();
     let script = format!("{line}\nset -ex\nreconciler plan\nwriter dead list");
     let mut shell = Command::new("sh");
     let done = shell.args(["-c", &script]).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin").output();

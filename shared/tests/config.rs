@@ -50,7 +50,7 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!((warnings.as_slice(), path.to_str()), ([].as_slice(), Some("amfj-sync.toml")));
     assert_eq!(config.broker.url.expose(), "amqp://guest:guest@127.0.0.1:5672/%2f");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (4, "amfj-sync"));
-    assert_eq!(config.broker.dead_letter_keep, seconds(90 * 24 * 3600));
+    assert_eq!(config.broker.dead_letter_keep, Duration::from_hours(90 * 24));
     assert_eq!(config.fetcher.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.reconciler.listen.to_string(), "127.0.0.1:9465");
     assert_eq!(config.writer.listen.to_string(), "127.0.0.1:9466");
@@ -150,7 +150,7 @@ fn every_setting_is_read() {
     let config = load(EVERYTHING, &[]).config;
     assert_eq!(config.broker.url.expose(), "amqps://sync:hunter2@mq.example.com:5671/prod");
     assert_eq!((config.broker.partitions, config.broker.prefix.as_str()), (8, "sync-test"));
-    assert_eq!(config.broker.dead_letter_keep, seconds(30 * 24 * 3600));
+    assert_eq!(config.broker.dead_letter_keep, Duration::from_hours(30 * 24));
     assert_eq!((config.fetcher.listen.port(), config.fetcher.data_dir.to_str()), (0, Some("/var/lib/f")));
     assert_eq!(config.reconciler.listen.to_string(), "[::1]:1");
     assert_eq!((config.writer.listen.to_string().as_str(), config.writer.concurrency), ("0.0.0.0:2", 3));
