@@ -378,3 +378,6 @@ impl NotDone {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
