@@ -505,4 +505,11 @@ mod tests {
         assert!(due(&busy, 31), "much has happened since");
         assert!(due(&Meta { opened: None, ..young }, 1), "of an earlier release");
     }
+
+    #[test]
+    fn p2_a_reason_stays_short_however_long_the_answer_was() {
+        let said = bounded(&"é".repeat(3 * LONGEST_REASON));
+        assert!(said.ends_with('…') && said.chars().count() == LONGEST_REASON + 1);
+        assert_eq!(bounded("short"), "short");
+    }
 }

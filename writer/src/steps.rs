@@ -337,3 +337,6 @@ fn found_carried_out(
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,3 +102,6 @@ impl Refused {
         edits.into_iter().filter(|(field, _)| !self.fields.contains_key(field)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -379,3 +379,6 @@ impl NotDone {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,6 +174,6 @@ fn because(rule: Rule) -> &'static str {
 }
 
 #[cfg(test)]
-pub(crate) use tests::test_config;
+pub(crate) use tests::{World, test_config};
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::pipeline::{RUN_LIMIT, Services};
 use amfj_sync_tests::sim::fleet::Fleet;
+use amfj_sync_tests::sim::kandji::NewDevice;
 use amfj_sync_tests::sim::personality::{Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
+use serde_json::json;
 
-use crate::support::{Scene, everything, newcomers};
+use crate::support::{Scene, everything, newcomers, values};
 
 async fn without_users(devices: usize, seed: u64) -> Result<Services> {
     let mut fleet = Fleet::generate(amfj_sync_tests::pipeline::spec(devices, seed));
@@ -80,6 +82,82 @@ async fn a_token_that_may_not_create_assets_still_updates_them() -> Result<()> {
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;
     scene.ensure_with_owners()
+}
+
+/// A link needs no write (P4): where the token may not update assets, links are made all the same, before that is noticed
+/// and after.
+#[tokio::test]
+async fn a_token_that_may_not_update_assets_still_links_them() -> Result<()> {
+    let services = Services::plain(12, 1626).await?;
+    let settings = values(&services).set("sync.name_matching", "until-linked");
+    let scene = Scene::open(services, settings, "2m").await?;
+    scene.new_versions("odd 1")?;
+    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::UpdateAsset));
+    scene.publish().await?;
+    ensure_links(&scene, 12.0).await?;
+    ensure_waiting(&scene, 12).await?;
+    scene.amfj().add_asset("Brand New Mac", "Laptop")?;
+    let newcomer = json!({ "name": "Brand New Mac", "serial": "BRANDNEW1" });
+    scene.services.kandji.add_device(serde_json::from_value::<NewDevice>(newcomer)?)?;
+    scene.publish().await?;
+    ensure_links(&scene, 13.0).await?;
+    scene.ensure_dead_letters(0).await?;
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    ensure!(scene.with_version("odd 1") == 12, "{} of 12 have the new version", scene.with_version("odd 1"));
+    scene.ensure_dead_letters(0).await
+}
+
+async fn ensure_links(scene: &Scene, wanted: f64) -> Result<()> {
+    eventually(RUN_LIMIT, "all links", async || {
+        let page = scene.pipeline.writers[0].metrics().await?;
+        let of_links = [("kind", "link-asset"), ("result", "applied")];
+        let links = page.sum("amfj_sync_changes_total", &of_links);
+        ensure!((links - wanted).abs() < 0.5, "{links} of {wanted} links are made");
+        Ok(())
+    })
+    .await
+}
+
+/// Nobody loses an asset that nobody can be given: while check-outs wait, no hand-over begins with a check-in (P21).
+#[tokio::test]
+async fn no_asset_is_taken_from_anybody_while_check_outs_wait() -> Result<()> {
+    let services = Services::plain(12, 1627).await?;
+    // The records of newcomers are not what is looked at here (P23).
+    let settings = everything(&services).set("sync.change_limit", "100%");
+    let scene = Scene::open(services, settings, "2m").await?;
+    scene.to_rest().await?;
+    let device = scene.services.owned_devices()[0].clone();
+    let before = scene.asset_of(&device.serial_number)?.holder;
+    for number in 0..8 {
+        let newcomer = json!({ "name": format!("Newcomer {number}"), "serial": format!("NEWCOMER{number}") });
+        let added = scene.services.kandji.add_device(serde_json::from_value::<NewDevice>(newcomer)?)?;
+        let email = format!("newcomer{number}@example.com");
+        scene.services.kandji.give_to(&added.device_id, &format!("Newcomer {number}"), &email)?;
+    }
+    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
+    scene.publish().await?;
+    ensure_waiting(&scene, 8).await?;
+    scene.services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
+    scene.publish().await?;
+    ensure_waiting(&scene, 9).await?;
+    let holder = scene.asset_of(&device.serial_number)?.holder;
+    ensure!(before.is_some() && holder == before, "it is with {holder:?}, not with {before:?}");
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    scene.ensure_with_owners()?;
+    scene.ensure_dead_letters(0).await
+}
+
+/// So many changes wait with the only kind that does.
+async fn ensure_waiting(scene: &Scene, changes: u64) -> Result<()> {
+    eventually(RUN_LIMIT, "the changes to wait with their kind", async || {
+        let status = scene.pipeline.writers[0].status().await?;
+        let kinds = status["integrations"]["acme"]["trouble"]["kinds"].clone();
+        ensure!(kinds[0]["changes"].as_u64() == Some(changes), "{kinds} in {status}");
+        Ok(())
+    })
+    .await
 }
 
 /// Maintenance: reads go well, and every write is refused. Nothing is given up, however long it lasts.

@@ -3,6 +3,7 @@ use amfj_sync_shared::messages::Details;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::walk::Fleet;
 use super::*;
 
 /// A configuration that maps these properties to fields of the same place.
@@ -104,4 +105,21 @@ fn p18_absence_is_concluded_only_from_details_that_show_the_property() {
     };
     assert!(unproven.are_all_in(&of(&["details.brand.new"])));
     assert!(!unproven.are_all_in(&of(&["details.other"])), "read before it was mapped");
+}
+
+#[test]
+fn p18_what_is_on_no_device_any_more_is_unknown_and_not_blank() {
+    let fleet = Fleet {
+        ids: Vec::new(),
+        in_scope: 0,
+        removed: BTreeSet::new(),
+        people: BTreeSet::new(),
+        unproven: Unproven::of(&config("\"Colour\" = \"colour\"", "")),
+        left_out: BTreeSet::from(["colour".to_owned()]),
+        pages: 1,
+    };
+    let mut values = BTreeMap::from([("colour".to_owned(), json!(null)), ("model".to_owned(), json!(null))]);
+    fleet.strip(&mut values);
+    // A blank one may clear the field (`on_empty`), one that is not there leaves it alone.
+    assert_eq!(values.into_keys().collect::<Vec<_>>(), ["model"]);
 }

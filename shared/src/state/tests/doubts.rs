@@ -41,27 +41,29 @@ fn p8_no_answer_to_a_write_deletes_a_row_or_breaks_a_link() {
 
 #[test]
 fn p8_a_list_that_began_after_the_doubt_decides() {
-    let mut stream = Stream::new();
-    stream.start(1);
-    stream.say(listed(1, "Mac"));
-    stream.complete(1);
-    stream.pass(3600);
-    stream.start(2);
-    stream.say(doubted(1));
-    stream.say(listed(2, "Mac"));
-    stream.complete(2);
-    assert!(is_doubtful(&stream), "that list may have been read before");
-    stream.pass(3600);
-    stream.start(3);
-    stream.say(listed(3, "Mac"));
-    stream.complete(3);
-    assert!(!is_doubtful(&stream), "it is there, as it was");
-    stream.say(doubted(2));
-    stream.pass(3600);
-    stream.start(4);
-    stream.say(absent(4));
-    stream.complete(4);
-    assert_eq!(stream.view.asset(&asset_id()), None, "missing from a list and by its id, in a run");
+    for name in ["Mac", "Renamed meanwhile"] {
+        let mut stream = Stream::new();
+        stream.start(1);
+        stream.say(listed(1, "Mac"));
+        stream.complete(1);
+        stream.pass(3600);
+        stream.start(2);
+        stream.say(doubted(1));
+        stream.say(listed(2, name));
+        stream.complete(2);
+        assert!(is_doubtful(&stream), "{name}: that list may have been read before");
+        stream.pass(3600);
+        stream.start(3);
+        stream.say(listed(3, name));
+        stream.complete(3);
+        assert!(!is_doubtful(&stream), "{name}: it is there");
+        stream.say(doubted(2));
+        stream.pass(3600);
+        stream.start(4);
+        stream.say(absent(4));
+        stream.complete(4);
+        assert_eq!(stream.view.asset(&asset_id()), None, "missing from a list and by its id, in a run");
+    }
 }
 
 #[test]
