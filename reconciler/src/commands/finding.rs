@@ -107,7 +107,7 @@ fn is_record(hit: &Hit) -> bool {
 
 /// What the text may have been meant for, in one view.
 fn near_in(view: &View, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
-    find::near(view, text, &wanted).iter().map(|hit| find::describe(view, hit)).collect()
+    find::near(view, text, &wanted).iter().map(|hit| legible(&find::describe(view, hit))).collect()
 }
 
 /// What the text may have been meant for, wherever that is.
@@ -127,7 +127,7 @@ pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
     for (integration, state) in known.integrations() {
         state.read(|view| {
             for hit in find::find(view, text) {
-                let (owned, shown) = (find::belongings(view, &hit), find::describe(view, &hit));
+                let (owned, shown) = (find::belongings(view, &hit), legible(&find::describe(view, &hit)));
                 let at = if is_linked(view, &hit) { 0 } else { found.len() };
                 found.insert(at, (Found { integration: integration.id.clone(), what: hit }, owned, shown));
             }

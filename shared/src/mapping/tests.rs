@@ -319,11 +319,11 @@ proptest! {
 fn a_template_that_does_too_much_fails_and_takes_neither_time_nor_memory() {
     let many =
         json!({ "tags": (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>(), "model": "x".repeat(1_000) });
-    let again = "{% set model = model ~ model %}".repeat(60);
+    let again = "{% set m = m ~ m %}".repeat(60);
     for text in [
         "{% for a in tags %}{% for b in tags %}{% for c in tags %}x{% endfor %}{% endfor %}{% endfor %}",
         "{% for a in tags %}{% for b in tags %}{{ model }}{% endfor %}{% endfor %}",
-        &format!("{again}{{{{ model }}}}"),
+        &format!("{{% set m = model %}}{again}{{{{ m }}}}"),
         "{% set ns = [model] %}{% for a in tags %}{% set ns = ns + ns %}{% for b in ns %}{{ b }}{% endfor %}{% endfor %}",
         "{{ model * 1000000000 }}",
         "{{ model * 60000 }}",
@@ -358,7 +358,7 @@ fn a_template_that_does_too_much_fails_and_takes_neither_time_nor_memory() {
 #[test]
 fn a_value_can_be_made_plain() {
     let device = json!({ "model": "=1+<b>*Air*</b>", "tags": ["+a", "{b}"], "user": null });
-    assert_eq!(evaluate("{{ model | plain }}", &device, None), text("1+ Air"));
+    assert_eq!(evaluate("{{ model | plain }}", &device, None), text("1 Air"));
     assert_eq!(evaluate("{{ tags | plain }}", &device, None), text("a, b"));
     assert_eq!(evaluate("{{ user.name | plain }}", &device, None), Evaluated::Blank);
     assert_eq!(evaluate("{{ user.name | default('=x') | plain }}", &device, None), text("x"));

@@ -143,7 +143,7 @@ fn holder_now(view: &View, asset: &AssetId) -> Option<String> {
 }
 
 fn several(text: &str, lines: impl Iterator<Item = String>) -> Exit {
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<String> = lines.map(|line| legible(&line)).collect();
     Exit::Failed(format!("several fit \"{}\"; give the id:\n  {}", legible(text), lines.join("\n  ")))
 }
 
@@ -151,7 +151,7 @@ fn nothing(worker: &Worker, text: &str) -> Exit {
     let near = worker.states.values().flat_map(|state| {
         state.read(|view| {
             let near = finding::near(view, text, &|_| true);
-            near.iter().map(|hit| finding::describe(view, hit)).collect::<Vec<_>>()
+            near.iter().map(|hit| legible(&finding::describe(view, hit))).collect::<Vec<_>>()
         })
     });
     let near: Vec<String> = near.take(finding::NEAR).collect();
