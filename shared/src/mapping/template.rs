@@ -4,7 +4,6 @@
 //! small: what they do and what they make of it has a bound (fuel), whatever loops, repeats and replaces stand in them.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use minijinja::value::{Serde, ValueKind};
