@@ -167,7 +167,7 @@ fn likeness(typed: &str, other: &str) -> Option<f64> {
 /// What a text may have been meant for in one integration, each in one line.
 #[must_use]
 pub fn near_lines(view: &View, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<String> {
-    near(view, text, wanted).iter().map(|hit| describe(view, hit)).collect()
+    near(view, text, wanted).iter().map(|hit| legible(&describe(view, hit))).collect()
 }
 
 /// The end of a message that something is not known: what it may have been meant for, if there is anything.

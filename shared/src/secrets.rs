@@ -76,7 +76,7 @@ pub fn keep_unsaid(secret: &str) {
 pub(crate) fn keep_address_part_unsaid(part: &str) {
     keep_unsaid(part);
     let mut written = part.to_owned();
-    while let Some(decoded) = decoding::decoded(&written).filter(|decoded| decoded.len() < written.len()) {
+    while let Some(decoded) = decoding::decoded(&written).filter(|text| text.len() < written.len()) {
         keep_unsaid(&decoded);
         written = decoded;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_shared::config::KandjiConfig;
-use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SetupError, Token};
+use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, ServiceWords, SetupError, Token};
 use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::json::{self, kind};
 use amfj_sync_shared::messages::Unusable;
@@ -159,7 +159,11 @@ impl KandjiClient {
                 description = format!("{description} with {}", names.join(", "));
             }
         }
-        KandjiError::Unexpected { host: self.api.host().to_owned(), expected, found: description }
+        KandjiError::Unexpected {
+            host: self.api.host().to_owned(),
+            expected,
+            found: ServiceWords::of(&description).to_string(),
+        }
     }
 }
 

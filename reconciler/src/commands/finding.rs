@@ -123,7 +123,7 @@ pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
     for (integration, state) in known.integrations() {
         state.read(|view| {
             for hit in find::find(view, text) {
-                let (owned, shown) = (find::belongings(view, &hit), find::describe(view, &hit));
+                let (owned, shown) = (find::belongings(view, &hit), legible(&find::describe(view, &hit)));
                 let at = if is_linked(view, &hit) { 0 } else { found.len() };
                 found.insert(at, (Found { integration: integration.id.clone(), what: hit }, owned, shown));
             }

@@ -74,7 +74,7 @@ fn every_shape_of_error_body_becomes_a_sentence() {
         ("<html><head><title>Oops</title></head></html>", "with an HTML page titled “Oops”"),
         ("<html>", "with an HTML page"),
         ("plain", "“plain”"),
-        ("{\"unfinished\": ", "“{\"unfinished\": ”"),
+        ("{\"unfinished\": ", "“{\"unfinished\":”"),
         ("", "without an explanation"),
     ] {
         assert_eq!(ServiceWords::of(body).sentence(), said, "{body}");

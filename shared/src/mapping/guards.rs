@@ -31,6 +31,22 @@ pub(super) fn guarded(text: &str, properties: &BTreeSet<PropertyPath>) -> BTreeS
     guarded
 }
 
+/// Whether a template multiplies by anything but one small number. A list can be repeated so, too, and its length is no size.
+pub(super) fn multiplies(text: &str) -> bool {
+    let is_small = |word: Option<&&str>| {
+        word.is_some_and(|word| word.len() <= 4 && word.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut times = 0;
+    for tag in tags(text) {
+        let words = words(tag);
+        for (at, _) in words.iter().enumerate().filter(|(_, word)| **word == "*") {
+            let before = at.checked_sub(1).and_then(|before| words.get(before));
+            times += if is_small(before) || is_small(words.get(at + 1)) { 1 } else { 2 };
+        }
+    }
+    times > 1
+}
+
 /// The property that this word reads: itself, or the list or object that it looks into.
 fn read<'p>(word: &str, properties: &'p BTreeSet<PropertyPath>) -> Option<&'p PropertyPath> {
     let path = PropertyPath::parse(&without_quotes(word)).ok()?;

@@ -10,7 +10,7 @@ use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
 use serde_json::{Map, Value};
 
-use super::guards::guarded;
+use super::guards::{guarded, multiplies};
 use super::plain::plain;
 use super::property::PropertyPath;
 use super::{Evaluated, Known, is_blank, sorted};
@@ -61,9 +61,19 @@ fn write_value(
         return Ok(());
     }
     if value.kind() == ValueKind::Seq {
-        // In order already: what a template sees was sorted.
-        let parts: Vec<String> = value.try_iter()?.filter(|v| !v.is_none()).map(|v| v.to_string()).collect();
-        return out.write_str(&parts.join(", ")).map_err(Error::from);
+        // In order already: what a template sees was sorted. A list may be longer than it is large.
+        let mut is_first = true;
+        for part in value.try_iter()? {
+            state.consume_fuel(1)?;
+            if part.is_none() {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                out.write_str(", ").map_err(Error::from)?;
+            }
+            write!(out, "{part}").map_err(Error::from)?;
+        }
+        return Ok(());
     }
     escape_formatter(out, state, value)
 }
@@ -72,6 +82,9 @@ impl Template {
     /// Reads a template, and checks its syntax and the filters it uses.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let template = ENVIRONMENT.template_from_str(text).map_err(|error| BadTemplate(sentence(&error)))?;
+        if multiplies(text) {
+            return Err(BadTemplate(MULTIPLIES.to_owned()));
+        }
         let properties: BTreeSet<PropertyPath> = template
             .undeclared_variables(true)
             .iter()
@@ -133,6 +146,10 @@ impl Template {
         Ok(String::from_utf8_lossy(&text.0).into_owned())
     }
 }
+
+/// Fuel knows nothing of how long a list is that was only repeated in thought.
+const MULTIPLIES: &str =
+    "it multiplies more than once, or by something else than a number of at most four digits";
 
 /// Takes so much and no more.
 struct Bounded(Vec<u8>);

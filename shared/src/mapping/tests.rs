@@ -319,15 +319,19 @@ proptest! {
 fn a_template_that_does_too_much_fails_and_takes_neither_time_nor_memory() {
     let many =
         json!({ "tags": (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>(), "model": "x".repeat(1_000) });
-    let again = "{% set model = model ~ model %}".repeat(60);
+    let again = "{% set m = m ~ m %}".repeat(60);
     for text in [
         "{% for a in tags %}{% for b in tags %}{% for c in tags %}x{% endfor %}{% endfor %}{% endfor %}",
         "{% for a in tags %}{% for b in tags %}{{ model }}{% endfor %}{% endfor %}",
-        &format!("{again}{{{{ model }}}}"),
-        "{% set ns = [model] %}{% for a in tags %}{% set ns = ns + ns %}{% for b in ns %}{{ b }}{% endfor %}{% endfor %}",
+        &format!("{{% set m = model %}}{again}{{{{ m }}}}"),
+        &format!("{{% set m = tags %}}{}{{{{ m }}}}", "{% set m = m + m %}".repeat(30)),
         "{{ model * 1000000000 }}",
         "{{ model * 60000 }}",
         "{{ [model] * 100000000 }}",
+        "{{ [none] * 100000000 }}",
+        "{{ tags * 9999 * 9999 }}",
+        "{{ tags * 9999 }}",
+        "{{ (tags + tags) * 9999 }}",
         "{{ model|replace('x', model)|replace('x', model)|replace('x', model)|replace('x', model) }}",
         "{{ tags|join(model)|replace('x', model) }}",
         "{{ '%999999999s'|format(model) }}",
@@ -339,14 +343,9 @@ fn a_template_that_does_too_much_fails_and_takes_neither_time_nor_memory() {
         "{% filter replace('x', model) %}{{ model }}{{ model }}{% endfilter %}",
     ] {
         let Ok(source) = FieldSource::parse(text) else { continue };
-        let began = std::time::Instant::now();
         let made = source.evaluate(&|path| Known::Known(path.lookup(&many).unwrap_or(&Value::Null)));
-        assert!(
-            matches!(made, Evaluated::Failed(_)),
-            "{text}: {}",
-            format!("{made:?}").chars().take(99).collect::<String>()
-        );
-        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{text}");
+        let shown: String = format!("{made:?}").chars().take(99).collect();
+        assert!(matches!(made, Evaluated::Failed(_)), "{text}: {shown}");
         let Evaluated::Failed(why) = made else { continue };
         assert!(why.len() < 400, "{text}: {why}");
     }
@@ -358,7 +357,7 @@ fn a_template_that_does_too_much_fails_and_takes_neither_time_nor_memory() {
 #[test]
 fn a_value_can_be_made_plain() {
     let device = json!({ "model": "=1+<b>*Air*</b>", "tags": ["+a", "{b}"], "user": null });
-    assert_eq!(evaluate("{{ model | plain }}", &device, None), text("1+ Air"));
+    assert_eq!(evaluate("{{ model | plain }}", &device, None), text("1 Air"));
     assert_eq!(evaluate("{{ tags | plain }}", &device, None), text("a, b"));
     assert_eq!(evaluate("{{ user.name | plain }}", &device, None), Evaluated::Blank);
     assert_eq!(evaluate("{{ user.name | default('=x') | plain }}", &device, None), text("x"));

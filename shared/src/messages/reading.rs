@@ -6,6 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::scrub_words;
+
 /// The most things that are named; the rest is only counted.
 const NAMED: usize = 50;
 /// Characters of a name, an id or a reason that are kept: a report is no place for a huge value.
@@ -30,8 +32,9 @@ impl Unusable {
     /// Takes note of something; blank ids and names are none.
     #[must_use]
     pub fn new(what: &str, id: Option<&str>, name: Option<&str>, why: &str) -> Self {
-        let shown = |text: &str| Some(short(text)).filter(|text| !text.is_empty());
-        Self { what: what.to_owned(), id: id.and_then(shown), name: name.and_then(shown), why: short(why) }
+        let words = |text: &str| short(&scrub_words(text));
+        let shown = |text: &str| Some(words(text)).filter(|text| !text.is_empty());
+        Self { what: what.to_owned(), id: id.and_then(shown), name: name.and_then(shown), why: words(why) }
     }
 }
 

@@ -19,6 +19,8 @@ const LEFT_OUT: char = '·';
 const SEALING: u32 = 0xfe00;
 /// Ends a sealed colour.
 const END: u32 = 0xb;
+/// Begins one, and has no width either; where no seal follows it is a sign like any other.
+const START: char = '\u{2060}';
 
 /// Drawn at start.
 static SEAL: LazyLock<String> = LazyLock::new(|| {
@@ -36,7 +38,7 @@ pub(crate) fn steers(c: char) -> bool {
 
 /// A colour of ours, sealed: `code` as in `ESC [ code m`.
 pub(super) fn sealed(code: &str) -> String {
-    let mut text = format!("\u{1b}{}", *SEAL);
+    let mut text = format!("{START}{}", *SEAL);
     let letters = code.bytes().filter_map(|byte| match byte {
         b'0'..=b'9' => Some(u32::from(byte - b'0')),
         b';' => Some(0xa),
@@ -72,7 +74,7 @@ pub(super) fn seal_all(text: &str) -> String {
 
 /// The colour that is sealed at the head of a text, and how long that is.
 fn colour_at_head(text: &str) -> Option<(String, usize)> {
-    let behind = text.strip_prefix('\u{1b}')?.strip_prefix(SEAL.as_str())?;
+    let behind = text.strip_prefix(START)?.strip_prefix(SEAL.as_str())?;
     let mut code = String::new();
     for (at, letter) in behind.char_indices() {
         match u32::from(letter).checked_sub(SEALING)? {
@@ -103,14 +105,14 @@ pub(super) fn on_one_line(text: &str) -> String {
 fn filtered(text: &str, colour: impl Fn(&str) -> String, instead: impl Fn(char) -> char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(steers) {
+    while let Some(at) = rest.find(|c| steers(c) || c == START) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         if let Some((code, length)) = colour_at_head(rest) {
             out.push_str(&colour(&code));
             rest = &rest[length..];
         } else if let Some(c) = rest.chars().next() {
-            out.push(instead(c));
+            out.push(if c == START { c } else { instead(c) });
             rest = &rest[c.len_utf8()..];
         }
     }
@@ -233,10 +235,11 @@ mod tests {
         assert_eq!(passed("a\nb"), "a\nb");
         assert_eq!(on_one_line("a\nb\r\nc"), "a·b··c");
         // Not even with what a seal looks like.
-        let forged = format!("\u{1b}{}31m", "\u{fe00}".repeat(16));
+        let forged = format!("{START}{}\u{fe03}\u{fe01}\u{fe0b}", "\u{fe00}".repeat(16));
         assert!(!passed(&forged).contains('\u{1b}'));
-        for part in 1..SEAL.len() {
-            let cut: String = sealed("31").chars().take(part).collect();
+        let whole = sealed("31");
+        for part in 1..whole.chars().count() {
+            let cut: String = whole.chars().take(part).collect();
             assert!(!passed(&cut).contains('\u{1b}'), "{cut:?}");
         }
     }

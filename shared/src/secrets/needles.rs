@@ -5,6 +5,8 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use super::{ROUNDS, decoding};
+
 /// Letters of an encoded secret that are told apart from anything else.
 const ENCODED_PIECE: usize = 14;
 /// The same of a long secret as it is.
@@ -16,16 +18,31 @@ const SOMEBODY_S: usize = 16;
 
 /// A secret and its encodings.
 pub(super) fn whole(secret: &str) -> Vec<String> {
-    let mut needles = vec![secret.to_owned()];
+    let mut needles = as_decoded(secret);
     needles.extend(encoded(secret));
     needles
+}
+
+/// A secret as it is, and as what it becomes where more is decoded than was escaped: one that has a `%2F` itself loses that
+/// together with the escapes of whoever wrote it down.
+fn as_decoded(secret: &str) -> Vec<String> {
+    let mut all = vec![secret.to_owned()];
+    while let Some(next) = all.last().and_then(|last| decoding::decoded(last)) {
+        all.push(next);
+        if all.len() > ROUNDS {
+            break;
+        }
+    }
+    // What is left of one that is nothing but escapes would be found anywhere.
+    all.retain(|text| text.len() * 2 > secret.len());
+    all
 }
 
 /// Pieces of a secret by which a part of it is known, and of its encodings.
 pub(super) fn pieces(secret: &str) -> Vec<String> {
     let letters = secret.chars().count();
     let piece = if letters >= LONG { PIECE } else { letters.div_ceil(4).saturating_mul(3).clamp(6, PIECE) };
-    let mut needles = cut(secret, piece);
+    let mut needles: Vec<String> = as_decoded(secret).iter().flat_map(|text| cut(text, piece)).collect();
     for encoded in encoded(secret) {
         needles.extend(cut(&encoded, ENCODED_PIECE));
     }

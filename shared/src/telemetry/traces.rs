@@ -26,6 +26,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::collector::Collector;
 use crate::ids::{IntegrationId, Key, RunId};
+use crate::secrets::keep_address_part_unsaid;
 
 pub use opentelemetry::trace::SpanKind;
 
@@ -35,6 +36,8 @@ const TRACEPARENT: &str = "traceparent";
 /// How long the last spans may take at the end of a worker, which ends within 20 seconds.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
+/// What is sent along with the spans.
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 /// Any of these, not blank, switches traces on.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
@@ -55,6 +58,7 @@ pub(crate) fn start_traces(role: &str, worker: &str) -> Result<(), TracesError> 
     if !is_wanted() || TRACES.get().is_some() {
         return Ok(());
     }
+    keep_credentials_unsaid();
     for name in PROTOCOLS {
         if let Some(other) = set(name).filter(|value| value != PROTOCOL) {
             return Err(TracesError(format!("{name} is `{other}`, and only `{PROTOCOL}` is built in")));
@@ -88,6 +92,17 @@ pub(crate) async fn flush_traces() {
     let flushed = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(LAST_SPANS));
     if let Ok(Err(error)) = flushed.await {
         tracing::debug!(%error, "the last spans could not be sent");
+    }
+}
+
+/// What a collector asks for is a token most often, in a header or in its address (P27).
+fn keep_credentials_unsaid() {
+    for headers in HEADERS.iter().filter_map(|name| set(name)) {
+        let values = headers.split(',').filter_map(|header| header.split_once('=')).map(|(_, value)| value);
+        values.for_each(keep_address_part_unsaid);
+    }
+    for address in ENDPOINTS.iter().filter_map(|name| set(name)?.parse::<url::Url>().ok()) {
+        address.password().into_iter().for_each(keep_address_part_unsaid);
     }
 }
 

@@ -44,6 +44,7 @@
 pub mod amfj;
 mod core;
 pub mod disguise;
+pub mod echo;
 pub mod faults;
 pub mod fleet;
 mod journal;

@@ -9,7 +9,7 @@ use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::ids::{DeviceId, IntegrationId, KandjiUserId, Key, UserKey};
 use amfj_sync_shared::messages::{Event, Fact, Order, PersonDecision, author};
 use amfj_sync_shared::names::{NameKey, email_key, serial_key};
-use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json};
+use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json, say_line};
 use amfj_sync_shared::state::{State, Verdict, View};
 use amfj_sync_shared::status::{StoppedRecord, Trouble, WaitingKind, ask_workers};
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES, Worker};
@@ -99,7 +99,7 @@ async fn order_all(worker: &Worker, meant: &Meant, wanted: Wanted) -> Result<(),
         decide(state, order).await?;
         let id = state.integration();
         let what = key.map_or_else(|| format!("Every stopped change of {id}"), |key| format!("{id}: {key}"));
-        say(&match wanted {
+        say_line(&match wanted {
             Wanted::Retry => format!("{what} is tried now."),
             Wanted::Drop => {
                 format!("{what} is given up now, and becomes a dead letter (`writer dead list`).")

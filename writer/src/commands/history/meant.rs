@@ -143,7 +143,7 @@ fn holder_now(view: &View, asset: &AssetId) -> Option<String> {
 }
 
 fn several(text: &str, lines: impl Iterator<Item = String>) -> Exit {
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<String> = lines.map(|line| legible(&line)).collect();
     Exit::Failed(format!("several fit \"{}\"; give the id:\n  {}", legible(text), lines.join("\n  ")))
 }
 
