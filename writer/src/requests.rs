@@ -29,6 +29,10 @@ use refusals::obey;
 /// than this before they take an intent over: the time-out of a request and AMFJ's list delay.
 const SURE_FOR: Duration = Duration::from_secs(1);
 
+/// Why a change that waits with its kind ends (P28).
+const GAVE_WAY: &str = "changes of its kind wait, and another change of the same device or person does not; the next run \
+                        decides it anew";
+
 /// Why a request has no answer.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -238,10 +242,22 @@ impl<'a> Requests<'a> {
             () = self.lease.over() => Err(Trouble::HandBack),
             () = self.site.circuit.opened() => Err(Trouble::HandBack),
             trial = blame.pass(kind, self.event.id) => Ok(trial),
+            () = self.working.until_it_holds_up(&self.change.key), if self.gives_way() => {
+                Err(Trouble::Overtaken(GAVE_WAY))
+            }
             order = aside.ordered() => obey(order, "its kind of change waits").map(|()| None),
         };
         self.trials.extend(passed?);
         Ok(())
+    }
+
+    /// Whether the next change of the same device or person goes first, where this one waits with its kind: that may be
+    /// for days. What a run decides anew in any case, and what no person asked for.
+    fn gives_way(&self) -> bool {
+        let action = &self.change.action;
+        let again =
+            matches!(action, Action::UpdateAsset { .. } | Action::UpdateUser { .. } | Action::Assign { .. });
+        again && self.replay.is_none()
     }
 
     /// The kinds that have to be open before this request: nobody's asset is checked in while it cannot be checked

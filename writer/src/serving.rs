@@ -161,6 +161,7 @@ impl<'a> Partition<'a> {
             Ok((event, change)) => {
                 let job = Job { received, event, change, in_flight };
                 if let Some(behind) = self.behind.get_mut(&job.change.key) {
+                    self.working.holds_up(&job.change.key);
                     behind.push_back(job);
                 } else {
                     self.behind.insert(job.change.key.clone(), VecDeque::new());
@@ -176,7 +177,12 @@ impl<'a> Partition<'a> {
     }
 
     fn start_next(&mut self, key: &Key) {
-        match self.behind.get_mut(key).and_then(VecDeque::pop_front) {
+        let mut behind = self.behind.get_mut(key);
+        let next = behind.as_mut().and_then(|behind| behind.pop_front());
+        if behind.is_none_or(|behind| behind.is_empty()) {
+            self.working.holds_up_none(key);
+        }
+        match next {
             Some(job) => self.start(job),
             None => {
                 self.behind.remove(key);

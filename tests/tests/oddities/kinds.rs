@@ -149,6 +149,60 @@ async fn no_asset_is_taken_from_anybody_while_check_outs_wait() -> Result<()> {
     scene.ensure_dead_letters(0).await
 }
 
+/// What waits with its kind holds up nothing, another change of the same device included (P28): where assets cannot be
+/// updated, they are handed over all the same, and the other way round.
+#[tokio::test]
+async fn a_kind_that_waits_holds_up_no_other_change_of_its_devices() -> Result<()> {
+    let services = Services::plain(12, 1628).await?;
+    let settings = everything(&services).set("sync.change_limit", "100%");
+    let scene = Scene::open(services, settings, "2m").await?;
+    scene.to_rest().await?;
+    let devices: Vec<_> = scene.services.owned_devices().into_iter().take(2).collect();
+    let holders = || -> Result<Vec<_>> {
+        devices.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
+    };
+    let give = |word: &str| -> Result<()> {
+        for (number, device) in devices.iter().enumerate() {
+            let email = format!("{word}{number}@example.com");
+            scene.services.kandji.give_to(&device.device_id, &format!("{word} {number}"), &email)?;
+        }
+        Ok(())
+    };
+    let before = holders()?;
+    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::UpdateAsset));
+    scene.new_versions("odd 1")?;
+    give("next")?;
+    scene.publish().await?;
+    eventually(RUN_LIMIT, "the hand-overs", async || {
+        let now = holders()?;
+        ensure!(now.iter().zip(&before).all(|(now, before)| now.is_some() && now != before), "{now:?}");
+        Ok(())
+    })
+    .await?;
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
+    give("last")?;
+    scene.publish().await?;
+    eventually(RUN_LIMIT, "the check-outs to wait", async || {
+        ensure!(scene.pipeline.writers[0].metrics().await?.sum("amfj_sync_stopped_changes", &[]) > 1.5);
+        Ok(())
+    })
+    .await?;
+    scene.new_versions("odd 2")?;
+    scene.publish().await?;
+    eventually(RUN_LIMIT, "the new versions", async || {
+        ensure!(scene.with_version("odd 2") == 12, "{} of 12", scene.with_version("odd 2"));
+        Ok(())
+    })
+    .await?;
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    scene.ensure_with_owners()?;
+    scene.ensure_nothing_twice()?;
+    scene.ensure_dead_letters(0).await
+}
+
 /// So many changes wait with the only kind that does.
 async fn ensure_waiting(scene: &Scene, changes: u64) -> Result<()> {
     eventually(RUN_LIMIT, "the changes to wait with their kind", async || {
