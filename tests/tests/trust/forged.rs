@@ -148,7 +148,10 @@ fn forbidden(attacker: &Attacker<'_>) -> Vec<(Change, &'static str)> {
 #[tokio::test]
 async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()> {
     let services = Services::plain(6, 91).await?;
-    let settings = services.integration("acme").field("Serial Number", "serial_number").set("sync.create_users", "never");
+    let settings = services
+        .integration("acme")
+        .field("Serial Number", "serial_number")
+        .set("sync.create_users", "never");
     let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
     pipeline.run().await?;
     services.take_writes();

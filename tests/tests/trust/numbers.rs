@@ -29,7 +29,9 @@ fn started(number: u64, at: Timestamp) -> Fact {
 #[tokio::test]
 async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
     let services = Services::plain(3, 97).await?;
-    let pipeline = Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))]).await?;
+    let pipeline =
+        Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))])
+            .await?;
     pipeline.run().await?;
     services.take_writes();
     let attacker = Attacker::at(&pipeline).await?;

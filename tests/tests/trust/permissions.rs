@@ -83,7 +83,9 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
     let config = ConfigBuilder::new(&broker.url(), "amfj-sync")
         .set("broker.partitions", 2)
         .set("timing.ownership_interval", "100ms")
-        .integration(services.integration("acme").field("Notes", "model").field("Serial Number", "serial_number"))
+        .integration(
+            services.integration("acme").field("Notes", "model").field("Serial Number", "serial_number"),
+        )
         .write(&scratch)?;
     let mut crew = Crew { broker, config, workers: Vec::new() };
 

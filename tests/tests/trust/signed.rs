@@ -103,7 +103,9 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
 #[tokio::test]
 async fn a_key_is_replaced_and_one_is_introduced() -> Result<()> {
     let services = Services::plain(3, 96).await?;
-    let mut pipeline = Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))]).await?;
+    let mut pipeline =
+        Pipeline::start(vec![("acme", services.integration("acme").field("Serial Number", "serial_number"))])
+            .await?;
     pipeline.run().await?;
     let unsigned = pipeline.view("acme").await?.count_links();
     for (round, (own, others)) in
