@@ -135,10 +135,10 @@ fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<&'a str> {
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
     let digits = digits?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
-    digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect()
+    digits.chunks_exact(2).map(|pair| u8::try_from((pair[0] << 4) | pair[1]).ok()).collect()
 }
 
 /// Counts a message that was refused unread, and says so at most once a minute.

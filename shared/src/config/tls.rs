@@ -32,8 +32,10 @@ pub(super) fn read(
         });
         found.or(None)
     };
+    // All of them are asked for first, so that none counts as unknown where another one is wrong.
     let (ca, certificate, key) =
-        (file(CA, certificates)?, file(CERTIFICATE, certificates)?, file(KEY, private_key)?);
+        (file(CA, certificates), file(CERTIFICATE, certificates), file(KEY, private_key));
+    let (ca, certificate, key) = (ca?, certificate?, key?);
     let Some(at) = at else { return Some(BrokerTls::default()) };
     if url.is_some_and(|url| !url.is_encrypted()) {
         let message = format!(

@@ -1,7 +1,5 @@
 //! Messages of an attacker: well-formed, and published straight to the broker.
 
-use std::time::Duration;
-
 use amfj_sync_shared::ids::{DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
 use amfj_sync_shared::state::View;
@@ -111,9 +109,4 @@ pub(crate) async fn reasons(pipeline: &Pipeline, count: usize) -> Result<String>
     let letters = letters(pipeline, count).await?;
     let reasons: Vec<&str> = letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
     Ok(reasons.join("\n"))
-}
-
-/// A moment for something that should not happen.
-pub(crate) async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(500)).await;
 }

@@ -180,9 +180,10 @@ async fn replay_all(
                 report.others += 1;
                 continue;
             }
-            let back = match letters.is_trusted(received) {
-                true => origins.back(&letter, received, MAX_BYTES),
-                false => Err(UNTRUSTED.to_owned()),
+            let back = if letters.is_trusted(received) {
+                origins.back(&letter, received, MAX_BYTES)
+            } else {
+                Err(UNTRUSTED.to_owned())
             };
             match back {
                 Ok(message) => {
