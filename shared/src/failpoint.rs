@@ -130,7 +130,10 @@ struct Arming {
 
 /// Why [`VARIABLE`] cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{VARIABLE}: `{part}` is not NAME=kill[@N], NAME=panic[@N] or NAME=wait[@N]:DURATION; the names are {}", names())]
+#[error(
+    "{VARIABLE}: `{part}` is not NAME=kill[@N], NAME=panic[@N] or NAME=wait[@N]:DURATION; the names are {}",
+    names()
+)]
 pub struct InvalidFailpoint {
     part: String,
 }
@@ -194,7 +197,10 @@ pub fn arm_from_environment() -> Result<Option<String>, InvalidFailpoint> {
     Ok((!armed.armings.is_empty()).then_some(text))
 }
 
-/// Dies or waits here if the failpoint is armed; otherwise returns at once.
+/// Dies, panics or waits here if the failpoint is armed; otherwise returns at once.
+///
+/// # Panics
+/// Where it is told to.
 pub async fn reach(point: Failpoint) {
     let Some(armed) = ARMED.get() else { return };
     match armed.pass(point) {

@@ -102,6 +102,9 @@ mod tests {
         illness.strike(|| "the disk is full".into());
         illness.strike(|| "and something that follows from it".into());
         assert_eq!(waiting.await.unwrap(), "the disk is full");
-        assert_eq!((illness.reason(), illness.struck().await), (Some("the disk is full".into()), "the disk is full".into()));
+        assert_eq!(
+            (illness.reason(), illness.struck().await),
+            (Some("the disk is full".into()), "the disk is full".into())
+        );
     }
 }

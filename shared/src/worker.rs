@@ -370,7 +370,12 @@ impl Worker {
     pub fn not_ready(&self) -> Vec<String> {
         let broker = self.broker.trouble().map(|why| format!("broker: {why}"));
         let states = self.states.iter().filter(|(_, state)| !state.is_caught_up());
-        self.illness.reason().into_iter().chain(broker).chain(states.map(|(id, _)| format!("{id}: reading the state stream"))).collect()
+        self.illness
+            .reason()
+            .into_iter()
+            .chain(broker)
+            .chain(states.map(|(id, _)| format!("{id}: reading the state stream")))
+            .collect()
     }
 
     /// Waits for the work in flight, then lets go of the broker.

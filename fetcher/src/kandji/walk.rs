@@ -140,7 +140,11 @@ impl Walk {
         self.stale_pages = if fresh.is_empty() { self.stale_pages + 1 } else { 0 };
         let too_many = summary.rows > self.most || summary.pages > most_pages(self.most);
         if page.rows > 0 && (self.stale_pages >= STALE_PAGES || too_many) {
-            return Err(KandjiError::Endless { rows: summary.rows, devices: summary.devices(), most: self.most });
+            return Err(KandjiError::Endless {
+                rows: summary.rows,
+                devices: summary.devices(),
+                most: self.most,
+            });
         }
         Ok(fresh)
     }

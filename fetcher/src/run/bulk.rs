@@ -166,7 +166,8 @@ impl Leader {
         }
         let began = Timestamp::now();
         let since = self.bulk.known.lock().since(began);
-        let mut reading = Reading { began, since, complete: HashSet::new(), incomplete: HashSet::new(), barren: 0 };
+        let mut reading =
+            Reading { began, since, complete: HashSet::new(), incomplete: HashSet::new(), barren: 0 };
         let mut cursors = HashSet::new();
         let mut cursor: Option<String> = None;
         loop {

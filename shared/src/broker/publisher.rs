@@ -495,7 +495,9 @@ mod tests {
     fn what_the_broker_refuses_for_its_size_is_learnt_once_and_refused_here() {
         let refusal = "PRECONDITION_FAILED - message size 300 is larger than configured max size 200";
         assert_eq!(refused_above(&format!("protocol error: AMQP soft error: {refusal}, closed")), Some(200));
-        for other in ["PRECONDITION_FAILED - unknown delivery tag 3", "message size", "message size x max size 2"] {
+        for other in
+            ["PRECONDITION_FAILED - unknown delivery tag 3", "message size", "message size x max size 2"]
+        {
             assert_eq!(refused_above(other), None, "{other}");
         }
         let largest = Largest::default();

@@ -83,12 +83,17 @@ fn a_value_of_many_parts_is_cut_as_well_and_the_same_each_time() {
     };
     let list = row(json!(vec!["a text of some length"; 1_000_000]));
     assert!(list.as_array().is_some_and(|list| list.len() > 1_000 && list[0] == "a text of some length"));
-    let members: Map<String, Value> = (0..500_000).map(|number| (format!("m{number:06}"), json!(number))).collect();
+    let members: Map<String, Value> =
+        (0..500_000).map(|number| (format!("m{number:06}"), json!(number))).collect();
     let object = row(Value::Object(members));
     assert_eq!(object["m000000"], 0);
     // Each character takes six bytes.
     let text = row(json!("\u{1}".repeat(60_000)));
-    assert!(text.as_str().is_some_and(|text| text.len() > 40_000), "{}", text.as_str().unwrap_or_default().len());
+    assert!(
+        text.as_str().is_some_and(|text| text.len() > 40_000),
+        "{}",
+        text.as_str().unwrap_or_default().len()
+    );
 }
 
 #[test]

@@ -292,7 +292,9 @@ impl State {
     pub async fn write_checkpoint(&self) -> Result<(), StateError> {
         let _still = self.shared.folding.lock().await;
         let largest = self.shared.publisher.largest();
-        let Some(mut copying) = self.read(|view| checkpoint::Copying::of(view, largest)) else { return Ok(()) };
+        let Some(mut copying) = self.read(|view| checkpoint::Copying::of(view, largest)) else {
+            return Ok(());
+        };
         self.publish(self.events(self.read(|view| copying.begin(view)))).await?;
         loop {
             let rows = self.read(|view| copying.step(view))?;

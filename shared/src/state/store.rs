@@ -38,7 +38,8 @@ impl StoreError {
     /// The folder cannot be written to.
     fn of_folder(folder: &Path, error: &std::io::Error) -> Self {
         let passes = room::may_pass(error);
-        let cure = if passes { "make room there, or see that it can be written to" } else { "set `data_dir`" };
+        let cure =
+            if passes { "make room there, or see that it can be written to" } else { "set `data_dir`" };
         let reason = format!("the data directory {} cannot be used: {error}; {cure}", folder.display());
         Self { reason, undecodable: false, passes }
     }

@@ -129,13 +129,17 @@ async fn serve_one(
 }
 
 /// Nothing that is asked here has a body.
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response, std::convert::Infallible> {
+async fn answer(
+    mut router: Router,
+    request: Request<Incoming>,
+) -> Result<Response, std::convert::Infallible> {
     let headers = request.headers();
     let none = |length: &header::HeaderValue| length.as_bytes() == b"0";
-    let has_body =
-        headers.contains_key(header::TRANSFER_ENCODING) || !headers.get(header::CONTENT_LENGTH).is_none_or(none);
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || !headers.get(header::CONTENT_LENGTH).is_none_or(none);
     if has_body {
-        let refused = (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], "no request here has a body\n");
+        let refused =
+            (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], "no request here has a body\n");
         return Ok(refused.into_response());
     }
     router.call(request.map(Body::new)).await

@@ -58,7 +58,10 @@ fn end_at_a_panic() {
         let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
         tracing::error!(message, place, thread, "this program panicked; it ends, to be started again");
         if !tracing::event_enabled!(tracing::Level::ERROR) {
-            eprintln!("this program panicked at {}: {message}", place.as_deref().unwrap_or("an unknown place"));
+            eprintln!(
+                "this program panicked at {}: {message}",
+                place.as_deref().unwrap_or("an unknown place")
+            );
         }
         std::process::exit(1);
     }));

@@ -44,7 +44,8 @@ impl Worker {
                 Err(error) if error.may_pass() => {
                     let ailing = match &ailing {
                         Some(ailing) => ailing,
-                        None => ailing.insert(Ailing::start(role, config.clone(), listen, &shutdown, &error).await?),
+                        None => ailing
+                            .insert(Ailing::start(role, config.clone(), listen, &shutdown, &error).await?),
                     };
                     listen = ailing.server.address();
                     ailing.wait().await;

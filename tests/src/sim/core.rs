@@ -369,7 +369,9 @@ fn spoil<S: Service>(
             verdict.reply = verdict.reply.with("x-giant", "x".repeat(*bytes));
             (verdict, Finish::Send)
         }
-        Some(Action::HugeRow { bytes }) => (service.list_of(ask, vec![huge_row(*bytes)]).into(), Finish::Send),
+        Some(Action::HugeRow { bytes }) => {
+            (service.list_of(ask, vec![huge_row(*bytes)]).into(), Finish::Send)
+        }
         Some(Action::Compressed) => {
             let reply = Reply::bytes(200, "application/json", ZEROS).with("content-encoding", "gzip");
             (reply.into(), Finish::Send)
@@ -410,8 +412,8 @@ const ROWS_OF_AN_ENDLESS_LIST: usize = 50;
 
 /// The beginning of a gzip file of a thousand zeros.
 const ZEROS: [u8; 29] = [
-    0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0x02, 0xff, 0x63, 0x60, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x0c, 0x77, 0, 0, 0x8c, 0x0d,
-    0x16, 0xe2, 0xe8, 0x03, 0, 0,
+    0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0x02, 0xff, 0x63, 0x60, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x0c, 0x77, 0, 0,
+    0x8c, 0x0d, 0x16, 0xe2, 0xe8, 0x03, 0, 0,
 ];
 
 /// What both services could have in a list.

@@ -45,7 +45,10 @@ fn on_disk(launch: Launch, role: Role, place: &Path) -> Launch {
 async fn is_ill(worker: &Worker, failure: Failure) -> Result<()> {
     eventually(NOTICED_WITHIN, "the worker to be ill", async || {
         let (status, body) = worker.get("/readyz").await?;
-        ensure!(status == 503 && body.contains(failure.says()) && body.contains("data directory"), "{status}: {body}");
+        ensure!(
+            status == 503 && body.contains(failure.says()) && body.contains("data directory"),
+            "{status}: {body}"
+        );
         Ok(())
     })
     .await
@@ -58,7 +61,8 @@ fn give_work(services: &Services, tag: &str) -> Result<()> {
 }
 
 fn all_is_done(services: &Services, tag: &str) -> Result<()> {
-    let done = services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&json!(tag))).count();
+    let done =
+        services.amfj.assets().iter().filter(|asset| asset.fields.get("Notes") == Some(&json!(tag))).count();
     ensure!(done == DEVICES, "{done} of {DEVICES} assets have {tag}");
     Ok(())
 }

@@ -19,9 +19,11 @@ async fn p30_what_is_too_large_is_left_out_and_named_and_written_once() -> Resul
     let integration = services.integration("acme").field("Notes", "tags").field("Asset Tag", "device_id");
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| config).await?;
     pipeline.run().await?;
-    let written = services.amfj.assets().iter().filter(|asset| asset.fields.contains_key("Asset Tag")).count();
+    let written =
+        services.amfj.assets().iter().filter(|asset| asset.fields.contains_key("Asset Tag")).count();
     ensure!(written >= 3, "{written} of the others are written");
-    let status = pipeline.said_as_json(amfj_sync_tests::harness::Role::Reconciler, &["status", "--json"]).await?;
+    let status =
+        pipeline.said_as_json(amfj_sync_tests::harness::Role::Reconciler, &["status", "--json"]).await?;
     let named = status.to_string();
     ensure!(named.contains("its tags is too long") && named.contains("its fields is too long"), "{named}");
     services.amfj.clear_writes();

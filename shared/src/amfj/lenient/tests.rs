@@ -246,8 +246,10 @@ proptest! {
 fn p30_a_record_that_no_message_could_carry_is_left_out_and_named() {
     let fields: serde_json::Map<String, Value> =
         (0..30).map(|number| (format!("Field {number}"), json!(vec!["x".repeat(60_000); 4]))).collect();
-    let large = json!({"id": "A1", "name": "Mac 1", "asset_type": {"id": "t", "name": "Laptop"}, "fields": fields});
-    let small = json!({"id": "A2", "name": "Mac 2", "asset_type": {"id": "t", "name": "Laptop"}, "fields": {}});
+    let large =
+        json!({"id": "A1", "name": "Mac 1", "asset_type": {"id": "t", "name": "Laptop"}, "fields": fields});
+    let small =
+        json!({"id": "A2", "name": "Mac 2", "asset_type": {"id": "t", "name": "Laptop"}, "fields": {}});
     let body = json!({"results": [large, small], "next_cursor": null}).to_string();
     let page: Page<Asset> = page(body.as_bytes()).unwrap();
     assert_eq!((page.rows, page.results.len(), page.lost.len()), (2, 1, 1));

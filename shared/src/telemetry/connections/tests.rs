@@ -99,7 +99,9 @@ async fn large_heads_and_bodies_are_refused() {
         let said = say(address, format!("GET /readyz HTTP/1.1\r\nhost: here\r\n{body}").as_bytes()).await;
         assert!(said.contains("413"), "{body}: {said:?}");
     }
-    let said = say(address, b"GET /readyz HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let said =
+        say(address, b"GET /readyz HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .await;
     assert!(said.contains("200 OK"), "{said:?}");
 }
 

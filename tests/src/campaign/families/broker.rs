@@ -174,7 +174,10 @@ async fn all_say_so(stage: &mut Stage) -> Result<()> {
         if silent.is_empty() {
             return Ok(());
         }
-        ensure!(begin.elapsed() < SAID_WITHIN, "the broker takes nothing, and these do not say so: {silent:?}");
+        ensure!(
+            begin.elapsed() < SAID_WITHIN,
+            "the broker takes nothing, and these do not say so: {silent:?}"
+        );
         stage.pass(Duration::from_millis(200)).await;
     }
 }

@@ -18,7 +18,10 @@ const WAYS: [(&str, &[u8]); 4] = [
     ("says nothing", b""),
     ("never ends its request", b"GET /metrics HTTP/1.1\r\nhost: here\r\nx-slow: "),
     ("never reads the answer", b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n"),
-    ("sends a body that is never complete", b"POST /status HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\nx"),
+    (
+        "sends a body that is never complete",
+        b"POST /status HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\nx",
+    ),
 ];
 
 impl Family for Clients {
@@ -34,7 +37,13 @@ impl Family for Clients {
         let way = WAYS.iter().find(|(name, _)| fault.ends_with(name));
         let (_, says) = way.with_context(|| format!("no fault {fault}"))?;
         let pause = Duration::from_millis(rng.random_range(500..2_000));
-        Ok(Box::new(Slow { name: fault.to_owned(), says, each: rng.random_range(100..300), pause, open: Vec::new() }))
+        Ok(Box::new(Slow {
+            name: fault.to_owned(),
+            says,
+            each: rng.random_range(100..300),
+            pause,
+            open: Vec::new(),
+        }))
     }
 }
 
@@ -70,7 +79,8 @@ impl Fault for Slow {
             stage.pass(self.pause).await;
             for worker in stage.crew.all() {
                 let name = worker.role().name();
-                let (status, body) = worker.get("/readyz").await.with_context(|| format!("a probe of a {name}"))?;
+                let (status, body) =
+                    worker.get("/readyz").await.with_context(|| format!("a probe of a {name}"))?;
                 ensure!(status == 200 || !body.is_empty(), "a {name} answers {status} without a word");
             }
             Ok(())

@@ -225,7 +225,10 @@ impl Failing {
                 return Ok(());
             }
             let name = self.role.name();
-            ensure!(begin.elapsed() < TOLD_WITHIN, "a {name} says nothing of its disk, or still does: {reasons:?}");
+            ensure!(
+                begin.elapsed() < TOLD_WITHIN,
+                "a {name} says nothing of its disk, or still does: {reasons:?}"
+            );
             stage.pass(self.pause).await;
         }
     }
@@ -246,7 +249,11 @@ impl Fault for Failing {
             stage.crew.scale(self.role, wanted).await?;
             stage.ask_for_a_run().await?;
             stage.pass(self.pause).await;
-            if self.fills { disk.fill()? } else { disk.become_read_only()? }
+            if self.fills {
+                disk.fill()?
+            } else {
+                disk.become_read_only()?
+            }
             self.disk = Some(disk);
             stage.ask_for_a_run().await?;
             self.told(stage, true).await
@@ -256,7 +263,11 @@ impl Fault for Failing {
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
             let disk = self.disk.take().context("no disk failed")?;
-            if self.fills { disk.make_room()? } else { disk.mend().await? }
+            if self.fills {
+                disk.make_room()?
+            } else {
+                disk.mend().await?
+            }
             self.told(stage, false).await?;
             // The worker is well by itself. What was under the disk comes back only for the next fault.
             let wanted = stage.crew.wanted(self.role);
