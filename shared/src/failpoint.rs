@@ -199,7 +199,10 @@ pub fn arm_from_environment() -> Result<Option<String>, InvalidFailpoint> {
     Ok((!armed.armings.is_empty()).then_some(text))
 }
 
-/// Dies or waits here if the failpoint is armed; otherwise returns at once.
+/// Dies, panics or waits here if the failpoint is armed; otherwise returns at once.
+///
+/// # Panics
+/// Where it is told to.
 pub async fn reach(point: Failpoint) {
     let Some(armed) = ARMED.get() else { return };
     match armed.pass(point) {

@@ -21,7 +21,8 @@ async fn answers_without_end_fail_a_run_within_its_bounds() -> Result<()> {
         .set("sync.longest_list", 500)
         .set("sync.longest_run", "10s")
         .set("kandji.request_timeout", "1s")
-        .set("amfj.request_timeout", "1s");
+        .set("amfj.request_timeout", "1s")
+        .set("amfj.list_delay", "50ms");
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "100ms")
     })
@@ -33,8 +34,8 @@ async fn answers_without_end_fail_a_run_within_its_bounds() -> Result<()> {
         (amfj, "/users", Action::EndlessList, "sync.longest_list"),
         (amfj, "/locations", Action::Delay { ms: 900 }, ""),
         (kandji, "/devices", Action::Drip { ms: 1_000 }, "no complete answer"),
-        (kandji, "/devices", Action::EndlessBody, "MiB"),
-        (amfj, "/assets", Action::HugeRow { bytes: 40 * MEBIBYTE }, "MiB"),
+        (kandji, "/devices", Action::EndlessBody, "Kandji, list devices"),
+        (amfj, "/assets", Action::HugeRow { bytes: 40 * MEBIBYTE }, "AMFJ, list assets"),
         (kandji, "/devices", Action::Compressed, "Kandji"),
         (amfj, "/assets", Action::GiantHeader { bytes: 4 * MEBIBYTE }, "AMFJ"),
     ];

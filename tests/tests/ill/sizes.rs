@@ -15,7 +15,7 @@ async fn p30_what_is_too_large_is_left_out_and_named_and_written_once() -> Resul
         services.kandji.set(large, &format!("extra_{number}"), json!("\u{1}".repeat(60_000)))?;
     }
     let asset = services.amfj.add_asset("Large", "Laptop")?;
-    services.amfj.set_field(&asset, "Notes", json!(vec!["x".repeat(60_000); 100]))?;
+    services.amfj.set_field(&asset, "Notes", json!("x".repeat(100_000)))?;
     let integration = services.integration("acme").field("Notes", "tags").field("Asset Tag", "device_id");
     let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| config).await?;
     pipeline.run().await?;

@@ -221,15 +221,15 @@ fn bodies(place: Place, kind: Kind) -> Vec<Vec<u8>> {
             vec![deep, closed.into_bytes()]
         }
         Kind::UnknownType => vec![envelope("dev.amfj-sync.wish.v1", USUAL, &json!({ "own": own }))],
-        Kind::WrongMembers => malformed(&own, json!([{ "a": null }])),
-        Kind::HugeNumbers => malformed(&own, json!(1e300)),
+        Kind::WrongMembers => malformed(&own, &json!([{ "a": null }])),
+        Kind::HugeNumbers => malformed(&own, &json!(1e300)),
         Kind::Absurd => absurd(place),
     }
 }
 
 /// Of every type a message whose members are not what they should be. Of those without members even the place among the
 /// others is not: a request for a run has to be about an integration that is one.
-fn malformed(own: &Uuid, wrong: Value) -> Vec<Vec<u8>> {
+fn malformed(own: &Uuid, wrong: &Value) -> Vec<Vec<u8>> {
     let typed = [
         ("change", json!({ "key": wrong, "label": wrong, "action": { "do": "break_link", "asset": wrong } })),
         ("device-snapshot", json!({ "device": { "device_id": wrong, "values": wrong, "in_scope": wrong } })),
