@@ -268,8 +268,8 @@ async fn p26_a_shorter_history_keep_is_told_of_with_the_command_that_removes_wha
     let writer = Worker::spawn(Role::Writer, &config)?;
     let command = eventually(LIMIT, "the writer to say what to do", async || {
         let lines = writer.log_lines();
-        let said = lines.iter().filter_map(|line| line.get("message")?.as_str());
-        let command = said.filter_map(|said| said.split("run: rabbitmqctl ").nth(1)).next();
+        let mut said = lines.iter().filter_map(|line| line.get("message")?.as_str());
+        let command = said.find_map(|said| said.split("run: rabbitmqctl ").nth(1));
         Ok(command.with_context(|| writer.log())?.to_owned())
     })
     .await?;
