@@ -2,7 +2,6 @@
 //!
 //! The files in `fixtures/format-1` are never changed. A release that writes something new adds a folder.
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what only tests call")]
-#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
