@@ -161,17 +161,12 @@ fn is_source(key: &str, value: &[char]) -> bool {
 /// Where a value ends that begins here: behind its quote, else before the next comma or brace. A quote behind which no
 /// value can end is a part of it.
 fn value_end(letters: &[char], start: usize) -> usize {
-    match letters.get(start) {
-        Some(quote @ ('"' | '\'')) => {
-            closing(letters, start + 1, *quote).map_or(letters.len(), |end| end + 1)
-        }
-        _ => {
-            let length = letters[start..].iter().take_while(|c| !matches!(c, ',' | '}')).count();
-            let blanks =
-                letters[start..start + length].iter().rev().take_while(|c| c.is_whitespace()).count();
-            start + length - blanks
-        }
+    if let Some(quote @ ('"' | '\'')) = letters.get(start) {
+        return closing(letters, start + 1, *quote).map_or(letters.len(), |end| end + 1);
     }
+    let length = letters[start..].iter().take_while(|c| !matches!(c, ',' | '}')).count();
+    let blanks = letters[start..start + length].iter().rev().take_while(|c| c.is_whitespace()).count();
+    start + length - blanks
 }
 
 fn hide_value(letters: &mut [char], start: usize) {
