@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use amfj_sync_shared::screen::legible;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// A line on a terminal; nothing anywhere else. Clones share it.
@@ -32,7 +31,8 @@ impl Progress {
 
     /// What is going on now.
     pub(crate) fn say(&self, what: String) {
-        self.0.set_message(legible(&what));
+        // Our own words and numbers.
+        self.0.set_message(what);
     }
 
     /// Takes the line away.

@@ -129,10 +129,7 @@ fn holds(text: &str, finder: &AhoCorasick) -> bool {
     if finder.is_match(text) {
         return true;
     }
-    let mut decoded = match decoding::decoded(text) {
-        Some(decoded) => decoded,
-        None => return false,
-    };
+    let Some(mut decoded) = decoding::decoded(text) else { return false };
     for _ in 1..ROUNDS {
         if finder.is_match(&decoded) {
             return true;

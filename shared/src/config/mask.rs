@@ -18,10 +18,10 @@ pub(super) fn mask(line: &str) -> String {
 }
 
 /// The same of a sentence that quotes a value.
-pub(super) fn mask_sentence(text: &str) -> String {
+pub(super) fn mask_sentence(text: String) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     mask_words(&mut letters);
-    letters.into_iter().collect()
+    if text.chars().eq(letters.iter().copied()) { text } else { letters.into_iter().collect() }
 }
 
 /// `scheme://user:PASSWORD@host/path?QUERY`, whatever signs the password has: nobody can say where it ends but for the last
@@ -161,12 +161,12 @@ fn is_source(key: &str, value: &[char]) -> bool {
 /// Where a value ends that begins here: behind its quote, else before the next comma or brace. A quote behind which no
 /// value can end is a part of it.
 fn value_end(letters: &[char], start: usize) -> usize {
-    match letters.get(start) {
-        Some(quote @ ('"' | '\'')) => {
-            closing(letters, start + 1, *quote).map_or(letters.len(), |end| end + 1)
-        }
-        _ => start + letters[start..].iter().take_while(|c| !matches!(c, ',' | '}')).count(),
+    if let Some(quote @ ('"' | '\'')) = letters.get(start) {
+        return closing(letters, start + 1, *quote).map_or(letters.len(), |end| end + 1);
     }
+    let length = letters[start..].iter().take_while(|c| !matches!(c, ',' | '}')).count();
+    let blanks = letters[start..start + length].iter().rev().take_while(|c| c.is_whitespace()).count();
+    start + length - blanks
 }
 
 fn hide_value(letters: &mut [char], start: usize) {
@@ -207,9 +207,8 @@ fn mask_quoted(letters: &mut [char]) {
 
 /// Bare words that look like a token, also behind a sign of equality.
 fn mask_words(letters: &mut [char]) {
-    let border = |c: &&char| {
-        !(c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | ']' | '{' | '}' | '(' | ')' | ';'))
-    };
+    let signs = ['"', '\'', ',', '[', ']', '{', '}', '(', ')', ';', '?', '`'];
+    let border = |c: &&char| !(c.is_whitespace() || signs.contains(c));
     let mut start = 0;
     while start < letters.len() {
         let end = start + letters[start..].iter().take_while(border).count();

@@ -54,7 +54,7 @@ impl Problem {
             At::Variable(_) => (None, usize::MAX),
         };
         // Whatever the message quotes: a token may stand in any value.
-        Self { place: Some(at.place(source)), message: mask_sentence(&message), excerpt, offset }
+        Self { place: Some(at.place(source)), message: mask_sentence(message), excerpt, offset }
     }
 
     /// A mistake of the file as a whole.

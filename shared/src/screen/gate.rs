@@ -222,6 +222,8 @@ impl Write for LogLines {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
 
     /// Everything that a hostile name could be made of.
@@ -250,7 +252,6 @@ mod tests {
         assert_eq!(passed(&text), "\u{1b}[38;5;9mno\u{1b}[0m");
         assert_eq!(passed(&on_one_line(&text)), "\u{1b}[38;5;9mno\u{1b}[0m");
         assert_eq!(passed(&seal_all("\u{1b}[1mb\u{1b}[0m \u{1b}[2Jx")), "\u{1b}[1mb\u{1b}[0m 2Jx");
-        use unicode_width::UnicodeWidthStr as _;
         assert_eq!(text.width(), 2);
     }
 

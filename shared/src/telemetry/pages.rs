@@ -31,10 +31,9 @@ pub(super) fn value(value: Value) -> Value {
 fn object(members: Map<String, Value>) -> Map<String, Value> {
     // What could not be used is told by kind; who or which it is, `reconciler status` tells.
     let is_unusable = members.contains_key("what") && members.contains_key("why");
-    let is_shown = |name: &String| {
-        !ABOUT_PEOPLE.contains(&name.as_str()) && !(is_unusable && matches!(name.as_str(), "id" | "why"))
-    };
-    let shown = members.into_iter().filter(|(name, _)| is_shown(name)).map(|(name, member)| {
+    let is_hidden =
+        |name: &str| ABOUT_PEOPLE.contains(&name) || (is_unusable && matches!(name, "id" | "why"));
+    let shown = members.into_iter().filter(|(name, _)| !is_hidden(name)).map(|(name, member)| {
         let member = match member {
             Value::String(key) if name == "key" && key.starts_with("user/") => {
                 Value::from(format!("user/{SOMEBODY}"))

@@ -101,7 +101,7 @@ fn p27_what_looks_like_a_token_is_shown_nowhere() {
                 assert!(!mask(&line).contains(token), "{line}: {}", mask(&line));
             }
         }
-        let sentence = mask_sentence(&format!("\"id\" must be one of a, not \"{token}\""));
+        let sentence = mask_sentence(format!("\"id\" must be one of a, not \"{token}\""));
         assert!(!sentence.contains(token), "{sentence}");
     }
     for harmless in [
