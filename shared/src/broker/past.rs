@@ -35,14 +35,14 @@ pub async fn read_stream(
         traceparent: None,
     };
     let marker = Event::fact(&origin, Timestamp::now(), Fact::ReadMarker { token: Uuid::new_v4() });
-    let published = publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await;
     // Who may only read cannot mark the end; it is where nothing more comes.
-    let marked = match published {
-        Err(BrokerError::NotPermitted(_)) => false,
-        published => published.map(|()| true)?,
+    let end = match publisher.publish(vec![Outgoing::to_queue(stream.to_owned(), &marker)]).await {
+        Ok(()) => Some(marker.id),
+        Err(BrokerError::NotPermitted(_)) => None,
+        Err(error) => return Err(error),
     };
     let mut intake = Intake::open_stream(session, stream, StreamOffset::First).await?;
-    let ended = read_up_to(&mut intake, marked.then_some(marker.id), wanted, visit).await;
+    let ended = read_up_to(&mut intake, end, wanted, visit).await;
     intake.close().await;
     ended
 }

@@ -215,8 +215,7 @@ mod tests {
     #[test]
     fn a_key_is_replaced_while_both_are_accepted() {
         let (old, new) = ("the old key, which is to be replaced", "the new key, which shall be used then");
-        let [before, both, turned, after] =
-            [&[old][..], &[old, new], &[new, old], &[new]].map(|keys| signing(keys));
+        let [before, both, turned, after] = [&[old][..], &[old, new], &[new, old], &[new]].map(signing);
         let takes = |reader: &Signing, writer: &Signing| {
             let signature = writer.sign("q", "id", &FieldTable::default(), b"x");
             reader.judge("q", "id", &headers(&[(SIGNATURE, &signature)]), b"x") == Signed::Rightly

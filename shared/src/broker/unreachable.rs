@@ -28,7 +28,7 @@ pub(super) struct Door {
     user: String,
     vhost: String,
     tls: bool,
-    /// Whether broker.ca_file says whom to trust.
+    /// Whether `broker.ca_file` says whom to trust.
     own_ca: bool,
     /// Whether a certificate is shown.
     shows_one: bool,

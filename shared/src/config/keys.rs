@@ -17,6 +17,10 @@ const ACCEPTED: &str = "signing_keys_accepted";
 const UNSIGNED: &str = "unsigned_messages";
 
 /// Reads the three settings; none inside where there is no key.
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<SigningConfig>> {
     let own = section.take(KEY);
     let others = section.take(ACCEPTED);
@@ -31,16 +35,12 @@ pub(super) fn read(section: &mut Section, reading: &mut Reading<'_>) -> Option<O
     };
     let mut keys = vec![key(section, reading, &own, KEY)];
     if let Some(others) = others {
-        match others.as_kind(Kind::List) {
-            NodeValue::List(list) => {
-                keys.extend(list.iter().map(|node| key(section, reading, node, ACCEPTED)));
-            }
-            _ => {
-                let message = format!("\"{ACCEPTED}\" must be a list such as [{{ file = \"PATH\" }}]");
-                section.complain_hidden(reading, &others.at, &message);
-                return None;
-            }
-        }
+        let NodeValue::List(list) = others.as_kind(Kind::List) else {
+            let message = format!("\"{ACCEPTED}\" must be a list such as [{{ file = \"PATH\" }}]");
+            section.complain_hidden(reading, &others.at, &message);
+            return None;
+        };
+        keys.extend(list.iter().map(|node| key(section, reading, node, ACCEPTED)));
     }
     let keys: Option<Vec<Secret>> = keys.into_iter().collect();
     Some(Some(SigningConfig { keys: keys?, accept_unsigned: accept_unsigned? }))

@@ -98,6 +98,7 @@ impl Asked<'_> {
     }
 
     /// What the last assignment settled; none where there was none.
+    #[expect(clippy::option_option, reason = "settled with nobody is something else than not settled")]
     fn settled(&self) -> Option<Option<RecordId>> {
         self.view.memory(&self.change.key).settled.map(|settled| settled.primary)
     }
