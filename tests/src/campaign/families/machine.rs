@@ -250,9 +250,9 @@ impl Fault for Failing {
             stage.ask_for_a_run().await?;
             stage.pass(self.pause).await;
             if self.fills {
-                disk.fill()?
+                disk.fill()?;
             } else {
-                disk.become_read_only()?
+                disk.become_read_only()?;
             }
             self.disk = Some(disk);
             stage.ask_for_a_run().await?;
@@ -264,9 +264,9 @@ impl Fault for Failing {
         Box::pin(async move {
             let disk = self.disk.take().context("no disk failed")?;
             if self.fills {
-                disk.make_room()?
+                disk.make_room()?;
             } else {
-                disk.mend().await?
+                disk.mend().await?;
             }
             self.told(stage, false).await?;
             // The worker is well by itself. What was under the disk comes back only for the next fault.
