@@ -36,15 +36,17 @@ pub(super) fn multiplies(text: &str) -> bool {
     let is_small = |word: Option<&&str>| {
         word.is_some_and(|word| word.len() <= 4 && word.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let mut times = 0;
+    let (mut times, mut names) = (0, 0);
     for tag in tags(text) {
         let words = words(tag);
+        // A list that is added to itself again and again is doubled each time.
+        names += words.iter().filter(|word| matches!(**word, "set" | "with")).count();
         for (at, _) in words.iter().enumerate().filter(|(_, word)| **word == "*") {
             let before = at.checked_sub(1).and_then(|before| words.get(before));
             times += if is_small(before) || is_small(words.get(at + 1)) { 1 } else { 2 };
         }
     }
-    times > 1
+    times > 1 || names > 8
 }
 
 /// The property that this word reads: itself, or the list or object that it looks into.

@@ -148,8 +148,7 @@ impl Template {
 }
 
 /// Fuel knows nothing of how long a list is that was only repeated in thought.
-const MULTIPLIES: &str =
-    "it multiplies more than once, or by something else than a number of at most four digits";
+const MULTIPLIES: &str = "it multiplies more than once, by something else than a number of at most four digits, or names more than 8 values";
 
 /// Takes so much and no more.
 struct Bounded(Vec<u8>);
