@@ -31,7 +31,7 @@ impl<'a> Attacker<'a> {
         Sequence { run, step: self.step }
     }
 
-    pub(crate) fn origin(&self, integration: &str) -> Origin {
+    pub(crate) fn origin(integration: &str) -> Origin {
         Origin {
             source: "reconciler/00000000-0000-0000-0000-000000000000".to_owned(),
             integration: IntegrationId::new(integration).unwrap(),
@@ -49,7 +49,7 @@ impl<'a> Attacker<'a> {
     }
 
     pub(crate) fn event(&mut self, change: Change) -> Event {
-        let origin = Origin { sequence: Some(self.next_place()), ..self.origin("acme") };
+        let origin = Origin { sequence: Some(self.next_place()), ..Self::origin("acme") };
         Event::new(&origin, change.key.to_string(), Timestamp::now(), Payload::Change(change))
     }
 
@@ -66,7 +66,7 @@ impl<'a> Attacker<'a> {
 
     /// A fact, into the state stream.
     pub(crate) async fn publish_fact(&self, time: Timestamp, fact: Fact) -> Result<()> {
-        let event = Event::fact(&self.origin("acme"), time, fact);
+        let event = Event::fact(&Self::origin("acme"), time, fact);
         let stream = format!("{}.acme.state", self.pipeline.broker().prefix());
         self.publish_to(&stream, event.encode()).await
     }
