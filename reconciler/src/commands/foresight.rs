@@ -25,6 +25,9 @@ const NEW: &str = "new:";
 /// Link, assignment, and one more to see that nothing is left; the rest is for what the rules may learn.
 const ROUNDS: usize = 5;
 
+/// Steps that no run comes to: what is to follow comes after all that was decided.
+const AFTER_ALL: u32 = 1 << 30;
+
 /// Whether an asset or user record of that id is still to be created.
 pub(super) fn is_new(id: &str) -> bool {
     id.starts_with(NEW)
@@ -84,9 +87,11 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
+    /// In the latest run: nothing is believed of one that nobody has started.
     fn on(config: &'a Integration, view: &View) -> Result<Self, StoreError> {
-        let run = view.meta().number_in_force().unwrap_or(0).saturating_add(1);
-        Ok(Self { config, view: view.copy()?, now: Timestamp::now(), place: Sequence::first(run) })
+        let run = view.meta().latest.as_ref().map_or(0, |latest| latest.started.number);
+        let place = Sequence { run, step: AFTER_ALL };
+        Ok(Self { config, view: view.copy()?, now: Timestamp::now(), place })
     }
 
     /// Tells the copy that these changes were applied; returns whose decision may differ now.

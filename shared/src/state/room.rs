@@ -1,11 +1,17 @@
 //! Whether a folder can be written to, and what keeps it from being.
 
-use crate::private_files;
 use std::io::{Error, ErrorKind, Write as _};
 use std::path::Path;
 
+use nix::sys::statvfs::{Statvfs, statvfs};
+
+use crate::private_files;
+
 /// What a store needs to begin with, so that it does not fail again at once.
 const ROOM: usize = 1 << 20;
+
+/// With less than this left, in bytes, it is looked at more closely.
+const SCARCE: u64 = 4 << 20;
 
 /// Written to try it out, and gone at once.
 const TRIAL: &str = "room.trial";
@@ -24,6 +30,14 @@ pub(super) fn try_out(folder: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     })
+}
+
+/// Whether so little room is left that it has to be tried out whether any is: sled writes into room that it took long
+/// before, and would notice only when it needs more.
+pub(super) fn is_scarce(folder: &Path) -> bool {
+    let room = |disk: Statvfs| disk.blocks_available().saturating_mul(disk.fragment_size());
+    // What cannot be told is left to the trial of the store itself.
+    statvfs(folder).is_ok_and(|disk| room(disk) < SCARCE)
 }
 
 /// Whether that comes right without anybody changing the settings: room is made, or the disk is mended.

@@ -362,7 +362,10 @@ impl DataDir {
     /// written. Blocks.
     pub fn try_out(&self) {
         let health = self.health();
-        let written = health.of(self.db.open_tree(ABOUT)).and_then(|about| {
+        let room = if room::is_scarce(&self.path) { room::try_out(&self.path) } else { Ok(()) };
+        let room = health.of(room.map_err(sled::Error::Io));
+        let about = room.and_then(|()| health.of(self.db.open_tree(ABOUT)));
+        let written = about.and_then(|about| {
             let now = jiff::Timestamp::now().as_second().to_be_bytes();
             health.of(about.insert(TRIED_KEY, &now))?;
             health.of(about.flush())

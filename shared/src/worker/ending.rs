@@ -58,7 +58,12 @@ fn end_at_a_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let (message, place) = (message_of(panic), panic.location().map(ToString::to_string));
         let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
-        tracing::error!(message, place, thread, "this program panicked; it ends, to be started again");
+        tracing::error!(
+            reason = message,
+            place,
+            thread,
+            "this program panicked; it ends, to be started again"
+        );
         if !tracing::event_enabled!(tracing::Level::ERROR) {
             let place = place.as_deref().unwrap_or("an unknown place");
             say_error(&format!("this program panicked at {place}: {message}"));
