@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::screen::{self as shared, Ink, legible, say};
+use amfj_sync_shared::screen::{self as shared, Ink, legible, say, say_with_secrets};
 use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -48,6 +48,11 @@ impl Screen {
     /// A line as it is.
     pub(crate) fn say(&self, text: &str) {
         self.bars.suspend(|| line(text));
+    }
+
+    /// The same with made-up tokens in it, which are to be pasted.
+    pub(crate) fn say_with_tokens(&self, text: &str) {
+        self.bars.suspend(|| say_with_secrets(text));
     }
 
     /// Something that is done, and how long it took.

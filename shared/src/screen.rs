@@ -3,7 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
-pub use gate::{arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line};
+pub use gate::{
+    arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line, say_with_secrets,
+};
 
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;

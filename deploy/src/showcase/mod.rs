@@ -256,7 +256,7 @@ impl Showcase<'_> {
             self.screen.detail(&format!("{what:<11} {place}"));
         }
         self.screen.heading("Paste these two lines into another terminal, and every command works there");
-        self.screen.say(&paste::lines(&self.written, &Program::folder()?)?);
+        self.screen.say_with_tokens(&paste::lines(&self.written, &Program::folder()?)?);
         self.screen.say("For instance: reconciler status · reconciler plan · writer history · fetcher check");
         self.screen.say("\nControl-C stops everything.");
         stop.is_the_way_out();

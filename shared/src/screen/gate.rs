@@ -140,8 +140,13 @@ pub fn escaped_json(json: &str) -> String {
 
 /// Writes lines to standard output. Whoever reads may have seen enough (`| head`): that is no failure.
 pub fn say(text: &str) {
-    let text = passed(&secrets::scrub(text.trim_end_matches('\n')));
-    drop(writeln!(std::io::stdout().lock(), "{text}"));
+    say_with_secrets(&secrets::scrub(text));
+}
+
+/// Writes lines to standard output that are there to show a secret: a token that was made up, to be pasted.
+pub fn say_with_secrets(text: &str) {
+    let text = passed(text);
+    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n')));
 }
 
 /// Writes one line to standard output, whatever names are in it.
@@ -159,8 +164,8 @@ pub fn ask(question: &str) {
 
 /// Writes lines to standard error: what went wrong, or what a person is to know beside the result.
 pub fn say_error(text: &str) {
-    let text = passed(&secrets::scrub(text.trim_end_matches('\n')));
-    drop(writeln!(std::io::stderr().lock(), "{text}"));
+    let text = passed(&secrets::scrub(text));
+    drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
 }
 
 /// Writes a question to standard error, where the result of a command goes to standard output.

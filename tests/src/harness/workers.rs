@@ -53,11 +53,12 @@ impl Role {
 
     /// Whether it sends the token that stands in an environment variable of this name, as [`super::ConfigBuilder`] names
     /// them.
-    pub(crate) fn sends(self, token: &str) -> bool {
+    pub(crate) fn sends(self, variable: &str) -> bool {
+        let of = |service: &str| variable.starts_with(&format!("{service}_TOKEN"));
         match self {
             Self::Fetcher => true,
-            Self::Reconciler => false,
-            Self::Writer => token.starts_with("AMFJ_"),
+            Self::Reconciler => !of("KANDJI") && !of("AMFJ"),
+            Self::Writer => !of("KANDJI"),
         }
     }
 }

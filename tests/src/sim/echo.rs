@@ -80,11 +80,14 @@ const PIECE: usize = 12;
 /// What of a secret can be read in a text by whoever undoes its escapes; none where nothing can.
 #[must_use]
 pub fn found_in(text: &str, secret: &str) -> Option<String> {
-    let needles = needles(secret);
+    // Small letters too: an address may be written in those alone.
+    let needles: Vec<(String, String)> =
+        needles(secret).into_iter().map(|needle| (needle.to_lowercase(), needle)).collect();
     let mut reading = text.to_owned();
     for _ in 0..5 {
         let squeezed: String = reading.chars().filter(|c| !c.is_whitespace()).collect();
-        if let Some(needle) = needles.iter().find(|needle| squeezed.contains(*needle)) {
+        let squeezed = squeezed.to_lowercase();
+        if let Some((_, needle)) = needles.iter().find(|(small, _)| squeezed.contains(small)) {
             return Some(needle.clone());
         }
         let next = undone(&reading);

@@ -15,9 +15,11 @@ use serde_json::{Value, json};
 const PAGE: &str = include_str!("../../../docs/security.md");
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Every `rabbitmqctl` line of the page, split as a shell splits it.
+/// Every `rabbitmqctl` line of the section about permissions, split as a shell splits it.
 fn commands() -> Vec<Vec<String>> {
-    let lines = PAGE.lines().filter(|line| line.starts_with("rabbitmqctl "));
+    let section = PAGE.lines().skip_while(|line| *line != "### Least permissions").skip(1);
+    let section = section.take_while(|line| !line.starts_with('#'));
+    let lines = section.filter(|line| line.starts_with("rabbitmqctl "));
     lines.map(|line| words(line).into_iter().skip(1).collect()).collect()
 }
 

@@ -114,7 +114,7 @@ impl World {
             applies_to_all: true,
             auto_checkout: true,
             list_delay_ms: 0,
-            judged: false,
+            judged: true,
             mapping: BTreeMap::new(),
         }));
         let serial = Field {
