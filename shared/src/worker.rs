@@ -359,11 +359,7 @@ impl Worker {
     /// The states of the other integrations that feed the same AMFJ site (P4).
     #[must_use]
     pub fn siblings(&self, integration: &Integration) -> Vec<State> {
-        let same_site = |other: &&Integration| {
-            other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
-        };
-        let others = self.config.integrations.iter().filter(same_site);
-        others.filter_map(|other| self.states.get(&other.id).cloned()).collect()
+        self.config.siblings_of(integration).filter_map(|other| self.states.get(&other.id).cloned()).collect()
     }
 
     /// Everything that keeps the worker from working.

@@ -252,12 +252,10 @@ impl<'a> Requests<'a> {
     }
 
     /// Whether the next change of the same device or person goes first, where this one waits with its kind: that may be
-    /// for days. What a run decides anew in any case, and what no person asked for.
+    /// for days. Values alone, which a run decides anew in any case, and which no person asked for again.
     fn gives_way(&self) -> bool {
-        let action = &self.change.action;
-        let again =
-            matches!(action, Action::UpdateAsset { .. } | Action::UpdateUser { .. } | Action::Assign { .. });
-        again && self.replay.is_none()
+        let values = matches!(self.change.action, Action::UpdateAsset { .. } | Action::UpdateUser { .. });
+        values && self.replay.is_none()
     }
 
     /// The kinds that have to be open before this request: nobody's asset is checked in while it cannot be checked

@@ -8,7 +8,7 @@ use std::time::Duration;
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
-use amfj_sync_shared::config::{AmfjConfig, Config};
+use amfj_sync_shared::config::{AmfjConfig, Config, Integration};
 use amfj_sync_shared::http::{Limiter, SetupError};
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::state::OnDisk;
@@ -44,7 +44,11 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
     let data_dir = config.writer.data_dir.clone();
     let listen = config.writer.listen;
-    let started = Worker::start_serving(ROLE.name, config, OnDisk::at(&data_dir), listen, shutdown).await?;
+    // What an integration makes, another one of the same AMFJ site finds by its serial.
+    let of_one_site = |one: &Integration| config.siblings_of(one).next().is_some();
+    let for_matching = config.integrations.iter().any(of_one_site);
+    let on_disk = OnDisk { for_matching, ..OnDisk::at(&data_dir) };
+    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown).await?;
     let Some((worker, listen)) = started else { return Ok(()) };
     let worker = Arc::new(worker);
     let sites = Arc::new(sites(&worker, connect)?);

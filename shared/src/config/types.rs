@@ -46,6 +46,14 @@ impl Config {
         }
     }
 
+    /// The other integrations that feed the same AMFJ site (P4).
+    pub fn siblings_of<'a>(&'a self, integration: &'a Integration) -> impl Iterator<Item = &'a Integration> {
+        let same_site = |other: &&Integration| {
+            other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
+        };
+        self.integrations.iter().filter(same_site)
+    }
+
     /// The integration of that id.
     #[must_use]
     pub fn integration(&self, id: &IntegrationId) -> Option<&Integration> {

@@ -18,16 +18,16 @@ const KANDJI: &str = "Qd/7z+1Ww=X<9e&Rt\"y'U2~iOp5a:S-3Fg6";
 const AMFJ: &str = "Zk/9q+7Rw=T<4v&Xy\"s'P1~kDm0u:J-8Hn2";
 
 /// A service that shows a token back is the worst: each asset's write is answered with it in another way, most of them
-/// blaming a field, so that it is a field's problem, some for good, so that it is a dead letter. AMFJ shows that of Kandji
-/// too, and has it in notes and in headers.
+/// blaming a field, so that it is a field's problem, some for good, so that it is a dead letter. To the fetcher, which holds
+/// both, AMFJ shows that of Kandji too, in notes; the writer holds no other than AMFJ's, and could not tell it.
 fn show_back(services: &Services) -> Result<()> {
     services.kandji.rotate_token(KANDJI);
     services.amfj.rotate_token(AMFJ);
     let devices = services.kandji.devices();
     ensure!(devices.len() >= WAYS.len(), "{} devices for {} ways", devices.len(), WAYS.len());
     for (at, (device, way)) in devices.iter().zip(WAYS).enumerate() {
-        let (secret, field) = (if at % 3 == 0 { KANDJI } else { AMFJ }, (at % 4 != 1).then_some("Model"));
-        let body = Body::Text(refusal(way, secret, field));
+        let field = (at % 4 != 1).then_some("Model");
+        let body = Body::Text(refusal(way, AMFJ, field));
         let mut refuse =
             Personality::new(Oddity::refuse(422).saying(body)).at(Kind::Writes).of(&device.device_name);
         if field.is_some() {

@@ -150,51 +150,28 @@ async fn no_asset_is_taken_from_anybody_while_check_outs_wait() -> Result<()> {
 }
 
 /// What waits with its kind holds up nothing, another change of the same device included (P28): where assets cannot be
-/// updated, they are handed over all the same, and the other way round.
+/// updated, they are handed over all the same.
 #[tokio::test]
-async fn a_kind_that_waits_holds_up_no_other_change_of_its_devices() -> Result<()> {
+async fn updates_that_wait_hold_up_no_hand_over_of_their_devices() -> Result<()> {
     let services = Services::plain(12, 1628).await?;
     let settings = everything(&services).set("sync.change_limit", "100%");
     let scene = Scene::open(services, settings, "2m").await?;
     scene.to_rest().await?;
     let devices = scene.services.owned_devices();
-    ensure!(devices.len() > 6, "too few for a kind to be blamed");
     let holders = || -> Result<Vec<_>> {
         devices.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
-    };
-    let give = |word: &str| -> Result<()> {
-        for (number, device) in devices.iter().enumerate() {
-            let email = format!("{word}{number}@example.com");
-            scene.services.kandji.give_to(&device.device_id, &format!("{word} {number}"), &email)?;
-        }
-        Ok(())
     };
     let before = holders()?;
     scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::UpdateAsset));
     scene.new_versions("odd 1")?;
-    give("next")?;
+    for (number, device) in devices.iter().enumerate() {
+        let email = format!("next{number}@example.com");
+        scene.services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
+    }
     scene.publish().await?;
     eventually(RUN_LIMIT, "the hand-overs", async || {
         let now = holders()?;
         ensure!(now.iter().zip(&before).all(|(now, before)| now.is_some() && now != before), "{now:?}");
-        Ok(())
-    })
-    .await?;
-    scene.amfj().personalities().clear();
-    scene.to_rest().await?;
-    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
-    give("last")?;
-    scene.publish().await?;
-    eventually(RUN_LIMIT, "the check-outs to wait", async || {
-        let waiting = scene.pipeline.writers[0].metrics().await?.sum("amfj_sync_kind_waiting", &[]);
-        ensure!(waiting > 0.5, "no kind waits");
-        Ok(())
-    })
-    .await?;
-    scene.new_versions("odd 2")?;
-    scene.publish().await?;
-    eventually(RUN_LIMIT, "the new versions", async || {
-        ensure!(scene.with_version("odd 2") == 12, "{} of 12", scene.with_version("odd 2"));
         Ok(())
     })
     .await?;

@@ -120,10 +120,16 @@ impl Applying<'_> {
                 };
                 outcome.record = Some(made.chain(known).filter(same).find(unknown)?);
             }
-            Action::CreateAsset { .. } => {
+            Action::CreateAsset { fields, .. } => {
                 let made = waited_for.iter().filter_map(|theirs| asset_of(&theirs.sibling, &theirs.key));
+                // One that was done before this looked has nothing to wait for, and its asset may not be listed yet.
+                let serial = serial_field(&self.site.integration).and_then(|field| fields.get(field));
+                let known = serial.and_then(serial_in).into_iter().flat_map(|serial| {
+                    let of = move |sibling: &State| sibling.read(|view| view.assets_with_serial(&serial));
+                    self.site.siblings.iter().flat_map(of).map(|row| row.asset)
+                });
                 let unknown = |asset: &Asset| self.site.state.read(|view| view.asset(&asset.id).is_none());
-                outcome.asset = Some(made.into_iter().find(unknown)?);
+                outcome.asset = Some(made.chain(known).find(unknown)?);
             }
             _ => return None,
         }
