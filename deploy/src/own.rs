@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_shared::messages::State;
 use amfj_sync_shared::private_files;
-use amfj_sync_shared::screen::say_error;
+use amfj_sync_shared::screen::{for_a_shell, say_error};
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};
@@ -18,7 +18,7 @@ use crate::consent::{self, Consent};
 use crate::crew::Crew;
 use crate::process::Program;
 use crate::screen::Screen;
-use crate::showcase::paste::{assignment, quoted};
+use crate::showcase::paste::assignment;
 use crate::stop::Stop;
 use crate::workers;
 
@@ -132,11 +132,11 @@ fn write_settings_for_commands(
     let config = std::path::absolute(config).context("cannot tell in which folder this was started")?;
     let settings =
         [assignment("AMFJ_SYNC_CONFIG", &config.display().to_string()), assignment(BROKER_VARIABLE, url)];
-    let programs = quoted(&Program::folder()?.display().to_string());
+    let programs = for_a_shell(&Program::folder()?.display().to_string());
     let lines = format!("export {}\nexport PATH={programs}:\"$PATH\"\n", settings.join(" "));
     let file = folder.join("commands.sh");
     private_files::write_file(&file, lines).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(Some(quoted(&file.display().to_string())))
+    Ok(Some(for_a_shell(&file.display().to_string())))
 }
 
 /// Calls `fetcher check`, which prints for itself; what it ended with, if it found something wrong.

@@ -240,6 +240,16 @@ pub fn value(value: &Value) -> String {
     }
 }
 
+/// One word of a line that is to be pasted into a shell, whatever is in it.
+#[must_use]
+pub fn for_a_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// A text from a device or record without what could steer the terminal or make lines of its own: line breaks, escapes,
 /// and marks that turn the direction of writing.
 #[must_use]
@@ -287,6 +297,15 @@ mod tests {
     use super::*;
 
     const NARROW: Screen = Screen { colour: false, width: 40 };
+
+    #[test]
+    fn names_are_quoted_as_a_shell_takes_them() {
+        for (name, shown) in
+            [("/", "/"), ("amfj-sync", "amfj-sync"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(for_a_shell(name), shown);
+        }
+    }
 
     #[test]
     fn a_sentence_is_folded_between_words_and_indented() {

@@ -15,14 +15,12 @@ mod tests;
 use amfj_sync_shared::amfj::Named;
 use amfj_sync_shared::config::{CreateDevices, Integration, OnEmpty};
 use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
+use amfj_sync_shared::json::LONGEST_RECORD;
 use amfj_sync_shared::mapping::is_blank;
 use amfj_sync_shared::messages::{Action, Change, Event, Order, Outcome, Past, Restored, Rule};
 use amfj_sync_shared::state::rows::DeviceRow;
 use amfj_sync_shared::state::{FirstSync, View};
 use serde_json::Value;
-
-/// The longest text of one value, in bytes: far above what AMFJ shows in a field.
-const LONGEST_VALUE: usize = 1 << 20;
 
 /// Why a change may not be made by this worker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -277,9 +275,9 @@ pub(crate) fn restorable(config: &Integration, key: &Key, field: &str, past: &Pa
     if allowed { fits(field, &past.written) } else { Err(NotAllowed::NotMapped(field.to_owned())) }
 }
 
-/// Whether a value is of a size that a field can have.
+/// Whether a value is of a size that a field can have: no record has more in all of its values.
 fn fits(field: &str, value: &Value) -> Judged {
-    let mut left = LONGEST_VALUE;
+    let mut left = LONGEST_RECORD;
     if takes(value, &mut left) { Ok(()) } else { Err(NotAllowed::TooLarge(field.to_owned())) }
 }
 

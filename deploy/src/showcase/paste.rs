@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use amfj_sync_shared::screen::for_a_shell;
 use amfj_sync_tests::harness::WrittenConfig;
 use anyhow::Result;
 
@@ -10,22 +11,13 @@ pub(super) fn lines(written: &WrittenConfig, programs: &Path) -> Result<String> 
     let path = std::path::absolute(&written.path)?;
     let mut settings = vec![assignment("AMFJ_SYNC_CONFIG", &path.display().to_string())];
     settings.extend(written.environment.iter().map(|(name, value)| assignment(name, value)));
-    let programs = quoted(&programs.display().to_string());
+    let programs = for_a_shell(&programs.display().to_string());
     Ok(format!("export {}\nexport PATH={programs}:\"$PATH\"", settings.join(" ")))
 }
 
 /// `NAME=VALUE`, as a shell takes it.
 pub(crate) fn assignment(name: &str, value: &str) -> String {
-    format!("{name}={}", quoted(value))
-}
-
-/// As a shell takes it for one word, whatever is in it.
-pub(crate) fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    format!("{name}={}", for_a_shell(value))
 }
 
 #[cfg(test)]

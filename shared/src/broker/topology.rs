@@ -33,7 +33,7 @@ const MOST_CHANNELS: u32 = 2_047;
 /// Reply code of a declaration that names other arguments than those of the existing queue.
 const PRECONDITION_FAILED: u16 = 406;
 
-/// Reply code of a declaration that the user has no permission for.
+/// Reply code of a login that is refused, and of what the user has no permission for.
 pub(super) const ACCESS_REFUSED: u16 = 403;
 
 /// What one integration needs at the broker.

@@ -7,12 +7,11 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::topology::reply_code;
+use super::topology::{ACCESS_REFUSED, reply_code};
 use crate::config::BrokerTls;
 use crate::network::{certificate, is_unknown_host, seconds, tls_error};
+use crate::screen::for_a_shell;
 
-/// Reply code of a refused login.
-const ACCESS_REFUSED: u16 = 403;
 /// Reply code of a virtual host that is not there or not for this user.
 const NOT_ALLOWED: u16 = 530;
 /// For one look at what a port speaks.
@@ -167,7 +166,7 @@ impl std::fmt::Display for Unreachable {
                 f,
                 "RabbitMQ at {at} refuses user `{user}` or its password: correct broker.url (special characters of a \
                  password are written as %XX), or run `rabbitmqctl change_password {}` there{}",
-                quoted(user),
+                for_a_shell(user),
                 if user == "guest" {
                     "; `guest` may log in from the broker's own machine only, others need a user of their own \
                      (`rabbitmqctl add_user NAME`)"
@@ -180,15 +179,15 @@ impl std::fmt::Display for Unreachable {
                 "RabbitMQ at {at} has no virtual host `{vhost}`: run `rabbitmqctl add_vhost {name}` and `rabbitmqctl \
                  set_permissions -p {name} {} '.*' '.*' '.*'` there, or correct the end of broker.url (/%2f is the \
                  default one)",
-                quoted(user),
-                name = quoted(vhost)
+                for_a_shell(user),
+                name = for_a_shell(vhost)
             ),
             Closed::NotForUser => write!(
                 f,
                 "RabbitMQ at {at} does not let user `{user}` into virtual host `{vhost}`: run `rabbitmqctl \
                  set_permissions -p {} {} '.*' '.*' '.*'` there, or correct broker.url",
-                quoted(vhost),
-                quoted(user)
+                for_a_shell(vhost),
+                for_a_shell(user)
             ),
             Closed::SpeaksTls => {
                 write!(
@@ -241,16 +240,6 @@ impl std::fmt::Display for Unreachable {
 }
 
 impl std::error::Error for Unreachable {}
-
-/// As a shell takes it.
-fn quoted(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '@' | ':' | '+');
-    if !name.is_empty() && name.chars().all(plain) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
-    }
-}
 
 /// What the error itself tells.
 fn told_by(error: &lapin::Error) -> Option<Closed> {
@@ -450,14 +439,5 @@ mod tests {
         }
         assert_eq!(judge(&Speech::HungUp, false, &error), Closed::Hung);
         assert!(matches!(judge(&Speech::Nothing, false, &error), Closed::NoAmqp(_)));
-    }
-
-    #[test]
-    fn names_are_quoted_as_a_shell_takes_them() {
-        for (name, shown) in
-            [("/", "/"), ("amfj-sync", "amfj-sync"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(quoted(name), shown);
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::secret::Secret;
 use super::settings;
 use super::tree::{Kind, Node, NodeValue};
 use super::types::SigningConfig;
-use crate::http::token::is_open_to_others;
+use crate::private_files::is_open_to_others;
 
 /// Shorter keys can be guessed. `openssl rand -base64 32` makes one of 44 characters.
 const SHORTEST: usize = 32;

@@ -10,7 +10,7 @@ use super::reader::{Reading, Section};
 use super::secret::BrokerUrl;
 use super::settings;
 use super::types::BrokerTls;
-use crate::http::token::is_open_to_others;
+use crate::private_files::is_open_to_others;
 
 const CA: &str = "ca_file";
 const CERTIFICATE: &str = "client_certificate";

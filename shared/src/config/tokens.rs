@@ -9,7 +9,8 @@ use super::reader::{Found, Reading, Section};
 use super::secret::Secret;
 use super::settings;
 use super::tree::{Kind, Node, NodeValue};
-use crate::http::token::{fault_of, is_open_to_others};
+use crate::http::token::fault_of;
+use crate::private_files::is_open_to_others;
 
 /// Which tokens a program sends, and so must have. The others may be missing where it runs, and are not read where they
 /// are there: what a program does not hold cannot be taken from it. Whoever asks the reconciler for a plan, or looks at

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::private_files::is_open_to_others;
 use crate::secrets::keep_unsaid;
 
 /// The least time between two looks into the file.
@@ -126,19 +127,6 @@ pub(crate) fn fault_of(token: &str) -> Option<&'static str> {
     } else {
         Some("holds something that is no token: it has spaces, line breaks or special letters")
     }
-}
-
-/// Whether others than its owner may read a file.
-#[cfg(unix)]
-pub(crate) fn is_open_to_others(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
-}
-
-/// Whether others than its owner may read a file.
-#[cfg(not(unix))]
-pub(crate) fn is_open_to_others(_path: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]
