@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::blame::Turn;
 use crate::site::Site;
+use crate::slots::Slot;
 
 /// How long a place in the rate is worth something. Where the broker keeps many changes waiting between their places and
 /// their requests, these would all be sent at the same moment.
@@ -20,7 +21,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Admission<'a> {
     turn: Option<Turn<'a>>,
-    _own: SemaphorePermit<'a>,
+    _own: Slot<'a>,
     _all: SemaphorePermit<'a>,
     /// When the place in the rate was had; none once a request was sent with it.
     place: Option<Instant>,
@@ -28,11 +29,11 @@ pub(crate) struct Admission<'a> {
 
 impl<'a> Admission<'a> {
     /// Waits for the circuit, for one of the requests that the integration and the worker may have under way, and for a
-    /// place in the rate. None where the circuit is open.
-    /// One that has not failed goes before one that has, where the circuit is half-open.
-    pub(crate) async fn to(site: &'a Site, failed: bool) -> Option<Self> {
+    /// place in the rate. None where the circuit is open. One that has not failed goes before one that has, where the
+    /// circuit is half-open; one that is `halfway` waits for nobody else's sake.
+    pub(crate) async fn to(site: &'a Site, failed: bool, halfway: bool) -> Option<Self> {
         let turn = site.circuit.turn(failed).await?;
-        let own = site.own_requests.acquire().await.ok()?;
+        let own = site.own_requests.have(failed && !halfway).await?;
         let all = site.requests.acquire().await.ok()?;
         let mut admission = Self { turn, _own: own, _all: all, place: None };
         admission.have_place(site.client.limiter()).await;

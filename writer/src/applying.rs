@@ -124,6 +124,11 @@ impl Applying<'_> {
                 Err(Trouble::Fail { .. }) if self.makes_a_link_beside_its_write() => {}
                 // A person gave it up while it waited.
                 Err(Trouble::Fail { reason, .. }) => return self.conclude(self.failed(reason)).await,
+                // It gave way to the next one. An attempt before this one is looked into first, with its claim.
+                Err(Trouble::Overtaken(why)) if !self.begun => {
+                    return self.conclude(stale(self.event, self.change, why)).await;
+                }
+                Err(Trouble::Overtaken(_)) => {}
                 Err(_) => return Err(NotYet::HandBack),
             },
         }
@@ -216,8 +221,9 @@ impl Applying<'_> {
         self.requests.step_back();
         let Some(claim) = self.announced.take().filter(|_| !self.requests.may_have_written) else { return };
         reach(Failpoint::WriterHandingBack).await;
+        let refused = self.site.blame.has_failed(self.event.id);
         // Fails only when the worker stops: then the intent is waited out.
-        if let Err(error) = claim.withdraw(self.site, self.event).await {
+        if let Err(error) = claim.withdraw(self.site, self.event, refused).await {
             tracing::debug!(integration = %self.site.integration.id, %error, "an intent was not withdrawn");
         }
     }

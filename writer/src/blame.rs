@@ -203,8 +203,9 @@ impl Blame {
         let fresh = alive.is_none_or(|alive| record.first > alive);
         let often = fresh && record.attempts % ATTEMPTS == 0;
         if let Some(kind) = refusal.request {
-            let first = inner.kinds[kind.index()].refused(&about.key, refusal.cause, now - refusal.took);
-            if inner.taken.is_none_or(|(taken, _)| first > taken) {
+            let sent = now - refusal.took;
+            let first = inner.kinds[kind.index()].refused(&about.key, refusal.cause, sent, refusal.alone);
+            if !refusal.alone && inner.taken.is_none_or(|(taken, _)| first > taken) {
                 inner.untaken.entry(refusal.cause).or_default().insert((kind, about.key.clone()));
             }
         }
@@ -219,7 +220,7 @@ impl Blame {
 
     /// A request was refused that its change does without, or gives up at once: it says what it says about the kind.
     pub(crate) fn refused_for_good(&self, key: &Key, kind: RequestKind, cause: Cause, took: Duration) {
-        self.inner.lock().kinds[kind.index()].refused(key, cause, Instant::now() - took);
+        self.inner.lock().kinds[kind.index()].refused(key, cause, Instant::now() - took, false);
     }
 
     /// The record of a change; none only with limits that make no sense, which the configuration refuses.

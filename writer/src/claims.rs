@@ -117,14 +117,20 @@ impl Claim {
 
     /// Takes the intent back: nothing came of it, and nothing will. Read back, so that this worker does not meet it
     /// again; the next owner of the partition finds it in the stream before its own.
-    pub(crate) async fn withdraw(&self, site: &Site, cause: &Event) -> Result<(), BrokerError> {
+    /// `refused` where AMFJ refused what was sent.
+    pub(crate) async fn withdraw(
+        &self,
+        site: &Site,
+        cause: &Event,
+        refused: bool,
+    ) -> Result<(), BrokerError> {
         let (change, key, worker) = (self.change, self.key.clone(), site.worker.clone());
         let mut origin = site.state.origin();
         origin.run.clone_from(&cause.run);
         origin.sequence = cause.sequence;
         origin.traceparent.clone_from(&cause.traceparent);
         let at = Timestamp::now();
-        let fact = Event::fact(&origin, at, Fact::IntentWithdrawn { change, key, worker, at });
+        let fact = Event::fact(&origin, at, Fact::IntentWithdrawn { change, key, worker, refused, at });
         site.state.publish_and_read_back(fact).await.map(drop)
     }
 

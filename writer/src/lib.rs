@@ -22,6 +22,7 @@ mod requests;
 mod restoring;
 mod serving;
 pub mod site;
+mod slots;
 mod steps;
 mod updating;
 pub mod worker;

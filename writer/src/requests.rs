@@ -134,6 +134,9 @@ pub(crate) struct Requests<'a> {
     /// Whether some attempt at some request may have been carried out, although no answer said so: what
     /// AMFJ holds as it was wanted is part of the history then (P26).
     pub(crate) unanswered: bool,
+    /// Whether it gave way to the next change of its device or person: nothing more is written, and what an attempt may
+    /// have done is looked into, which waits for no kind.
+    gave_way: bool,
     /// What is done when a request is refused.
     pub(crate) refusal: OnRefusal,
     /// The right to send one request, had before the change was announced.
@@ -181,6 +184,7 @@ impl<'a> Requests<'a> {
             uncertain: false,
             may_have_written: false,
             unanswered: false,
+            gave_way: false,
             refusal: match change.action {
                 Action::LinkAsset { .. } => OnRefusal::IsNoMatter,
                 _ => OnRefusal::TriesAgain,
@@ -243,6 +247,7 @@ impl<'a> Requests<'a> {
             () = self.site.circuit.opened() => Err(Trouble::HandBack),
             trial = blame.pass(kind, self.event.id) => Ok(trial),
             () = self.working.until_it_holds_up(&self.change.key), if self.gives_way() => {
+                self.gave_way = true;
                 Err(Trouble::Overtaken(GAVE_WAY))
             }
             order = aside.ordered() => obey(order, "its kind of change waits").map(|()| None),
@@ -252,16 +257,19 @@ impl<'a> Requests<'a> {
     }
 
     /// Whether the next change of the same device or person goes first, where this one waits with its kind: that may be
-    /// for days. Values alone, which a run decides anew in any case, and which no person asked for again.
+    /// for days. Values and hand-overs, which a run decides anew in any case, and which no person asked for again.
     fn gives_way(&self) -> bool {
-        let values = matches!(self.change.action, Action::UpdateAsset { .. } | Action::UpdateUser { .. });
-        values && self.replay.is_none()
+        let decided_anew = matches!(
+            self.change.action,
+            Action::UpdateAsset { .. } | Action::UpdateUser { .. } | Action::Assign { .. }
+        );
+        decided_anew && self.replay.is_none()
     }
 
     /// The kinds that have to be open before this request: nobody's asset is checked in while it cannot be checked
-    /// out again. One that is checked in already waits for no kind.
+    /// out again. One that is checked in already waits for no kind, nor does a look at what was done.
     fn kinds_before(&self, kind: Kind) -> Vec<RequestKind> {
-        if self.halfway {
+        if self.halfway || self.gave_way {
             return Vec::new();
         }
         let own = RequestKind::of(kind, &self.change.action);
@@ -278,6 +286,9 @@ impl<'a> Requests<'a> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
+        if kind != Kind::Read && self.gave_way && !self.halfway {
+            return Err(Trouble::Overtaken(GAVE_WAY));
+        }
         self.admit(kind).await?;
         let mut admission = self.admission.take();
         if let Some(admission) = &mut admission {
@@ -334,14 +345,16 @@ impl<'a> Requests<'a> {
             return Err(Trouble::HandBack);
         }
         let held = self.admission.take();
-        let failed = site.blame.has_failed(self.event.id);
+        let (failed, halfway) = (site.blame.has_failed(self.event.id), self.halfway);
+        // Others are read and tried while it waits for a request that it may have.
+        let aside = failed.then(|| self.working.step_aside());
         let admitted = async {
             match held {
                 Some(mut held) => {
                     held.have_place(site.client.limiter()).await;
                     Some(held)
                 }
-                None => Admission::to(site, failed).await,
+                None => Admission::to(site, failed, halfway).await,
             }
         };
         let admission = tokio::select! {
@@ -350,6 +363,7 @@ impl<'a> Requests<'a> {
             admission = admitted => admission,
             () = site.circuit.opened() => None,
         };
+        drop(aside);
         self.admission = Some(admission.ok_or(Trouble::HandBack)?);
         Ok(())
     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::blame::Blame;
 use crate::circuit::Circuit;
 use crate::creating::Walks;
+use crate::slots::Slots;
 
 /// What changes of one integration share.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub struct Site {
     /// Requests in flight, over all integrations.
     pub requests: Arc<Semaphore>,
     /// Requests in flight of this integration: less than all, so that a slow site delays no other (P28).
-    pub own_requests: Semaphore,
+    pub own_requests: Slots,
     /// Creations of this process whose outcome is unknown.
     pub unknown: Mutex<HashSet<Uuid>>,
     /// When a write that was not answered, and whose change was handed back, can no longer be carried

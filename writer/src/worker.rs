@@ -25,6 +25,7 @@ use crate::events;
 use crate::obeying::obey;
 use crate::serving::{serve, window};
 use crate::site::Site;
+use crate::slots::Slots;
 
 const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
 
@@ -154,7 +155,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             window: window(config),
             worker: worker.id.clone(),
             requests: requests.clone(),
-            own_requests: Semaphore::new(own_share(config)),
+            own_requests: Slots::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
             landing: parking_lot::Mutex::default(),
             asset_walks: Walks::default(),

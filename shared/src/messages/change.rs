@@ -478,6 +478,27 @@ impl Outcome {
         self.asset.as_ref().map(|asset| &asset.id).or(linked)
     }
 
+    /// The kind of request that AMFJ carried out last for it, in the words of the writers' reports; none where nothing was
+    /// sent, or where that does not say.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&'static str> {
+        if self.ending != Ending::Applied {
+            return None;
+        }
+        let edited = !self.edits.is_empty();
+        match self.kind.as_str() {
+            "create-asset" => Some("create asset"),
+            "create-user" => Some("create user"),
+            "update-asset" | "link-asset" if edited => Some("update asset"),
+            "update-user" if edited => Some("update user"),
+            "assign" => self.edits.get(Self::HOLDER).map(|edit| match edit.new {
+                Value::Null => "check in",
+                _ => "check out",
+            }),
+            _ => None,
+        }
+    }
+
     /// The user record that it is about.
     #[must_use]
     pub fn record_id(&self) -> Option<&RecordId> {

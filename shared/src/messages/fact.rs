@@ -285,6 +285,10 @@ pub enum Fact {
         key: Key,
         /// The writer whose intent it was.
         worker: String,
+        /// Whether AMFJ refused what was sent for it: whoever takes the change up next knows that it was refused before
+        /// others were accepted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
         /// When, by that writer's clock: the same intent can be published and withdrawn again.
         #[schemars(with = "String")]
         at: Timestamp,

@@ -128,7 +128,9 @@ impl Folding<'_, '_> {
             }
             Fact::Decided(decision) => self.decided(decision),
             Fact::Intended(intent) => self.intended(intent),
-            Fact::IntentWithdrawn { change, worker, .. } => self.withdrawn(*change, worker),
+            Fact::IntentWithdrawn { change, key, worker, refused, .. } => {
+                self.withdrawn(*change, key, worker, *refused)
+            }
             Fact::Ended(outcome) => self.ended(outcome),
             Fact::PersonDecided { decision, .. } => self.person_decided(decision),
             Fact::CheckpointEnded { .. } => {

@@ -249,6 +249,18 @@ pub struct Memory {
     /// The asset or user record that an interrupted creation may have made: nothing is created beside it.
     #[serde(default)]
     pub doubt: Option<String>,
+    /// The change that AMFJ refused and that went back to the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_back: Option<HandedBack>,
+}
+
+/// A change that was refused, and not given up, by a worker that handed it back in good order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedBack {
+    /// Id of the change.
+    pub change: Uuid,
+    /// Offset at which the first such attempt was announced.
+    pub announced: u64,
 }
 
 impl Memory {
@@ -402,6 +414,10 @@ pub struct Meta {
     /// next run passes (P23).
     #[serde(default)]
     pub released: Option<u64>,
+    /// Where in the stream AMFJ was said last to have carried out a request of each kind, whichever worker sent it
+    /// ([`Outcome::accepted`]).
+    #[serde(default)]
+    pub accepted: BTreeMap<String, u64>,
     /// What filled each field of assets when a run was applied last, as a short hash (P23); none of an earlier release.
     #[serde(default)]
     pub applied_mapping: Option<BTreeMap<String, String>>,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::coding;
 use super::keys::{index, index_key, row_key, table};
@@ -386,6 +387,15 @@ impl View {
             .collect();
         claims.sort_by_key(|row| row.offset);
         claims
+    }
+
+    /// Where in the stream an attempt at this change was announced first by another worker, which did not end it.
+    #[must_use]
+    pub fn first_announced_by_another(&self, key: &Key, change: Uuid, worker: &str) -> Option<u64> {
+        let claims = self.claims(&key.to_string());
+        let others = claims.iter().filter(|row| row.intent.change == change && row.intent.worker != worker);
+        let handed_back = self.memory(key).handed_back.filter(|before| before.change == change);
+        others.map(|row| row.offset).chain(handed_back.map(|before| before.announced)).min()
     }
 
     /// Requests to Kandji by minute since 1970, as far as they are kept (two hours).

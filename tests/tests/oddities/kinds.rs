@@ -182,6 +182,34 @@ async fn updates_that_wait_hold_up_no_hand_over_of_their_devices() -> Result<()>
     scene.ensure_dead_letters(0).await
 }
 
+/// The other way round: where nothing can be checked out, values are written all the same, and the hand-overs are made once
+/// that works again.
+#[tokio::test]
+async fn hand_overs_that_wait_hold_up_no_update_of_their_devices() -> Result<()> {
+    let services = Services::plain(12, 1629).await?;
+    let settings = everything(&services).set("sync.change_limit", "100%");
+    let scene = Scene::open(services, settings, "2m").await?;
+    scene.to_rest().await?;
+    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
+    let devices = scene.services.owned_devices();
+    for (number, device) in devices.iter().enumerate() {
+        let email = format!("next{number}@example.com");
+        scene.services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
+    }
+    scene.publish().await?;
+    ensure_waiting(&scene, devices.len() as u64).await?;
+    for version in ["odd 1", "odd 2"] {
+        scene.new_versions(version)?;
+        scene.publish().await?;
+        scene.versions(version, 12).await?;
+    }
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    scene.ensure_with_owners()?;
+    scene.ensure_nothing_twice()?;
+    scene.ensure_dead_letters(0).await
+}
+
 /// So many changes wait with the only kind that does.
 async fn ensure_waiting(scene: &Scene, changes: u64) -> Result<()> {
     eventually(RUN_LIMIT, "the changes to wait with their kind", async || {

@@ -6,13 +6,25 @@ use anyhow::{Result, ensure};
 
 use crate::support::{Scene, values};
 
+/// When the writers are replaced by others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Never,
+    /// Killed while most is still to be written.
+    AtFirst,
+    /// Killed when only what is refused is left: whoever comes next sees nothing succeed.
+    AtLast,
+    /// Stopped in good order then.
+    AtLastInGoodOrder,
+}
+
 /// All assets get a new version; some refuse it for ever, in these ways.
 async fn some_refuse_for_ever(
     seed: u64,
     devices: usize,
     refused: usize,
     ways: &[(u16, Body)],
-    killed_meanwhile: bool,
+    replaced: Replaced,
 ) -> Result<()> {
     let services = Services::plain(devices, seed).await?;
     let settings = values(&services);
@@ -27,7 +39,7 @@ async fn some_refuse_for_ever(
     }
     scene.new_versions("odd 1")?;
     scene.publish().await?;
-    if killed_meanwhile {
+    if replaced == Replaced::AtFirst {
         scene.struck(ids[0], 1).await?;
         scene.replace_writers().await?;
     }
@@ -36,6 +48,11 @@ async fn some_refuse_for_ever(
         .ensure_dead_letters(0)
         .await
         .map_err(|error| error.context("the healthy ones waited for the refused"))?;
+    match replaced {
+        Replaced::Never | Replaced::AtFirst => {}
+        Replaced::AtLast => scene.replace_writers().await?,
+        Replaced::AtLastInGoodOrder => scene.relieve_writers().await?,
+    }
     scene.pipeline.settle().await?;
     let (failed, healthy) = (refused as u64, (devices - refused) as u64);
     scene.ensure_dead_letters(u32::try_from(refused)?).await?;
@@ -55,7 +72,7 @@ async fn some_refuse_for_ever(
 
 #[tokio::test]
 async fn a_third_that_always_answers_500_fails_alone() -> Result<()> {
-    some_refuse_for_ever(1611, 36, 12, &[(500, Body::Contract)], false).await
+    some_refuse_for_ever(1611, 36, 12, &[(500, Body::Contract)], Replaced::Never).await
 }
 
 #[tokio::test]
@@ -67,7 +84,7 @@ async fn a_tenth_refused_in_every_way_fails_alone() -> Result<()> {
         (500, Body::Html),
         (423, Body::Empty),
     ];
-    some_refuse_for_ever(1612, 50, 5, &ways, false).await
+    some_refuse_for_ever(1612, 50, 5, &ways, Replaced::Never).await
 }
 
 #[tokio::test]
@@ -86,10 +103,21 @@ async fn a_third_refused_in_every_way_fails_alone_though_the_writer_is_killed() 
         (503, Body::Contract),
         (502, Body::Html),
     ];
-    some_refuse_for_ever(1613, 36, 12, &ways, true).await
+    some_refuse_for_ever(1613, 36, 12, &ways, Replaced::AtFirst).await
 }
 
 #[tokio::test]
 async fn one_asset_that_answers_403_pauses_nothing_else() -> Result<()> {
-    some_refuse_for_ever(1614, 20, 1, &[(403, Body::Contract)], false).await
+    some_refuse_for_ever(1614, 20, 1, &[(403, Body::Contract)], Replaced::Never).await
+}
+
+/// What was seen to be about the records is remembered by whoever comes next.
+#[tokio::test]
+async fn a_third_that_nobody_may_write_fails_alone_though_the_writer_is_killed() -> Result<()> {
+    some_refuse_for_ever(1615, 36, 12, &[(403, Body::Contract)], Replaced::AtLast).await
+}
+
+#[tokio::test]
+async fn a_third_that_nobody_may_write_fails_alone_though_the_writer_is_relieved() -> Result<()> {
+    some_refuse_for_ever(1616, 36, 12, &[(403, Body::Contract)], Replaced::AtLastInGoodOrder).await
 }

@@ -126,7 +126,17 @@ impl Scene {
         self.pipeline.hire(Crew { reconcilers: 0, writers }).await
     }
 
-    /// The same with the reconcilers: whoever comes next decides again.
+    /// Stops the writers in good order, and starts as many again.
+    pub(crate) async fn relieve_writers(&mut self) -> Result<()> {
+        let writers = self.pipeline.writers.len();
+        for worker in self.pipeline.writers.drain(..).collect::<Vec<_>>() {
+            let status = worker.terminate().await?;
+            ensure!(status.success(), "a writer that was to end: {status}");
+        }
+        self.pipeline.hire(Crew { reconcilers: 0, writers }).await
+    }
+
+    /// Kills the reconcilers, and starts as many again: whoever comes next decides again.
     pub(crate) async fn replace_reconcilers(&mut self) -> Result<()> {
         let reconcilers = self.pipeline.reconcilers.len();
         self.pipeline.reconcilers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;

@@ -73,6 +73,9 @@ pub(crate) struct Refusal {
     pub(crate) took: Duration,
     /// How often the circuit has been opened.
     pub(crate) openings: u64,
+    /// Whether another worker was refused it, and a request of its kind was carried out after that: it says nothing about
+    /// the kind.
+    pub(crate) alone: bool,
 }
 
 impl Record {

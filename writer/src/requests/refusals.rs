@@ -164,7 +164,8 @@ impl<'a> Requests<'a> {
     ) -> Result<(), Trouble> {
         let openings = self.site.circuit.openings();
         let took = std::mem::take(&mut self.took);
-        let refusal = Refusal { request, cause, reason: reason.to_owned(), took, openings };
+        let alone = request.is_some_and(|kind| self.was_tried_before_others(kind));
+        let refusal = Refusal { request, cause, reason: reason.to_owned(), took, openings, alone };
         let blame = &self.site.blame;
         let verdict = blame.refused(self.event.id, &self.about, &refusal, self.halfway);
         // Never none: the configuration checked the pauses.
@@ -183,6 +184,17 @@ impl<'a> Requests<'a> {
         }
         let own = if cause == TOO_MANY { Duration::ZERO } else { verdict.pause };
         self.pause(verdict.pause.max(after.unwrap_or_default()), own, reason).await
+    }
+
+    /// Whether AMFJ has carried out a request of this kind since another worker began with this change: what this worker
+    /// has not seen itself, because it was started anew or has just taken over.
+    fn was_tried_before_others(&self, kind: RequestKind) -> bool {
+        let (key, change, worker) = (&self.change.key, self.event.id, &self.site.worker);
+        self.site.state.read(|view| {
+            let begun = view.first_announced_by_another(key, change, worker);
+            let accepted = view.meta().accepted.get(kind.as_str());
+            begun.zip(accepted).is_some_and(|(begun, accepted)| *accepted > begun)
+        })
     }
 
     /// A change is given up only where AMFJ has shown since that it is well, and where its kind does not wait.

@@ -410,6 +410,7 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
                 change: uuid(1),
                 key: Key::User(user_key()),
                 worker: "writer/1".into(),
+                refused: false,
                 at: time(),
             },
         ),

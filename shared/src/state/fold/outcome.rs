@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::claims::{Answer, Claims};
 use super::super::keys::{index, table};
 use super::super::rows::{
-    Age, Answered, AssetRow, Doubt, FailedAction, IntentRow, LinkRow, Memory, RecordRow,
+    Age, Answered, AssetRow, Doubt, FailedAction, HandedBack, IntentRow, LinkRow, Memory, RecordRow,
 };
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
@@ -44,8 +44,22 @@ impl Folding<'_, '_> {
     }
 
     /// A worker takes its claim back; those of others for the same change stand.
-    pub(super) fn withdrawn(&mut self, change: Uuid, worker: &str) -> Result<Verdict, StoreError> {
+    pub(super) fn withdrawn(
+        &mut self,
+        change: Uuid,
+        key: &Key,
+        worker: &str,
+        refused: bool,
+    ) -> Result<Verdict, StoreError> {
         let closed = self.close_intent(&intent_id(change, worker))?;
+        if let Some(row) = closed.as_ref().filter(|_| refused) {
+            let key = key.to_string();
+            let mut memory = self.memory(&key)?;
+            let before = memory.handed_back.take().filter(|before| before.change == change);
+            let announced = before.map_or(row.offset, |before| before.announced.min(row.offset));
+            memory.handed_back = Some(HandedBack { change, announced });
+            self.batch.put(table::MEMORY, &key, &memory);
+        }
         Ok(Verdict::unless(closed.is_none().then_some("there is no such claim")))
     }
 
@@ -101,6 +115,9 @@ impl Folding<'_, '_> {
             answered.changes.push(outcome.change);
         }
         answered.at = Some(self.event.time);
+        if let Some(kind) = outcome.accepted() {
+            self.meta.accepted.insert(kind.to_owned(), self.offset);
+        }
         self.batch.put(table::ANSWERED, &key, &answered);
         self.learn_records(outcome)?;
         if let (Key::Device(device), Some(link)) = (&outcome.key, &outcome.link) {
@@ -230,6 +247,7 @@ impl Folding<'_, '_> {
     ) -> Result<(), StoreError> {
         let known = self.memory(key)?;
         let mut memory = known.clone();
+        memory.handed_back.take_if(|before| before.change == outcome.change);
         let before = memory.failed.get(&outcome.kind).filter(|failed| failed.change == Some(outcome.change));
         let first_attempt = before.and_then(|failed| failed.first_attempt.clone()).or(first_attempt);
         if matches!(outcome.link, Some(LinkOutcome::Linked { takes_over: None, .. })) {

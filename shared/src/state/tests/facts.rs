@@ -228,6 +228,7 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
         change,
         key: key.clone(),
         worker: worker.into(),
+        refused: false,
         at: Timestamp::UNIX_EPOCH,
     };
     let workers = |view: &View, subject: &str| -> Vec<String> {
@@ -250,6 +251,38 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
         true
     });
     assert_eq!(open, 0);
+}
+
+/// Whoever takes a change up that others began with knows whether requests of its kind were carried out since.
+#[test]
+fn what_was_begun_before_others_were_accepted_is_known_to_the_next_worker() {
+    let key = Key::Device(device_id("d"));
+    let change = outcome("d", 1).change;
+    let begun = |stream: &Stream| stream.view.first_announced_by_another(&key, change, "w2");
+    for handed_back in [false, true] {
+        let mut stream = Stream::new();
+        assert_eq!(begun(&stream), None);
+        stream.say(Fact::Intended(claim(change, key.clone(), "w1")));
+        let announced = stream.view.meta().offset;
+        if handed_back {
+            let (key, worker) = (key.clone(), "w1".to_owned());
+            let at = Timestamp::UNIX_EPOCH;
+            stream.say(Fact::IntentWithdrawn { change, key, worker, refused: true, at });
+        }
+        stream.say(Fact::Intended(claim(change, key.clone(), "w2")));
+        assert_eq!(begun(&stream), announced);
+        let other = outcome("e", 2);
+        stream.say(Fact::Ended(Box::new(other.clone())));
+        assert!(stream.view.meta().accepted.is_empty(), "nothing was written");
+        let edit = Edit { old: json!("1"), new: json!("2") };
+        stream.say(Fact::Ended(Box::new(Outcome {
+            edits: BTreeMap::from([("OS".to_owned(), edit)]),
+            ..outcome("f", 3)
+        })));
+        assert!(stream.view.meta().accepted["update asset"] > announced.unwrap_or_default());
+        stream.say(Fact::Ended(Box::new(outcome("d", 1))));
+        assert_eq!(begun(&stream), None, "it has ended");
+    }
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! When a kind of request waits, and when its records are blamed instead.
 
-use amfj_sync_shared::ids::DeviceId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use amfj_sync_shared::ids::{AssetId, DeviceId};
+use amfj_sync_shared::messages::{Change, Edit, Ending, Outcome, Sequence};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 
@@ -34,7 +39,7 @@ impl World {
     fn refuse(&mut self, keys: std::ops::Range<usize>, cause: Cause) {
         for number in keys {
             self.now += SECOND;
-            self.ledger.refused(&key(number), cause, self.now);
+            self.ledger.refused(&key(number), cause, self.now, false);
         }
     }
 
@@ -46,6 +51,36 @@ impl World {
         let cause = self.suspicion().expect("a suspicion");
         self.ledger.wait(cause, "403".into(), SECOND, self.now, Timestamp::now());
     }
+}
+
+/// What was carried out is told to other workers in these words.
+#[test]
+fn outcomes_and_reports_have_the_same_words_for_each_kind() {
+    let asset = AssetId::new("A1").unwrap();
+    let change = Change {
+        key: key(1),
+        label: "Mac".into(),
+        serial: "S1".into(),
+        serials: Vec::new(),
+        action: Action::BreakLink { asset },
+    };
+    let accepted = |kind: &str, field: &str, new: Value| {
+        let mut outcome = Outcome::of(Uuid::nil(), Sequence::first(1), &change, Ending::Applied);
+        outcome.kind = kind.into();
+        outcome.edits = BTreeMap::from([(field.to_owned(), Edit { old: json!("before"), new })]);
+        outcome.accepted()
+    };
+    let kinds = [
+        accepted("create-asset", "OS", json!("14")),
+        accepted("update-asset", "OS", json!("14")),
+        accepted("create-user", "Team", json!("IT")),
+        accepted("update-user", "Team", json!("IT")),
+        accepted("assign", Outcome::HOLDER, json!("Sam")),
+        accepted("assign", Outcome::HOLDER, Value::Null),
+    ];
+    let words: BTreeSet<_> = kinds.into_iter().flatten().collect();
+    assert_eq!(words, RequestKind::ALL.iter().map(|kind| kind.as_str()).collect());
+    assert_eq!(accepted("break-link", "OS", json!("14")), None);
 }
 
 #[test]
@@ -78,14 +113,27 @@ fn records_that_were_refused_while_others_succeeded_are_bad_themselves() {
     let mut world = World::new();
     let first = world.now;
     for number in 0..40 {
-        world.ledger.refused(&key(number), FORBIDDEN, first);
+        world.ledger.refused(&key(number), FORBIDDEN, first, false);
         world.succeed(1);
     }
     for number in 0..40 {
         world.now += SECOND;
-        world.ledger.refused(&key(number), FORBIDDEN, first);
+        world.ledger.refused(&key(number), FORBIDDEN, first, false);
     }
     assert_eq!(world.suspicion(), None, "nothing healthy is left, and nothing new was refused");
+}
+
+/// What a worker that was started anew meets: nothing healthy is left, and it has seen none succeed.
+#[test]
+fn records_that_another_worker_was_refused_before_others_succeeded_are_bad_themselves() {
+    let mut world = World::new();
+    for number in 0..40 {
+        world.now += SECOND;
+        world.ledger.refused(&key(number), FORBIDDEN, world.now, true);
+    }
+    assert_eq!(world.suspicion(), None);
+    world.refuse(40..43, FORBIDDEN);
+    assert_eq!(world.suspicion(), Some(FORBIDDEN), "what is new says as much as ever");
 }
 
 #[test]
@@ -137,7 +185,7 @@ fn few_records_are_blamed_in_the_end_where_such_a_refusal_was_about_a_record_bef
         world.refuse(90..91, FORBIDDEN);
         world.succeed(50);
         if proven {
-            world.ledger.refused(&key(90), FORBIDDEN, before);
+            world.ledger.refused(&key(90), FORBIDDEN, before, false);
         }
         world.refuse(0..6, FORBIDDEN);
         world.wait();
