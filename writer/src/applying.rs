@@ -118,17 +118,17 @@ impl Applying<'_> {
             // A link alone costs no request.
             Step::Done(_) => {}
             Step::Request(request) => match self.look_and_be_admitted(&request).await {
-                Ok(None) => {}
                 Ok(Some(outcome)) => return self.conclude(outcome).await,
                 // A link needs no write (P4): it does not wait for one that is not taken now.
                 Err(Trouble::Fail { .. }) if self.makes_a_link_beside_its_write() => {}
                 // A person gave it up while it waited.
                 Err(Trouble::Fail { reason, .. }) => return self.conclude(self.failed(reason)).await,
-                // It gave way to the next one. An attempt before this one is looked into first, with its claim.
+                // It gave way to the next one.
                 Err(Trouble::Overtaken(why)) if !self.begun => {
                     return self.conclude(stale(self.event, self.change, why)).await;
                 }
-                Err(Trouble::Overtaken(_)) => {}
+                // The same, but an attempt before this one is looked into first, with its claim.
+                Ok(None) | Err(Trouble::Overtaken(_)) => {}
                 Err(_) => return Err(NotYet::HandBack),
             },
         }
