@@ -21,7 +21,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Admission<'a> {
     turn: Option<Turn<'a>>,
-    _own: Slot<'a>,
+    _own: Slot,
     _all: SemaphorePermit<'a>,
     /// When the place in the rate was had; none once a request was sent with it.
     place: Option<Instant>,

@@ -1,45 +1,65 @@
 //! The requests of one integration that may be under way at a time, and who gets the next one.
 //!
-//! A change that was refused before is not kept from trying again, but it takes no place of one that has not been
-//! tried: records that are refused for ever would take most of them otherwise, and delay the healthy ones (P28).
+//! Changes that were refused before get one in eight while others wait: those that are refused for ever are ever more of
+//! all that can be sent, and would delay the healthy ones (P28).
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-/// One in so many is for changes that were refused before, while others wait.
-const ONE_AGAIN_IN: usize = 8;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// So many others go before the next change that was refused before.
+const BEFORE_AGAIN: u32 = 7;
 
 /// The requests that may be under way.
 #[derive(Debug)]
-pub struct Slots {
-    all: Semaphore,
-    /// Those that changes which were refused before may have, while others wait.
-    again: Semaphore,
-    /// Of those changes one at a time asks for a request, so that they never stand in line before others.
-    next_again: Semaphore,
-    /// How many wait that were not refused before.
-    fresh: watch::Sender<usize>,
+pub struct Slots(Arc<Mutex<Queues>>);
+
+#[derive(Debug)]
+struct Queues {
+    free: usize,
+    fresh: VecDeque<oneshot::Sender<Slot>>,
+    again: VecDeque<oneshot::Sender<Slot>>,
+    /// How many in a row were not refused before.
+    in_a_row: u32,
+}
+
+impl Queues {
+    /// Who gets what is free now.
+    fn next(&mut self) -> Option<oneshot::Sender<Slot>> {
+        if self.in_a_row < BEFORE_AGAIN
+            && let Some(next) = self.fresh.pop_front()
+        {
+            self.in_a_row += 1;
+            return Some(next);
+        }
+        self.in_a_row = 0;
+        self.again.pop_front().or_else(|| self.fresh.pop_front())
+    }
 }
 
 /// The right to have one request under way, given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot<'a> {
-    _one: SemaphorePermit<'a>,
-    _again: Option<SemaphorePermit<'a>>,
-}
+pub(crate) struct Slot(Option<Arc<Mutex<Queues>>>);
 
-/// One that waits, for as long as this lives.
-struct Waiting<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Waiting<'a> {
-    fn new(waiting: &'a watch::Sender<usize>) -> Self {
-        waiting.send_modify(|waiting| *waiting = waiting.saturating_add(1));
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+        let Some(queues) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut queues = queues.lock();
+                let next = queues.next();
+                queues.free += usize::from(next.is_none());
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Slot(Some(queues.clone()))) {
+                Ok(()) => return,
+                // Nobody waits there any more.
+                Err(mut slot) => slot.0 = None,
+            }
+        }
     }
 }
 
@@ -47,42 +67,40 @@ impl Slots {
     /// So many at a time.
     #[must_use]
     pub fn new(at_a_time: usize) -> Self {
-        Self {
-            all: Semaphore::new(at_a_time),
-            again: Semaphore::new((at_a_time / ONE_AGAIN_IN).max(1)),
-            next_again: Semaphore::new(1),
-            fresh: watch::channel(0).0,
-        }
+        let (fresh, again) = (VecDeque::new(), VecDeque::new());
+        Self(Arc::new(Mutex::new(Queues { free: at_a_time, fresh, again, in_a_row: 0 })))
     }
 
-    /// Waits for the right to have one request under way; `again` for a change that was refused before. Never none: the
-    /// semaphores are not closed.
-    pub(crate) async fn have(&self, again: bool) -> Option<Slot<'_>> {
-        if !again {
-            let _waiting = Waiting::new(&self.fresh);
-            return Some(Slot { _one: self.all.acquire().await.ok()?, _again: None });
-        }
-        let _next = self.next_again.acquire().await.ok()?;
-        let mut fresh = self.fresh.subscribe();
-        let again = tokio::select! {
-            biased;
-            _ = fresh.wait_for(|waiting| *waiting == 0) => None,
-            again = self.again.acquire() => Some(again.ok()?),
+    /// Waits for the right to have one request under way; `again` for a change that was refused before. Never none: a slot
+    /// is handed on whenever one is given back.
+    pub(crate) async fn have(&self, again: bool) -> Option<Slot> {
+        let handed = {
+            let mut queues = self.0.lock();
+            // Nobody waits while one is free.
+            if let Some(left) = queues.free.checked_sub(1) {
+                queues.free = left;
+                return Some(Slot(Some(self.0.clone())));
+            }
+            let (hand, handed) = oneshot::channel();
+            if again {
+                queues.again.push_back(hand)
+            } else {
+                queues.fresh.push_back(hand)
+            }
+            handed
         };
-        Some(Slot { _one: self.all.acquire().await.ok()?, _again: again })
+        handed.await.ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
+    use futures::FutureExt as _;
     use tokio::task::{JoinSet, yield_now};
 
     use super::*;
 
-    /// Which of two hundred were served, in order, every other of which was refused before.
+    /// Which were refused before, in the order in which they were served.
     async fn served(fresh: usize, again: usize) -> Vec<bool> {
         let (slots, served) = (Arc::new(Slots::new(16)), Arc::new(Mutex::new(Vec::new())));
         let mut tasks = JoinSet::new();
@@ -102,21 +120,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_refused_before_takes_few_places_of_others_and_is_served_all_the_same() {
-        let served = served(200, 200).await;
-        assert_eq!(served.len(), 400);
-        let among = served[20..200].iter().filter(|again| **again).count();
-        assert!((1..=180 / 4).contains(&among), "{among} of 180 were refused before");
+    async fn what_was_refused_before_has_one_place_in_eight_of_others() {
+        let served = served(160, 160).await;
+        assert_eq!(served.len(), 320);
+        // The first came when nobody else waited.
+        let among = served[16..176].iter().filter(|again| **again).count();
+        assert_eq!(among, 160 / 8);
     }
 
     #[tokio::test]
     async fn where_nobody_else_waits_all_places_are_theirs() {
-        assert_eq!(served(0, 100).await.len(), 100);
         let slots = Slots::new(16);
-        let mut under_way = Vec::new();
-        for _ in 0..16 {
-            under_way.push(slots.have(true).await.expect("never closed"));
-        }
+        let have = || slots.have(true).now_or_never().flatten();
+        let under_way: Vec<Slot> = (0..17).map_while(|_| have()).collect();
         assert_eq!(under_way.len(), 16);
+        drop(under_way);
+        assert!(have().is_some());
+        assert_eq!(served(0, 100).await.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_keeps_no_place() {
+        let slots = Slots::new(1);
+        let under_way = slots.have(false).await.expect("free");
+        let mut waiting: Vec<_> = (0..1_000).map(|number| Box::pin(slots.have(number % 2 == 0))).collect();
+        for one in &mut waiting {
+            assert!(one.as_mut().now_or_never().is_none());
+        }
+        let last = waiting.pop().expect("a thousand");
+        // Handed over to one that does not look, and to those that are gone.
+        drop(under_way);
+        drop(waiting);
+        assert!(last.now_or_never().flatten().is_some());
+        assert!(slots.have(true).now_or_never().flatten().is_some());
     }
 }

@@ -128,7 +128,12 @@ impl Fault for Swallowed {
                 let publish =
                     channel.basic_publish("".into(), self.queue.as_str().into(), options, &body, properties);
                 ensure!(publish.await?.await?.is_ack(), "the broker did not take the poison");
-                let dies = matches!(self.place, Place::Reconcile | Place::Apply) && self.kind != Kind::Absurd;
+                // The writer believes no change blindly, and the reconciler takes absurd devices for what is not listed.
+                let dies = match self.place {
+                    Place::Apply => true,
+                    Place::Reconcile => self.kind != Kind::Absurd,
+                    _ => false,
+                };
                 if dies || self.place == Place::Dead {
                     stage.expected.push(Expected::Body { body, at_least: 1 });
                 }

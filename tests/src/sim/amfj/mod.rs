@@ -343,7 +343,8 @@ impl Service for SiteService {
     }
 
     fn list_of(&self, _: &Ask, rows: Vec<Value>) -> Reply {
-        Reply::json(200, &json!({ "results": rows, "next_cursor": uuid::Uuid::new_v4() }))
+        let more = format!("{}{}", super::core::MADE_UP, uuid::Uuid::new_v4());
+        Reply::json(200, &json!({ "results": rows, "next_cursor": more }))
     }
 
     fn move_rows(&self, _: usize, _: usize) {}

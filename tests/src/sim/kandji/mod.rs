@@ -293,7 +293,7 @@ impl Service for TenantService {
     }
 
     fn list_of(&self, ask: &Ask, rows: Vec<Value>) -> Reply {
-        let (more, count) = (uuid::Uuid::new_v4(), rows.len());
+        let (more, count) = (format!("{}{}", super::core::MADE_UP, uuid::Uuid::new_v4()), rows.len());
         let body = if ask.path.contains("/prism/") {
             json!({ "offset": 0, "limit": count, "total": count, "data": rows, "cursor": more })
         } else if ask.path.ends_with("/users") {
