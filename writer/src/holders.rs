@@ -89,7 +89,7 @@ impl Assignment<'_> {
             requests.refusal = if hands_over { OnRefusal::Ends } else { OnRefusal::TriesAgain };
             let answer = match self.after_conflict(requests, &mut course, holder.as_ref()).await {
                 Ok(refused) => {
-                    rounds -= u32::from(refused);
+                    rounds = rounds.saturating_sub(u32::from(refused));
                     self.move_one_step(requests, holder.as_ref(), wanted).await
                 }
                 Err(trouble) => Err(trouble),
@@ -124,12 +124,12 @@ impl Assignment<'_> {
                 // on is not for the rounds to say, but for `give_up_after`.
                 Err(Trouble::Unknown) => {
                     course.taken |= holder.is_some();
-                    rounds -= 1;
+                    rounds = rounds.saturating_sub(1);
                 }
                 Err(Trouble::NotFound) => {
                     // Of the asset, or of whom it is to go to: it is looked at before it is tried again.
                     course.conflict = Some(holder);
-                    rounds -= 1;
+                    rounds = rounds.saturating_sub(1);
                 }
                 Err(Trouble::Fail { reason, .. }) if hands_over => {
                     let since = *course.refused.get_or_insert_with(Instant::now);
@@ -138,7 +138,7 @@ impl Assignment<'_> {
                     }
                     requests.refusal = OnRefusal::TriesAgain;
                     match requests.refused(&reason).await {
-                        Ok(()) => rounds -= 1,
+                        Ok(()) => rounds = rounds.saturating_sub(1),
                         Err(Trouble::Fail { .. }) => return self.give_back(requests, reason).await,
                         Err(trouble) => return Err(trouble),
                     }

@@ -123,3 +123,21 @@ async fn a_check_out_that_amfj_only_says_it_did_is_not_repeated_for_ever() -> Re
     }
     Ok(())
 }
+
+/// A hand-over whose check-in is said to be about nothing, again and again, is made once that is over: each is a refusal
+/// like any other, and the asset is still where it was.
+#[tokio::test]
+async fn a_check_in_of_an_asset_that_is_said_not_to_be_there_is_tried_again() -> Result<()> {
+    let services = Services::plain(12, 1689).await?;
+    let settings = everything(&services);
+    let scene = Scene::open(services, settings, "2m").await?;
+    scene.to_rest().await?;
+    let device = scene.services.owned_devices()[0].clone();
+    scene.services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
+    let missing = Oddity::refuse(404).saying(Body::Contract);
+    let odd = scene.odd(Personality::new(missing).at(Kind::CheckIn).times_each(4));
+    scene.to_rest().await?;
+    scene.struck(odd, 4).await?;
+    scene.ensure_with_owners()?;
+    scene.ensure_dead_letters(0).await
+}
