@@ -38,6 +38,8 @@ struct Asked {
     /// Fetchers that live, and how many of them said what they serve.
     fetchers: u32,
     heard: u32,
+    /// Why fetchers that serve nothing are not ready.
+    not_ready: Vec<String>,
     reconcilers: u32,
 }
 
@@ -49,7 +51,16 @@ impl Asked {
         let (served, unserved) = ids.partition(is_served);
         let count = |role| live.get(role).copied().unwrap_or(0);
         let heard = u32::try_from(fetchers().count()).unwrap_or(u32::MAX);
-        Self { served, unserved, fetchers: count("fetcher"), heard, reconcilers: count("reconciler") }
+        let idle = fetchers().filter(|report| report.integrations.is_empty());
+        let not_ready = idle.flat_map(|report| report.not_ready.iter().cloned()).collect();
+        Self {
+            served,
+            unserved,
+            fetchers: count("fetcher"),
+            heard,
+            not_ready,
+            reconcilers: count("reconciler"),
+        }
     }
 
     /// Why nothing comes of a request, and what to do.
@@ -66,6 +77,9 @@ impl Asked {
                  hang: `reconciler status` shows them, and a restart helps",
                 self.fetchers
             );
+        }
+        if let Some(reason) = self.not_ready.first() {
+            return format!("{ids}: no run was requested, for the fetcher that runs is not ready: {reason}");
         }
         format!(
             "{ids}: no run was requested, for no fetcher that runs serves it; add it to their configuration and restart \
@@ -111,4 +125,28 @@ fn requests(served: &[IntegrationId], source: &str, broker: &Broker) -> Vec<Outg
         Outgoing::to_queue(broker.names().triggers(), &event)
     });
     requests.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_only_fetcher_from_working_is_said() {
+        let unserved = vec![IntegrationId::new("acme").unwrap()];
+        let asked = |not_ready: &[&str]| Asked {
+            served: Vec::new(),
+            unserved: unserved.clone(),
+            fetchers: 1,
+            heard: 1,
+            not_ready: not_ready.iter().map(|reason| (*reason).to_owned()).collect(),
+            reconcilers: 1,
+        };
+        assert!(
+            asked(&["the data directory is full"])
+                .why()
+                .ends_with("is not ready: the data directory is full")
+        );
+        assert!(asked(&[]).why().contains("add it to their configuration"));
+    }
 }

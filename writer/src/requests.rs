@@ -257,13 +257,14 @@ impl<'a> Requests<'a> {
     }
 
     /// Whether the next change of the same device or person goes first, where this one waits with its kind: that may be
-    /// for days. Values and hand-overs, which a run decides anew in any case, and which no person asked for again.
+    /// for days. Values and hand-overs, which a run decides anew in any case, and which no person asked for again; none that
+    /// is half done.
     fn gives_way(&self) -> bool {
         let decided_anew = matches!(
             self.change.action,
             Action::UpdateAsset { .. } | Action::UpdateUser { .. } | Action::Assign { .. }
         );
-        decided_anew && self.replay.is_none()
+        decided_anew && self.replay.is_none() && !self.halfway
     }
 
     /// The kinds that have to be open before this request: nobody's asset is checked in while it cannot be checked

@@ -222,7 +222,8 @@ impl Stage {
         let begin = Instant::now();
         loop {
             let done = self.crew.call(Role::Fetcher).arg("trigger").finish(Duration::from_mins(1)).await?;
-            if done.status.success() || done.stderr.contains("no fetcher runs") {
+            let nobody = ["no fetcher runs", "is not ready"].iter().any(|why| done.stderr.contains(why));
+            if done.status.success() || nobody {
                 return Ok(done.status.success());
             }
             ensure!(

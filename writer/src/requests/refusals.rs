@@ -6,7 +6,7 @@ use std::time::Duration;
 use amfj_sync_shared::http::{Answered, CallError};
 use tokio::time::Instant;
 
-use super::{Kind, OnRefusal, Requests, Trouble};
+use super::{GAVE_WAY, Kind, OnRefusal, Requests, Trouble};
 use crate::blame::kinds::{Cause, RequestKind};
 use crate::blame::records::Refusal;
 use crate::blame::{Ordered, Turn, Verdict};
@@ -219,10 +219,17 @@ impl<'a> Requests<'a> {
         let blame = &self.site.blame;
         let aside = blame.aside(self.event.id, &self.change.key, &self.lease.queue);
         let began = Instant::now();
+        let kind = self.last.and_then(|(request, _)| request);
+        let gives_way = self.gives_way() && kind.is_some_and(|kind| blame.waits(kind));
+        let working = self.working;
         let ended = tokio::select! {
+            biased;
+            // The one of its kind that is tried waits for its own pause, and seldom in line.
+            () = working.until_it_holds_up(&self.change.key), if gives_way => Err(Trouble::Overtaken(GAVE_WAY)),
             ended = self.wait(pause) => ended,
             order = aside.ordered() => obey(order, reason),
         };
+        self.gave_way |= matches!(ended, Err(Trouble::Overtaken(_)));
         blame.has_waited(self.event.id, began.elapsed(), ended.is_ok());
         ended
     }
