@@ -62,7 +62,7 @@ impl Largest {
             Ok(Some(limit)) => self.lower_to(limit),
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!(%error, "the largest message that the broker takes was not found out")
+                tracing::debug!(%error, "the largest message that the broker takes was not found out");
             }
         }
     }

@@ -21,6 +21,7 @@ const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
 /// Where a connection was to lead: everything of `broker.url` that may be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the address")]
 pub(super) struct Door {
     host: String,
     port: u16,
@@ -68,8 +69,6 @@ pub(super) enum Closed {
     Silent(Duration),
     /// User or password is wrong.
     Credentials,
-    /// The way in which the user is to be known is not offered.
-    NoMechanism,
     /// There is no such virtual host.
     NoVhost,
     /// The user may not enter the virtual host.
@@ -121,7 +120,6 @@ impl Unreachable {
         match self.why {
             Closed::UnknownHost(_)
             | Closed::Credentials
-            | Closed::NoMechanism
             | Closed::NoVhost
             | Closed::NotForUser
             | Closed::SpeaksTls
@@ -142,10 +140,32 @@ impl Unreachable {
     }
 }
 
+impl Unreachable {
+    /// What a user that is known by a certificate has to do; none where that is the same as for others.
+    fn for_a_certificate(&self) -> Option<String> {
+        let (at, vhost) = (self.door.at(), for_a_shell(&self.door.vhost));
+        match self.why {
+            _ if !self.door.by_certificate => None,
+            Closed::Credentials => Some(format!(
+                "RabbitMQ at {at} knows no user by the certificate in broker.client_certificate \
+                 (auth_mechanism=external in broker.url): add a user there that is called as ssl_cert_login_from takes \
+                 it from the certificate"
+            )),
+            Closed::NotForUser => Some(format!(
+                "RabbitMQ at {at} does not let the user that it knows by the certificate into virtual host {vhost}: run \
+                 `rabbitmqctl set_permissions -p {vhost} USER '.*' '.*' '.*'` there with that user, or correct broker.url"
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Door { host, user, vhost, .. } = &self.door;
-        let at = self.door.at();
+        if let Some(said) = self.for_a_certificate() {
+            return f.write_str(&said);
+        }
+        let (Door { host, user, vhost, .. }, at) = (&self.door, self.door.at());
         match &self.why {
             Closed::Refused => write!(
                 f,
@@ -168,17 +188,6 @@ impl std::fmt::Display for Unreachable {
                  that RabbitMQ there is well (`rabbitmq-diagnostics check_running`), and host and port in broker.url",
                 seconds(*limit)
             ),
-            Closed::Credentials | Closed::NoMechanism if self.door.by_certificate => write!(
-                f,
-                "RabbitMQ at {at} knows no user by the certificate in broker.client_certificate \
-                 (auth_mechanism=external in broker.url): there, enable the plugin rabbitmq_auth_mechanism_ssl, name \
-                 EXTERNAL in auth_mechanisms, and add a user called as ssl_cert_login_from takes it from the certificate"
-            ),
-            Closed::NoMechanism => write!(
-                f,
-                "RabbitMQ at {at} takes no user and password: name PLAIN in auth_mechanisms there, or write \
-                 ?auth_mechanism=external behind broker.url for a user that is known by its certificate"
-            ),
             Closed::Credentials => write!(
                 f,
                 "RabbitMQ at {at} refuses user `{user}` or its password: correct broker.url (special characters of a \
@@ -198,12 +207,6 @@ impl std::fmt::Display for Unreachable {
                  default one)",
                 for_a_shell(user),
                 name = for_a_shell(vhost)
-            ),
-            Closed::NotForUser if self.door.by_certificate => write!(
-                f,
-                "RabbitMQ at {at} does not let the user that it knows by the certificate into virtual host `{vhost}`: run \
-                 `rabbitmqctl set_permissions -p {} USER '.*' '.*' '.*'` there with that user, or correct broker.url",
-                for_a_shell(vhost)
             ),
             Closed::NotForUser => write!(
                 f,
@@ -276,7 +279,6 @@ fn told_by(error: &lapin::Error) -> Option<Closed> {
 fn by_broker(code: u16, said: &str) -> Closed {
     match code {
         ACCESS_REFUSED => Closed::Credentials,
-        _ if said.contains("authentication mechanism") => Closed::NoMechanism,
         NOT_ALLOWED if said.contains("not found") => Closed::NoVhost,
         // Full, or going down: not for a person to grant.
         NOT_ALLOWED if said.contains("limit") || said.contains("is down") => Closed::Other(said.to_owned()),
