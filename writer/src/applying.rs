@@ -375,9 +375,9 @@ impl Applying<'_> {
         let part = Span::part(SpanKind::Producer, "publish outcome");
         part.set("amfj_sync.result", events::result(&outcome.ending));
         origin.traceparent = part.traceparent().or_else(|| self.event.traceparent.clone());
-        let mut shorter = SHORTER.iter();
+        let mut steps = SHORTER.iter();
         while let Err(error) = self.tell(&origin, &outcome).await {
-            let (BrokerError::TooLarge { limit, .. }, Some(shorten)) = (&error, shorter.next()) else {
+            let (BrokerError::TooLarge { limit, .. }, Some(shorten)) = (&error, steps.next()) else {
                 return Err(error.into());
             };
             tracing::warn!(integration = %self.site.integration.id, key = %self.change.key, limit,
