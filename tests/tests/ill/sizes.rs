@@ -102,8 +102,8 @@ async fn p30_a_broker_of_small_messages_takes_all_that_fits() -> Result<()> {
         "an asset was created beside one that is too large to be known"
     );
     let status = pipeline.reconcilers[0].status().await?;
-    let states = &status["integrations"]["acme"]["devices"];
-    ensure!(states["in sync"] == 27, "{states}");
+    let devices_by_state = &status["integrations"]["acme"]["devices"];
+    ensure!(devices_by_state["in sync"] == 27, "{devices_by_state}");
     let named = pipeline.said(Role::Reconciler, &["status", "--json"]).await?;
     for id in [&devices[0].device_id, &asset_of(1)?] {
         ensure!(named.contains(id), "{id} is not named: {named}");
