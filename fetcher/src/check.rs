@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Caller, Names, Session};
+use amfj_sync_shared::broker::{Broker, BrokerError, Caller, Names, Session, largest_taken};
 use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::http::Api;
 use amfj_sync_shared::retry::Policy;
@@ -27,6 +27,9 @@ use report::{Printer, Report};
 
 /// How long a service that has answered once is tried again: somebody is waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than any device, asset or user record takes in a message.
+const LARGEST_ROW: usize = 5 << 20;
 
 /// How checks are made.
 #[derive(Debug, Clone, Copy)]
@@ -134,14 +137,24 @@ async fn check_broker(config: &Config, shutdown: &Shutdown, patience: Duration) 
     let worker = format!("fetcher-check/{}", Uuid::new_v4());
     let broker = Broker::start_for(Caller::Command, config, &worker, shutdown.soft.clone());
     let asked = match broker.session_within(patience).await {
-        Ok(session) => Ok(ask(&session, broker.names()).await.unwrap_or_default()),
+        Ok(session) => {
+            let (workers, limit) = tokio::join!(ask(&session, broker.names()), largest_message(&session));
+            Ok((workers.unwrap_or_default(), limit))
+        }
         Err(error) => Err(error),
     };
     broker.close().await;
     let mut report = Report::shared();
     match asked {
-        Ok(workers) => {
+        Ok((workers, limit)) => {
             report.ok(format!("broker: connected to {}", config.broker.url));
+            if let Some(limit) = limit {
+                report.warning(
+                    format!("broker: takes messages of up to {limit} bytes"),
+                    "a device, asset or change that needs more is left out, and named by `reconciler status`; raise \
+                     max_message_size in rabbitmq.conf (its default is enough)",
+                );
+            }
             Asked { report, workers: Arc::new(workers), wrong: None }
         }
         Err(error) => {
@@ -151,6 +164,12 @@ async fn check_broker(config: &Config, shutdown: &Shutdown, patience: Duration) 
             Asked { report, workers: Arc::default(), wrong }
         }
     }
+}
+
+/// What the broker takes, where that may be too little; none where it cannot be found out either.
+async fn largest_message(session: &Arc<Session>) -> Option<usize> {
+    let asked = tokio::time::timeout(PATIENCE, largest_taken(session, LARGEST_ROW)).await;
+    asked.ok()?.ok().flatten()
 }
 
 async fn ask(session: &Arc<Session>, names: &Names) -> Result<Vec<WorkerReport>, BrokerError> {

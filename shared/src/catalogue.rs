@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::amfj::{AssetType, Field, Named};
 use crate::config::{CreateDevices, Integration, Place};
+use crate::mapping::Mapping;
 use crate::messages::{Catalogue, Outcome, Unusable};
 
 impl Catalogue {
@@ -25,6 +26,27 @@ impl Catalogue {
     pub fn location_named(&self, name: &str) -> Option<&Named> {
         let name = name.trim();
         self.locations.iter().find(|location| location.name.trim() == name)
+    }
+
+    /// Only what an integration uses: mapped fields and required ones, and the default location. For a broker that takes no
+    /// message with all of it.
+    #[must_use]
+    pub fn narrowed_to(&self, config: &Integration) -> Self {
+        let used = |fields: &[Field], mapping: &Mapping| -> Vec<Field> {
+            let is_used =
+                |field: &&Field| field.required || mapping.iter().any(|(name, _)| name == field.name);
+            fields.iter().filter(is_used).cloned().collect()
+        };
+        let of_type = |asset_type: &AssetType| AssetType {
+            fields: used(&asset_type.fields, &config.fields),
+            ..asset_type.clone()
+        };
+        let location = config.sync.default_location.as_deref().and_then(|name| self.location_named(name));
+        Self {
+            asset_types: self.asset_types.iter().map(of_type).collect(),
+            locations: location.into_iter().cloned().collect(),
+            user_fields: used(&self.user_fields, &config.user_fields),
+        }
     }
 }
 

@@ -230,7 +230,13 @@ async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> 
     }
     held(&pipeline, "gone_limit").await?;
     shows_vanished(&pipeline, &leaving).await?;
+    let stream = format!("{}.acme.state", pipeline.broker().prefix());
+    let said = async || -> Result<usize> {
+        Ok(pipeline.everything_in(&stream).await?.matches("\"devices_vanished\"").count())
+    };
+    let at_first = said().await?;
     held(&pipeline, "gone_limit").await?;
+    ensure!(at_first == 1 && said().await? == 1, "a hold that lasts says the same again");
     ensure!(services.take_writes().is_empty(), "a held run wrote");
     shows_vanished(&pipeline, &leaving).await?;
     // They are back: the hold ends by itself.

@@ -296,3 +296,34 @@ async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()
     );
     Ok(())
 }
+
+/// P7: while an answer is awaited, somebody makes the very same by hand: no rule can tell which one is ours.
+#[tokio::test]
+async fn p7_several_records_that_look_like_an_interrupted_creation_are_left_to_a_person() -> Result<()> {
+    let services = Services::start(&newcomers(1, 80)).await?;
+    let integration = services
+        .integration("acme")
+        .set("sync.create_devices", "always")
+        .set("sync.create_users", "never")
+        .set("sync.default_asset_type", "Laptop")
+        .field("Serial Number", "serial_number");
+    let pipeline = start(integration).await?;
+    let silence = Rule::new(Action::Silence { ms: 1_500, applied: true }).on("POST", "/assets");
+    services.amfj.fault(silence.times(1));
+    let device = services.kandji.devices().pop().unwrap();
+    pipeline.fetch_all().await?;
+    eventually(RUN_LIMIT, "the asset", async || {
+        ensure!(services.amfj.assets().len() == 1, "it is not there yet");
+        Ok(())
+    })
+    .await?;
+    let twin = services.amfj.add_asset(&device.device_name, "Laptop")?;
+    services.amfj.set_field(&twin, "Serial Number", json!(device.serial_number))?;
+    pipeline.settle().await?;
+    ensure!(services.amfj.assets().len() == 2, "{} assets", services.amfj.assets().len());
+    let letters = pipeline.said(Role::Writer, &["dead", "list", "--json"]).await?;
+    ensure!(letters.contains("2 new assets look like it"), "{letters}");
+    pipeline.run().await?;
+    ensure!(services.amfj.assets().len() == 2, "one more was made in the next run");
+    Ok(())
+}

@@ -5,7 +5,6 @@ use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::json;
 use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_shared::mode;
 use amfj_sync_shared::state::rows::IntentRow;
@@ -17,7 +16,7 @@ use crate::claims::{Claim, Turn};
 use crate::creating::Looked;
 use crate::dead_letters::bury;
 use crate::events;
-use crate::outcomes::{ended, remember_definitions, stale};
+use crate::outcomes::{SHORTER, ended, remember_definitions, stale};
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 use crate::steps::{Known, Request, Step};
@@ -198,6 +197,12 @@ impl Applying<'_> {
         self.requests.failure_to_retry()?.first_attempt
     }
 
+    /// Whether AMFJ may hold what was wanted although the last answer was a refusal: an earlier attempt, of this process or
+    /// of one before it, has no answer.
+    fn may_be_carried_out(&self) -> bool {
+        self.begun || self.requests.unanswered
+    }
+
     fn makes_a_link_beside_its_write(&self) -> bool {
         matches!(self.change.action, Action::LinkAsset { .. })
     }
@@ -376,14 +381,14 @@ impl Applying<'_> {
         let part = Span::part(SpanKind::Producer, "publish outcome");
         part.set("amfj_sync.result", events::result(&outcome.ending));
         origin.traceparent = part.traceparent().or_else(|| self.event.traceparent.clone());
-        let told = self.tell(&origin, &outcome).await;
-        if let Err(BrokerError::TooLarge { limit, .. }) = told {
+        let mut steps = SHORTER.iter();
+        while let Err(error) = self.tell(&origin, &outcome).await {
+            let (BrokerError::TooLarge { limit, .. }, Some(shorten)) = (&error, steps.next()) else {
+                return Err(error.into());
+            };
             tracing::warn!(integration = %self.site.integration.id, key = %self.change.key, limit,
                 "what became of a change is larger than a message may be; its values are cut");
             shorten(&mut outcome);
-            self.tell(&origin, &outcome).await?;
-        } else {
-            told?;
         }
         reach(Failpoint::WriterOutcomeReadBack).await;
         self.site.unknown.lock().remove(&self.event.id);
@@ -392,20 +397,6 @@ impl Applying<'_> {
         Ok(())
     }
 }
-
-/// Cuts the values of an outcome: what AMFJ holds is read by the next run.
-fn shorten(outcome: &mut Outcome) {
-    for edit in outcome.edits.values_mut() {
-        for value in [&mut edit.old, &mut edit.new] {
-            json::cut_to(value, SHORT);
-        }
-    }
-    (outcome.asset, outcome.record, outcome.action) = (None, None, None);
-    outcome.refused.clear();
-}
-
-/// Bytes of a value of an outcome that is too large.
-const SHORT: usize = 512;
 
 /// Reads a message of an apply queue.
 pub fn read_change(body: &[u8]) -> Result<(Event, Change), String> {

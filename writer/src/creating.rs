@@ -7,21 +7,25 @@
 //! resembles what was sent ([`resembling`]). Only if there is none either it is sent again. What resembles it
 //! is a doubt: for a person or for the next run, and never a reason to send again.
 
-use amfj_sync_shared::amfj::client::{Cursors, Page};
+use std::collections::HashSet;
+
+use amfj_sync_shared::amfj::client::Page;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::IntentRow;
 
 use crate::events;
-use crate::requests::{Kind, Requests, Trouble};
+use crate::requests::{Kind, Requests, Trouble, nothing_to_see};
 use crate::site::Site;
 
 mod assets;
 pub(crate) mod looking;
 mod resembling;
 mod users;
+mod walking;
 
-pub(crate) use looking::{Looked, Walks, walk};
+pub(crate) use looking::{Looked, Walks};
+pub(crate) use walking::walk;
 
 /// A record that can be created and looked for.
 pub(crate) trait Creatable: Sync + Sized {
@@ -31,6 +35,9 @@ pub(crate) trait Creatable: Sync + Sized {
     const LIST: &'static str;
 
     fn create(&self, site: &Site) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
+
+    /// The id of a record.
+    fn id(found: &Self::Record) -> &str;
 
     /// Asks AMFJ for records of exactly this name or email; none where the contract has no such search.
     fn search(
@@ -130,9 +137,10 @@ impl<'a> Creation<'a> {
                 }
                 Err(Trouble::NotFound) => requests.refused("AMFJ answered 404 to a creation").await?,
                 Err(Trouble::Fail { reason, field }) if requests.uncertain => {
-                    // Given up after an attempt whose answer was lost: a last look (P26).
-                    let found = self.exact(site, requests, wanted).await.ok().map(|(ours, _)| ours);
-                    return match found.and_then(only) {
+                    // Given up after an attempt whose answer was lost: a last look (P26). It is unknown until then.
+                    self.is_unknown_now(site);
+                    let found = self.exact(site, requests, wanted).await.map(Some).or_else(nothing_to_see)?;
+                    return match found.and_then(|(ours, _)| only(ours)) {
                         Some(record) => Ok(adopted::<C>(site, record)),
                         None => Err(Trouble::Fail { reason, field }),
                     };
@@ -160,8 +168,8 @@ impl<'a> Creation<'a> {
                 requests.wait(site.integration.amfj.list_delay).await?;
             }
             let (ours, others) = self.exact(site, requests, wanted).await?;
-            if let Some(found) = one_of::<C>(site, ours)? {
-                return Ok(Some(found));
+            if let Some(record) = one_of::<C>(ours)? {
+                return Ok(Some(adopted::<C>(site, record)));
             }
             if let Some(other) = looking::news(site, wanted, others).await? {
                 let doubtful =
@@ -170,12 +178,12 @@ impl<'a> Creation<'a> {
             }
         }
         let young = looking::young::<C>(site, requests, self.first).await?;
-        let (ours, others): (Vec<_>, Vec<_>) = young
+        let (ours, others): (Vec<_>, Vec<_>) = each_once::<C>(young)
             .into_iter()
             .filter(|found| C::is_young_and_free(site, found, self.first) && wanted.resembles(site, found))
             .partition(|found| wanted.is_namesake(site, found) && wanted.holds_what_was_sent(found));
-        if let Some(found) = one_of::<C>(site, ours)? {
-            return Ok(Some(found));
+        if let Some(record) = one_of::<C>(ours)? {
+            return Ok(Some(adopted::<C>(site, record)));
         }
         Ok(others.into_iter().next().map(|other| Created::Found { record: Box::new(other), doubtful: true }))
     }
@@ -196,8 +204,16 @@ impl<'a> Creation<'a> {
                 && wanted.holds_what_was_sent(found)
                 && C::is_young_and_free(site, found, self.first)
         };
-        Ok(found.into_iter().partition(is_ours))
+        Ok(each_once::<C>(found).into_iter().partition(is_ours))
     }
+}
+
+/// Each record once: a row that moved while a list was read is on two pages, and a list that is begun anew shows its first
+/// pages again. That is no second record.
+fn each_once<C: Creatable>(mut found: Vec<C::Record>) -> Vec<C::Record> {
+    let mut seen = HashSet::new();
+    found.retain(|record| seen.insert(C::id(record).to_owned()));
+    found
 }
 
 fn only<T>(mut found: Vec<T>) -> Option<T> {
@@ -210,7 +226,7 @@ fn adopted<C: Creatable>(site: &Site, record: C::Record) -> Created<C::Record> {
 }
 
 /// The one record that an interrupted attempt made; several are left to a person.
-fn one_of<C: Creatable>(site: &Site, ours: Vec<C::Record>) -> Result<Option<Created<C::Record>>, Trouble> {
+fn one_of<C: Creatable>(ours: Vec<C::Record>) -> Result<Option<C::Record>, Trouble> {
     if ours.len() > 1 {
         let reason = format!(
             "a creation was interrupted, and {} new {}s look like it; keep one, link it by hand, and delete the \
@@ -220,10 +236,8 @@ fn one_of<C: Creatable>(site: &Site, ours: Vec<C::Record>) -> Result<Option<Crea
         );
         return Err(Trouble::Fail { reason, field: None });
     }
-    Ok(only(ours).map(|record| adopted::<C>(site, record)))
+    Ok(only(ours))
 }
 
-/// The cursors of a walk through the list.
-fn cursors<C: Creatable>() -> Cursors {
-    Cursors::new(C::LIST)
-}
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::amfj::{Asset, Holder};
 use amfj_sync_shared::ids::{Key, RecordId};
+use amfj_sync_shared::json;
 use amfj_sync_shared::mapping::fingerprint::{of_asset_field, of_record_field};
 use amfj_sync_shared::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
@@ -87,6 +88,35 @@ pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
         if let Some(refusal) = outcome.refused.get_mut(&field) {
             refusal.fingerprint.get_or_insert(fingerprint);
         }
+    }
+}
+
+/// What an outcome goes without, one step after the other, where it is larger than a message may be. What AMFJ holds is read
+/// by the next run; how the change ended is always said.
+pub(crate) const SHORTER: [fn(&mut Outcome); 3] = [cut_edits, forget_records, forget_values];
+
+/// Bytes of a value, and of a reason, of an outcome that is too large.
+const SHORT: usize = 512;
+
+fn cut_edits(outcome: &mut Outcome) {
+    for edit in outcome.edits.values_mut() {
+        for value in [&mut edit.old, &mut edit.new] {
+            json::cut_to(value, SHORT);
+        }
+    }
+}
+
+fn forget_records(outcome: &mut Outcome) {
+    (outcome.asset, outcome.record) = (None, None);
+}
+
+fn forget_values(outcome: &mut Outcome) {
+    outcome.action = None;
+    outcome.edits.clear();
+    outcome.refused.clear();
+    outcome.fingerprints.clear();
+    if let Ending::Failed { reason } | Ending::Stale { reason } = &mut outcome.ending {
+        reason.truncate(reason.floor_char_boundary(SHORT));
     }
 }
 

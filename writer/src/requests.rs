@@ -59,6 +59,16 @@ pub(crate) enum Trouble {
     },
 }
 
+/// A last look at what may have been carried out found nothing out. Whoever has the change next looks again, where it goes
+/// back to the queue; it did not fail then.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `or_else` calls")]
+pub(crate) fn nothing_to_see<T>(trouble: Trouble) -> Result<Option<T>, Trouble> {
+    match trouble {
+        Trouble::HandBack | Trouble::Unknown => Err(Trouble::HandBack),
+        _ => Ok(None),
+    }
+}
+
 /// What a change does when a request is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum OnRefusal {

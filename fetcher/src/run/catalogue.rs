@@ -72,7 +72,8 @@ impl Run<'_> {
             self.report(one);
         }
         self.report.lock().in_use = Some(in_use);
-        if known != catalogue {
+        // Narrowed, where the broker takes no message with all of it.
+        if known != catalogue && known != catalogue.narrowed_to(config) {
             let number = self.started.number;
             self.keep_aside(&[Fact::CatalogueListed { number, catalogue }])?;
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use amfj_sync_shared::broker::{BrokerError, Outgoing};
 use amfj_sync_shared::ids::{DeviceId, RunId};
 use amfj_sync_shared::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
 use amfj_sync_shared::retry::retry;
@@ -261,23 +262,44 @@ impl Leader {
         Ok(())
     }
 
-    async fn publish_details(&self, rest: &Rest, read: Vec<ListedDevice>) -> Result<(), Halt> {
-        let now = Timestamp::now();
-        let facts = read.iter().filter_map(|listed| {
-            let entry = &listed.entry;
-            let fact = Fact::DetailsRead { device: entry.device_id.clone(), details: entry.details.clone()? };
-            Some(Event::fact(&rest.origin, now, fact))
-        });
-        self.state.publish(facts.collect()).await?;
-        let sequence = Some(Sequence::first(rest.number).next());
-        let origin = Origin { sequence, ..rest.origin.clone() };
-        let snapshots = read.into_iter().map(|listed| {
-            self.to_reconcilers(&origin, Payload::DeviceSnapshot(DeviceSnapshot { device: listed.entry }))
-        });
-        let snapshots = snapshots.flatten().collect();
-        self.publisher.publish(snapshots).await?;
+    async fn publish_details(&self, rest: &Rest, mut read: Vec<ListedDevice>) -> Result<(), Halt> {
+        while let Err(error) = self.try_to_publish_details(rest, &read).await {
+            let BrokerError::TooLarge { limit, .. } = error else { return Err(error.into()) };
+            let all = read.len();
+            read.retain(|listed| {
+                let messages = self.details_as_messages(rest, listed);
+                let bytes = messages.iter().map(|(fact, snapshot)| fact.encode().len().max(snapshot.body.len()));
+                let bytes = bytes.max().unwrap_or(0);
+                if bytes > limit {
+                    tracing::warn!(integration = %self.config.id, run = self.latest_run(), device = %listed.entry.device_id, bytes,
+                        limit, "what the details of a device say is larger than a message may be, and is left out");
+                }
+                bytes <= limit
+            });
+            if read.len() == all {
+                return Err(error.into());
+            }
+        }
         self.ways.arrived();
         Ok(())
+    }
+
+    async fn try_to_publish_details(&self, rest: &Rest, read: &[ListedDevice]) -> Result<(), BrokerError> {
+        let messages = read.iter().filter_map(|listed| self.details_as_messages(rest, listed));
+        let (facts, snapshots): (Vec<_>, Vec<_>) = messages.unzip();
+        self.state.publish(facts).await?;
+        self.publisher.publish(snapshots).await
+    }
+
+    /// The fact, and the second snapshot of the same run.
+    fn details_as_messages(&self, rest: &Rest, listed: &ListedDevice) -> Option<(Event, Outgoing)> {
+        let entry = listed.entry.clone();
+        let fact = Fact::DetailsRead { device: entry.device_id.clone(), details: entry.details.clone()? };
+        let fact = Event::fact(&rest.origin, Timestamp::now(), fact);
+        let sequence = Some(Sequence::first(rest.number).next());
+        let origin = Origin { sequence, ..rest.origin.clone() };
+        let snapshot = Payload::DeviceSnapshot(DeviceSnapshot { device: entry });
+        Some((fact, self.to_reconcilers(&origin, snapshot)?))
     }
 
     /// For log lines: the id of the latest run.

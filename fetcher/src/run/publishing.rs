@@ -24,7 +24,7 @@ impl Run<'_> {
             let window: Vec<Event> = facts.by_ref().take(AT_ONCE).map(|fact| self.fact(fact)).collect();
             match self.leader.state.publish(window.clone()).await {
                 Err(BrokerError::TooLarge { limit, .. }) => {
-                    self.leader.state.publish(self.without_too_large(window, limit)).await?;
+                    self.leader.state.publish(self.without_too_large(window, limit)?).await?;
                 }
                 published => published?,
             }
@@ -105,15 +105,38 @@ impl Run<'_> {
     }
 
     /// Facts that the broker takes; the others are left out and named (P30).
-    fn without_too_large(&self, facts: Vec<Event>, limit: usize) -> Vec<Event> {
-        let fits = |event: &Event| {
+    fn without_too_large(&self, facts: Vec<Event>, limit: usize) -> Result<Vec<Event>, Halt> {
+        let mut fitting = Vec::with_capacity(facts.len());
+        for mut event in facts {
+            self.narrow(&mut event, limit)?;
             let bytes = event.encode().len();
             if bytes > limit {
                 self.report_too_large(&event.subject, bytes, limit);
+            } else {
+                fitting.push(event);
             }
-            bytes <= limit
+        }
+        Ok(fitting)
+    }
+
+    /// What the site has is said as far as the settings name it, where the whole is too large. Without that nothing can be
+    /// decided, so it is not left out.
+    fn narrow(&self, event: &mut Event, limit: usize) -> Result<(), Halt> {
+        if event.encode().len() <= limit {
+            return Ok(());
+        }
+        let Payload::Fact(Fact::CatalogueListed { catalogue, .. }) = &mut event.payload else {
+            return Ok(());
         };
-        facts.into_iter().filter(fits).collect()
+        *catalogue = catalogue.narrowed_to(&self.leader.config);
+        let bytes = event.encode().len();
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(Halt::failed(format!(
+            "the asset types of AMFJ, and of their fields those that are mapped or required, take {bytes} bytes, and the broker \
+             takes no message of more than {limit}: raise max_message_size in RabbitMQ"
+        )))
     }
 
     fn report_too_large(&self, subject: &str, bytes: usize, limit: usize) {

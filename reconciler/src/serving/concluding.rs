@@ -4,6 +4,7 @@ use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
+use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::state::{State, Unreadable, View};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
@@ -186,8 +187,7 @@ impl Partition<'_> {
                 (None, true) => Changes::Allowed,
                 (None, false) => Changes::Staged,
             },
-            // What is decided before this partition has spoken counts for the run.
-            between_runs: !task.by_person && run.decided.contains_key(&self.lease.id.partition),
+            between_runs: is_between_runs(run, self.lease.id.partition, task.by_person),
             change_lost_after: self.desk.change_lost_after,
         };
         let origin = Origin {
@@ -199,6 +199,12 @@ impl Partition<'_> {
         let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
         (!known || !conclusion.publish.is_empty()).then_some(conclusion)
     }
+}
+
+/// Whether what is decided now is between runs: what is decided before the partition has spoken counts for the run, and a
+/// person may decide at any time.
+fn is_between_runs(run: &RunRow, partition: u16, by_person: bool) -> bool {
+    !by_person && run.decided.contains_key(&partition)
 }
 
 /// Borrows the views of several states at once.
@@ -213,5 +219,48 @@ pub(crate) fn with_views<R>(
             let mut borrowed: Vec<&View> = borrowed.iter().copied().chain([view]).collect();
             with_views(rest, &mut borrowed, then)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use amfj_sync_shared::messages::RunStarted;
+
+    use super::*;
+
+    #[test]
+    fn p8_a_partition_that_has_spoken_decides_between_runs_unless_a_person_does() {
+        let started = RunStarted {
+            number: 1,
+            leader: "fetcher/1".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            first_sync: false,
+            applies_to_all: true,
+            auto_checkout: true,
+            list_delay_ms: 0,
+            judged: false,
+            mapping: BTreeMap::new(),
+        };
+        let mut run = RunRow {
+            started,
+            offset: 1,
+            counts: None,
+            inventory_at: None,
+            published_ms: None,
+            decided: BTreeMap::from([(0, true)]),
+            staged: BTreeMap::new(),
+            amounts: BTreeMap::new(),
+            allowed: true,
+            failed: None,
+            configuration: false,
+            held: None,
+        };
+        assert!(is_between_runs(&run, 0, false));
+        assert!(!is_between_runs(&run, 1, false), "the other partition has not spoken yet");
+        assert!(!is_between_runs(&run, 0, true));
+        run.decided.clear();
+        assert!(!is_between_runs(&run, 0, false));
     }
 }

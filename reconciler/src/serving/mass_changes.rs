@@ -26,18 +26,8 @@ impl Partition<'_> {
     /// Keys of this partition that count towards `change_limit`: whose staged changes take an asset from somebody or end a
     /// link, and every asset that will leave its holder as soon as the link is made or the new one has a user record (P23).
     pub(super) async fn mass_changes(&self) -> Result<BTreeSet<Key>, Stop> {
-        let waits = self.desk.integration.sync.auto_checkout;
-        self.look(|view| {
-            let ours = |open| view.open_decisions(open).into_iter().filter(|key| self.is_ours(key));
-            let mut keys: BTreeSet<Key> =
-                ours(Open::Staged).filter(|key| is_mass_change(view, key)).collect();
-            if waits {
-                let takes = |key: &Key| view.decision(key).is_some_and(|decision| decision.takes);
-                keys.extend(ours(Open::Awaiting).filter(takes));
-            }
-            keys
-        })
-        .await
+        let auto_checkout = self.desk.integration.sync.auto_checkout;
+        self.look(|view| counted_keys(view, auto_checkout, |key| self.is_ours(key))).await
     }
 
     /// What else the staged changes of this partition amount to (P23).
@@ -79,6 +69,17 @@ impl Partition<'_> {
         tracing::warn!(integration = %id, %run, reason, "the run is held");
         self.say(Fact::RunHeld { number, reason }).await
     }
+}
+
+/// The keys among these that count towards `change_limit`, as their decisions stand.
+fn counted_keys(view: &View, auto_checkout: bool, is_ours: impl Fn(&Key) -> bool) -> BTreeSet<Key> {
+    let ours = |open| view.open_decisions(open).into_iter().filter(|key| is_ours(key));
+    let mut keys: BTreeSet<Key> = ours(Open::Staged).filter(|key| is_mass_change(view, key)).collect();
+    if auto_checkout {
+        let takes = |key: &Key| view.decision(key).is_some_and(|decision| decision.takes);
+        keys.extend(ours(Open::Awaiting).filter(takes));
+    }
+    keys
 }
 
 /// The fields whose mapping is another one than when a run was applied last; none where that is not known.

@@ -1,9 +1,7 @@
 //! Publishing: persistent, mandatory, confirmed, in windows; again on a new connection if need be.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -15,12 +13,11 @@ use uuid::Uuid;
 
 use super::WINDOW;
 use super::error::{BrokerError, within};
+use super::largest::Largest;
+use super::packing::packed;
 use super::signing::{SIGNATURE, Signing};
 use super::supervisor::{Broker, Session};
-use crate::messages::{Event, Pack, Payload};
-
-/// The largest body that is published, if the broker takes as much: below the 16 MiB that RabbitMQ 4 takes.
-pub const MAX_BYTES: usize = 15 << 20;
+use crate::messages::{Event, Payload};
 
 /// Of one header. All of a message must fit into one frame, of 32 KiB here: a larger one ends the connection,
 /// and so does every attempt to publish it again.
@@ -111,53 +108,6 @@ struct Job {
     done: oneshot::Sender<Result<(), BrokerError>>,
 }
 
-/// The largest body that the broker takes, as far as is known: somebody may have set `max_message_size`, and a message
-/// above it closes the channel. It is learnt from the first that was refused.
-#[derive(Debug, Clone)]
-struct Largest(Arc<AtomicUsize>);
-
-impl Default for Largest {
-    fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(MAX_BYTES)))
-    }
-}
-
-impl Largest {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Takes note of a refusal for its size. Answers whether it was one.
-    fn learn(&self, error: &BrokerError) -> bool {
-        let BrokerError::Client(text) = error else { return false };
-        let Some(limit) = refused_above(text) else { return false };
-        let before = self.0.fetch_min(limit, Ordering::Relaxed);
-        if limit < before {
-            tracing::warn!(limit, "the broker takes no larger messages than this (max_message_size)");
-        }
-        true
-    }
-
-    fn check(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
-        let limit = self.get();
-        match messages.iter().find(|message| message.body.len() > limit) {
-            Some(large) => Err(BrokerError::TooLarge { size: large.body.len(), limit }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The limit that a refusal of RabbitMQ names: "message size 300 is larger than configured max size 200", in 3.x "message
-/// size 300 larger than max size 200".
-fn refused_above(text: &str) -> Option<usize> {
-    let (_, rest) = text.split_once("message size ")?;
-    let (size, rest) = rest.split_once(' ')?;
-    let (_, rest) = rest.split_once("max size ")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (size, limit): (usize, usize) = (size.parse().ok()?, rest[..digits].parse().ok()?);
-    (limit > 0 && size > limit).then_some(limit)
-}
-
 /// A handle to the tasks that publish. Clones share them; concurrent calls share their windows.
 #[derive(Debug, Clone)]
 pub struct Publisher {
@@ -204,41 +154,6 @@ impl Publisher {
 /// Whoever holds the lock waits for the next jobs; nothing is lost if that is cancelled.
 async fn take(waiting: &tokio::sync::Mutex<mpsc::Receiver<Job>>, jobs: &mut Vec<Job>) -> usize {
     waiting.lock().await.recv_many(jobs, usize::from(WINDOW)).await
-}
-
-/// Puts events that go to the same stream into messages together. What goes to one place stays in order.
-fn packed<'a>(limit: usize, messages: impl Iterator<Item = &'a Outgoing>) -> Vec<Cow<'a, Outgoing>> {
-    let mut packed: Vec<(Cow<'a, Outgoing>, Option<Pack>)> = Vec::new();
-    // The message to each stream that still takes events.
-    let mut open: HashMap<&str, usize> = HashMap::new();
-    for message in messages {
-        if !message.packable {
-            open.remove(message.routing_key.as_str());
-            packed.push((Cow::Borrowed(message), None));
-            continue;
-        }
-        if let Some((whole, pack)) = open.get(message.routing_key.as_str()).and_then(|at| packed.get_mut(*at))
-            && pack.as_ref().map_or(whole.body.len(), Pack::len) + message.body.len() + 2 < limit
-            && pack.as_ref().map_or_else(
-                || Pack::fit(&whole.body, &message.body),
-                |pack| pack.has_room_for(&message.body),
-            )
-        {
-            pack.get_or_insert_with(|| Pack::of(&whole.body)).add(&message.body);
-            // A message is known by the last of its events: that is how far its reader has read then.
-            whole.to_mut().id = message.id;
-        } else {
-            open.insert(&message.routing_key, packed.len());
-            packed.push((Cow::Borrowed(message), None));
-        }
-    }
-    let whole = |(mut message, pack): (Cow<'a, Outgoing>, Option<Pack>)| {
-        if let Some(pack) = pack {
-            message.to_mut().body = pack.into_body();
-        }
-        message
-    };
-    packed.into_iter().map(whole).collect()
 }
 
 struct Publishing {
@@ -398,6 +313,9 @@ impl Publishing {
             }
         };
         self.channel = Some((session.clone(), channel.clone()));
+        if !self.broker.is_for_a_command() {
+            self.largest.ask(&session).await;
+        }
         Ok((session, channel))
     }
 }
@@ -466,68 +384,5 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!((length("x-reason"), length("x-key")), (4_096, 8));
-    }
-
-    fn outgoing(number: u128, to: &str, packable: bool) -> Outgoing {
-        Outgoing {
-            exchange: String::new(),
-            routing_key: to.to_owned(),
-            id: Uuid::from_u128(number),
-            body: format!("{{\"number\":{number}}}").into_bytes(),
-            headers: FieldTable::default(),
-            packable,
-        }
-    }
-
-    #[test]
-    fn events_to_one_stream_share_messages_and_stay_in_order() {
-        let messages = [
-            outgoing(1, "state", true),
-            outgoing(2, "queue", false),
-            outgoing(3, "state", true),
-            outgoing(4, "history", true),
-            outgoing(5, "state", false),
-            outgoing(6, "state", true),
-            outgoing(7, "history", true),
-        ];
-        let packed = packed(MAX_BYTES, messages.iter());
-        let shown: Vec<(u128, String)> = packed
-            .iter()
-            .map(|message| (message.id.as_u128(), String::from_utf8_lossy(&message.body).into_owned()))
-            .collect();
-        let array = |numbers: &[u128]| {
-            let events: Vec<String> =
-                numbers.iter().map(|number| format!("{{\"number\":{number}}}")).collect();
-            format!("[{}]", events.join(","))
-        };
-        let single = |number: u128| (number, format!("{{\"number\":{number}}}"));
-        // 5 stands alone: nothing that came after it may overtake it.
-        assert_eq!(shown, [(3, array(&[1, 3])), single(2), (7, array(&[4, 7])), single(5), single(6)]);
-    }
-
-    #[test]
-    fn what_the_broker_refuses_for_its_size_is_learnt_once_and_refused_here() {
-        let refusal = "PRECONDITION_FAILED - message size 300 is larger than configured max size 200";
-        assert_eq!(refused_above(&format!("protocol error: AMQP soft error: {refusal}, closed")), Some(200));
-        for other in
-            ["PRECONDITION_FAILED - unknown delivery tag 3", "message size", "message size x max size 2"]
-        {
-            assert_eq!(refused_above(other), None, "{other}");
-        }
-        let largest = Largest::default();
-        let body = |bytes| vec![Outgoing { body: vec![b' '; bytes], ..outgoing(1, "state", true) }];
-        assert!(largest.check(&body(300)).is_ok() && largest.check(&body(MAX_BYTES + 1)).is_err());
-        assert!(!largest.learn(&BrokerError::Client("the channel is closed".into())));
-        assert!(largest.learn(&BrokerError::Client(refusal.into())));
-        assert!(largest.check(&body(200)).is_ok() && largest.check(&body(201)).is_err());
-        assert!(largest.learn(&BrokerError::Client(refusal.into())), "whoever else met it");
-    }
-
-    #[test]
-    fn what_is_packed_stays_below_what_the_broker_takes() {
-        let messages: Vec<Outgoing> = (1..=6).map(|number| outgoing(number, "state", true)).collect();
-        let packed = packed(32, messages.iter());
-        assert_eq!(packed.len(), 3);
-        assert!(packed.iter().all(|message| message.body.len() <= 32), "{packed:?}");
     }
 }

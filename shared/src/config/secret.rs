@@ -105,6 +105,16 @@ impl BrokerUrl {
         self.shown.starts_with("amqps:")
     }
 
+    /// Whether the broker is to know the user by the certificate that is shown, and not by a password.
+    #[must_use]
+    pub fn is_by_certificate(&self) -> bool {
+        let external = |url: Url| {
+            let mechanism = url.query_pairs().find(|(key, _)| key == "auth_mechanism");
+            mechanism.is_some_and(|(_, value)| value.eq_ignore_ascii_case("external"))
+        };
+        Url::parse(self.expose()).is_ok_and(external)
+    }
+
     /// Whether the broker is on this machine, as far as the address tells.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -129,7 +139,7 @@ fn known_keys(url: &Url) -> Result<(), String> {
             "frame_max" | "channel_max" | "heartbeat" if value.parse::<u32>().is_ok() => continue,
             "auth_mechanism" if ["plain", "external"].contains(&value.to_lowercase().as_str()) => continue,
             "frame_max" | "channel_max" | "heartbeat" => "takes a whole number".to_owned(),
-            "auth_mechanism" => "takes plain, or external with broker.client_certificate".to_owned(),
+            "auth_mechanism" => "takes plain, or external with amqps:// and broker.client_certificate".to_owned(),
             "cacertfile" | "cacerts" => "is set as broker.ca_file".to_owned(),
             "certfile" => "is set as broker.client_certificate".to_owned(),
             "keyfile" => "is set as broker.client_key".to_owned(),

@@ -36,6 +36,15 @@ pub(super) fn read(
     let (ca, certificate, key) =
         (file(CA, certificates), file(CERTIFICATE, certificates), file(KEY, private_key));
     let (ca, certificate, key) = (ca?, certificate?, key?);
+    if certificate.is_none() && url.is_some_and(BrokerUrl::is_by_certificate) {
+        let message = format!(
+            "auth_mechanism=external in \"url\" has the broker know the user by a certificate, and none is shown: write \
+             amqps:// and set \"{CERTIFICATE}\" and \"{KEY}\", or take it out of the address"
+        );
+        let at = section.at.clone();
+        section.complain(reading, &at, &message);
+        return None;
+    }
     let Some(at) = at else { return Some(BrokerTls::default()) };
     if url.is_some_and(|url| !url.is_encrypted()) {
         let message = format!(

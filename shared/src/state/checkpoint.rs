@@ -27,6 +27,9 @@ const BYTES_A_PART: usize = 2 << 20;
 /// JSON takes so many times as much in the worst case.
 const JSON_TAKES: usize = 7;
 
+/// What a record has beside its rows, at most.
+const ENVELOPE: usize = 512;
+
 /// Records that are read from the view and published together: what is in memory for a copy grows with it.
 const PARTS_A_STEP: u32 = 2;
 
@@ -43,6 +46,8 @@ pub(super) struct Copying {
     after: Vec<u8>,
     /// Bytes of rows in one record.
     bytes_a_part: usize,
+    /// What one message may have.
+    largest: usize,
 }
 
 impl Copying {
@@ -50,7 +55,7 @@ impl Copying {
     pub(super) fn of(view: &View, largest: usize) -> Option<Self> {
         let as_of = view.meta.offset?;
         let bytes_a_part = BYTES_A_PART.min(largest / JSON_TAKES);
-        Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new(), bytes_a_part })
+        Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new(), bytes_a_part, largest })
     }
 
     /// What comes before all other rows.
@@ -85,6 +90,26 @@ impl Copying {
         Fact::CheckpointRows { checkpoint: self.checkpoint, part, rows }
     }
 
+    /// Whether a message can carry the row. What came of several facts may be larger than each of them: without it, what is
+    /// copied says less of one record; with it, nothing could be copied ever again, and the stream is trimmed some day.
+    fn fits(&self, name: &str, row: &Value) -> bool {
+        if self.bytes_a_part == BYTES_A_PART {
+            return true;
+        }
+        // Our own values always serialise.
+        let bytes = serde_json::to_vec(row).map_or(0, |json| json.len()) + name.len();
+        let fits = bytes + ENVELOPE <= self.largest;
+        if !fits {
+            tracing::warn!(
+                row = name,
+                bytes,
+                limit = self.largest,
+                "what is known of this is larger than a message may be (max_message_size), so the copy of the state lacks it"
+            );
+        }
+        fits
+    }
+
     fn rows(&mut self, view: &View) -> Result<Rows, StoreError> {
         let (meta, index) = (row_key(table::META, ""), row_key(table::INDEX, ""));
         let (mut rows, mut bytes) = (Rows::new(), 0);
@@ -106,7 +131,8 @@ impl Copying {
                 }
                 bytes += value.len();
                 match row_as_json(key, value) {
-                    Ok((name, value)) => drop(rows.insert(name, value)),
+                    Ok((name, value)) if self.fits(&name, &value) => drop(rows.insert(name, value)),
+                    Ok(_) => bytes = bytes.saturating_sub(value.len()),
                     Err(error) => read = Err(error),
                 }
                 rows.len() < ROWS_A_PART && read.is_ok()

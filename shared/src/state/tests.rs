@@ -215,7 +215,12 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
 
 /// The facts of a checkpoint.
 fn copy_of(view: &View) -> Vec<Fact> {
-    let mut copying = Copying::of(view, crate::broker::MAX_BYTES).expect("something was read");
+    copy_for(view, crate::broker::MAX_BYTES)
+}
+
+/// The same for a broker that takes no larger messages than this.
+fn copy_for(view: &View, largest: usize) -> Vec<Fact> {
+    let mut copying = Copying::of(view, largest).expect("something was read");
     let mut facts = copying.begin(view);
     loop {
         let step = copying.step(view).expect("memory does not fail");

@@ -198,11 +198,35 @@ impl Worker {
     }
 }
 
+impl WorkerReport {
+    /// As a message of at most so many bytes. What is told of single records goes first, then what it does for each
+    /// integration; that it is there is always said.
+    fn within(mut self, limit: usize) -> Vec<u8> {
+        let without_records = |report: &mut Self| {
+            for trouble in report.integrations.values_mut().filter_map(|duty| duty.trouble.as_mut()) {
+                trouble.records.clear();
+            }
+        };
+        let without_integrations = |report: &mut Self| report.integrations.clear();
+        // It is made of texts and numbers: it always serialises.
+        let bytes = |report: &Self| serde_json::to_vec(report).unwrap_or_default();
+        let mut whole = bytes(&self);
+        for shorten in [without_records, without_integrations] {
+            if whole.len() <= limit {
+                break;
+            }
+            shorten(&mut self);
+            whole = bytes(&self);
+        }
+        whole
+    }
+}
+
 /// Answers whoever asks what this worker does, until it stops.
 pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
     let stop = worker.shutdown.soft.clone();
-    // A report is made of texts and numbers: it always serialises.
-    let answer = move || serde_json::to_vec(&health.report()).unwrap_or_default();
+    let publisher = worker.publisher.clone();
+    let answer = move || health.report().within(publisher.largest());
     while let Some(Ok(session)) = stop.run_until_cancelled(worker.broker.session()).await {
         if let Err(error) = answer_roll_calls(&session, worker.broker.names(), &stop, &answer).await {
             tracing::debug!(%error, "questions of `reconciler status` cannot be answered at the moment");
@@ -254,5 +278,44 @@ mod tests {
         let reports = read(&[older.to_vec(), b"{}".to_vec()]);
         assert_eq!(reports.len(), 1, "{reports:?}");
         assert_eq!((reports[0].role.as_str(), reports[0].integrations.len()), ("writer", 0));
+    }
+
+    #[test]
+    fn a_report_that_is_too_large_for_a_message_says_the_more_important() {
+        let record = StoppedRecord {
+            key: "device/1".to_owned(),
+            label: "Mac".to_owned(),
+            serials: Vec::new(),
+            change: "update-asset".to_owned(),
+            request: None,
+            reason: "r".repeat(2_000),
+            since: Timestamp::UNIX_EPOCH,
+            attempts: 1,
+            next: None,
+            waits_with_kind: false,
+        };
+        let trouble = Trouble { records: vec![record; 20], stopped: 20, ..Trouble::default() };
+        let duty = Duty { leads: true, trouble: Some(trouble), ..Duty::default() };
+        let report = WorkerReport {
+            role: "writer".to_owned(),
+            worker: "writer/1".to_owned(),
+            host: String::new(),
+            version: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            not_ready: Vec::new(),
+            integrations: (0..10).map(|number| (format!("tenant-{number}"), duty.clone())).collect(),
+        };
+        let within = |limit| {
+            let message = report.clone().within(limit);
+            assert!(message.len() <= limit, "{} bytes", message.len());
+            read(&[message]).remove(0)
+        };
+        assert_eq!(within(1 << 20), report);
+        let shorter = within(64 << 10);
+        let stopped = |report: &WorkerReport| {
+            report.integrations["tenant-3"].trouble.clone().map(|t| (t.stopped, t.records.len()))
+        };
+        assert_eq!(stopped(&shorter), Some((20, 0)), "how many there are is said all the same");
+        assert_eq!((within(1 << 10).role.as_str(), within(1 << 10).integrations.len()), ("writer", 0));
     }
 }

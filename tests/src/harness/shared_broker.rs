@@ -32,12 +32,18 @@ pub struct SharedBroker {
 }
 
 impl SharedBroker {
+    /// A place at a broker that somebody else keeps, which is set up in a way of its own.
+    #[must_use]
+    pub fn at(url: String) -> Self {
+        Self { url, prefix: prefix(), _share: None }
+    }
+
     /// Joins the running node, or starts it.
     ///
     /// # Errors
     /// If RabbitMQ is not installed or does not come up.
     pub async fn join() -> Result<Self> {
-        let prefix = format!("t-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        let prefix = prefix();
         if let Ok(url) = std::env::var(ADDRESS_VARIABLE) {
             return Ok(Self { url, prefix, _share: None });
         }
@@ -58,6 +64,11 @@ impl SharedBroker {
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
+}
+
+/// One that nobody else has.
+fn prefix() -> String {
+    format!("t-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }
 
 /// One folder for each server, so that a run against another version starts its own.

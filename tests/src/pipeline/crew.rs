@@ -1,6 +1,7 @@
 //! The workers of a test and what they are told to do.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -53,6 +54,8 @@ pub struct Pipeline {
     integrations: Vec<String>,
     partitions: u16,
     extra_arguments: Vec<String>,
+    /// The folder of other binaries than those of this source.
+    binaries: Option<PathBuf>,
 }
 
 impl Pipeline {
@@ -86,7 +89,18 @@ impl Pipeline {
         integrations: Vec<(&str, IntegrationBuilder)>,
         adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
     ) -> Result<Self> {
-        let broker = SharedBroker::join().await?;
+        Self::idle_at(SharedBroker::join().await?, integrations, adapt).await
+    }
+
+    /// The same at a broker of one's own.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn idle_at(
+        broker: SharedBroker,
+        integrations: Vec<(&str, IntegrationBuilder)>,
+        adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    ) -> Result<Self> {
         let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await?;
         let scratch = Scratch::new()?;
         let partitions = 2;
@@ -107,6 +121,7 @@ impl Pipeline {
             integrations,
             partitions,
             extra_arguments,
+            binaries: None,
         })
     }
 
@@ -124,6 +139,12 @@ impl Pipeline {
     /// From now on workers are started with this argument before the command, for instance `-vv`.
     pub fn extra_argument(&mut self, argument: &str) {
         self.extra_arguments.push(argument.to_owned());
+    }
+
+    /// From now on the binaries in this folder are called, for instance those of an earlier release; with none, those of
+    /// this source.
+    pub fn use_binaries(&mut self, folder: Option<&Path>) {
+        self.binaries = folder.map(Path::to_owned);
     }
 
     /// Starts more workers and waits until they are ready.
@@ -148,7 +169,11 @@ impl Pipeline {
     /// A call of one of the binaries with this pipeline's configuration.
     #[must_use]
     pub fn call(&self, role: Role) -> Launch {
-        Launch::with(role, &self.config).args(&self.extra_arguments)
+        let launch = Launch::with(role, &self.config).args(&self.extra_arguments);
+        match &self.binaries {
+            Some(folder) => launch.program(&folder.join(role.name())),
+            None => launch,
+        }
     }
 
     /// What a command that must succeed prints.

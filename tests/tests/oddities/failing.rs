@@ -1,6 +1,7 @@
 //! Failing is cheap (P2): a run that fails costs next to nothing, however often it is tried.
 
 use amfj_sync_tests::pipeline::Services;
+use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
 
@@ -34,6 +35,13 @@ async fn ten_failing_first_runs_leave_little_behind() -> Result<()> {
         scene.amfj().requests().into_iter().filter(|request| request.path.ends_with("/assets")).count();
     ensure!(read <= 10, "AMFJ was read {read} times for runs that could not be");
     kandji.personalities().clear();
+    // An empty list is not believed, and AMFJ is not read for it.
+    kandji.fault(Rule::new(Action::EmptyList).on("GET", "/devices").times(1));
+    scene.amfj().clear_requests();
+    let done = scene.pipeline.fetch(&[]).await?;
+    ensure!(!done.status.success() && done.stderr.contains("device list is empty"), "{}", done.stderr);
+    let read = scene.amfj().requests().len();
+    ensure!(read == 0, "AMFJ was asked {read} times for a run that could not be");
     scene.to_rest().await?;
     scene.ensure_all("in sync").await
 }

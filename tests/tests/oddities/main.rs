@@ -11,6 +11,7 @@ mod creating;
 mod failing;
 mod first_sync;
 mod forms;
+mod given_up;
 mod held;
 mod holders;
 mod kinds;

@@ -1,7 +1,8 @@
 //! One record stops nothing (P30), and one setting only what needs it (P18).
 
-use amfj_sync_tests::harness::IntegrationBuilder;
-use amfj_sync_tests::pipeline::Services;
+use amfj_sync_tests::harness::{IntegrationBuilder, Role};
+use amfj_sync_tests::pipeline::{Pipeline, Services};
+use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality, Shape};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -245,4 +246,24 @@ async fn a_field_that_was_there_and_is_gone_stops_only_itself() -> Result<()> {
     others_are_written(&scene, 0, 1).await?;
     others_are_written(&scene, 0, 2).await?;
     scene.ensure_dead_letters(0).await
+}
+
+/// P18: the only device that has a mapped detail is the one whose details cannot be had yet.
+#[tokio::test]
+async fn p18_a_mapped_detail_is_judged_only_when_all_details_were_read() -> Result<()> {
+    let services = Services::plain(8, 1741).await?;
+    let device = services.kandji.devices().pop().unwrap();
+    services.kandji.set_detail(&device.device_id, "lab.room", json!("B 12"))?;
+    let path = format!("/devices/{}/details", device.device_id);
+    services.kandji.fault(Rule::new(Action::Status { code: 404, body: None }).on("GET", &path));
+    let integration = services.integration("acme").field("Notes", "details.lab.room");
+    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    pipeline.run().await?;
+    let status = pipeline.said(Role::Reconciler, &["status", "--json"]).await?;
+    ensure!(status.contains("1 are still to be read"), "{status}");
+    services.kandji.faults().clear();
+    pipeline.run().await?;
+    let asset = services.amfj.assets_named(&device.device_name).pop().unwrap();
+    ensure!(asset.fields.get("Notes") == Some(&json!("B 12")), "{:?}", asset.fields);
+    Ok(())
 }

@@ -134,3 +134,54 @@ async fn an_authority_of_its_own_is_trusted_and_no_other() -> Result<()> {
     ensure_says(configured(&at("localhost", expired), &[("ca_file", &ca)]), &["it has expired"]).await?;
     Ok(())
 }
+
+/// A user that RabbitMQ knows by the certificate that is shown (`auth_mechanism=external`), with the plugin that comes with it.
+#[tokio::test]
+async fn a_user_may_be_known_by_its_certificate() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let folder = scratch.path();
+    lay_down(folder)?;
+    let file = |name: &str| folder.join(name);
+    let port = *ports::free_ports(1)?.first().context("no port")?;
+    let mut broker = PrivateBroker::start().await?;
+    let settings = |more: &str| {
+        format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\nssl_options.verify = verify_peer\n{more}",
+            file("own-ca.pem").display(),
+            file("server.pem").display(),
+            file("server.key").display()
+        )
+    };
+    let conf = broker.folder().join("conf.d").join("tls.conf");
+    fs::write(&conf, settings(""))?;
+    broker.restart().await?;
+    let (ca, certificate, key) = (file("own-ca.pem"), file("client.pem"), file("client.key"));
+    let (ca, mine) =
+        (("ca_file", ca.as_path()), [("client_certificate", &certificate), ("client_key", &key)]);
+    let mine = mine.map(|(name, path)| (name, path.as_path()));
+    let at = format!("amqps://localhost:{port}/%2f?auth_mechanism=external");
+    // RabbitMQ lets somebody with an unknown mechanism wait for three seconds.
+    let with_mine = || configured(&at, &[&[ca][..], &mine].concat()).set("timing.connect_timeout", "20s");
+    // Without the plugin RabbitMQ ends the connection, and says why in its log alone.
+    let (code, without) = said(with_mine()).await?;
+    ensure!(code == Some(1) && without.contains("RabbitMQ's log there"), "{code:?}: {without}");
+
+    fs::write(broker.folder().join("enabled_plugins"), "[rabbitmq_auth_mechanism_ssl].\n")?;
+    let mechanisms =
+        "auth_mechanisms.1 = EXTERNAL\nauth_mechanisms.2 = PLAIN\nssl_cert_login_from = common_name\n";
+    fs::write(&conf, settings(mechanisms))?;
+    broker.restart().await?;
+    ensure_says(with_mine(), &["knows no user by the certificate", "ssl_cert_login_from"]).await?;
+    broker.ctl(&["add_user", "client", "not used"]).await?;
+    broker.ctl(&["clear_password", "client"]).await?;
+    ensure_says(with_mine(), &["does not let the user that it knows by the certificate", "set_permissions"])
+        .await?;
+    broker.ctl(&["set_permissions", "client", ".*", ".*", ".*"]).await?;
+    let (code, there) = said(with_mine()).await?;
+    ensure!(code == Some(0) && there.contains("no dead letters"), "{there}");
+    // Without a certificate nobody can be known by one.
+    let (code, told) = said(configured(&at, &[ca])).await?;
+    ensure!(code == Some(2) && told.contains("none is shown"), "{code:?}: {told}");
+    Ok(())
+}

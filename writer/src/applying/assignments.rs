@@ -7,7 +7,7 @@ use amfj_sync_shared::messages::{Ending, Outcome};
 use super::Applying;
 use crate::holders::{Assignment, Held};
 use crate::outcomes::{With, assigned, ended, stale};
-use crate::requests::Trouble;
+use crate::requests::{Trouble, nothing_to_see};
 
 impl Applying<'_> {
     pub(super) async fn assign(
@@ -23,9 +23,9 @@ impl Applying<'_> {
             Err(Trouble::Overtaken(why)) if self.may_have_written() => {
                 self.overtaken_assignment(asset, expected, to, primary, why).await
             }
-            Err(Trouble::Fail { reason, field }) if self.requests.unanswered => {
+            Err(Trouble::Fail { reason, field }) if self.may_be_carried_out() => {
                 // Refused in the end, after an attempt whose answer was lost (P26).
-                let read = self.read_asset(asset).await.ok();
+                let read = self.read_asset(asset).await.map(Some).or_else(nothing_to_see)?;
                 let wanted = to.map(|holder| &holder.id);
                 let read = read.filter(|asset| asset.checked_out_to.as_ref().map(|is| &is.id) == wanted);
                 let asset = read.ok_or(Trouble::Fail { reason, field })?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Applying;
 use crate::answers::is_kept;
 use crate::outcomes::{With, stale};
-use crate::requests::{Kind, Trouble};
+use crate::requests::{Kind, Trouble, nothing_to_see};
 use crate::updating::{Fields, Refused};
 
 /// Why a write is refused although the record is there.
@@ -141,13 +141,18 @@ impl Applying<'_> {
     async fn carried_out<P: Patch>(
         &mut self,
         id: &P::Id,
-        edits: Edits,
+        edits: &Edits,
         refused: &Refused,
-    ) -> Option<(P::Record, Edits)> {
-        let record = P::read(self, id).await.ok()?;
-        let edits = refused.written(edits);
-        let done = !edits.is_empty() && all_kept(&edits, |field| P::shown(&record, field));
-        done.then_some((record, edits))
+    ) -> Result<Option<(P::Record, Edits)>, Trouble> {
+        let edits = refused.written(edits.clone());
+        if edits.is_empty() || !self.may_be_carried_out() {
+            return Ok(None);
+        }
+        let Some(record) = P::read(self, id).await.map(Some).or_else(nothing_to_see)? else {
+            return Ok(None);
+        };
+        let done = all_kept(&edits, |field| P::shown(&record, field));
+        Ok(done.then_some((record, edits)))
     }
 
     pub(super) async fn patch_asset(
@@ -164,12 +169,14 @@ impl Applying<'_> {
             (Err(Trouble::Overtaken(why)), _) if self.may_have_written() => {
                 self.overtaken_patch_of_asset(&id, edits, refused, why).await
             }
-            // What is left to write is decided anew, and fails alone if it must.
-            (Err(Trouble::Fail { .. }), Some(link)) => Ok(self.wrote_asset(None, edits, Some(link), refused)),
-            (Err(Trouble::Fail { reason, field }), None) if self.requests.unanswered => {
-                let found = self.carried_out::<AssetPatch>(&id, edits, &refused).await;
-                let (asset, edits) = found.ok_or(Trouble::Fail { reason, field })?;
-                Ok(self.wrote_asset(Some(asset), edits, None, refused))
+            (Err(Trouble::Fail { reason, field }), link) => {
+                let found = self.carried_out::<AssetPatch>(&id, &edits, &refused).await?;
+                match (found, link) {
+                    (Some((asset, edits)), link) => Ok(self.wrote_asset(Some(asset), edits, link, refused)),
+                    // What is left to write is decided anew, and fails alone if it must.
+                    (None, Some(link)) => Ok(self.wrote_asset(None, edits, Some(link), refused)),
+                    (None, None) => Err(Trouble::Fail { reason, field }),
+                }
             }
             (Err(trouble), _) => Err(trouble),
         }
@@ -214,8 +221,8 @@ impl Applying<'_> {
             Err(Trouble::Overtaken(why)) if self.may_have_written() => {
                 self.overtaken_patch_of_record(&id, edits, refused, why).await
             }
-            Err(Trouble::Fail { reason, field }) if self.requests.unanswered => {
-                let found = self.carried_out::<UserPatch>(&id, edits, &refused).await;
+            Err(Trouble::Fail { reason, field }) => {
+                let found = self.carried_out::<UserPatch>(&id, &edits, &refused).await?;
                 let (record, edits) = found.ok_or(Trouble::Fail { reason, field })?;
                 Ok(self.wrote_record(record, edits, refused))
             }

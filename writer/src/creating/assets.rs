@@ -34,6 +34,10 @@ impl Creatable for NewAsset {
         site.client.create_asset(self).await
     }
 
+    fn id(found: &Asset) -> &str {
+        found.id.as_str()
+    }
+
     async fn search(&self, site: &Site) -> Result<Option<Vec<Asset>>, CallError> {
         site.client.find_assets_by_name(&self.name).await.map(Some)
     }

@@ -9,7 +9,8 @@ use amfj_sync_shared::state::rows::IntentRow;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Creatable, cursors};
+use super::Creatable;
+use super::walking::walk;
 use crate::requests::{Kind, Requests, Trouble};
 use crate::site::Site;
 
@@ -20,10 +21,7 @@ const GOOD_FOR: Duration = Duration::from_mins(10);
 const FEW_FOR: Duration = Duration::from_mins(1);
 
 /// Records of a page of a list.
-const PAGE: u64 = 100;
-
-/// A walk of the list shows no more pages than this many times what is known, and some.
-const PAGES_AT_MOST: (u64, u64) = (4, 100);
+pub(super) const PAGE: u64 = 100;
 
 /// Whether and how AMFJ is still to be asked before the first creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,41 +62,6 @@ struct Young<R> {
     /// Everything from this place in the stream on counts as young.
     since: u64,
     rows: Vec<R>,
-}
-
-/// Goes through the whole list, page by page, until `keep` says `false`. Each page is a request like any
-/// other: within the limit, and dropped with the partition. A list that goes round is begun again after a
-/// pause, as often as the change may be tried.
-pub(crate) async fn walk<C: Creatable>(
-    site: &Site,
-    requests: &mut Requests<'_>,
-    keep: &mut (dyn FnMut(C::Record) -> bool + Send),
-) -> Result<(), Trouble> {
-    let (_, known) = site.state.read(C::expected);
-    let limit = known.div_ceil(PAGE) * PAGES_AT_MOST.0 + PAGES_AT_MOST.1;
-    'walk: loop {
-        let mut cursors = cursors::<C>();
-        for _ in 0..limit {
-            let cursor = cursors.current().map(str::to_owned);
-            let page = requests.send(Kind::Read, || C::page(site, cursor.clone())).await?;
-            let fresh = page.results.len() as u64;
-            for record in page.results {
-                if !keep(record) {
-                    return Ok(());
-                }
-            }
-            match cursors.advance(page.next, page.rows, fresh) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(error) => {
-                    requests.refused(&error.to_string()).await?;
-                    continue 'walk;
-                }
-            }
-        }
-        let reason = format!("AMFJ's list of {}s has no end: {limit} pages, with {known} known", C::WHAT);
-        requests.refused(&reason).await?;
-    }
 }
 
 /// The records of the list that `keep` wants.

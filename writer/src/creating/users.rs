@@ -26,6 +26,10 @@ impl Creatable for NewUser {
         site.client.create_user(self).await
     }
 
+    fn id(found: &UserRecord) -> &str {
+        found.id.as_str()
+    }
+
     /// The contract has no search by name.
     async fn search(&self, site: &Site) -> Result<Option<Vec<UserRecord>>, CallError> {
         match &self.email {

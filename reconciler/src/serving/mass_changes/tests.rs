@@ -1,7 +1,8 @@
 use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::ids::{AssetId, IntegrationId};
+use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, UserKey};
 use amfj_sync_shared::messages::{
-    AssetWrite, Edit, Event, InventoryCounts, Origin, ReadingReport, Rule, RunStarted,
+    AssetWrite, Decision, Edit, Event, InventoryCounts, Origin, ReadingReport, Rule, RunStarted, Sequence,
+    State,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -179,4 +180,37 @@ fn p23_a_mapping_is_another_one_than_that_of_the_last_run_that_was_applied() {
     stream.say(Fact::RunHeld { number: 2, reason: "too many".into() });
     assert_eq!(changed_fields(&new, &stream.view), BTreeSet::from(["Model", "Notes"]));
     assert!(changed_fields(&old, &stream.view).is_empty());
+}
+
+/// An asset whose new holder has no record yet leaves its old one as soon as there is one: nothing of that is staged.
+#[test]
+fn p23_an_asset_that_is_taken_once_its_new_holder_has_a_record_counts() {
+    let mut stream = Stream::new();
+    let device = |id: &str| Key::Device(DeviceId::new(id).unwrap());
+    for (id, takes, awaits) in [("d1", true, true), ("d2", false, true), ("d3", true, false)] {
+        let decision = Decision {
+            key: device(id),
+            snapshot: Sequence::first(1),
+            place: Sequence::first(1),
+            state: State::Pending,
+            reason: "It waits for a user record.".into(),
+            asset: None,
+            record: None,
+            rule: None,
+            candidates: Vec::new(),
+            field_problems: BTreeMap::new(),
+            warnings: Vec::new(),
+            failed: Vec::new(),
+            awaits: awaits.then(|| UserKey::new("ann@example.com").unwrap()),
+            first_sync: false,
+            takes,
+            changes: Vec::new(),
+        };
+        stream.say(Fact::Decided(Box::new(decision)));
+    }
+    let counted =
+        |auto_checkout, ours: &dyn Fn(&Key) -> bool| counted_keys(&stream.view, auto_checkout, ours);
+    assert_eq!(counted(true, &|_| true), BTreeSet::from([device("d1")]));
+    assert!(counted(true, &|key| *key != device("d1")).is_empty(), "of another partition");
+    assert!(counted(false, &|_| true).is_empty(), "nobody gets anything");
 }

@@ -113,3 +113,27 @@ fn a_copy_is_passed_over_without_its_rows() {
     let other = stream.event(Fact::MassChangesAllowed { number: 1 });
     assert_eq!(outlined(&other.encode()), None);
 }
+
+/// A broker may take small messages only, and a row may be larger than one, by what came to it over time.
+#[test]
+fn a_copy_for_small_messages_lacks_only_what_no_message_can_carry() {
+    const LARGEST: usize = 16 << 10;
+    let mut stream = Stream::new();
+    stream.start(1);
+    for number in 0..40 {
+        let name = if number == 20 { "x".repeat(LARGEST) } else { format!("Mac {number}") };
+        stream.say(Fact::DeviceListed { number: 1, device: device(&format!("device-{number:02}"), &name) });
+    }
+    stream.complete(1);
+    let copy = copy_for(&stream.view, LARGEST);
+    for fact in &copy {
+        let bytes = stream.event(fact.clone()).encode().len();
+        assert!(bytes <= LARGEST, "{bytes} bytes in one message");
+    }
+    let found = find(&copy).expect("a complete checkpoint");
+    let loaded = load(found, copy).expect("all parts");
+    let lacks: Vec<_> = (0..40)
+        .filter(|number| loaded.device(&device_id(&format!("device-{number:02}"))).is_none())
+        .collect();
+    assert_eq!(lacks, [20]);
+}

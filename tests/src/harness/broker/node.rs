@@ -297,7 +297,10 @@ pub(super) fn port_mapper(server: &Path) -> PathBuf {
 
 fn write_settings(folder: &Path, ports: &Ports) -> std::io::Result<()> {
     private_files::make_folder(&folder.join("conf.d"))?;
-    private_files::write_file(&folder.join("enabled_plugins"), "[].\n")?;
+    let plugins = folder.join("enabled_plugins");
+    if !plugins.exists() {
+        private_files::write_file(&plugins, "[].\n")?;
+    }
     private_files::write_file(&folder.join(".erlang.cookie"), &ports.secrets.cookie)?;
     private_files::write_file(
         &folder.join("rabbitmq.conf"),
