@@ -50,7 +50,15 @@ fn an_inventory_of_many_steps_takes_effect_whole() {
         find(&[copy[0].clone(), Fact::CheckpointEnded { checkpoint: found.checkpoint, parts: 0 }]).is_none()
     );
     assert!(load(found, short).is_none());
-    assert_eq!(rows(&load(found, copy).expect("all parts")), rows(&stream.view));
+    assert_eq!(rows(&load(found, copy.clone()).expect("all parts")), rows(&stream.view));
+    stream.say(wrote(9, "Mac 9"));
+    let newer = copy_of(&stream.view);
+    let again = [newer.clone(), copy.clone()].concat();
+    assert_eq!(
+        find(&again).map(|found| found.checkpoint),
+        find(&newer).map(|found| found.checkpoint),
+        "an old one that is said again stands for nothing"
+    );
     // What a run that nobody completed had staged is forgotten, however much it is.
     stream.start(2);
     for number in 0..DEVICES {
