@@ -1,5 +1,4 @@
 //! Keys and certificates of the broker: what cannot be right is refused, what others can read is told of, nothing is shown.
-#![expect(clippy::disallowed_methods, reason = "it writes what it made up")]
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
