@@ -4,7 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
 pub use gate::{
-    arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line, say_with_secrets, steers,
+    arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line, say_with_secrets,
+    steers,
 };
 
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};

@@ -18,7 +18,8 @@ pub(crate) async fn obey(site: Arc<Site>, stop: CancellationToken) {
         match stop.run_until_cancelled(facts.recv()).await {
             Some(Ok(folded)) => {
                 if folded.verdict == Verdict::Accepted
-                    && let Payload::Fact(Fact::PersonDecided { decision, .. }) = &folded.event.payload {
+                    && let Payload::Fact(Fact::PersonDecided { decision, .. }) = &folded.event.payload
+                {
                     obey_one(&site, decision);
                 }
             }

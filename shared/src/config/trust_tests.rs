@@ -52,7 +52,8 @@ fn written(folder: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
 
 #[test]
 fn a_signing_key_is_long_stands_elsewhere_and_is_never_said() {
-    let config = load("signing_key = { env = \"LONG\" }\nsigning_keys_accepted = [{ env = \"OTHER\" }]").unwrap();
+    let config =
+        load("signing_key = { env = \"LONG\" }\nsigning_keys_accepted = [{ env = \"OTHER\" }]").unwrap();
     assert_eq!(config.config.broker.signing.map(|signing| signing.keys.len()), Some(2));
     assert_eq!(scrub(&format!("{LONG} and {OTHER}")), "*** and ***");
     for (broker, why) in [
@@ -60,9 +61,18 @@ fn a_signing_key_is_long_stands_elsewhere_and_is_never_said() {
         (format!("signing_key = \"{LONG}\""), "must not hold the key itself"),
         (format!("signing_key = {{ env = \"{LONG}\" }}"), "is not set"),
         ("signing_keys_accepted = [{ env = \"LONG\" }]".to_owned(), "needs \"signing_key\" beside it"),
-        ("signing_key = { env = \"LONG\" }\nsigning_keys_accepted = { env = \"OTHER\" }".to_owned(), "must be a list"),
-        (format!("signing_key = {{ env = \"LONG\" }}\nsigning_keys_accepted = [\"{OTHER}\"]"), "must not hold the key"),
-        ("signing_key = { env = \"LONG\" }\nunsigned_messages = \"maybe\"".to_owned(), "\"refuse\" or \"accept\""),
+        (
+            "signing_key = { env = \"LONG\" }\nsigning_keys_accepted = { env = \"OTHER\" }".to_owned(),
+            "must be a list",
+        ),
+        (
+            format!("signing_key = {{ env = \"LONG\" }}\nsigning_keys_accepted = [\"{OTHER}\"]"),
+            "must not hold the key",
+        ),
+        (
+            "signing_key = { env = \"LONG\" }\nunsigned_messages = \"maybe\"".to_owned(),
+            "\"refuse\" or \"accept\"",
+        ),
     ] {
         let said = refused(&broker);
         assert!(said.contains(why), "{broker}: {said}");
@@ -99,7 +109,10 @@ fn certificates_that_cannot_be_right_are_refused() {
         (format!("{url}\nca_file = {empty:?}"), "holds no certificate"),
         (format!("{url}\nca_file = {key:?}"), "holds no certificate"),
         (format!("{url}\nca_file = \"/nowhere/ca.pem\""), "cannot be read"),
-        (format!("{url}\nclient_certificate = {certificate:?}\nclient_key = {certificate:?}"), "no private key"),
+        (
+            format!("{url}\nclient_certificate = {certificate:?}\nclient_key = {certificate:?}"),
+            "no private key",
+        ),
     ] {
         let said = refused(&broker);
         assert!(said.contains(why), "{broker}: {said}");

@@ -173,7 +173,9 @@ fn p27_what_a_limit_or_a_line_end_left_of_a_secret_is_hidden_too() {
     }
     let spaced = each(PLAIN, |c| format!("{c} "));
     assert_unsaid("spaced", ServiceWords::of(&spaced).as_str(), PLAIN);
-    for (between, before) in [(":", ""), ("-", ""), (" ", "0x"), (", ", "0x"), (",", "\\x"), ("", "\\x"), (" ", "")] {
+    for (between, before) in
+        [(":", ""), ("-", ""), (" ", "0x"), (", ", "0x"), (",", "\\x"), ("", "\\x"), (" ", "")]
+    {
         let bytes: Vec<String> = PLAIN.bytes().map(|byte| format!("{before}{byte:02X}")).collect();
         let hex: String = PLAIN.bytes().map(|byte| format!("{byte:02x}")).collect();
         let shown = ServiceWords::of(&format!("not {}, so", bytes.join(between))).to_string();

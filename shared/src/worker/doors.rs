@@ -57,7 +57,12 @@ default_asset_type = "Laptop"
     #[test]
     fn what_is_open_is_told_unless_a_person_meant_it() {
         let far = "amqp://u:hunter2@mq.example.com/";
-        for url in ["amqp://u:p@127.0.0.1/", "amqp://u:p@[::1]/", "amqp://u:p@localhost/", "amqps://u:p@mq.example.com/"] {
+        for url in [
+            "amqp://u:p@127.0.0.1/",
+            "amqp://u:p@[::1]/",
+            "amqp://u:p@localhost/",
+            "amqps://u:p@mq.example.com/",
+        ] {
             assert_eq!(open(&format!("url = \"{url}\""), ""), "", "{url}");
         }
         for url in [far, "amqp://u:p@10.0.0.1/", "amqp://u:p@localhost.example.com/"] {

@@ -49,9 +49,10 @@ async fn no_name_writes_on_the_terminal_of_any_command() -> Result<()> {
     services.amfj.personality(refuse);
     let settings = Settings { create_devices: CreateDevices::Always, ..Settings::default() };
     let integration = settings.field("Model", "model").configure(services.integration("acme"));
-    let pipeline =
-        Pipeline::with(Default::default(), vec![("acme", integration)], |config| config.set("retry.give_up_after", "1s"))
-            .await?;
+    let pipeline = Pipeline::with(Default::default(), vec![("acme", integration)], |config| {
+        config.set("retry.give_up_after", "1s")
+    })
+    .await?;
     let plan = pipeline.config.path.with_file_name("plan.csv").display().to_string();
     let fetched = pipeline.call(Role::Fetcher).log_format("text").args(["-v", "run", "--once"]);
     let fetched = fetched.finish(RUN_LIMIT).await?;
@@ -97,7 +98,10 @@ async fn no_name_writes_on_the_terminal_of_any_command() -> Result<()> {
     }
     ensure_harmless("the file of plan --csv", &std::fs::read_to_string(&plan)?)?;
     let explained = pipeline.said_as_json(Role::Reconciler, &["explain", &device, "--json"]).await?;
-    ensure!(explained.to_string().contains(&Value::from(NAME.trim()).to_string()), "JSON stays the same value");
+    ensure!(
+        explained.to_string().contains(&Value::from(NAME.trim()).to_string()),
+        "JSON stays the same value"
+    );
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
         ensure_harmless("a log", &worker.log())?;
         for page in ["/status", "/readyz", "/healthz", "/metrics"] {

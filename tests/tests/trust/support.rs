@@ -99,7 +99,8 @@ pub(crate) async fn ask(url: &str, exchange: &str, reply_to: &str) -> Result<()>
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let properties = BasicProperties::default().with_reply_to(reply_to.into());
     let options = BasicPublishOptions::default();
-    let confirm = channel.basic_publish(exchange.into(), "".into(), options, b"{}", properties).await?.await?;
+    let confirm =
+        channel.basic_publish(exchange.into(), "".into(), options, b"{}", properties).await?.await?;
     ensure!(confirm.is_ack(), "the broker did not take it: {confirm:?}");
     connection.close(200, "done".into()).await?;
     Ok(())

@@ -288,7 +288,9 @@ fn p11_p19_nothing_is_done_out_of_scope_or_for_who_is_archived() {
     entry.in_scope = false;
     let mut user = world.view.user(&user_key()).unwrap().entry;
     user.archived = true;
-    world.run_saying(|number| vec![Fact::DeviceListed { number, device: entry }, Fact::UserListed { number, user }]);
+    world.run_saying(|number| {
+        vec![Fact::DeviceListed { number, device: entry }, Fact::UserListed { number, user }]
+    });
     assert_eq!(world.judge_action(update("Serial Number", json!("C02X"))), Err(NotAllowed::OutOfScope));
     let create = World::of_user(Action::CreateUser {
         name: "Ann".to_owned(),
@@ -314,7 +316,10 @@ fn nothing_is_created_for_whom_nobody_knows() {
     let mut world = World::new(settings);
     world.view = View::in_memory(None);
     let made = create(named("t2", "Phone"));
-    assert_eq!(world.judge_at(Sequence::default(), &World::change(made), false), Err(NotAllowed::NoSuchDevice));
+    assert_eq!(
+        world.judge_at(Sequence::default(), &World::change(made), false),
+        Err(NotAllowed::NoSuchDevice)
+    );
     let person = World::of_user(Action::CreateUser {
         name: "Mallory".to_owned(),
         email: None,
