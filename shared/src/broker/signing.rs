@@ -156,10 +156,10 @@ pub(crate) fn refused_lately() -> u64 {
 
 /// Counts a message that was refused unread, and says so at most once a minute.
 pub(super) fn refused(place: &str, signed: Signed) {
-    let lately = refused_lately();
-    *REFUSED.lock() = Some((Instant::now(), lately.saturating_add(1)));
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
     static UNSAID: AtomicU64 = AtomicU64::new(0);
+    let lately = refused_lately();
+    *REFUSED.lock() = Some((Instant::now(), lately.saturating_add(1)));
     let reason = if signed == Signed::Not { "unsigned" } else { "wrong" };
     metrics::counter!("amfj_sync_refused_messages_total", "reason" => reason).increment(1);
     let count = UNSAID.fetch_add(1, Ordering::Relaxed) + 1;

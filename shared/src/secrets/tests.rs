@@ -177,7 +177,7 @@ fn p27_what_a_limit_or_a_line_end_left_of_a_secret_is_hidden_too() {
         [(":", ""), ("-", ""), (" ", "0x"), (", ", "0x"), (",", "\\x"), ("", "\\x"), (" ", "")]
     {
         let bytes: Vec<String> = PLAIN.bytes().map(|byte| format!("{before}{byte:02X}")).collect();
-        let hex: String = PLAIN.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = each(PLAIN, |c| format!("{:02x}", u32::from(c)));
         let shown = ServiceWords::of(&format!("not {}, so", bytes.join(between))).to_string();
         assert!(shown.contains(HIDDEN), "{shown}");
         let bare: String = shown.replace("0x", "").chars().filter(char::is_ascii_alphanumeric).collect();
@@ -236,7 +236,8 @@ fn data_changes_only_where_it_holds_a_whole_secret() {
 fn p27_letters_of_several_bytes_and_what_has_no_end_are_decoded() {
     const PASSWORD: &str = "Grüße<an&alle>Öhringer-9";
     keep_unsaid(PASSWORD);
-    let bytes: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let bytes: Vec<String> = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let bytes = bytes.concat();
     let entities = PASSWORD.replace('&', "&amp").replace('<', "&lt").replace('>', "&gt");
     let (first, second) = PASSWORD.split_at(9);
     for written in [bytes, entities, format!("{first}=\r\n{second}"), format!("{first}=\n{second}")] {

@@ -91,8 +91,6 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     pipeline.run().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "{}", writes.join("\n"));
-    let links = (attacker.view.count_links(), pipeline.view("acme").await?.count_links());
-    ensure!(links.0 == links.1, "an unsigned decision took a link away: {links:?}");
     let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
     ensure!(status["reports"].as_array().is_some_and(|reports| reports.len() == 2), "{status}");
     let state = format!("{}.acme.state", pipeline.broker().prefix());
