@@ -123,7 +123,9 @@ impl World {
     /// A run in which only this is another than before.
     fn run_saying(&mut self, facts: impl FnOnce(u64) -> Vec<Fact>) {
         let number = self.start_run();
-        facts(number).into_iter().for_each(|fact| self.tell(fact));
+        for fact in facts(number) {
+            self.tell(fact);
+        }
         let counts = InventoryCounts::default();
         self.tell(Fact::InventoryComplete { number, counts, report: Box::default() });
     }
