@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Outgoing, Presence, Received, Session};
+use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::worker::Worker;
 use jiff::Timestamp;
@@ -85,6 +86,11 @@ async fn say_requested(worker: &Worker, session: &Session, received: &Received) 
             return Ok(());
         }
     };
+    // A name that no queue can have would cost the connection, again at each delivery.
+    if !IntegrationId::is_one(event.integration.as_str()) {
+        tracing::warn!("a run was requested of what is no integration; the request is dropped");
+        return Ok(());
+    }
     let stream = worker.broker.names().state(&event.integration);
     if !worker.states.contains_key(&event.integration) && session.inspect(&stream).await?.is_none() {
         tracing::warn!(integration = %event.integration, "a run was requested of an integration that is unknown here");

@@ -103,6 +103,16 @@ identifier!(
     "run id"
 );
 
+impl IntegrationId {
+    /// Whether a text can be the id of an integration: it is a part of the names of queues and metrics, which are not of any
+    /// length, and of any letters.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        let of_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !text.is_empty() && text.len() <= 63 && text.chars().all(of_id)
+    }
+}
+
 impl RunId {
     /// The id of an integration's run of that number.
     #[must_use]

@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 
 pub use gate::{
     arguments, ask, ask_error, escaped_json, passed, say, say_error, say_json, say_line, say_with_secrets,
+    steers,
 };
 
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-pub(crate) use gate::{LogLines, colour, steers};
+pub(crate) use gate::{LogLines, colour};
 
 mod gate;
 

@@ -151,6 +151,7 @@ fn found(text: &str, finder: Option<&AhoCorasick>, is_words: bool) -> Vec<Range<
             mark(&level, finder, &mut ranges);
             if is_words {
                 mark(&level.squeezed(), finder, &mut ranges);
+                mark(&level.bare(), finder, &mut ranges);
             }
         }
         if is_words {

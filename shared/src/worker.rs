@@ -1,5 +1,6 @@
 //! What the three binaries have in common: options, start, readiness, and an orderly end.
 
+mod doors;
 mod ending;
 mod waiting;
 
@@ -27,6 +28,7 @@ use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs,
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
 
+use doors::open_doors;
 pub use ending::{block_on, finish};
 
 /// Options of every command.
@@ -265,7 +267,9 @@ impl Worker {
             // Before anything is counted.
             recorder().map_err(|error| Exit::Failed(error.to_string()))?;
             start_traces(role, &id).map_err(|error| Exit::Configuration(error.to_string()))?;
-            warn_of_open_doors(role, &config);
+            for open in open_doors(role, &config) {
+                tracing::warn!("{open}");
+            }
         }
         let worker = Self::connected(role, id, caller, config, data_dir, shutdown);
         worker.following(matches)
@@ -385,26 +389,6 @@ impl Worker {
         }
         self.shutdown.hard.cancel();
         tokio::join!(self.broker.close(), flush_traces());
-    }
-}
-
-/// Says once what others could read or reach, unless a person said that they may.
-fn warn_of_open_doors(role: &str, config: &Config) {
-    let broker = &config.broker;
-    if !broker.url.is_encrypted() && !broker.url.is_loopback() && !broker.allow_plain_text {
-        tracing::warn!(
-            "broker.url says amqp:// and leads to another machine: whoever is in between reads passwords and people, and may \
-             write to AMFJ; write amqps:// (docs/security.md), or set broker.allow_plain_text = true if that network is yours"
-        );
-    }
-    if let Some((listen, serve)) = config.serving(role)
-        && !listen.ip().is_loopback()
-        && !serve.expose
-    {
-        tracing::warn!(
-            "{role}.listen = \"{listen}\" answers other machines, without TLS, about integrations, errors and workers; listen \
-             on 127.0.0.1, or set {role}.expose = true if only your probes and Prometheus get there"
-        );
     }
 }
 

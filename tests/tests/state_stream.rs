@@ -244,12 +244,16 @@ async fn another_stream_of_the_same_name_is_noticed() -> Result<()> {
 
 /// A stream that keeps 400 kB, in small segments: workers use the stream that they find. Its name.
 async fn declare_a_short_stream(broker: &SharedBroker) -> Result<String> {
+    declare_a_stream_of(broker, 400_000).await
+}
+
+async fn declare_a_stream_of(broker: &SharedBroker, bytes: i64) -> Result<String> {
     let (_connection, channel) = channel(broker).await?;
     let stream = stream_name(broker)?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
     arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(100_000));
-    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(400_000));
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes));
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(stream.as_str().into(), options, arguments).await?;
     Ok(stream)
@@ -402,15 +406,52 @@ async fn a_new_worker_on_a_long_stream_starts_from_a_checkpoint_near_its_end() -
 /// A complete checkpoint that has none of the rows of this worker.
 async fn copy_of_nothing(worker: &Follower) -> Result<()> {
     worker.state.read_to_end().await?;
+    let as_of = worker.state.read(|view| view.meta().offset).context("an offset")?;
+    copy_of_nothing_as_of(worker, as_of).await
+}
+
+async fn copy_of_nothing_as_of(worker: &Follower, as_of: u64) -> Result<()> {
     let checkpoint = uuid::Uuid::new_v4();
-    let (as_of, meta) = worker.state.read(|view| (view.meta().offset, serde_json::to_value(view.meta())));
-    let as_of = as_of.context("an offset")?;
+    let meta = worker.state.read(|view| serde_json::to_value(view.meta()));
     for fact in [
         Fact::CheckpointBegun { checkpoint, as_of, format: FORMAT },
         Fact::CheckpointRows { checkpoint, part: 0, rows: BTreeMap::from([("meta/".to_owned(), meta?)]) },
         Fact::CheckpointEnded { checkpoint, parts: 1 },
     ] {
         worker.say(fact).await?;
+    }
+    Ok(())
+}
+
+/// Whoever kept the messages of an old checkpoint can publish them again, and their signatures are right. What was trimmed
+/// since is in the later ones alone, whether the stream is searched near its end or from its beginning.
+#[tokio::test]
+async fn an_old_checkpoint_that_is_said_again_takes_nothing_away() -> Result<()> {
+    for (bytes, after) in [(400_000, 0), (1_500_000, 700)] {
+        let broker = SharedBroker::join().await?;
+        let stream = declare_a_stream_of(&broker, bytes).await?;
+        let worker = Follower::start(&broker, None).await?;
+        let old = worker.state.read(|view| view.meta().offset).context("an offset")?;
+        for number in 1..=10 {
+            worker.link(number).await?;
+        }
+        let known = worker.state.read(|view| view.meta().offset).context("an offset")?;
+        eventually(LIMIT, "the links to be trimmed", async || {
+            pad(&worker, 400).await?;
+            worker.state.read_to_end().await?;
+            worker.state.write_checkpoint().await?;
+            let first = first_offset(&broker, &stream).await?;
+            ensure!(u64::try_from(first)? > known, "the stream begins at {first}");
+            Ok(())
+        })
+        .await?;
+        pad(&worker, after).await?;
+        copy_of_nothing_as_of(&worker, old).await?;
+        let late = Follower::start(&broker, None).await?;
+        ensure!(late.links() == 10, "{} of 10 links in a stream of {bytes} bytes", late.links());
+        for follower in [late, worker] {
+            follower.stop().await;
+        }
     }
     Ok(())
 }

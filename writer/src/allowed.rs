@@ -143,9 +143,14 @@ impl Asked<'_> {
         matches!(self.change.action, Action::Restore { .. })
     }
 
-    /// Whether no inventory is known, as after the stream was declared anew: then nothing is known of any key.
+    /// Whether no inventory is known, as after the stream was declared anew: then nothing is known of any key, and what
+    /// changes something finds nothing to change. Creations find no reason to be made.
     fn knows_nothing(&self) -> bool {
-        self.view.meta().in_force.is_none()
+        self.view.meta().in_force.is_none() && !self.creates_something()
+    }
+
+    fn creates_something(&self) -> bool {
+        matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. })
     }
 
     fn about_device(&self, device: &DeviceId) -> Judged {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use amfj_sync_shared::messages::{Fact, Order, Payload, PersonDecision};
+use amfj_sync_shared::state::Verdict;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,9 @@ pub(crate) async fn obey(site: Arc<Site>, stop: CancellationToken) {
     loop {
         match stop.run_until_cancelled(facts.recv()).await {
             Some(Ok(folded)) => {
-                if let Payload::Fact(Fact::PersonDecided { decision, .. }) = &folded.event.payload {
+                if folded.verdict == Verdict::Accepted
+                    && let Payload::Fact(Fact::PersonDecided { decision, .. }) = &folded.event.payload
+                {
                     obey_one(&site, decision);
                 }
             }

@@ -217,16 +217,25 @@ impl<'a> Partition<'a> {
     }
 }
 
-/// How long the view may lag behind the one that a change was decided on. Longer only if the stream was
-/// declared anew; then the change is judged by what is known.
-const LAG: Duration = Duration::from_secs(30);
+/// How long the view may lag behind the one that a change was decided on before this worker reads to the end of the stream:
+/// usually it has read as far by then.
+const LAG: Duration = Duration::from_millis(500);
 
-/// Waits until this worker has read everything that the change was decided on: on less, a record that
-/// was just listed would look deleted. `false` where the partition is given up meanwhile.
+/// Waits until this worker has read everything that the change was decided on: on less, a record that was just listed would
+/// look deleted. `false` where the partition is given up meanwhile.
 async fn has_read_enough(site: &Site, lease: &Lease, received: &Received) -> bool {
     let decided_on = received.header(Outgoing::DECIDED_ON).and_then(|offset| offset.parse().ok());
     tokio::select! {
-        _ = site.state.has_read(decided_on.unwrap_or(0), LAG) => true,
+        () = read_as_far(site, decided_on.unwrap_or(0)) => true,
         () = lease.over() => false,
+    }
+}
+
+/// What a change was decided on is in the stream before the change is in its queue. A place beyond the end of the stream is
+/// one of another stream, which was there before, or of somebody who made it up: then what is known is all.
+async fn read_as_far(site: &Site, offset: u64) {
+    if !site.state.has_read(offset, LAG).await {
+        // Fails only when the worker stops.
+        drop(site.state.read_to_end().await);
     }
 }

@@ -15,7 +15,7 @@ use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
 use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::private_files;
-use amfj_sync_shared::screen::{Pager, Screen, say, say_json};
+use amfj_sync_shared::screen::{Pager, Screen, escaped_json, say, say_json};
 use amfj_sync_shared::state::{StoreError, View};
 use amfj_sync_shared::status::devices_by_state;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
@@ -89,7 +89,7 @@ fn plans(known: &Known, only: &Only) -> Result<Vec<SitePlan>, Exit> {
 fn keep(plans: &[SitePlan], asked: &Asked, file: &Path) -> Result<(), Exit> {
     let content = if asked.json {
         // Our own types with text keys: they always serialise.
-        serde_json::to_string_pretty(plans).unwrap_or_default() + "\n"
+        escaped_json(&serde_json::to_string_pretty(plans).unwrap_or_default()) + "\n"
     } else if asked.csv {
         csv::show(plans)
     } else {

@@ -18,13 +18,13 @@ pub(super) fn device(device: &DeviceEntry) -> String {
 
 /// `"Ana's MacBook" (a-17)`.
 pub(super) fn asset(asset: &Asset) -> String {
-    format!("{} ({})", quoted(&asset.name), asset.id)
+    format!("{} ({})", quoted(&asset.name), legible(asset.id.as_str()))
 }
 
 /// `"Ana Horvat" <ana@example.com> (u-3)`.
 pub(super) fn record(record: &UserRecord) -> String {
     let email = record.email.as_deref().map(|email| format!(" <{}>", legible(email))).unwrap_or_default();
-    format!("{}{email} ({})", quoted(&record.name), record.id)
+    format!("{}{email} ({})", quoted(&record.name), legible(record.id.as_str()))
 }
 
 pub(super) fn quoted(text: &str) -> String {
@@ -117,6 +117,15 @@ mod tests {
             text("if right, run `reconciler release acme`"),
             "if right, run `reconciler release acme`."
         );
+    }
+
+    #[test]
+    fn an_id_has_no_line_of_its_own() {
+        let record: UserRecord = serde_json::from_value(serde_json::json!({
+            "id": "u-3\n\u{1b}[31merror: gone", "name": "Ann", "email": null, "source": "local", "fields": {},
+        }))
+        .unwrap();
+        assert_eq!(super::record(&record), "\"Ann\" (u-3··[31merror: gone)");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::STREAM_WINDOW;
 use super::error::{BrokerError, within};
 use super::letters;
-use super::signing::{Signed, Signing, refused};
+use super::signing::{self, Signed, Signing, refused};
 use super::supervisor::Session;
 use super::topology::depth;
 
@@ -96,14 +96,10 @@ impl Received {
         signing.judge(place, self.id.as_deref().unwrap_or_default(), &self.headers, &self.body)
     }
 
-    /// A text header.
+    /// A text header, as it is signed: what is no text is none.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        match self.headers.inner().get(name)? {
-            AMQPValue::LongString(text) => Some(text.to_string()),
-            AMQPValue::ShortString(text) => Some(text.to_string()),
-            _ => None,
-        }
+        signing::text(&self.headers, name).map(ToOwned::to_owned)
     }
 
     /// The queue that an answer goes to, if one is wanted.

@@ -49,6 +49,7 @@ pub use presence::Presence;
 pub use publisher::{Outgoing, Publisher};
 pub use roll_call::{answer_roll_calls, call_roll};
 pub use signing::Signing;
+pub(crate) use signing::refused_lately;
 pub use supervisor::{Broker, Caller, Session};
 pub use topology::{Depth, Topology};
 pub use unreachable::Unreachable;

@@ -56,7 +56,7 @@ pub async fn answer_roll_calls(
     let mut intake = Intake::open(session, &queue, QUESTIONS).await?;
     let publishing = session.publishing_channel().await?;
     while let Some(Some(question)) = stop.run_until_cancelled(intake.next()).await {
-        if let Some(asker) = question.reply_to() {
+        if let Some(asker) = question.reply_to().filter(|queue| is_an_askers(queue)) {
             let body = answer();
             let publish = publishing.basic_publish(
                 "".into(),
@@ -117,6 +117,12 @@ async fn call_once(
     }
     intake.close().await;
     Ok(answers)
+}
+
+/// Whether a queue is one that somebody asks from: the broker gave it its name, for one connection. Whoever may only ask
+/// could have workers write into any other queue or stream of the virtual host, with their rights and their signature.
+fn is_an_askers(queue: &str) -> bool {
+    queue.starts_with("amq.gen-")
 }
 
 /// A question needs no signature: it does nothing but cost an answer.

@@ -35,6 +35,12 @@ const SIGNED: [&str; 10] = [
     header::QUEUE,
 ];
 
+/// For how long a refused message is something that is wrong now.
+const LATELY: Duration = Duration::from_mins(10);
+
+/// When a message was refused last, and how many were since nothing was wrong.
+static REFUSED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+
 /// Between two lines about refused messages.
 const SAID_EVERY: Duration = Duration::from_mins(1);
 
@@ -122,7 +128,8 @@ fn signed_bytes(place: &str, id: &str, headers: &FieldTable, body: &[u8]) -> Vec
     bytes
 }
 
-fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<&'a str> {
+/// A header that is a text.
+pub(super) fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<&'a str> {
     let bytes = match headers.inner().get(name)? {
         AMQPValue::LongString(text) => text.as_bytes(),
         AMQPValue::ShortString(text) => return Some(text.as_str()),
@@ -141,10 +148,18 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     digits.chunks_exact(2).map(|pair| u8::try_from((pair[0] << 4) | pair[1]).ok()).collect()
 }
 
+/// How many messages this process refused unread, where it refused one lately.
+pub(crate) fn refused_lately() -> u64 {
+    let refused = *REFUSED.lock();
+    refused.filter(|(last, _)| last.elapsed() < LATELY).map_or(0, |(_, count)| count)
+}
+
 /// Counts a message that was refused unread, and says so at most once a minute.
 pub(super) fn refused(place: &str, signed: Signed) {
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
     static UNSAID: AtomicU64 = AtomicU64::new(0);
+    let lately = refused_lately();
+    *REFUSED.lock() = Some((Instant::now(), lately.saturating_add(1)));
     let reason = if signed == Signed::Not { "unsigned" } else { "wrong" };
     metrics::counter!("amfj_sync_refused_messages_total", "reason" => reason).increment(1);
     let count = UNSAID.fetch_add(1, Ordering::Relaxed) + 1;

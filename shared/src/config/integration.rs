@@ -116,10 +116,7 @@ fn read_one(node: &Node, reading: &mut Reading<'_>) -> Option<Integration> {
 /// Part of the names of queues and metrics.
 fn id(node: &Node) -> Result<IntegrationId, String> {
     let id = text(node)?;
-    let right = !id.is_empty()
-        && id.len() <= 63
-        && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !right {
+    if !IntegrationId::is_one(&id) {
         return Err(format!("must be 1 to 63 of a-z, 0-9 and '-', not \"{}\"", shown(&id)));
     }
     IntegrationId::new(id).map_err(|error| format!("is wrong: {error}"))

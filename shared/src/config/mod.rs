@@ -20,6 +20,8 @@ mod source;
 mod tls;
 mod tokens;
 mod tree;
+#[cfg(test)]
+mod trust_tests;
 pub mod types;
 pub mod values;
 pub mod words;

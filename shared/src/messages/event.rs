@@ -12,6 +12,10 @@ use crate::ids::{IntegrationId, RunId};
 /// Name space of the deterministic message ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c0f_5a6e_0b2d_5e0c_9a53_3f1d_2c9b_7a41);
 
+/// A `traceparent` has 55 letters, and versions to come may have some more. It goes on from message to message: a longer one
+/// would go with it until no message could carry it.
+const LONGEST_TRACEPARENT: usize = 256;
+
 /// What most messages fit into, so that they are written without growing.
 const USUAL_BYTES: usize = 2_048;
 
@@ -164,7 +168,7 @@ impl<'a> Glance<'a> {
             integration: wire.integrationid,
             run: wire.runid,
             sequence: wire.sequence,
-            traceparent: wire.traceparent,
+            traceparent: wire.traceparent.filter(|text| text.len() <= LONGEST_TRACEPARENT),
             payload,
         }
     }

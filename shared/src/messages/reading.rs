@@ -134,6 +134,10 @@ mod tests {
         assert_eq!((all.count, all.first.len()), (201, NAMED));
         assert!(serde_json::to_vec(&all).unwrap().len() < 60_000);
         assert_eq!(other.first[0].to_string(), "device: it has no id");
+        crate::secrets::keep_unsaid("0b1c2d3e-7a8d-token-of-ours");
+        let said =
+            Unusable::new("asset", Some("a"), None, "its name is “0b1c2d3e-7a8d-token-of-ours”, cut off");
+        assert_eq!(said.why, "its name is “***”, cut off");
         assert_eq!(all.about("7").count(), 1);
     }
 }

@@ -29,10 +29,11 @@ static SEAL: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Whether a terminal obeys this sign, or shows something else than stands there.
-pub(crate) fn steers(c: char) -> bool {
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
             | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     /// Everything that a hostile name could be made of.
-    const HOSTILE: &str = "a\u{1b}[31mb\u{1b}]0;t\u{7}c\u{9b}2Jd\u{202e}e\u{61c}f\u{2028}g\u{2066}h\0i\u{7f}j\rk\u{8}l\u{e0041}m\u{200f}n";
+    const HOSTILE: &str = "a\u{1b}[31mb\u{1b}]0;t\u{7}c\u{9b}2Jd\u{202e}e\u{61c}f\u{2028}g\u{2066}h\0i\u{7f}j\rk\u{8}l\u{e0041}m\u{200f}n\u{206e}\u{fff9}";
 
     #[test]
     fn no_sign_from_outside_passes_the_gate() {

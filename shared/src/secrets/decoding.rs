@@ -52,11 +52,32 @@ impl Level {
 
     /// Without blanks, line breaks, and whatever else cannot be seen.
     pub(super) fn squeezed(&self) -> Self {
+        self.without(|letter, _| {
+            letter.is_whitespace() || letter.is_control() || letter == char::REPLACEMENT_CHARACTER
+        })
+    }
+
+    /// Letters and digits alone: `5a:6b`, `5a-6b`, `0x5a, 0x6b` and `5A 6B` as `5a6b`.
+    pub(super) fn bare(&self) -> Self {
+        let begins_a_number = |behind: &str| {
+            let mut behind = behind.chars();
+            behind.next().is_some_and(|c| matches!(c, 'x' | 'X'))
+                && behind.next().is_some_and(|c| c.is_ascii_hexdigit())
+        };
+        let mut is_prefix = false;
+        self.without(|letter, behind| {
+            let ends_a_prefix = std::mem::take(&mut is_prefix);
+            is_prefix = letter == '0' && begins_a_number(behind);
+            ends_a_prefix || is_prefix || !letter.is_ascii_alphanumeric()
+        })
+    }
+
+    /// Without the letters that are nothing, each asked for with what stands behind it.
+    fn without(&self, mut is_nothing: impl FnMut(char, &str) -> bool) -> Self {
         let mut next = Self { text: String::new(), origins: Vec::new() };
         for (at, letter) in self.text.char_indices() {
-            let is_nothing =
-                letter.is_whitespace() || letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
-            if let Some(origin) = self.origin(at..at + letter.len_utf8()).filter(|_| !is_nothing) {
+            let end = at + letter.len_utf8();
+            if let Some(origin) = self.origin(at..end).filter(|_| !is_nothing(letter, &self.text[end..])) {
                 next.push(letter, origin);
             }
         }
@@ -66,7 +87,7 @@ impl Level {
 
 /// One round without remembering anything; none if there is nothing to decode.
 pub(super) fn decoded(text: &str) -> Option<String> {
-    if text.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'\\' | b'%' | b'&' | b'=')) {
+    if text.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'\0' | b'\\' | b'%' | b'&' | b'=')) {
         return None;
     }
     let mut next = String::with_capacity(text.len());
@@ -103,8 +124,9 @@ fn decode(text: &str, mut put: impl FnMut(char, Range<usize>)) -> bool {
             '=' => quoted_printable(rest),
             // Full width.
             '\u{ff01}'..='\u{ff5e}' => Some((char::from_u32(u32::from(letter) - 0xfee0), letter.len_utf8())),
-            // Joiners, soft hyphens, marks of direction: not to be seen, and between any letters.
-            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => {
+            // NUL, what stands for a character that could not be read, joiners, soft hyphens, marks of direction: not to be
+            // seen, or nothing, and between any letters.
+            '\0' | '\u{fffd}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => {
                 Some((None, letter.len_utf8()))
             }
             _ => None,

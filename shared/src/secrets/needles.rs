@@ -13,6 +13,8 @@ const ENCODED_PIECE: usize = 14;
 const PIECE: usize = 8;
 /// From so many letters on a secret is long: nobody chooses such ones by hand.
 const LONG: usize = 16;
+/// Dashes of a UUID, which programs read as a number and print without them.
+const DASHES: usize = 4;
 /// Letters of a token of somebody else, where a word announces one.
 const SOMEBODY_S: usize = 16;
 
@@ -59,7 +61,7 @@ fn cut(text: &str, piece: usize) -> Vec<String> {
     letters.windows(piece).map(|window| window.iter().collect()).collect()
 }
 
-/// Hexadecimal, and base64 wherever the secret begins in what was encoded: `user:token` is one text.
+/// Hexadecimal, the numbers of its bytes as a program prints an array, a UUID without its dashes, and base64 wherever the secret begins in what was encoded: `user:token` is one text.
 fn encoded(secret: &str) -> Vec<String> {
     use std::fmt::Write as _;
     let mut hexadecimal = String::new();
@@ -67,6 +69,11 @@ fn encoded(secret: &str) -> Vec<String> {
         let _ = write!(hexadecimal, "{byte:02x}");
     }
     let mut all = vec![hexadecimal];
+    let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
+    all.push(numbers.join(","));
+    if secret.matches('-').count() >= DASHES {
+        all.push(secret.replace('-', ""));
+    }
     for before in 0..3_usize {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(secret.as_bytes());

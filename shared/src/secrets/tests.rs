@@ -68,7 +68,7 @@ const ESCAPES: [Way; 25] = [
 ];
 
 /// How a service may change a text before it writes it.
-const CODES: [Way; 9] = [
+const CODES: [Way; 11] = [
     ("itself", |text| text.to_owned()),
     ("base64", |text| STANDARD.encode(text)),
     ("base64 for addresses", |text| URL_SAFE.encode(text)),
@@ -77,6 +77,8 @@ const CODES: [Way; 9] = [
     ("base64 of a header", |text| STANDARD.encode(format!("Authorization: Bearer {text}"))),
     ("hexadecimal", |text| each(text, |c| format!("{:02x}", u32::from(c)))),
     ("hexadecimal in capitals", |text| each(text, |c| format!("{:02X}", u32::from(c)))),
+    ("a UUID as a number", |text| text.replace('-', "")),
+    ("an array of bytes", |text| json!(text.as_bytes()).to_string()),
     ("other case", |text| {
         each(text, |c| {
             if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }.to_string()
@@ -118,7 +120,7 @@ fn assert_unsaid(way: &str, shown: &str, written: &str) {
 }
 
 #[test]
-fn p27_a_secret_is_found_in_all_225_ways_of_writing_it() {
+fn p27_a_secret_is_found_in_all_275_ways_of_writing_it() {
     for secret in [TOKEN, PLAIN] {
         keep_unsaid(secret);
         for (code, encode) in CODES {
@@ -171,6 +173,19 @@ fn p27_what_a_limit_or_a_line_end_left_of_a_secret_is_hidden_too() {
     }
     let spaced = each(PLAIN, |c| format!("{c} "));
     assert_unsaid("spaced", ServiceWords::of(&spaced).as_str(), PLAIN);
+    for (between, before) in
+        [(":", ""), ("-", ""), (" ", "0x"), (", ", "0x"), (",", "\\x"), ("", "\\x"), (" ", "")]
+    {
+        let bytes: Vec<String> = PLAIN.bytes().map(|byte| format!("{before}{byte:02X}")).collect();
+        let hex = each(PLAIN, |c| format!("{:02x}", u32::from(c)));
+        let shown = ServiceWords::of(&format!("not {}, so", bytes.join(between))).to_string();
+        assert!(shown.contains(HIDDEN), "{shown}");
+        let bare: String = shown.replace("0x", "").chars().filter(char::is_ascii_alphanumeric).collect();
+        assert!(!bare.to_lowercase().contains(&hex[20..34]), "{between:?} {before:?}: {shown}");
+    }
+    let spread = json!(PLAIN.as_bytes()).to_string().replace(',', ", ");
+    let shown = ServiceWords::of(&format!("{{\"type\":\"Buffer\",\"data\":{spread}}}")).to_string();
+    assert!(shown.contains(HIDDEN) && !shown.contains("45, 55, 97"), "{shown}");
     let wide: Vec<u8> = format!("no {PLAIN}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_unsaid("UTF-16", ServiceWords::of_body(&wide).as_str(), PLAIN);
 }
@@ -213,6 +228,35 @@ fn data_changes_only_where_it_holds_a_whole_secret() {
     let shown = scrub_bytes(mixed.as_bytes()).into_owned();
     let read: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(read, json!({"name": "a\"b", "notes": HIDDEN, "n": 1}));
+}
+
+/// Passwords that people choose have letters of several bytes; browsers take some entities without their end; mails break
+/// their lines wherever they are.
+#[test]
+fn p27_letters_of_several_bytes_and_what_has_no_end_are_decoded() {
+    const PASSWORD: &str = "Grüße<an&alle>Öhringer-9";
+    keep_unsaid(PASSWORD);
+    let bytes: Vec<String> = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let bytes = bytes.concat();
+    let entities = PASSWORD.replace('&', "&amp").replace('<', "&lt").replace('>', "&gt");
+    let (first, second) = PASSWORD.split_at(9);
+    for written in [bytes, entities, format!("{first}=\r\n{second}"), format!("{first}=\n{second}")] {
+        assert_eq!(scrub(&format!("not {written}!")), "not ***!", "{written}");
+    }
+}
+
+/// JSON that cannot be read is mended before it is kept: what was between the letters of a secret must not be lost then.
+#[test]
+fn p27_nothing_that_is_lost_later_parts_a_secret_in_data() {
+    keep_unsaid(PLAIN);
+    let (first, second) = PLAIN.split_at(17);
+    for between in ["\\u0000", "\0", "\u{fffd}", "\u{200b}", "\\u200b", "&#0;", "%00"] {
+        let body = format!("{{\"notes\":\"{first}{between}{second}\"}}");
+        let shown = String::from_utf8(scrub_bytes(body.as_bytes()).into_owned()).unwrap();
+        assert_eq!(shown, "{\"notes\":\"***\"}", "{between:?}");
+    }
+    let broken = [b"{\"notes\":\"", first.as_bytes(), b"\xff\xfe", second.as_bytes(), b"\"}"].concat();
+    assert_eq!(scrub_bytes(&broken), &b"{\"notes\":\"***\"}"[..]);
 }
 
 #[test]

@@ -195,7 +195,8 @@ pub(super) fn outline(glance: &Glance<'_>) -> Option<Fact> {
     })
 }
 
-/// Looks for the latest complete checkpoint among the facts of checkpoints, in order.
+/// Looks for the latest complete checkpoint among the facts of checkpoints, in order: the one that copies most. One that
+/// stands behind it and copies less was written by a worker that lagged, or kept by somebody and published again.
 #[derive(Debug, Default)]
 pub(super) struct Search {
     /// Of each where it begins, what it copies, and the parts that were seen.
@@ -219,6 +220,7 @@ impl Search {
                 if let Some((begun, as_of, seen)) = self.open.remove(&checkpoint)
                     && seen.len() == parts as usize
                     && parts > 0
+                    && self.found.is_none_or(|found| found.as_of <= as_of)
                 {
                     self.found = Some(Found { checkpoint, begun, as_of, parts });
                 }

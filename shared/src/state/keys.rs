@@ -15,6 +15,8 @@ pub(super) mod table {
     pub(in crate::state) const DECISION: &str = "decision";
     pub(in crate::state) const INTENT: &str = "intent";
     pub(in crate::state) const PERSON: &str = "person";
+    /// Which decisions of persons took effect, by the id of their fact: none does twice.
+    pub(in crate::state) const SAID: &str = "said";
     pub(in crate::state) const KANDJI: &str = "kandji-requests";
     /// What the run whose inventory is in force said about its reading.
     pub(in crate::state) const REPORT: &str = "report";

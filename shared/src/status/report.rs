@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backlog::STAGES;
-use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll};
+use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll, refused_lately};
 use crate::http::Failing;
 use crate::ids::IntegrationId;
 use crate::telemetry::Health;
@@ -38,9 +38,17 @@ pub struct WorkerReport {
     /// What keeps it from working, one sentence each; empty when it is ready.
     #[serde(default)]
     pub not_ready: Vec<String>,
+    /// Messages that it refused unread for their signature, where it refused one lately.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub refused_messages: u64,
     /// What it does for each integration of its configuration.
     #[serde(default)]
     pub integrations: BTreeMap<String, Duty>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a worker does for one integration.
@@ -193,6 +201,7 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: self.since,
             not_ready: self.not_ready(),
+            refused_messages: refused_lately(),
             integrations: self.states.keys().map(|id| (id.to_string(), duty(id))).collect(),
         }
     }

@@ -200,7 +200,7 @@ fn overdue(site: &SiteStatus, now: Timestamp) -> Option<Wrong> {
     })
 }
 
-/// What is wrong with the workers: none of a kind, not ready, or silent.
+/// What is wrong with the workers: none of a kind, not ready, silent, or refusing what others say.
 #[must_use]
 pub fn wrong_of_workers(live: &BTreeMap<&'static str, u32>, reports: &[WorkerReport]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
@@ -217,6 +217,13 @@ pub fn wrong_of_workers(live: &BTreeMap<&'static str, u32>, reports: &[WorkerRep
         }
         for report in of_role.iter().filter(|report| !report.not_ready.is_empty()) {
             says(format!("a {role} on {} is not ready: {}", report.host, report.not_ready.join("; ")));
+        }
+        for report in of_role.iter().filter(|report| report.refused_messages > 0) {
+            says(format!(
+                "a {role} on {} refused {} messages that bear no right signature: give everybody the same \
+                 broker.signing_key, or somebody forges messages (docs/security.md)",
+                report.host, report.refused_messages
+            ));
         }
     }
     wrong

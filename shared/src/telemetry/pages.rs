@@ -80,6 +80,7 @@ mod tests {
                 "key": "user/sam@example.com", "label": "Sam Lee", "serials": ["C02"], "change": "update-user",
                 "reason": "AMFJ, update user: answered 422 Unprocessable Entity “sam@example.com is Sam Lee”; look",
             }] },
+            "record": { "key": "user/4711-of-sam" },
             "unusable": { "count": 1, "first": [{ "what": "user record", "id": "sam@example.com", "name": "Sam", "why": "Sam" }] },
             "worker": "writer/0b1c", "says": "user sam@example.com (kim@example.org), and me@home\u{1b}[1m",
         }));
@@ -90,6 +91,7 @@ mod tests {
                     "key": "user/…", "change": "update-user",
                     "reason": "AMFJ, update user: answered 422 Unprocessable Entity …; look",
                 }] },
+                "record": { "key": "user/…" },
                 "unusable": { "count": 1, "first": [{ "what": "user record" }] },
                 "worker": "writer/0b1c", "says": "user … (…), and me@home·[1m",
             })

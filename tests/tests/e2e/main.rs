@@ -7,6 +7,7 @@ mod bench;
 mod bulk;
 mod checkout;
 mod first_sync;
+mod hostile_names;
 mod integrations;
 mod matching;
 mod memory;

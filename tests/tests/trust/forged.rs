@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use amfj_sync_shared::amfj::{Holder, Named};
 use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{Action, AssetWrite, Change, Edit, Past, Restored, Rule, UserWrite};
+use amfj_sync_shared::messages::{
+    Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, UserWrite,
+};
 use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Attacker, letters, reasons};
+use crate::support::{Attacker, ask, letters, reasons};
 
 const PREFIX: &str = "not allowed by this worker's configuration: ";
 
@@ -202,6 +205,101 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     pipeline.run().await?;
     let field = services.amfj.asset(asset.as_str()).unwrap().fields["Serial Number"].clone();
     ensure!(field == json!("NEWSERIAL"), "{field}");
+    Ok(())
+}
+
+/// Before the first run the view is empty: a change finds nothing there to change, and a creation nobody to be made for.
+#[tokio::test]
+async fn a_forged_creation_before_the_first_run_makes_nothing() -> Result<()> {
+    let services = Services::plain(3, 94).await?;
+    let settings = services.integration("acme").field("Serial Number", "serial_number");
+    let settings = settings.set("sync.create_devices", "always").set("sync.create_users", "all");
+    let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
+    let mut attacker = Attacker::at(&pipeline).await?;
+    let laptop = Named { id: "t-1".to_owned(), name: "Laptop".to_owned() };
+    let fields = BTreeMap::new();
+    let asset = Action::CreateAsset { name: "pwned".to_owned(), asset_type: laptop, location: None, fields };
+    let asset = attacker.change("no-such-device", asset);
+    let (key, ids) = (UserKey::new("mallory@example.com")?, vec![KandjiUserId::new("mallory")?]);
+    let (name, email, fields) = ("Mallory".to_owned(), None, BTreeMap::new());
+    let person = about(key, Action::CreateUser { name, email, fields, ids });
+    for change in [asset, person] {
+        attacker.publish_change(change).await?;
+    }
+    pipeline.run().await?;
+    let reasons = reasons(&pipeline, 2).await?;
+    ensure!(
+        reasons.contains("no run has read this device") && reasons.contains("no run has read this person"),
+        "{reasons}"
+    );
+    let writes = services.take_writes().join("\n");
+    ensure!(!writes.contains("pwned") && !writes.contains("Mallory"), "{writes}");
+    Ok(())
+}
+
+/// A question to all workers names a queue for the answers. Whoever may ask and nothing else has no worker write into
+/// others, with its rights and its signature.
+#[tokio::test]
+async fn workers_answer_into_the_queue_of_who_asks_and_no_other() -> Result<()> {
+    let services = Services::plain(2, 95).await?;
+    let pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    pipeline.run().await?;
+    let prefix = pipeline.broker().prefix();
+    let queues = ["acme.apply.00", "acme.reconcile.01", "acme.state", "acme.history", "triggers", "dead"];
+    for queue in queues {
+        ask(pipeline.broker().url(), &format!("{prefix}.roll-call"), &format!("{prefix}.{queue}")).await?;
+    }
+    // Each worker answers one question after the other.
+    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    ensure!(status["reports"].as_array().is_some_and(|reports| reports.len() == 2), "{status}");
+    pipeline.settle().await?;
+    ensure!(pipeline.dead_letters().await? == 0, "{}", letters(&pipeline, 1).await?[0]);
+    let logs = pipeline.logs();
+    ensure!(!logs.contains("cannot be read"), "{logs}");
+    Ok(())
+}
+
+/// One message of many things that are no facts: in each worker one line with their count, not megabytes of them.
+#[tokio::test]
+async fn a_message_of_many_unreadable_things_is_one_warning() -> Result<()> {
+    let services = Services::plain(2, 97).await?;
+    let pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    pipeline.run().await?;
+    let attacker = Attacker::at(&pipeline).await?;
+    let many = serde_json::to_vec(&vec![1; 5_000])?;
+    attacker.publish_to(&format!("{}.acme.state", pipeline.broker().prefix()), many).await?;
+    // What comes behind it was read after it.
+    pipeline.run().await?;
+    let logs = pipeline.logs();
+    let lines: Vec<&str> = logs.lines().filter(|line| line.contains("cannot be read")).collect();
+    ensure!(lines.len() == 2 && lines.iter().all(|line| line.contains("5000")), "{lines:?}");
+    Ok(())
+}
+
+/// A request for a run names an integration, whose queues are looked for; no name ends who looks, nor its connections.
+#[tokio::test]
+async fn a_forged_request_for_a_run_ends_nobody() -> Result<()> {
+    let services = Services::plain(2, 96).await?;
+    let pipeline = Pipeline::start(vec![("acme", services.integration("acme"))]).await?;
+    let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
+    fetcher.wait_ready().await?;
+    let attacker = Attacker::at(&pipeline).await?;
+    let triggers = format!("{}.triggers", pipeline.broker().prefix());
+    for integration in ["x".repeat(300), "acme.apply.00".to_owned(), "\u{1b}[31m\n".repeat(9)] {
+        let origin = Attacker::origin(&format!("x{integration}"));
+        let event = Event::new(&origin, "run".to_owned(), Timestamp::now(), Payload::RunRequest);
+        attacker.publish_to(&triggers, event.encode()).await?;
+    }
+    let origin = Origin { traceparent: Some("0".repeat(15 << 20)), ..Attacker::origin("acme") };
+    let event = Event::new(&origin, "run".to_owned(), Timestamp::now(), Payload::RunRequest);
+    attacker.publish_to(&triggers, event.encode()).await?;
+    let before = pipeline.runs_in_force().await?;
+    pipeline.said(Role::Fetcher, &["trigger"]).await?;
+    pipeline.settle_after(&before).await?;
+    let log = fetcher.log();
+    ensure!(fetcher.exited()?.is_none() && !log.contains("connection is given up"), "{log}");
+    ensure!(log.matches("no integration; the request is dropped").count() == 3, "{log}");
+    ensure!(fetcher.terminate().await?.success());
     Ok(())
 }
 

@@ -92,6 +92,20 @@ pub(crate) async fn publish(url: &str, queue: &str, body: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Asks all workers how they are, and wants the answers in that queue.
+pub(crate) async fn ask(url: &str, exchange: &str, reply_to: &str) -> Result<()> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let properties = BasicProperties::default().with_reply_to(reply_to.into());
+    let options = BasicPublishOptions::default();
+    let confirm =
+        channel.basic_publish(exchange.into(), "".into(), options, b"{}", properties).await?.await?;
+    ensure!(confirm.is_ack(), "the broker did not take it: {confirm:?}");
+    connection.close(200, "done".into()).await?;
+    Ok(())
+}
+
 /// Waits until there are so many dead letters, and lists them.
 pub(crate) async fn letters(pipeline: &Pipeline, count: usize) -> Result<Vec<Value>> {
     eventually(RUN_LIMIT, "the dead letters", async || {

@@ -101,8 +101,8 @@ impl World {
         self.view.apply(&[(self.offset, event)]).unwrap();
     }
 
-    /// A run that lists the device with this owner; missing, if it is not to be listed.
-    fn run_with(&mut self, owner: Option<&str>, listed: bool) {
+    /// Starts the next run.
+    fn start_run(&mut self) -> u64 {
         self.run += 3_600_000;
         let number = self.run;
         let at = Timestamp::from_millisecond(i64::try_from(number).unwrap()).unwrap();
@@ -117,6 +117,22 @@ impl World {
             judged: true,
             mapping: BTreeMap::new(),
         }));
+        number
+    }
+
+    /// A run in which only this is another than before.
+    fn run_saying(&mut self, facts: impl FnOnce(u64) -> Vec<Fact>) {
+        let number = self.start_run();
+        for fact in facts(number) {
+            self.tell(fact);
+        }
+        let counts = InventoryCounts::default();
+        self.tell(Fact::InventoryComplete { number, counts, report: Box::default() });
+    }
+
+    /// A run that lists the device with this owner; missing, if it is not to be listed.
+    fn run_with(&mut self, owner: Option<&str>, listed: bool) {
+        let number = self.start_run();
         let serial = Field {
             name: "Serial Number".into(),
             field_type: FieldType::Text,
@@ -265,6 +281,54 @@ fn values_are_of_mapped_fields() {
     assert_eq!(world.judge_action(update("Serial Number", Value::Null)), clears);
     let world = World::new("on_empty = \"clear\"");
     assert_eq!(world.judge_action(update("Serial Number", Value::Null)), Ok(()));
+}
+
+#[test]
+fn p11_p19_nothing_is_done_out_of_scope_or_for_who_is_archived() {
+    let mut world = World::new("create_users = \"all\"");
+    let mut entry = world.view.device(&device()).unwrap().entry;
+    entry.in_scope = false;
+    let mut user = world.view.user(&user_key()).unwrap().entry;
+    user.archived = true;
+    world.run_saying(|number| {
+        vec![Fact::DeviceListed { number, device: entry }, Fact::UserListed { number, user }]
+    });
+    assert_eq!(world.judge_action(update("Serial Number", json!("C02X"))), Err(NotAllowed::OutOfScope));
+    let create = World::of_user(Action::CreateUser {
+        name: "Ann".to_owned(),
+        email: None,
+        fields: BTreeMap::new(),
+        ids: vec![user_id()],
+    });
+    assert_eq!(world.judge(&create), Err(NotAllowed::Archived));
+}
+
+#[test]
+fn a_value_is_no_larger_than_all_values_of_a_record() {
+    let world = World::new("");
+    let large = json!([["x".repeat(LONGEST_RECORD)]]);
+    let too_large = Err(NotAllowed::TooLarge("Serial Number".to_owned()));
+    assert_eq!(world.judge_action(update("Serial Number", large)), too_large);
+}
+
+/// Before the first inventory, and after the stream was declared anew.
+#[test]
+fn nothing_is_created_for_whom_nobody_knows() {
+    let settings = "create_devices = \"always\"\ncreate_users = \"all\"";
+    let mut world = World::new(settings);
+    world.view = View::in_memory(None);
+    let made = create(named("t2", "Phone"));
+    assert_eq!(
+        world.judge_at(Sequence::default(), &World::change(made), false),
+        Err(NotAllowed::NoSuchDevice)
+    );
+    let person = World::of_user(Action::CreateUser {
+        name: "Mallory".to_owned(),
+        email: None,
+        fields: BTreeMap::new(),
+        ids: vec![user_id()],
+    });
+    assert_eq!(world.judge_at(Sequence::default(), &person, false), Err(NotAllowed::NoSuchPerson));
 }
 
 #[test]

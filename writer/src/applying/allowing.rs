@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Change, Event};
+use amfj_sync_shared::messages::{Action, Change, Event};
 use amfj_sync_shared::state::{State, Unreadable};
 use tokio::time::Instant;
 
@@ -56,6 +56,7 @@ impl Applying<'_> {
     /// Why the change is refused for good: it may not be made, and nobody decided it. One that was decided and may not
     /// be made goes on, and is found to be out of date.
     pub(super) async fn refusal(&mut self) -> Result<Option<NotAllowed>, NotYet> {
+        self.until_somebody_is_known().await?;
         if self.why_not().await?.is_none() {
             return Ok(None);
         }
@@ -73,6 +74,18 @@ impl Applying<'_> {
             }
             self.requests.wait(LOOK_EVERY).await.map_err(|_| NotYet::HandBack)?;
         }
+    }
+
+    /// A creation waits until an inventory is in force. Before the first one, and after the stream was declared anew, the
+    /// view is empty: all else finds nothing there to change, and nothing tells whether there is such a device or person.
+    async fn until_somebody_is_known(&mut self) -> Result<(), NotYet> {
+        if !matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. }) {
+            return Ok(());
+        }
+        while self.site.state.read(|view| view.meta().in_force.is_none()) {
+            self.requests.wait(LOOK_EVERY).await.map_err(|_| NotYet::HandBack)?;
+        }
+        Ok(())
     }
 
     async fn why_not(&self) -> Result<Option<NotAllowed>, NotYet> {

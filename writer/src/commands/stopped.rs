@@ -227,7 +227,7 @@ async fn decide(state: &State, order: Order) -> Result<(), Exit> {
     let fact = Fact::PersonDecided { token: Uuid::new_v4(), decision };
     match state.publish_and_read_back(Event::fact(&state.origin(), Timestamp::now(), fact)).await? {
         Verdict::Accepted => Ok(()),
-        Verdict::Rejected(reason) => Err(Exit::Failed(reason)),
+        Verdict::Rejected(reason) => Err(Exit::Failed(legible(&reason))),
     }
 }
 

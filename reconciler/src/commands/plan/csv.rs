@@ -1,6 +1,7 @@
 //! The plan as a table for spreadsheets: one row for each value, so that it can be sorted and filtered there.
 
 use amfj_sync_shared::messages::{Outcome, State as DeviceState};
+use amfj_sync_shared::screen::steers;
 use serde_json::Value;
 
 use super::{NotDone, PlannedChange, SitePlan, Target, Vanished};
@@ -189,10 +190,9 @@ fn quoted(cell: &str) -> String {
     format!("\"{apostrophe}{}\"", cell.replace('"', "\"\""))
 }
 
-/// Control characters but line breaks and tabs, and what turns the direction of writing: neither is for a terminal.
+/// What a terminal obeys, but for line breaks and tabs.
 fn is_hidden(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+    steers(c) && !matches!(c, '\n' | '\r' | '\t')
 }
 
 /// Whether it may be taken for a formula: by its first sign, in any width, behind whatever spreadsheets drop before it; or
@@ -245,6 +245,7 @@ mod tests {
             ("two\nlines", "\"two\nlines\""),
             (" padded ", "\" padded \""),
             ("bell\u{7}", "bell·"),
+            ("a\u{61c}b\u{2028}c\u{9b}d\u{e0041}e", "a·b·c·d·e"),
         ] {
             assert_eq!(quoted(cell), shown);
         }

@@ -17,6 +17,7 @@ fn p27_secrets_are_masked_in_shown_lines() {
         (r#"tokn = "0b1c2d3e7a8d4e239c5f""#, r#"tokn = "********************""#),
         ("token = \"unterminated", "token = \"************"),
         (r#"id = "acme""#, r#"id = "acme""#),
+        (r#"tag = "Zk9q;7Rw(T4,ysP""#, r#"tag = "***************""#),
     ] {
         assert_eq!(mask(line), shown);
     }

@@ -175,8 +175,13 @@ impl Folding<'_, '_> {
         self.put_device(&row)
     }
 
-    /// Details that were read after the inventory took effect.
+    /// Details that were read after the inventory took effect. Others are of an earlier run, and were said before: the
+    /// message of a fact can be published again by whoever kept it.
     pub(super) fn details_read(&mut self, id: &DeviceId, details: &Details) -> Result<Verdict, StoreError> {
+        let run = self.meta.in_force.as_ref();
+        if run.is_some_and(|run| self.event.time < run.started.at) {
+            return Ok(Verdict::Rejected("they were read before the inventory in force was".into()));
+        }
         let Some(mut row) = self.device(id)? else {
             return Ok(Verdict::Rejected("the device is unknown".into()));
         };

@@ -1,5 +1,7 @@
 //! Decisions of a person: they stand above every rule.
 
+use jiff::Timestamp;
+
 use super::super::keys::table;
 use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
 use super::super::store::StoreError;
@@ -8,7 +10,21 @@ use crate::ids::{AssetId, DeviceId, Key};
 use crate::messages::{Order, PersonDecision, Rule};
 
 impl Folding<'_, '_> {
+    /// A decision counts once. Its message says the same when it is published again, by a publisher that was not answered or
+    /// by somebody who kept it: a signature stays right for ever, and what a person wanted then is not what they want now.
     pub(super) fn person_decided(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
+        let id = self.event.id.to_string();
+        if self.batch.row::<Timestamp>(table::SAID, &id)?.is_some() {
+            return Ok(Verdict::Rejected("the decision took effect before".into()));
+        }
+        let verdict = self.obey(decision)?;
+        if verdict == Verdict::Accepted {
+            self.batch.put(table::SAID, &id, &self.event.time);
+        }
+        Ok(verdict)
+    }
+
+    fn obey(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
         match &decision.order {
             Order::Link { device, asset } => self.link_by_person(device, asset, decision),
             Order::Unlink { device } => {

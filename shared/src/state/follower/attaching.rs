@@ -61,7 +61,10 @@ async fn attach_anew(shared: &Shared, session: &Arc<Session>) -> Result<Intake, 
         if near.saturating_sub(first) < facts {
             break;
         }
-        if let Some(found) = find_checkpoint(shared, session, (near, end), Unsigned::Refused).await? {
+        if let Some(found) = find_checkpoint(shared, session, (near, end), Unsigned::Refused).await?
+            // One from before the first record that is left, which somebody kept and published again, lacks what was trimmed.
+            && found.as_of >= first
+        {
             return attach_to_checkpoint(shared, session, found, end).await;
         }
     }

@@ -308,6 +308,52 @@ fn a_person_links_only_what_is_there_and_free() {
     assert!(!stream.view.is_unlinked_by_person(&device_id("d")), "linking takes the refusal back");
 }
 
+/// Whoever kept the messages of a stream can publish them again, and their signatures are right.
+#[test]
+fn what_a_person_decided_once_does_not_count_again_when_it_is_said_again() {
+    let mut stream = Stream::new();
+    let decision = PersonDecision { by: "sam".into(), order: Order::Release };
+    let release = || Fact::PersonDecided { token: Uuid::from_u128(1), decision: decision.clone() };
+    let held = |number| Fact::RunHeld { number, reason: "too many".into() };
+    stream.start(1);
+    stream.say(held(1));
+    assert_eq!(stream.say(release()), Verdict::Accepted);
+    stream.start(2);
+    stream.say(held(2));
+    assert!(matches!(stream.say(release()), Verdict::Rejected(_)));
+    assert!(stream.view.meta().latest.as_ref().is_some_and(|run| run.held.is_some()));
+    let again = Fact::PersonDecided { token: Uuid::from_u128(2), decision: decision.clone() };
+    assert_eq!(stream.say(again), Verdict::Accepted, "a person may want the same again");
+    // A copy of the view knows it too.
+    assert_eq!(rows(&stream.view).iter().filter(|(key, _)| key.starts_with(b"said/")).count(), 2);
+}
+
+#[test]
+fn details_of_an_earlier_run_do_not_count_again() {
+    let mut stream = Stream::new();
+    let listed = |number| Fact::DeviceListed { number, device: device("d", "Mac") };
+    stream.start(1);
+    stream.say(listed(1));
+    stream.complete(1);
+    let read = |memory: &str| Fact::DetailsRead {
+        device: device_id("d"),
+        details: Details { check_in: String::new(), values: [("m".into(), json!(memory))].into() },
+    };
+    stream.pass(10);
+    let old = stream.event(read("8 GB"));
+    assert_eq!(stream.say(read("8 GB")), Verdict::Accepted);
+    stream.pass(3_600);
+    stream.start(2);
+    stream.say(listed(2));
+    stream.complete(2);
+    assert_eq!(stream.say(read("16 GB")), Verdict::Accepted);
+    let offset = stream.facts.len() as u64;
+    let verdict = stream.view.apply(&[(offset, old)]).expect("memory does not fail").swap_remove(0);
+    assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
+    let details = stream.view.device(&device_id("d")).and_then(|row| row.entry.details);
+    assert_eq!(details.map(|details| details.values["m"].clone()), Some(json!("16 GB")));
+}
+
 #[test]
 fn a_view_reads_on_from_where_it_was_and_passes_over_what_it_has() {
     let mut stream = Stream::new();

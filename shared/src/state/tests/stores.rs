@@ -1,5 +1,8 @@
 //! Directories, and what is too much for one step.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 #[test]
@@ -12,10 +15,14 @@ fn a_directory_in_use_is_left_alone_and_a_broken_one_moved_aside() {
     assert_eq!(second.path(), folder.path().join("state.2"));
     drop((first, second));
     std::fs::write(path.join("conf"), "this is not sled's").expect("the file is written");
+    // As an earlier release left it.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("its rights are changed");
     let rebuilt = DataDir::open(OnDisk::at(&path)).expect("an empty directory in place of the broken one");
     assert_eq!(rebuilt.path(), path);
-    let aside = std::fs::read_dir(folder.path()).expect("a folder").flatten();
-    assert!(aside.into_iter().any(|entry| entry.file_name().to_string_lossy().contains(".broken-")));
+    let mut aside = std::fs::read_dir(folder.path()).expect("a folder").flatten();
+    let aside = aside.find(|entry| entry.file_name().to_string_lossy().contains(".broken-"));
+    let about = aside.expect("what was broken").metadata().expect("it is there");
+    assert_eq!(about.permissions().mode() & 0o777, 0o700, "others could look into it");
 }
 
 /// A large inventory and a large copy go in steps; every one of them counts.
@@ -50,7 +57,15 @@ fn an_inventory_of_many_steps_takes_effect_whole() {
         find(&[copy[0].clone(), Fact::CheckpointEnded { checkpoint: found.checkpoint, parts: 0 }]).is_none()
     );
     assert!(load(found, short).is_none());
-    assert_eq!(rows(&load(found, copy).expect("all parts")), rows(&stream.view));
+    assert_eq!(rows(&load(found, copy.clone()).expect("all parts")), rows(&stream.view));
+    stream.say(wrote(9, "Mac 9"));
+    let newer = copy_of(&stream.view);
+    let again = [newer.clone(), copy.clone()].concat();
+    assert_eq!(
+        find(&again).map(|found| found.checkpoint),
+        find(&newer).map(|found| found.checkpoint),
+        "an old one that is said again stands for nothing"
+    );
     // What a run that nobody completed had staged is forgotten, however much it is.
     stream.start(2);
     for number in 0..DEVICES {

@@ -57,6 +57,7 @@ fn worker(role: &str, duty: Duty) -> WorkerReport {
         version: String::new(),
         since: at(0),
         not_ready: Vec::new(),
+        refused_messages: 0,
         integrations: BTreeMap::from([("acme".to_owned(), duty)]),
     }
 }
@@ -160,6 +161,18 @@ fn a_line_says_what_fails_since_when_and_when_it_is_tried_again() {
         assert!(line.contains(words), "{words}: {line}");
     }
     assert_eq!(wrong[0].in_short(), "acme: Kandji fails");
+}
+
+/// Where one of them has the signing key and the others do not, it sees nothing of what they do.
+#[test]
+fn a_worker_that_refuses_what_others_say_is_wrong() {
+    let refuses = WorkerReport { refused_messages: 7, ..worker("fetcher", Duty::default()) };
+    let live = BTreeMap::from([("fetcher", 1), ("reconciler", 1), ("writer", 1)]);
+    let others = ["reconciler", "writer"].map(|role| worker(role, Duty::default()));
+    let wrong = wrong_of_workers(&live, &[vec![refuses], others.to_vec()].concat());
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    let says = &wrong[0].says;
+    assert!(says.contains("refused 7 messages") && says.contains("broker.signing_key"), "{says}");
 }
 
 #[test]

@@ -10,9 +10,6 @@ use super::*;
 /// What a never-reading client leaves in the buffers is less than this.
 const LARGE: usize = 32 << 20;
 
-/// So that the tests need not wait for long.
-const IMPATIENCE: Patience = Patience { head: Duration::from_secs(2), lasts: Duration::from_secs(4) };
-
 async fn start(patience: Patience) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let router = Router::new()
         .route("/readyz", get(|| async { "ready" }))
@@ -73,20 +70,36 @@ async fn probes_get_through_while_a_thousand_slow_clients_hang_and_no_descriptor
     drop(TcpListener::bind(address).await.expect("and its address is free"));
 }
 
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_hours(1);
+
+/// What comes of a connection until it is closed, which it has to be.
+async fn closed(mut stream: TcpStream) -> usize {
+    let mut said = Vec::new();
+    let read = stream.read_to_end(&mut said);
+    tokio::time::timeout(Duration::from_mins(1), read).await.expect("it is closed").ok();
+    said.len()
+}
+
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_ends() {
-    let (address, _stop, _serving) = start(IMPATIENCE).await;
+    let (address, _stop, _serving) = start(Patience { head: SHORT, lasts: LONG }).await;
     let idle = TcpStream::connect(address).await.unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(b"GET /readyz HTTP/1.1\r\nx-slow: ").await.unwrap();
+    for stream in [idle, half] {
+        closed(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_is_not_read_ends() {
+    let (address, _stop, _serving) = start(Patience { head: LONG, lasts: SHORT }).await;
     let mut unread = TcpStream::connect(address).await.unwrap();
     unread.write_all(b"GET /large HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
-    tokio::time::sleep(IMPATIENCE.lasts).await;
-    for mut stream in [idle, half, unread] {
-        let mut said = Vec::new();
-        let read = stream.read_to_end(&mut said);
-        tokio::time::timeout(IMPATIENCE.lasts, read).await.expect("it is closed").ok();
-    }
+    tokio::time::sleep(SHORT * 3).await;
+    let said = closed(unread).await;
+    assert!(said < LARGE, "all of {said} bytes were kept for whoever read nothing");
 }
 
 #[tokio::test]

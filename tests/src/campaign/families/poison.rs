@@ -284,7 +284,9 @@ fn absurd(place: Place) -> Vec<Vec<u8>> {
             // An integration that nobody has.
             let text = String::from_utf8_lossy(&envelope("dev.amfj-sync.run-request.v1", LAST, &json!({})))
                 .replace(&format!("\"{INTEGRATION}\""), "\"no such integration\"");
-            vec![text.into_bytes()]
+            // No queue can have its name.
+            let long = text.replace("no such integration", &"long".repeat(100));
+            vec![text.into_bytes(), long.into_bytes()]
         }
         Place::State => vec![
             fact(
