@@ -93,7 +93,7 @@ impl KandjiClient {
             .query("offset", &offset)
             .query("ordering", "device_id");
         let answer = self.send(call, LIST).await?;
-        match answer.read(read_rows).map_err(|error| self.explain(error, LIST))? {
+        match answer.read(Page::read).map_err(|error| self.explain(error, LIST))? {
             Ok(page) => Ok(page),
             Err(other) => Err(self.unexpected("a list of devices", &other)),
         }
@@ -174,8 +174,14 @@ fn says_that_it_is_gone(error: &CallError) -> bool {
     body.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(body.as_str()).is_ok()
 }
 
-/// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
-/// what came instead of a list.
+impl Page {
+    /// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
+    /// what came instead of a list.
+    pub fn read(body: &[u8]) -> serde_json::Result<Result<Self, Value>> {
+        read_rows(body)
+    }
+}
+
 fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
     let whole = if json::has_nul(body) { None } else { serde_json::from_slice(body).ok() };
     let (rows, mended): (Vec<Value>, bool) = match whole {

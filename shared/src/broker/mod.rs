@@ -45,7 +45,7 @@ pub use past::read_stream;
 pub use presence::Presence;
 pub use publisher::{MAX_BYTES, Outgoing, Publisher};
 pub use roll_call::{answer_roll_calls, call_roll};
-pub use signing::Signing;
+pub use signing::{SIGNATURE, Signing};
 pub use supervisor::{Broker, Caller, Session};
 pub use topology::{Depth, Topology};
 pub use unreachable::Unreachable;
