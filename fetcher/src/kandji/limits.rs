@@ -212,7 +212,7 @@ impl Limits {
     }
 
     /// Learns from an answer: its limits and how long to wait.
-    pub(super) fn learn(&self, answer: &Answer) {
+    pub fn learn(&self, answer: &Answer) {
         self.learn_from(answer.status(), answer.retry_after(), |name| answer.header(name));
     }
 

@@ -47,11 +47,17 @@ impl KandjiClient {
         if let Some(cursor) = cursor {
             call = call.query("cursor", cursor);
         }
-        let mut body: Value =
-            self.send(call, PRISM).await?.read(json::value).map_err(|error| self.explain(error, PRISM))?;
-        let Some(Value::Array(data)) = body.get_mut("data").map(Value::take) else {
-            return Err(self.unexpected("an object with a list in “data”", &body));
-        };
+        let page = self.send(call, PRISM).await?.read(PrismPage::read);
+        let page = page.map_err(|error| self.explain(error, PRISM))?;
+        page.map_err(|other| self.unexpected("an object with a list in “data”", &other))
+    }
+}
+
+impl PrismPage {
+    /// What a body says, or what came instead of an object with rows.
+    pub fn read(body: &[u8]) -> serde_json::Result<Result<Self, Value>> {
+        let mut body = json::value(body)?;
+        let Some(Value::Array(data)) = body.get_mut("data").map(Value::take) else { return Ok(Err(body)) };
         let rows = data.into_iter().filter_map(|row| {
             let mut row = row;
             json::cut_texts(&mut row);
@@ -60,6 +66,6 @@ impl KandjiClient {
             Some(PrismRow { device, columns })
         });
         let next = body.get("cursor").and_then(Value::as_str).filter(|next| !next.trim().is_empty());
-        Ok(PrismPage { rows: rows.collect(), next: next.map(str::to_owned) })
+        Ok(Ok(Self { rows: rows.collect(), next: next.map(str::to_owned) }))
     }
 }

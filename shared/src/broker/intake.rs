@@ -57,6 +57,12 @@ pub struct Received {
 }
 
 impl Received {
+    /// A message as a client of the broker hands it over, which nobody waits for.
+    #[must_use]
+    pub fn of(delivery: Delivery) -> Self {
+        Self::new(delivery, Arc::default())
+    }
+
     fn new(mut delivery: Delivery, in_hand: Arc<()>) -> Self {
         let headers = delivery.properties.headers().clone().unwrap_or_default();
         let offset = match headers.inner().get("x-stream-offset") {

@@ -16,7 +16,7 @@ use super::publisher::Outgoing;
 use crate::config::SigningConfig;
 
 /// The header that holds the signature.
-pub(crate) const SIGNATURE: &str = "x-signature";
+pub const SIGNATURE: &str = "x-signature";
 
 /// How a signature begins: the form of what is signed.
 const FORM: &str = "v1:";
@@ -71,7 +71,8 @@ impl std::fmt::Debug for Signing {
 
 impl Signing {
     /// Signs with the first key, and accepts all; none without a key.
-    pub(super) fn of(config: &SigningConfig) -> Option<Self> {
+    #[must_use]
+    pub fn of(config: &SigningConfig) -> Option<Self> {
         let key = |text: &str| hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
         let accepted: Vec<hmac::Key> = config.keys.iter().map(|secret| key(secret.expose())).collect();
         let own = accepted.first()?.clone();
@@ -84,7 +85,8 @@ impl Signing {
     }
 
     /// The signature of a message to that place, a queue, stream or exchange.
-    pub(crate) fn sign(&self, place: &str, id: &str, headers: &FieldTable, body: &[u8]) -> String {
+    #[must_use]
+    pub fn sign(&self, place: &str, id: &str, headers: &FieldTable, body: &[u8]) -> String {
         let tag = hmac::sign(&self.own, &signed_bytes(place, id, headers, body));
         let mut text = String::from(FORM);
         for byte in tag.as_ref() {

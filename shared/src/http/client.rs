@@ -340,7 +340,7 @@ impl Api {
         if let Some(respond) = &self.0.responder {
             let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
             let (status, body) = respond(request.method(), request.url(), body);
-            return Ok(Answer { call: self.name_of(operation), status, headers: HeaderMap::new(), body });
+            return Ok(Answer::new(self.name_of(operation), status, HeaderMap::new(), body));
         }
         let mut response = self.0.client.execute(request).await.map_err(broken)?;
         let status = response.status();
@@ -364,7 +364,7 @@ impl Api {
                 Err(error) => return Err(broken(error)),
             }
         }
-        Ok(Answer { call: self.name_of(operation), status, headers, body })
+        Ok(Answer::new(self.name_of(operation), status, headers, body))
     }
 
     fn name_of(&self, operation: &str) -> String {
@@ -393,6 +393,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer as it came; `call` names service and operation, as in "AMFJ, read asset".
+    #[must_use]
+    pub fn new(call: impl Into<String>, status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { call: call.into(), status, headers, body }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -453,9 +459,10 @@ impl Answer {
         } else if answer.body.trim_ascii().is_empty() {
             "an empty body instead of JSON".to_owned()
         } else {
-            match read(&secrets::scrub_bytes(&answer.body)) {
-                Ok(value) => return Ok(value),
-                Err(error) => format!("JSON that cannot be understood ({error})"),
+            match secrets::scrub_bytes(&answer.body).map(|body| read(&body)) {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => format!("JSON that cannot be understood ({error})"),
+                None => "a secret of this process in it, in too much else to be read without that".to_owned(),
             }
         };
         Err(CallError::NotJson {

@@ -31,6 +31,7 @@ pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
 pub use network::NetworkFault;
 pub use pulse::{Failing, Pulse};
+pub use reqwest::header::HeaderMap;
 pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 pub use secrecy::SecretString;

@@ -205,24 +205,25 @@ fn refuse<A: clap::Parser>(error: &clap::Error, given: &[String]) -> ! {
     std::process::exit(error.exit_code());
 }
 
-/// A writer of log lines for standard error, which may be a terminal.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LogLines {
+/// A writer of log lines, most often for standard error, which may be a terminal.
+#[derive(Debug)]
+pub(crate) struct LogLines<W> {
     /// Whether each line is an object of JSON; else it is text that was made legible, in colours that were sealed.
     pub(crate) is_json: bool,
+    pub(crate) out: W,
 }
 
-impl Write for LogLines {
+impl<W: Write> Write for LogLines<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = secrets::scrub(&text);
         let text = if self.is_json { escaped_json(&text) } else { passed(&text) };
-        std::io::stderr().lock().write_all(text.as_bytes())?;
+        self.out.write_all(text.as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        self.out.flush()
     }
 }
 

@@ -1,7 +1,11 @@
 //! Logs go to standard error: text for people, JSON for machines.
 
+use std::io::Write;
+
 use clap::ValueEnum;
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::lines::Lines;
 use crate::screen::LogLines;
@@ -37,14 +41,23 @@ impl Verbosity {
 
 /// Starts logging; a second call has no effect.
 pub fn start_logs(format: LogFormat, verbosity: Verbosity) {
+    let colours = format != LogFormat::Json && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // Only a test process starts logs twice.
+    drop(log_lines(format, verbosity, colours, std::io::stderr).try_init());
+}
+
+/// Writes events as lines to wherever `out` says, each through the gate.
+pub fn log_lines<W: Write + 'static>(
+    format: LogFormat,
+    verbosity: Verbosity,
+    colours: bool,
+    out: impl Fn() -> W + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
     let is_json = format == LogFormat::Json;
-    let colours = !is_json && std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let started = tracing_subscriber::fmt()
+    tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(verbosity.filter()))
-        .with_writer(move || LogLines { is_json })
+        .with_writer(move || LogLines { is_json, out: out() })
         .with_ansi(false)
         .event_format(Lines { format, target: verbosity.verbose > 1, colours })
-        .try_init();
-    // Only a test process starts logs twice.
-    drop(started);
+        .finish()
 }

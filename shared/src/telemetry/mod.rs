@@ -12,7 +12,7 @@ mod server;
 mod traces;
 
 pub use catalogue::{METRICS, Metric, MetricKind};
-pub use logs::{LogFormat, Verbosity, start_logs};
+pub use logs::{LogFormat, Verbosity, log_lines, start_logs};
 pub use server::{Health, Server};
 pub use traces::{Span, SpanKind, TracesError};
 

@@ -3,12 +3,12 @@
 
 mod dead;
 mod history;
-mod moments;
+pub mod moments;
 mod past;
 mod replay;
 mod stopped;
 
-pub use dead::{Chosen, Filter, drop_letters, list, replay, show};
+pub use dead::{Chosen, Filter, as_text, drop_letters, list, replay, show};
 pub use history::{Asked, history};
 pub use replay::{Wanted, replay as replay_history};
 pub use stopped::{Meant, drop_stopped, list as list_stopped, retry as retry_stopped};

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 /// A moment: `2026-11-30T12:00:00Z`, `2026-11-30 12:00` or `2026-11-30` in UTC, or `2h` and `3d` ago.
-pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
+pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
     let text = text.trim();
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
@@ -25,7 +25,7 @@ pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
 }
 
 /// A span before now, such as `90s`, `15m`, `2h` or `3d`.
-pub(super) fn ago(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
+pub fn ago(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
     before(text, now).ok_or_else(|| {
         Exit::Configuration(format!("`{text}` is no span of time; write one such as 90s, 15m, 2h or 3d"))
     })
@@ -39,7 +39,8 @@ fn before(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// To the second, in UTC.
-pub(super) fn shown(time: Timestamp) -> String {
+#[must_use]
+pub fn shown(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 

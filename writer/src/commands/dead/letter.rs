@@ -48,6 +48,16 @@ pub(super) struct DeadLetter {
     pub(super) body: Vec<u8>,
 }
 
+/// A dead letter as `list` and `show` say it, one after the other.
+#[must_use]
+pub fn as_text(received: &Received, names: &Names, known: &[IntegrationId], screen: &Screen) -> String {
+    let letter = DeadLetter::of(received, names, known);
+    let mut out = String::new();
+    letter.line(screen, &mut out);
+    out.push_str(&letter.whole(screen));
+    out
+}
+
 impl DeadLetter {
     pub(super) fn of(received: &Received, names: &Names, known: &[IntegrationId]) -> Self {
         let header = |name: &str| received.header(name).filter(|text| !text.trim().is_empty());

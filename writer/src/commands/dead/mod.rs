@@ -7,5 +7,6 @@ mod sending;
 mod target;
 
 pub use filter::Filter;
+pub use letter::as_text;
 pub use reading::{list, show};
 pub use sending::{Chosen, drop_letters, replay};

@@ -1,0 +1,109 @@
+//! What stands on a message beside its body: whoever can write to the broker can write any headers.
+
+use std::sync::LazyLock;
+
+use amfj_sync_shared::broker::letters::{Death, Replay, dead_letter, header};
+use amfj_sync_shared::broker::{Names, Received, SIGNATURE, Signing, Stage};
+use amfj_sync_shared::config::{Secret, SigningConfig};
+use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::screen::{Screen, passed};
+use amfj_sync_writer::commands;
+use lapin::message::Delivery;
+use lapin::types::parsing::parse_field_table;
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::screen::steers;
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new("amfj-sync"));
+
+static SIGNING: LazyLock<Option<Signing>> = LazyLock::new(|| {
+    let keys = vec![Secret::new("a signing key that nobody can guess")];
+    Signing::of(&SigningConfig { keys, accept_unsigned: false })
+});
+
+const PLACE: &str = "amfj-sync.acme.apply.00";
+
+/// A table of headers as AMQP has it, and a body behind it.
+pub(crate) fn dead_letters(input: &[u8]) {
+    let (body, headers) = match parse_field_table(input) {
+        Ok((body, headers)) => (body, headers),
+        Err(_) => (input, FieldTable::default()),
+    };
+    let received = received(headers, body);
+    if let Some(offset) = received.offset {
+        assert!(i64::try_from(offset).is_ok());
+    }
+    drop((received.reply_to(), received.died_at()));
+    if let Some(death) = received.broker_death() {
+        assert!(death.queue.len() + death.reason.len() <= input.len());
+    }
+    is_told(&received);
+    is_sent_on(&received);
+    is_not_believed(&received);
+}
+
+fn received(headers: FieldTable, body: &[u8]) -> Received {
+    let id = headers.inner().get("message-id").and_then(|id| match id {
+        AMQPValue::LongString(id) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
+        _ => None,
+    });
+    let mut delivery = Delivery::mock(
+        1,
+        "".into(),
+        PLACE.into(),
+        headers.inner().contains_key("x-delivery-count"),
+        body.to_vec(),
+    );
+    delivery.properties = delivery.properties.with_headers(headers);
+    if let Some(id) = id.filter(|id| id.len() < 256) {
+        delivery.properties = delivery.properties.with_message_id(id.into());
+    }
+    Received::of(delivery)
+}
+
+fn acme() -> Option<IntegrationId> {
+    IntegrationId::new("acme").ok()
+}
+
+/// Shown to a person, it steers no terminal.
+fn is_told(received: &Received) {
+    let known: Vec<IntegrationId> = acme().into_iter().collect();
+    let shown = passed(&commands::as_text(received, &NAMES, &known, &Screen::plain()));
+    assert!(!shown.chars().any(steers), "{shown:?}");
+}
+
+/// As a dead letter, and replayed, it keeps what it was.
+fn is_sent_on(received: &Received) {
+    let Some(acme) = acme() else { return };
+    let death = Death {
+        integration: &acme,
+        stage: Stage::Apply,
+        queue: PLACE,
+        key: "device/d1",
+        reason: "it was refused",
+        attempts: u32::MAX,
+    };
+    let letter = dead_letter(&NAMES, received, &death);
+    assert_eq!(letter.body, received.body);
+    let Some(replay) = Replay::of(received) else { return };
+    let letter = replay.put_on(letter);
+    let again = Replay::of(&self::received(letter.headers.clone(), &letter.body));
+    assert_eq!(again.as_ref(), Some(&replay));
+}
+
+/// Nobody without the key signs it, and whoever has it does.
+fn is_not_believed(received: &Received) {
+    let Some(signing) = &*SIGNING else { return };
+    assert!(!received.is_trusted_at(PLACE, Some(signing)), "it was forged");
+    let mut headers = received.headers.clone();
+    let signature = signing.sign(PLACE, received.id.as_deref().unwrap_or_default(), &headers, &received.body);
+    headers.insert(SIGNATURE.into(), AMQPValue::LongString(signature.into()));
+    headers.insert("x-death".into(), AMQPValue::Void);
+    let signed = self::received(headers.clone(), &received.body);
+    assert!(signed.is_trusted_at(PLACE, Some(signing)));
+    assert!(!signed.is_trusted_at("amfj-sync.acme.apply.01", Some(signing)));
+    headers.insert(header::ATTEMPTS.into(), AMQPValue::LongString("99".into()));
+    let altered = self::received(headers, &received.body);
+    let is_the_same = altered.header(header::ATTEMPTS) == received.header(header::ATTEMPTS);
+    assert_eq!(altered.is_trusted_at(PLACE, Some(signing)), is_the_same);
+}
