@@ -83,9 +83,9 @@ impl Slots {
             }
             let (hand, handed) = oneshot::channel();
             if again {
-                queues.again.push_back(hand)
+                queues.again.push_back(hand);
             } else {
-                queues.fresh.push_back(hand)
+                queues.fresh.push_back(hand);
             }
             handed
         };

@@ -312,6 +312,7 @@ mod tests {
             version: String::new(),
             since: Timestamp::UNIX_EPOCH,
             not_ready: Vec::new(),
+            refused_messages: 0,
             integrations: (0..10).map(|number| (format!("tenant-{number}"), duty.clone())).collect(),
         };
         let within = |limit| {
