@@ -22,6 +22,7 @@ use crate::config::{self, Config, Integration, Tokens};
 use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::illness::{Illness, Served};
+use crate::screen::legible;
 use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
@@ -159,7 +160,7 @@ impl CommonArgs {
             let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
             config.integrations.retain(|integration| integration.id.as_str() == wanted);
             if config.integrations.is_empty() {
-                let known = known.join(", ");
+                let (wanted, known) = (legible(wanted), known.join(", "));
                 return Err(Exit::Configuration(format!(
                     "there is no integration `{wanted}` in the configuration; it has: {known}"
                 )));

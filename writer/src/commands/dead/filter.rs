@@ -1,5 +1,6 @@
 //! Which dead letters somebody means.
 
+use amfj_sync_shared::screen::legible;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use clap::Args;
 use jiff::Timestamp;
@@ -86,13 +87,14 @@ impl Admits {
             match fitting.as_slice() {
                 [] => {
                     return Err(Exit::Failed(format!(
-                        "there is no dead letter {id}; `writer dead list` shows all"
+                        "there is no dead letter {}; `writer dead list` shows all",
+                        legible(id)
                     )));
                 }
                 [_] => {}
                 several => {
-                    let ids: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
-                    let ids = ids.join("\n  ");
+                    let ids: Vec<String> = several.iter().map(|id| legible(id)).collect();
+                    let (id, ids) = (legible(id), ids.join("\n  "));
                     return Err(Exit::Failed(format!(
                         "several dead letters begin with {id}; give more of the id:\n  {ids}"
                     )));

@@ -138,7 +138,7 @@ impl DeadLetter {
     }
 
     pub(super) fn line(&self, screen: &Screen, out: &mut String) {
-        let id: String = self.id.chars().take(8).collect();
+        let id = legible(&self.id.chars().take(8).collect::<String>());
         let integration = self.integration.as_deref().unwrap_or("no integration");
         let what = format!("{}, {}: {}", legible(integration), self.when(), self.what());
         let _ =
