@@ -21,6 +21,13 @@ pub const LONGEST_VALUE: usize = 256 << 10;
 /// several times, and all of it has to fit into a message.
 pub const LONGEST_RECORD: usize = 1 << 20;
 
+/// Values, lists and objects that are read of one answer. Each takes thirty bytes of memory and more, and two of text: an
+/// answer of many small ones would be a multiple of itself in memory.
+pub const MOST_VALUES: usize = 1_000_000;
+
+/// Rows of one page, usable or not.
+pub const MOST_ROWS: usize = 100_000;
+
 /// What stands for a character that cannot be read.
 const UNREADABLE: char = '\u{fffd}';
 
@@ -155,20 +162,107 @@ fn code_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The value of a body, as it is or mended.
 pub fn value(body: &[u8]) -> serde_json::Result<Value> {
-    let as_it_is = if has_nul(body) { None } else { serde_json::from_slice(body).ok() };
+    let is_unusual = has_nul(body) || has_too_many_values(body);
+    let as_it_is = if is_unusual { None } else { serde_json::from_slice(body).ok() };
     as_it_is.map_or_else(|| read(&mend(body).0), Ok)
 }
 
 /// A value, and where it is an object with something in it that no value can hold (too deep, too large a number), with that
 /// as the text that it was, and all that stands beside it as it is.
 pub fn read(text: &str) -> serde_json::Result<Value> {
+    if has_too_many_values(text.as_bytes()) {
+        return Err(serde::de::Error::custom(format!("it has more than {MOST_VALUES} values")));
+    }
     serde_json::from_str(text).or_else(|error| {
-        let _: Members = serde_json::from_str(text).map_err(|_| error)?;
+        let _: Members<'_> = serde_json::from_str(text).map_err(|_| error)?;
         Ok(part(text, 0))
     })
 }
 
-type Members = std::collections::BTreeMap<String, Box<RawValue>>;
+/// Whether a text of JSON has more values than are read.
+#[must_use]
+pub fn has_too_many_values(text: &[u8]) -> bool {
+    // Each has a byte that is counted.
+    text.len() > MOST_VALUES && values_in(text) > MOST_VALUES
+}
+
+/// Lists, objects, and what stands behind a comma in one.
+fn values_in(text: &[u8]) -> usize {
+    let (mut count, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// The rows of a page, each unread.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    rows: Vec<&'a RawValue>,
+}
+
+impl<'a> Rows<'a> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Each row, or why it is not read: with those before it, the page would have more values than are read. One row of
+    /// very many takes that from no other.
+    pub fn each(&self) -> impl Iterator<Item = Result<&'a str, String>> + use<'a, '_> {
+        let mut left = MOST_VALUES;
+        self.rows.iter().map(move |row| {
+            let values = values_in(row.get().as_bytes());
+            match left.checked_sub(values) {
+                Some(rest) => left = rest,
+                None => return Err(format!("it has {values} values, more than are read of one page")),
+            }
+            Ok(row.get())
+        })
+    }
+}
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Rows<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of rows")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(row) = list.next_element()? {
+                    if rows.len() >= MOST_ROWS {
+                        return Err(serde::de::Error::custom(format!(
+                            "more than {MOST_ROWS} rows in one page"
+                        )));
+                    }
+                    rows.push(row);
+                }
+                Ok(rows)
+            }
+        }
+        Ok(Self { rows: deserializer.deserialize_seq(Visitor)? })
+    }
+}
+
+type Members<'a> = std::collections::BTreeMap<String, &'a RawValue>;
 
 /// So many objects and lists in each other are gone into: no service nests what is of use any deeper.
 const DEEPEST: usize = 16;
@@ -179,13 +273,13 @@ fn part(text: &str, depth: usize) -> Value {
         Err(error) => error,
     };
     if depth < DEEPEST {
-        if let Ok(members) = serde_json::from_str::<Members>(text) {
+        if let Ok(members) = serde_json::from_str::<Members<'_>>(text) {
             let read = members.into_iter().map(|(name, raw)| (name, part(raw.get(), depth + 1)));
             return Value::Object(read.collect());
         }
         // A list that is nothing but lists in each other stays one text.
         let is_too_deep = error.to_string().contains("recursion");
-        if !is_too_deep && let Ok(values) = serde_json::from_str::<Vec<Box<RawValue>>>(text) {
+        if !is_too_deep && let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(text) {
             return Value::Array(values.iter().map(|raw| part(raw.get(), depth + 1)).collect());
         }
     }

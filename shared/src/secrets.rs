@@ -28,6 +28,8 @@ const SHORTEST: usize = 6;
 const SHORTEST_IN_DATA: usize = 8;
 /// The most secrets that are remembered: those of a hundred integrations, several times replaced.
 const REMEMBERED: usize = 1024;
+/// Bytes of a text in which the letters of a secret are looked for one by one: that takes many times as much memory.
+const LONGEST_SEARCHED: usize = 4 << 20;
 /// How often something may be escaped: JSON in JSON in a query is three.
 const ROUNDS: usize = 5;
 
@@ -108,15 +110,16 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same for bytes that should be a text. What is no text is left as it is where it holds no secret.
-pub(crate) fn scrub_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let Some(finder) = whole() else { return Cow::Borrowed(bytes) };
+/// The same for bytes that should be a text. What is no text is left as it is where it holds no secret; none where it holds
+/// one and is too long for that to be taken out.
+pub(crate) fn scrub_bytes(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(finder) = whole() else { return Some(Cow::Borrowed(bytes)) };
     let text = String::from_utf8_lossy(bytes);
-    if holds(&text, &finder) {
-        Cow::Owned(hide(&text, found(&text, Some(&finder), false)).into_bytes())
-    } else {
-        Cow::Borrowed(bytes)
+    if !holds(&text, &finder) {
+        return Some(Cow::Borrowed(bytes));
     }
+    let is_short = text.len() <= LONGEST_SEARCHED;
+    is_short.then(|| Cow::Owned(hide(&text, found(&text, Some(&finder), false)).into_bytes()))
 }
 
 /// A text that is only read: also without pieces of secrets, and without what others call their token.

@@ -5,10 +5,9 @@ use std::time::Duration;
 use amfj_sync_shared::config::KandjiConfig;
 use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, ServiceWords, SetupError, Token};
 use amfj_sync_shared::ids::DeviceId;
-use amfj_sync_shared::json::{self, kind};
+use amfj_sync_shared::json::{self, Rows, kind};
 use amfj_sync_shared::messages::Unusable;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use url::Url;
 
 use super::device::Device;
@@ -183,21 +182,36 @@ impl Page {
 }
 
 fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
-    let whole = if json::has_nul(body) { None } else { serde_json::from_slice(body).ok() };
-    let (rows, mended): (Vec<Value>, bool) = match whole {
-        Some(Value::Array(rows)) => (rows, false),
+    let is_unusual = json::has_nul(body) || json::has_too_many_values(body);
+    match if is_unusual { None } else { serde_json::from_slice(body).ok() } {
+        Some(Value::Array(rows)) => return Ok(Ok(page_of(rows.into_iter().map(Ok), false))),
         Some(other) => return Ok(Err(other)),
-        None => {
-            let (text, mended) = json::mend(body);
-            let Ok(rows) = serde_json::from_str::<Vec<&RawValue>>(&text) else {
-                return json::read(&text).map(Err);
-            };
-            // A row that reads as nothing at all is reported as what it is: no device.
-            (rows.iter().map(|row| json::read(row.get()).unwrap_or_default()).collect(), mended)
-        }
-    };
-    let mut page = Page { rows: rows.len() as u64, ..Page::default() };
+        None => {}
+    }
+    let (text, mended) = json::mend(body);
+    match serde_json::from_str::<Rows<'_>>(&text) {
+        // A row that reads as nothing at all is reported as what it is: no device.
+        Ok(rows) => Ok(Ok(page_of(
+            rows.each().map(|row| row.map(|text| json::read(text).unwrap_or_default())),
+            mended,
+        ))),
+        Err(error) if text.trim_start().starts_with('[') => Err(error),
+        Err(_) => json::read(&text).map(Err),
+    }
+}
+
+/// The page of these rows, or of why they were not read.
+fn page_of(rows: impl Iterator<Item = Result<Value, String>>, mended: bool) -> Page {
+    let mut page = Page::default();
     for row in rows {
+        page.rows += 1;
+        let row = match row {
+            Ok(row) => row,
+            Err(why) => {
+                page.malformed.push(Unusable::new("device", None, None, &why));
+                continue;
+            }
+        };
         match Device::parse(row) {
             Ok(mut device) => {
                 if mended && json::has_unreadable(&device.raw) {
@@ -213,5 +227,5 @@ fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
             Err(malformed) => page.malformed.push(malformed.into()),
         }
     }
-    Ok(Ok(page))
+    page
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::types::{Asset, Holder, Named, Source, UserRecord};
 use crate::ids::{AssetId, RecordId};
-use crate::json::{self, kind};
+use crate::json::{self, Rows, kind};
 use crate::messages::Unusable;
 
 mod catalogue;
@@ -59,7 +59,7 @@ struct Strict<T> {
 #[derive(Deserialize)]
 struct Loose<'a> {
     #[serde(borrow)]
-    results: Vec<&'a RawValue>,
+    results: Rows<'a>,
     #[serde(default)]
     next_cursor: Value,
 }
@@ -69,8 +69,9 @@ const LARGEST: usize = 4 << 20;
 
 /// Reads a page: all of it as the contract says, or else row by row.
 pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
-    if let Ok(strict) = serde_json::from_slice::<Strict<T>>(body)
-        && !json::has_nul(body)
+    if !json::has_nul(body)
+        && !json::has_too_many_values(body)
+        && let Ok(strict) = serde_json::from_slice::<Strict<T>>(body)
         && strict.results.iter().all(Record::is_short)
     {
         let (rows, next) = (strict.results.len() as u64, strict.next_cursor);
@@ -86,8 +87,12 @@ pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
         lost: Vec::new(),
         odd: Vec::new(),
     };
-    for (place, raw) in loose.results.iter().enumerate() {
-        match row(raw.get(), mended) {
+    for (place, raw) in loose.results.each().enumerate() {
+        let read = match raw {
+            Ok(text) => row(text, mended),
+            Err(why) => Err(Unusable::new(T::WHAT, None, None, &format!("{why}; it is left out"))),
+        };
+        match read {
             Ok((record, odd)) => {
                 page.results.push(record);
                 page.odd.extend(odd);
@@ -106,8 +111,9 @@ pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
 
 /// Reads one record, as from an answer to a read by id or to a write.
 pub fn one<T: Record>(body: &[u8]) -> serde_json::Result<(T, Vec<Unusable>)> {
-    if let Ok(record) = serde_json::from_slice::<T>(body)
-        && !json::has_nul(body)
+    if !json::has_nul(body)
+        && !json::has_too_many_values(body)
+        && let Ok(record) = serde_json::from_slice::<T>(body)
         && record.is_short()
     {
         return Ok((record, Vec::new()));

@@ -1,15 +1,31 @@
 //! What a service said, in a form that fits an error message and gives no secret away.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::BodyForm;
 use super::words::ServiceWords;
 
 /// The field that an error body blames: `{"error": {"field": …}}`.
 pub(super) fn blamed_field(body: &[u8]) -> Option<ServiceWords> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let field = value.get("error")?.get("field")?.as_str()?.trim();
-    (!field.is_empty()).then(|| ServiceWords::of(field))
+    let refusal: Refusal<'_> = serde_json::from_slice(body).ok()?;
+    let field: std::borrow::Cow<'_, str> = serde_json::from_str(refusal.error.field.get()).ok()?;
+    (!field.trim().is_empty()).then(|| ServiceWords::of(field.trim()))
+}
+
+/// What is looked for in a refusal, which may be as large as any answer.
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    error: Blame<'a>,
+}
+
+#[derive(Deserialize)]
+struct Blame<'a> {
+    #[serde(borrow)]
+    field: &'a RawValue,
 }
 
 /// The sentence inside a quoted body, for people: the shapes seen are `{"error": {"message"}}`,
@@ -78,11 +94,17 @@ pub(super) fn form(body: &[u8]) -> BodyForm {
         BodyForm::Empty
     } else if is_html(body) {
         BodyForm::Html
-    } else if crate::json::value(body).is_ok_and(|value| value.is_object()) {
+    } else if body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body).starts_with(b"{") && is_json(body) {
         BodyForm::Json
     } else {
         BodyForm::Other
     }
+}
+
+/// Whether it is one value of JSON, as it is or mended.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+        || serde_json::from_str::<IgnoredAny>(&crate::json::mend(body).0).is_ok()
 }
 
 /// Whether a body is a page for people instead of an answer for programs.

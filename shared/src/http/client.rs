@@ -459,9 +459,10 @@ impl Answer {
         } else if answer.body.trim_ascii().is_empty() {
             "an empty body instead of JSON".to_owned()
         } else {
-            match read(&secrets::scrub_bytes(&answer.body)) {
-                Ok(value) => return Ok(value),
-                Err(error) => format!("JSON that cannot be understood ({error})"),
+            match secrets::scrub_bytes(&answer.body).map(|body| read(&body)) {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => format!("JSON that cannot be understood ({error})"),
+                None => "a secret of this process in it, in too much else to be read without that".to_owned(),
             }
         };
         Err(CallError::NotJson {

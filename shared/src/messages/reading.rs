@@ -12,6 +12,8 @@ use crate::secrets::scrub_words;
 const NAMED: usize = 50;
 /// Characters of a name, an id or a reason that are kept: a report is no place for a huge value.
 const LONGEST: usize = 300;
+/// Bytes of them that are looked at: a name or a row may be as large as an answer.
+const LOOKED_AT: usize = 64 << 10;
 
 /// Something that could not be used as it was read, or at all: the run went on without it (P30).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +34,7 @@ impl Unusable {
     /// Takes note of something; blank ids and names are none.
     #[must_use]
     pub fn new(what: &str, id: Option<&str>, name: Option<&str>, why: &str) -> Self {
-        let words = |text: &str| short(&scrub_words(text));
+        let words = |text: &str| short(&scrub_words(&text[..text.floor_char_boundary(LOOKED_AT)]));
         let shown = |text: &str| Some(words(text)).filter(|text| !text.is_empty());
         Self { what: what.to_owned(), id: id.and_then(shown), name: name.and_then(shown), why: words(why) }
     }

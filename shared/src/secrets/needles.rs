@@ -97,26 +97,48 @@ pub(super) fn named(text: &str) -> Vec<Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut ranges = Vec::new();
     for (word, is_surely) in ANNOUNCED {
+        // What ends one value ends all that begin before it: looked for once, a text is gone through once.
+        let mut last = Value::default();
         for (at, _) in lower.match_indices(word) {
             let behind = at + word.len();
             let rest = &text[behind..];
             let gap = rest.find(|c: char| !(c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '\\')));
             let Some(gap) = gap.filter(|gap| *gap > 0) else { continue };
-            let value = &rest[gap..];
-            let ends = |c: char| {
-                c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | ';' | ')' | '}' | '“' | '”')
-            };
-            let value = &value[..value.find(ends).unwrap_or(value.len())];
-            if is_surely && !value.is_empty() || is_somebody_s(value) {
-                ranges.push(behind + gap..behind + gap + value.len());
+            let start = behind + gap;
+            if start >= last.end {
+                last = Value::at(text, start);
+            }
+            if is_surely && start < last.end || last.is_somebody_s(start) {
+                ranges.push(start..last.end);
             }
         }
     }
     ranges
 }
 
-fn is_somebody_s(value: &str) -> bool {
-    value.len() >= SOMEBODY_S
-        && value.bytes().any(|byte| byte.is_ascii_digit())
-        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+/// Where a value ends, and what it has in it last.
+#[derive(Default)]
+struct Value {
+    end: usize,
+    digit: Option<usize>,
+    letter: Option<usize>,
+}
+
+impl Value {
+    fn at(text: &str, start: usize) -> Self {
+        let ends = |c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | ';' | ')' | '}' | '“' | '”')
+        };
+        let rest = &text[start..];
+        let value = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        let last = |is: fn(&u8) -> bool| value.bytes().rposition(|byte| is(&byte)).map(|at| start + at);
+        let (digit, letter) = (last(u8::is_ascii_digit), last(u8::is_ascii_alphabetic));
+        Self { end: start + value.len(), digit, letter }
+    }
+
+    /// Whether what begins there looks like a token of somebody.
+    fn is_somebody_s(&self, start: usize) -> bool {
+        let has = |last: Option<usize>| last.is_some_and(|at| at >= start);
+        self.end.saturating_sub(start) >= SOMEBODY_S && has(self.digit) && has(self.letter)
+    }
 }

@@ -207,10 +207,10 @@ fn data_changes_only_where_it_holds_a_whole_secret() {
     ];
     for text in harmless {
         assert!(matches!(scrub(text), Cow::Borrowed(_)), "{text}");
-        assert!(matches!(scrub_bytes(text.as_bytes()), Cow::Borrowed(_)), "{text}");
+        assert!(matches!(scrub_bytes(text.as_bytes()), Some(Cow::Borrowed(_))), "{text}");
     }
     let mixed = format!(r#"{{"name":"a\"b","notes":"\u0030{}","n":1}}"#, &PLAIN[1..]);
-    let shown = scrub_bytes(mixed.as_bytes()).into_owned();
+    let shown = scrub_bytes(mixed.as_bytes()).unwrap().into_owned();
     let read: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(read, json!({"name": "a\"b", "notes": HIDDEN, "n": 1}));
 }

@@ -80,7 +80,7 @@ impl SiteStatus {
         let due = meta.last_success.and_then(|at| at.checked_add(step).ok());
         let next_run = due.filter(|_| meta.requested.is_none()).map_or(now, |due| due.max(now));
         let minute = u64::try_from(now.as_second() / 60).unwrap_or(0);
-        let this_hour = view.kandji_requests().into_iter().filter(|(at, _)| *at + HOUR > minute);
+        let this_hour = view.kandji_requests().into_iter().filter(|(at, _)| at.saturating_add(HOUR) > minute);
         let made: u64 = this_hour.map(|(_, count)| u64::from(count)).sum();
         let share = config.kandji.requests_per_hour;
         let run = |run: &RunRow| RunStatus::of(config, run, meta.in_force.as_ref(), meta.partitions);
