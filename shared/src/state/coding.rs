@@ -63,8 +63,13 @@ impl Pile {
     }
 }
 
+/// How deep a row may be: what came as JSON is less than half of that. A disk that lies must not cost more of the stack than
+/// a thread has: that would end the process, again at each start, where a row that cannot be read has the view rebuilt.
+const DEEPEST: usize = 256;
+
 /// Reads a row.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+    deserializer.set_max_depth(DEEPEST);
     Ok(T::deserialize(&mut deserializer)?)
 }

@@ -1,7 +1,7 @@
 //! Whatever reads what comes from outside, as functions of bytes, with what must hold whatever the bytes are.
 //!
 //! The same functions are fuzzed (`tests/fuzz/run`) and, with the inputs that were found and kept, replayed in the daily tests
-//! (`tests/replay.rs`). A target calls what the workers, commands and clients call on bytes, headers and texts of a service, of
+//! (`tests/kept.rs`). A target calls what the workers, commands and clients call on bytes, headers and texts of a service, of
 //! the broker, of a file or of a person; it panics where something does not hold. Besides what each target says, for all of
 //! them: no panic, and no more memory than an input of that size may take.
 
