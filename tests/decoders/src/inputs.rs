@@ -1,5 +1,6 @@
 //! What fuzzing begins with: the payloads of this repository, and the words of each format.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,11 +64,16 @@ pub fn write_inputs(folder: &Path) -> std::io::Result<()> {
 
 /// A dictionary as libFuzzer reads it.
 fn dictionary(words: &[&str]) -> String {
-    let line = |word: &&str| {
-        let escaped: String = word.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
-        format!("\"{escaped}\"\n")
-    };
-    words.iter().map(line).collect()
+    let mut lines = String::new();
+    for word in words {
+        lines.push('"');
+        for byte in word.bytes() {
+            // Writing to a text cannot fail.
+            let _ = write!(lines, "\\x{byte:02x}");
+        }
+        lines.push_str("\"\n");
+    }
+    lines
 }
 
 /// The golden file of every message of this release, and those of the release before.
@@ -110,8 +116,12 @@ pub(crate) fn history() -> Vec<Event> {
     events.sort_by_key(|event| match &event.payload {
         Payload::Fact(Fact::StreamOpened { .. }) => 0,
         Payload::Fact(Fact::RunStarted(_)) => 1,
-        Payload::Fact(Fact::DeviceMissing { .. } | Fact::AssetAbsent { .. } | Fact::RecordAbsent { .. }) => 9,
-        Payload::Fact(Fact::UserMissing { .. }) => 9,
+        Payload::Fact(
+            Fact::DeviceMissing { .. }
+            | Fact::AssetAbsent { .. }
+            | Fact::RecordAbsent { .. }
+            | Fact::UserMissing { .. },
+        ) => 9,
         Payload::Fact(fact) if fact.staged_for().is_some() => 2,
         Payload::Fact(Fact::InventoryComplete { .. }) => 3,
         Payload::Fact(Fact::Ended(_) | Fact::Decided(_)) => 4,
@@ -314,7 +324,10 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
 /// The example, everything, every file of mistakes, and secrets where they should not be.
 pub(crate) fn configurations() -> Vec<Vec<u8>> {
     let bad = files(&repository().join("shared/tests/fixtures/config/bad"));
-    let bad = bad.into_iter().filter(|(name, _)| name.ends_with(".toml")).map(|(_, text)| text);
+    let bad = bad
+        .into_iter()
+        .filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "toml"))
+        .map(|(_, text)| text);
     let mut all: Vec<Vec<u8>> = bad.collect();
     let example = fs::read(repository().join("amfj-sync.example.toml")).unwrap_or_default();
     all.extend([example, SETTINGS.as_bytes().to_vec()]);

@@ -88,7 +88,9 @@ fn is_sent_on(received: &Received) {
     let Some(replay) = Replay::of(received) else { return };
     let letter = replay.put_on(letter);
     let again = Replay::of(&self::received(letter.headers.clone(), &letter.body));
-    assert_eq!(again.as_ref(), Some(&replay));
+    let same = again.map(|again| (again.token, again.attempts, replay.since.and(again.since)));
+    // Where nothing says since when, the letter itself does.
+    assert_eq!(same, Some((replay.token, replay.attempts, replay.since)));
 }
 
 /// Nobody without the key signs it, and whoever has it does.

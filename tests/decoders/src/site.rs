@@ -108,7 +108,9 @@ fn tell(view: &View, text: &str) {
         is_on_one_line(&amfj_sync_shared::screen::legible(&finding::describe(view, hit)));
     }
     let near = finding::near_lines(view, text, &|_| true);
-    near.iter().for_each(|line| is_on_one_line(line));
+    for line in &near {
+        is_on_one_line(line);
+    }
     is_on_one_line(&passed(&finding::near_it(near)).replace('\n', " "));
 }
 
