@@ -86,11 +86,15 @@ impl Assignment<'_> {
                 },
             };
             let hands_over = course.taken && holder.is_none() && wanted.is_some();
+            // Where nothing can be checked out, that is asked for first: while somebody has the asset AMFJ answers that this
+            // is so, if it may be done at all, and nobody loses it to find out (P21).
+            let asks_first = holder.is_some() && wanted.is_some() && requests.check_outs_wait();
             requests.refusal = if hands_over { OnRefusal::Ends } else { OnRefusal::TriesAgain };
             let answer = match self.after_conflict(requests, &mut course, holder.as_ref()).await {
                 Ok(refused) => {
                     rounds = rounds.saturating_sub(u32::from(refused));
-                    self.move_one_step(requests, holder.as_ref(), wanted).await
+                    let found = holder.as_ref().filter(|_| !asks_first);
+                    self.move_one_step(requests, found, wanted).await
                 }
                 Err(trouble) => Err(trouble),
             };
@@ -113,6 +117,10 @@ impl Assignment<'_> {
                     // Not known: it is read, and left alone where that does not tell either (P30).
                     course.known = (!unreadable).then_some(now);
                 }
+                Ok(Assigned::Conflict { .. }) | Err(Trouble::Unshown | Trouble::Unknown) if asks_first => {
+                    rounds = rounds.saturating_sub(1);
+                }
+                Err(Trouble::NextWaits) => rounds = rounds.saturating_sub(1),
                 // Not as it was known: read it.
                 Ok(Assigned::Conflict { .. }) => course.conflict = Some(holder),
                 Err(Trouble::Unshown) => {

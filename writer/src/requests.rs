@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
     /// AMFJ says of a write, in its own form, that there is no such record (404, 410). That proves nothing: read it by
     /// its id, and if it is there, say so with [`Requests::refused`].
     NotFound,
+    /// The kind of the request that has to follow this one waits: this one is not sent.
+    NextWaits,
     /// AMFJ did not show the asset when it was asked for it by its id.
     NotThere(AssetId),
     /// Refused, or given up.
@@ -277,16 +279,17 @@ impl<'a> Requests<'a> {
         decided_anew && self.replay.is_none() && !self.halfway
     }
 
-    /// The kinds that have to be open before this request: nobody's asset is checked in while it cannot be checked
-    /// out again. One that is checked in already waits for no kind, nor does a look at what was done.
-    fn kinds_before(&self, kind: Kind) -> Vec<RequestKind> {
-        if self.halfway || self.gave_way {
-            return Vec::new();
-        }
-        let own = RequestKind::of(kind, &self.change.action);
-        let aim = RequestKind::of(Kind::Read, &self.change.action);
-        let then = aim.filter(|aim| own == Some(RequestKind::CheckIn) && *aim == RequestKind::CheckOut);
-        then.into_iter().chain(own).collect()
+    /// The kind that has to be open before this request. One that is checked in already waits for no kind, nor does a look
+    /// at what was done.
+    fn kind_before(&self, kind: Kind) -> Option<RequestKind> {
+        let waits = !(self.halfway || self.gave_way);
+        RequestKind::of(kind, &self.change.action).filter(|_| waits)
+    }
+
+    /// Whether nothing can be checked out at the moment, so that nobody's asset is checked in for it.
+    pub(crate) fn check_outs_wait(&self) -> bool {
+        let checks_out = RequestKind::of(Kind::Read, &self.change.action) == Some(RequestKind::CheckOut);
+        checks_out && !self.halfway && self.site.blame.waits(RequestKind::CheckOut)
     }
 
     async fn attempt<T, F>(
@@ -344,7 +347,10 @@ impl<'a> Requests<'a> {
             self.step_back();
             self.stand_aside(left, &reason).await?;
         }
-        for before in self.kinds_before(kind) {
+        if kind == Kind::Guarded && self.check_outs_wait() {
+            return Err(Trouble::NextWaits);
+        }
+        if let Some(before) = self.kind_before(kind) {
             self.pass(before).await?;
         }
         while let Some(left) = self.site.client.limiter().paused_for() {

@@ -190,6 +190,11 @@ async fn hand_overs_that_wait_hold_up_no_update_of_their_devices() -> Result<()>
     let settings = everything(&services).set("sync.change_limit", "100%");
     let scene = Scene::open(services, settings, "2m").await?;
     scene.to_rest().await?;
+    let before = scene.services.owned_devices();
+    let holders = || -> Result<Vec<_>> {
+        before.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
+    };
+    let had = holders()?;
     for number in 0..8 {
         let newcomer = json!({ "name": format!("Newcomer {number}"), "serial": format!("NEWCOMER{number}") });
         let added = scene.services.kandji.add_device(serde_json::from_value::<NewDevice>(newcomer)?)?;
@@ -199,11 +204,20 @@ async fn hand_overs_that_wait_hold_up_no_update_of_their_devices() -> Result<()>
     scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
     scene.publish().await?;
     ensure_waiting(&scene, 8).await?;
+    for (number, device) in before.iter().enumerate() {
+        let email = format!("next{number}@example.com");
+        scene.services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
+    }
+    scene.publish().await?;
+    ensure_waiting(&scene, 8 + before.len() as u64).await?;
     for version in ["odd 1", "odd 2"] {
         scene.new_versions(version)?;
         scene.publish().await?;
         scene.versions(version, 20).await?;
     }
+    // However often one of them was tried.
+    let have = holders()?;
+    ensure!(had.iter().all(Option::is_some) && have == had, "{had:?} had them, and {have:?} have them now");
     scene.amfj().personalities().clear();
     scene.to_rest().await?;
     scene.ensure_with_owners()?;
