@@ -204,8 +204,9 @@ impl Blame {
         let often = fresh && record.attempts % ATTEMPTS == 0;
         if let Some(kind) = refusal.request {
             let sent = now - refusal.took;
-            let first = inner.kinds[kind.index()].refused(&about.key, refusal.cause, sent, refusal.alone);
-            if !refusal.alone && inner.taken.is_none_or(|(taken, _)| first > taken) {
+            let first =
+                inner.kinds[kind.index()].refused(&about.key, refusal.cause, sent, refusal.before_others);
+            if !refusal.before_others && inner.taken.is_none_or(|(taken, _)| first > taken) {
                 inner.untaken.entry(refusal.cause).or_default().insert((kind, about.key.clone()));
             }
         }

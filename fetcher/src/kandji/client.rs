@@ -177,26 +177,22 @@ impl Page {
     /// The rows of a page: all of it as it is, or else row by row, so that what is broken in one costs no other (P30). Or
     /// what came instead of a list.
     pub fn read(body: &[u8]) -> serde_json::Result<Result<Self, Value>> {
-        read_rows(body)
-    }
-}
-
-fn read_rows(body: &[u8]) -> serde_json::Result<Result<Page, Value>> {
-    let is_unusual = json::has_nul(body) || json::has_too_many_values(body);
-    match if is_unusual { None } else { serde_json::from_slice(body).ok() } {
-        Some(Value::Array(rows)) => return Ok(Ok(page_of(rows.into_iter().map(Ok), false))),
-        Some(other) => return Ok(Err(other)),
-        None => {}
-    }
-    let (text, mended) = json::mend(body);
-    match serde_json::from_str::<Rows<'_>>(&text) {
-        // A row that reads as nothing at all is reported as what it is: no device.
-        Ok(rows) => Ok(Ok(page_of(
-            rows.each().map(|row| row.map(|text| json::read(text).unwrap_or_default())),
-            mended,
-        ))),
-        Err(error) if text.trim_start().starts_with('[') => Err(error),
-        Err(_) => json::read(&text).map(Err),
+        let is_unusual = json::has_nul(body) || json::has_too_many_values(body);
+        match if is_unusual { None } else { serde_json::from_slice(body).ok() } {
+            Some(Value::Array(rows)) => return Ok(Ok(page_of(rows.into_iter().map(Ok), false))),
+            Some(other) => return Ok(Err(other)),
+            None => {}
+        }
+        let (text, mended) = json::mend(body);
+        match serde_json::from_str::<Rows<'_>>(&text) {
+            // A row that reads as nothing at all is reported as what it is: no device.
+            Ok(rows) => {
+                let read = |row: Result<&str, String>| row.map(|text| json::read(text).unwrap_or_default());
+                Ok(Ok(page_of(rows.each().map(read), mended)))
+            }
+            Err(error) if text.trim_start().starts_with('[') => Err(error),
+            Err(_) => json::read(&text).map(Err),
+        }
     }
 }
 

@@ -138,9 +138,7 @@ impl Unreachable {
     pub fn is_quick(&self) -> bool {
         !matches!(self.why, Closed::Silent(_))
     }
-}
 
-impl Unreachable {
     /// What a user that is known by a certificate has to do; none where that is the same as for others.
     fn for_a_certificate(&self) -> Option<String> {
         let (at, vhost) = (self.door.at(), for_a_shell(&self.door.vhost));

@@ -6,6 +6,8 @@
 //! fetcher, which then names the line through [`Integration::place_of`] (P18).
 
 mod addresses;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod integration;
 mod keys;
 mod load;

@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::fixture::INTEGRATION;
 use super::{ConfigErrors, Loaded, Tokens, parse};
 use crate::secrets::scrub;
 
@@ -12,20 +13,6 @@ const CERTIFICATE: &str = include_str!("../../../tests/tests/trust/certificates/
 const KEY: &str = include_str!("../../../tests/tests/trust/certificates/client.key");
 const LONG: &str = "q7Xw2Zk9Rv4T6yB1mN8cL3pD5sF0gHjK";
 const OTHER: &str = "hJ5sK0gF8dP2lC7nM4bY9tV1rZ6wX3qA";
-
-const INTEGRATION: &str = r#"
-[[integration]]
-id = "acme"
-mode = "plan"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "T" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "T" }
-[integration.sync]
-default_asset_type = "Laptop"
-"#;
 
 fn load(broker: &str) -> Result<Loaded, ConfigErrors> {
     let text = format!("[broker]\n{broker}\n{INTEGRATION}");

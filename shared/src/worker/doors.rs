@@ -32,21 +32,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::fixture::INTEGRATION;
     use crate::config::{Tokens, parse};
-
-    const INTEGRATION: &str = r#"
-[[integration]]
-id = "acme"
-mode = "plan"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "T" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "T" }
-[integration.sync]
-default_asset_type = "Laptop"
-"#;
 
     fn open(broker: &str, writer: &str) -> String {
         let text = format!("[broker]\n{broker}\n[writer]\n{writer}\n{INTEGRATION}");

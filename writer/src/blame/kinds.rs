@@ -207,11 +207,11 @@ impl Ledger {
     }
 
     /// A request that was sent then was refused. A record that was refused before others were accepted says nothing
-    /// about the kind, whatever changes it was refused for; `alone` where that is known of another worker. Answers when the
+    /// about the kind, whatever changes it was refused for; `before_others` where that is known of another worker. Answers when the
     /// first request of the record was sent that was refused, with none accepted since.
-    pub(crate) fn refused(&mut self, key: &Key, cause: Cause, sent: Instant, alone: bool) -> Instant {
+    pub(crate) fn refused(&mut self, key: &Key, cause: Cause, sent: Instant, before_others: bool) -> Instant {
         let first = *self.known.entry(key.clone()).or_insert(sent);
-        if !alone && self.last_success.is_none_or(|success| first > success) {
+        if !before_others && self.last_success.is_none_or(|success| first > success) {
             self.suspects.entry(cause).or_default().insert(key.clone());
         } else {
             self.of_records.insert(cause);

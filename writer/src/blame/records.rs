@@ -75,7 +75,7 @@ pub(crate) struct Refusal {
     pub(crate) openings: u64,
     /// Whether another worker was refused it, and a request of its kind was carried out after that: it says nothing about
     /// the kind.
-    pub(crate) alone: bool,
+    pub(crate) before_others: bool,
 }
 
 impl Record {

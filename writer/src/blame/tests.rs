@@ -28,7 +28,7 @@ fn refusal(status: u16, openings: u64) -> Refusal {
         reason: status.to_string(),
         took: Duration::ZERO,
         openings,
-        alone: false,
+        before_others: false,
     }
 }
 

@@ -164,8 +164,8 @@ impl<'a> Requests<'a> {
     ) -> Result<(), Trouble> {
         let openings = self.site.circuit.openings();
         let took = std::mem::take(&mut self.took);
-        let alone = request.is_some_and(|kind| self.was_tried_before_others(kind));
-        let refusal = Refusal { request, cause, reason: reason.to_owned(), took, openings, alone };
+        let before_others = request.is_some_and(|kind| self.was_tried_before_others(kind));
+        let refusal = Refusal { request, cause, reason: reason.to_owned(), took, openings, before_others };
         let blame = &self.site.blame;
         let verdict = blame.refused(self.event.id, &self.about, &refusal, self.halfway);
         // Never none: the configuration checked the pauses.
