@@ -311,7 +311,10 @@ impl Applying<'_> {
         };
         match answer {
             Ok(outcome) => Ok(outcome),
-            Err(Trouble::HandBack | Trouble::Unknown | Trouble::NextWaits) => Err(NotYet::HandBack),
+            // The last two are for whoever hands an asset over.
+            Err(Trouble::HandBack | Trouble::Unknown | Trouble::NextWaits | Trouble::RefusedOtherwise) => {
+                Err(NotYet::HandBack)
+            }
             Err(Trouble::Overtaken(why)) => Ok(stale(self.event, self.change, why)),
             Err(Trouble::NotThere(asset)) => Ok(self.asset_not_there(asset)),
             // Whoever sends a request looks into these.

@@ -175,6 +175,20 @@ impl Blame {
         }
     }
 
+    /// Whether this is not how the kind was refused when it began to wait, nor what a missing permission looks like: then
+    /// AMFJ looks at single records again, and the kind waits no longer.
+    pub(crate) fn refused_otherwise(&self, kind: RequestKind, cause: Cause) -> bool {
+        let (otherwise, opened) = {
+            let mut inner = self.inner.lock();
+            let ledger = &mut inner.kinds[kind.index()];
+            (ledger.is_otherwise(cause), ledger.refused_otherwise(cause, Instant::now()))
+        };
+        if opened {
+            self.opened(kind, "AMFJ refuses single changes of this kind, and no longer all");
+        }
+        otherwise
+    }
+
     fn opened(&self, kind: RequestKind, what: &str) {
         tracing::info!(integration = %self.integration, kind = kind.as_str(), "{what}");
         events::kind_waits(&self.integration, kind, false);

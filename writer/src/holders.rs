@@ -86,15 +86,20 @@ impl Assignment<'_> {
                 },
             };
             let hands_over = course.taken && holder.is_none() && wanted.is_some();
-            // Where nothing can be checked out, that is asked for first: while somebody has the asset AMFJ answers that this
-            // is so, if it may be done at all, and nobody loses it to find out (P21).
-            let asks_first = holder.is_some() && wanted.is_some() && requests.check_outs_wait();
+            if holder.is_some()
+                && let Some(wanted) = wanted.filter(|_| requests.check_outs_wait())
+            {
+                if let Some(held) = self.ask_first(requests, &mut course, wanted).await? {
+                    return Ok(held);
+                }
+                rounds = rounds.saturating_sub(1);
+                continue;
+            }
             requests.refusal = if hands_over { OnRefusal::Ends } else { OnRefusal::TriesAgain };
             let answer = match self.after_conflict(requests, &mut course, holder.as_ref()).await {
                 Ok(refused) => {
                     rounds = rounds.saturating_sub(u32::from(refused));
-                    let found = holder.as_ref().filter(|_| !asks_first);
-                    self.move_one_step(requests, found, wanted).await
+                    self.move_one_step(requests, holder.as_ref(), wanted).await
                 }
                 Err(trouble) => Err(trouble),
             };
@@ -116,9 +121,6 @@ impl Assignment<'_> {
                     requests.halfway = true;
                     // Not known: it is read, and left alone where that does not tell either (P30).
                     course.known = (!unreadable).then_some(now);
-                }
-                Ok(Assigned::Conflict { .. }) | Err(Trouble::Unshown | Trouble::Unknown) if asks_first => {
-                    rounds = rounds.saturating_sub(1);
                 }
                 Err(Trouble::NextWaits) => rounds = rounds.saturating_sub(1),
                 // Not as it was known: read it.
@@ -156,6 +158,32 @@ impl Assignment<'_> {
         }
         let reason = "the asset kept changing hands while it was assigned".to_owned();
         Err(Trouble::Fail { reason, field: None })
+    }
+
+    /// Where nothing can be checked out, that is asked for before the asset is checked in: while somebody has it AMFJ answers
+    /// that this is so, if it may be done at all, and nobody loses it to find out (P21). None where it can be by now.
+    async fn ask_first(
+        &self,
+        requests: &mut Requests<'_>,
+        course: &mut Course,
+        wanted: &RecordId,
+    ) -> Result<Option<Held>, Trouble> {
+        requests.refusal = OnRefusal::TriesAgain;
+        requests.asks_first = true;
+        let client = &self.site.client;
+        let answer = requests.send(Kind::Repeatable, || client.check_out(self.asset, wanted, None)).await;
+        requests.asks_first = false;
+        match answer {
+            Ok(Assigned::Done(asset)) if holder_of(&asset).as_ref() == Some(wanted) => {
+                Ok(Some(Held::AsWanted { asset, wrote: true }))
+            }
+            Ok(_) | Err(Trouble::RefusedOtherwise) => Ok(None),
+            Err(Trouble::Unshown) => {
+                course.wrote = true;
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Reads who has the asset: whom the next step is to find, or how it ended.

@@ -50,6 +50,8 @@ pub(crate) enum Trouble {
     NotFound,
     /// The kind of the request that has to follow this one waits: this one is not sent.
     NextWaits,
+    /// Refused, and not as all requests of its kind were.
+    RefusedOtherwise,
     /// AMFJ did not show the asset when it was asked for it by its id.
     NotThere(AssetId),
     /// Refused, or given up.
@@ -149,6 +151,8 @@ pub(crate) struct Requests<'a> {
     /// Whether it gave way to the next change of its device or person: nothing more is written, and what an attempt may
     /// have done is looked into, which waits for no kind.
     gave_way: bool,
+    /// Whether it is asked only to find out whether requests of its kind are taken again.
+    pub(crate) asks_first: bool,
     /// What is done when a request is refused.
     pub(crate) refusal: OnRefusal,
     /// The right to send one request, had before the change was announced.
@@ -197,6 +201,7 @@ impl<'a> Requests<'a> {
             may_have_written: false,
             unanswered: false,
             gave_way: false,
+            asks_first: false,
             refusal: match change.action {
                 Action::LinkAsset { .. } => OnRefusal::IsNoMatter,
                 _ => OnRefusal::TriesAgain,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::pipeline::{RUN_LIMIT, Services};
-use amfj_sync_tests::sim::fleet::Fleet;
+use amfj_sync_tests::sim::fleet::{Device, Fleet};
 use amfj_sync_tests::sim::kandji::NewDevice;
 use amfj_sync_tests::sim::personality::{Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
@@ -129,18 +129,10 @@ async fn no_asset_is_taken_from_anybody_while_check_outs_wait() -> Result<()> {
     scene.to_rest().await?;
     let device = scene.services.owned_devices()[0].clone();
     let before = scene.asset_of(&device.serial_number)?.holder;
-    for number in 0..8 {
-        let newcomer = json!({ "name": format!("Newcomer {number}"), "serial": format!("NEWCOMER{number}") });
-        let added = scene.services.kandji.add_device(serde_json::from_value::<NewDevice>(newcomer)?)?;
-        let email = format!("newcomer{number}@example.com");
-        scene.services.kandji.give_to(&added.device_id, &format!("Newcomer {number}"), &email)?;
-    }
-    scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
-    scene.publish().await?;
-    ensure_waiting(&scene, 8).await?;
+    check_outs_wait(&scene).await?;
     scene.services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
     scene.publish().await?;
-    ensure_waiting(&scene, 9).await?;
+    ensure_waiting(&scene, NEWCOMERS + 1).await?;
     let holder = scene.asset_of(&device.serial_number)?.holder;
     ensure!(before.is_some() && holder == before, "it is with {holder:?}, not with {before:?}");
     scene.amfj().personalities().clear();
@@ -158,23 +150,11 @@ async fn updates_that_wait_hold_up_no_hand_over_of_their_devices() -> Result<()>
     let scene = Scene::open(services, settings, "2m").await?;
     scene.to_rest().await?;
     let devices = scene.services.owned_devices();
-    let holders = || -> Result<Vec<_>> {
-        devices.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
-    };
-    let before = holders()?;
     scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::UpdateAsset));
     scene.new_versions("odd 1")?;
-    for (number, device) in devices.iter().enumerate() {
-        let email = format!("next{number}@example.com");
-        scene.services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
-    }
+    let before = hand_over_all(&scene, &devices)?;
     scene.publish().await?;
-    eventually(RUN_LIMIT, "the hand-overs", async || {
-        let now = holders()?;
-        ensure!(now.iter().zip(&before).all(|(now, before)| now.is_some() && now != before), "{now:?}");
-        Ok(())
-    })
-    .await?;
+    all_handed_over(&scene, &devices, &before).await?;
     scene.amfj().personalities().clear();
     scene.to_rest().await?;
     scene.ensure_with_owners()?;
@@ -190,12 +170,32 @@ async fn hand_overs_that_wait_hold_up_no_update_of_their_devices() -> Result<()>
     let settings = everything(&services).set("sync.change_limit", "100%");
     let scene = Scene::open(services, settings, "2m").await?;
     scene.to_rest().await?;
-    let before = scene.services.owned_devices();
-    let holders = || -> Result<Vec<_>> {
-        before.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
-    };
-    let had = holders()?;
-    for number in 0..8 {
+    let devices = scene.services.owned_devices();
+    check_outs_wait(&scene).await?;
+    let had = hand_over_all(&scene, &devices)?;
+    scene.publish().await?;
+    ensure_waiting(&scene, NEWCOMERS + devices.len() as u64).await?;
+    for version in ["odd 1", "odd 2"] {
+        scene.new_versions(version)?;
+        scene.publish().await?;
+        scene.versions(version, 20).await?;
+    }
+    // However often one of them was tried.
+    let have = holders(&scene, &devices)?;
+    ensure!(had.iter().all(Option::is_some) && have == had, "{had:?} had them, and {have:?} have them now");
+    scene.amfj().personalities().clear();
+    scene.to_rest().await?;
+    scene.ensure_with_owners()?;
+    scene.ensure_nothing_twice()?;
+    scene.ensure_dead_letters(0).await
+}
+
+/// Devices that are new and have users.
+const NEWCOMERS: u64 = 8;
+
+/// Nothing can be checked out any more, and what is to be checked out to newcomers waits: nobody has that yet.
+async fn check_outs_wait(scene: &Scene) -> Result<()> {
+    for number in 0..NEWCOMERS {
         let newcomer = json!({ "name": format!("Newcomer {number}"), "serial": format!("NEWCOMER{number}") });
         let added = scene.services.kandji.add_device(serde_json::from_value::<NewDevice>(newcomer)?)?;
         let email = format!("newcomer{number}@example.com");
@@ -203,26 +203,58 @@ async fn hand_overs_that_wait_hold_up_no_update_of_their_devices() -> Result<()>
     }
     scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut));
     scene.publish().await?;
-    ensure_waiting(&scene, 8).await?;
-    for (number, device) in before.iter().enumerate() {
+    ensure_waiting(scene, NEWCOMERS).await
+}
+
+/// Gives every device that somebody has to somebody else; answers who has their assets now.
+fn hand_over_all(scene: &Scene, devices: &[Device]) -> Result<Vec<Option<String>>> {
+    for (number, device) in devices.iter().enumerate() {
         let email = format!("next{number}@example.com");
         scene.services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
     }
-    scene.publish().await?;
-    ensure_waiting(&scene, 8 + before.len() as u64).await?;
-    for version in ["odd 1", "odd 2"] {
-        scene.new_versions(version)?;
+    holders(scene, devices)
+}
+
+fn holders(scene: &Scene, devices: &[Device]) -> Result<Vec<Option<String>>> {
+    devices.iter().map(|device| Ok(scene.asset_of(&device.serial_number)?.holder)).collect()
+}
+
+async fn all_handed_over(scene: &Scene, devices: &[Device], before: &[Option<String>]) -> Result<()> {
+    eventually(RUN_LIMIT, "the hand-overs", async || {
+        let now = holders(scene, devices)?;
+        ensure!(now.iter().zip(before).all(|(now, before)| now.is_some() && now != before), "{now:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// An AMFJ that says in its own way that somebody has an asset: where check-outs work again, that is no reason to wait on.
+#[tokio::test]
+async fn what_is_said_of_an_asset_that_somebody_has_shows_that_check_outs_work_again() -> Result<()> {
+    for (seed, status) in [(1630, 422), (1631, 400)] {
+        let services = Services::plain(12, seed).await?;
+        let settings = everything(&services).set("sync.change_limit", "100%");
+        let scene = Scene::open(services, settings, "2m").await?;
+        scene.to_rest().await?;
+        let devices = scene.services.owned_devices();
+        check_outs_wait(&scene).await?;
+        let had = hand_over_all(&scene, &devices)?;
         scene.publish().await?;
-        scene.versions(version, 20).await?;
+        ensure_waiting(&scene, NEWCOMERS + devices.len() as u64).await?;
+        // Of the newcomers nothing shows that it works.
+        scene.amfj().personalities().clear();
+        for number in 0..NEWCOMERS {
+            let asset = scene.asset_of(&format!("NEWCOMER{number}"))?.id;
+            scene.odd(Personality::new(Oddity::refuse(403)).at(Kind::CheckOut).of(&asset));
+        }
+        scene.odd(Personality::new(Oddity::HeldAnswers { status }).at(Kind::CheckOut));
+        all_handed_over(&scene, &devices, &had).await?;
+        scene.amfj().personalities().clear();
+        scene.to_rest().await?;
+        scene.ensure_with_owners()?;
+        scene.ensure_dead_letters(0).await?;
     }
-    // However often one of them was tried.
-    let have = holders()?;
-    ensure!(had.iter().all(Option::is_some) && have == had, "{had:?} had them, and {have:?} have them now");
-    scene.amfj().personalities().clear();
-    scene.to_rest().await?;
-    scene.ensure_with_owners()?;
-    scene.ensure_nothing_twice()?;
-    scene.ensure_dead_letters(0).await
+    Ok(())
 }
 
 /// So many changes wait with the only kind that does.

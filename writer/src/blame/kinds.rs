@@ -288,6 +288,21 @@ impl Ledger {
         few
     }
 
+    /// Whether this is about a record: no permission looks like it, and it is not what the kind waits for.
+    pub(crate) fn is_otherwise(&self, cause: Cause) -> bool {
+        let waits_for_it = self.waiting.as_ref().is_some_and(|waiting| waiting.cause == cause);
+        cause != Cause::Failed && !cause.may_be_permission() && !waits_for_it
+    }
+
+    /// A request was refused. Answers whether the kind waited until now, for something else.
+    pub(crate) fn refused_otherwise(&mut self, cause: Cause, now: Instant) -> bool {
+        let opened = self.is_otherwise(cause) && self.waiting.take().is_some();
+        if opened {
+            self.acquit(now);
+        }
+        opened
+    }
+
     /// The next trial may be made now.
     pub(crate) fn try_now(&mut self, now: Instant) {
         if let Some(waiting) = &mut self.waiting {

@@ -33,6 +33,14 @@ impl<'a> Requests<'a> {
         let answered = Answered::of(error);
         let cause = if answered == Answered::Failed { Cause::Failed } else { Cause::Refused(status) };
         self.last = Some((request, cause));
+        let is_of_the_record =
+            matches!(answered, Answered::Refused | Answered::NotThere | Answered::Value { .. });
+        if self.asks_first
+            && is_of_the_record
+            && request.is_some_and(|kind| self.site.blame.refused_otherwise(kind, cause))
+        {
+            return Err(Trouble::RefusedOtherwise);
+        }
         match answered {
             Answered::TokenRefused | Answered::WrongAddress => {
                 self.site.circuit.open(&reason);

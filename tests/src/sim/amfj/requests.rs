@@ -38,6 +38,11 @@ impl Refusal {
         Self::new(404, "not_found", format!("there is no such {what}"))
     }
 
+    /// The same with another status, where it is the refusal with this code.
+    pub(crate) fn said_as(self, code: &str, status: u16) -> Self {
+        if self.code == code { Self { status, ..self } } else { self }
+    }
+
     pub(crate) fn reply(&self) -> Reply {
         let mut error = json!({ "code": self.code, "message": self.message });
         if let Some(field) = &self.field {

@@ -85,9 +85,21 @@ fn write(store: &mut Store, ask: &Ask, parts: &[&str], met: &[Oddity]) -> Result
         (status, kept)
     });
     store.set_lag(usual_lag);
-    let (status, kept) = carried_out?;
+    let (status, kept) = carried_out.map_err(|refusal| as_held(met, refusal))?;
     store.log(&ask.method, &ask.path, sent, kept.stored);
     Ok(Reply::json(status, &kept.shown))
+}
+
+/// The refusal of a check-out of what somebody has, as this AMFJ says it.
+fn as_held(met: &[Oddity], refusal: Refusal) -> Refusal {
+    let own = met.iter().find_map(|oddity| match oddity {
+        Oddity::HeldAnswers { status } => Some(*status),
+        _ => None,
+    });
+    match own {
+        Some(status) => refusal.said_as(Store::CHECKED_OUT, status),
+        None => refusal,
+    }
 }
 
 /// What a write of the contract does, and the status and record that it answers.

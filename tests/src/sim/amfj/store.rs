@@ -165,13 +165,16 @@ impl Store {
         Ok(self.keep_asset(asset))
     }
 
+    /// The code of the refusal to check out what somebody has.
+    pub(crate) const CHECKED_OUT: &str = "checked_out";
+
     pub(crate) fn check_out(&mut self, id: &str, user_id: &str) -> Result<Value, Refusal> {
         let asset = self.asset_to_change(id)?;
         if self.users.get(user_id).is_none() {
             return Err(Refusal::not_found("user"));
         }
         if asset.holder.is_some() {
-            return Err(Refusal::new(409, "checked_out", "the asset is checked out"));
+            return Err(Refusal::new(409, Self::CHECKED_OUT, "the asset is checked out"));
         }
         Ok(self.hand_over(asset, Some(user_id.to_owned()), false))
     }

@@ -73,6 +73,11 @@ pub enum Oddity {
         /// Milliseconds.
         ms: u64,
     },
+    /// The check-out of an asset that somebody has is refused with this status in place of 409.
+    HeldAnswers {
+        /// HTTP status.
+        status: u16,
+    },
     /// A search finds something else than the contract says.
     Search(Search),
     /// A row is not in the list although its record is there: also what a row is that moved to a page that was

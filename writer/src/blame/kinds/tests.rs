@@ -136,6 +136,23 @@ fn records_that_another_worker_was_refused_before_others_succeeded_are_bad_thems
     assert_eq!(world.suspicion(), Some(FORBIDDEN), "what is new says as much as ever");
 }
 
+/// What a hand-over finds out that asks first: AMFJ answers about the asset, and no longer about the permission.
+#[test]
+fn a_kind_waits_no_longer_once_it_is_refused_for_another_reason() {
+    let mut world = World::new();
+    world.refuse(0..3, FORBIDDEN);
+    world.wait();
+    for same in [FORBIDDEN, Cause::Refused(451), Cause::Failed] {
+        assert!(!world.ledger.is_otherwise(same), "{same:?}");
+        assert!(!world.ledger.refused_otherwise(same, world.now));
+        assert!(world.ledger.waiting().is_some());
+    }
+    assert!(world.ledger.refused_otherwise(CONFLICT, world.now));
+    assert!(world.ledger.waiting().is_none());
+    assert!(world.ledger.is_otherwise(CONFLICT), "also where it does not wait any more");
+    assert!(!world.ledger.refused_otherwise(CONFLICT, world.now));
+}
+
 #[test]
 fn different_refusals_do_not_add_up_but_all_ways_to_fail_are_one() {
     let mut world = World::new();
