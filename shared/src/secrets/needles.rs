@@ -61,7 +61,8 @@ fn cut(text: &str, piece: usize) -> Vec<String> {
     letters.windows(piece).map(|window| window.iter().collect()).collect()
 }
 
-/// Hexadecimal, the numbers of its bytes as a program prints an array, a UUID without its dashes, and base64 wherever the secret begins in what was encoded: `user:token` is one text.
+/// Hexadecimal, the numbers of its bytes as a program prints an array, a UUID without its dashes, and base64 wherever the
+/// secret begins in what was encoded: `user:token` is one text.
 fn encoded(secret: &str) -> Vec<String> {
     use std::fmt::Write as _;
     let mut hexadecimal = String::new();

@@ -20,6 +20,7 @@ mod secrets;
 mod site;
 mod templates;
 mod times;
+mod words;
 
 use parking_lot::Mutex;
 use peak_alloc::PeakAlloc;
@@ -52,7 +53,7 @@ pub struct Target {
     pub about: &'static str,
     read: fn(&[u8]),
     seeds: fn() -> Vec<Vec<u8>>,
-    words: fn() -> Vec<&'static str>,
+    words: &'static [&'static str],
 }
 
 impl std::fmt::Debug for Target {
@@ -91,8 +92,8 @@ impl Target {
 
     /// Words of its format, for the dictionary.
     #[must_use]
-    pub fn words(&self) -> Vec<&'static str> {
-        (self.words)()
+    pub fn words(&self) -> &'static [&'static str] {
+        self.words
     }
 }
 
@@ -103,125 +104,125 @@ pub const TARGETS: [Target; 18] = [
         about: "bodies of messages: packs, envelopes, snapshots, changes, facts",
         read: messages::events,
         seeds: inputs::messages,
-        words: inputs::words_of_messages,
+        words: words::MESSAGES,
     },
     Target {
         name: "facts",
         about: "a state stream, a message a line: what it does to the view, and what is decided and said on it",
         read: site::facts,
         seeds: inputs::streams,
-        words: inputs::words_of_messages,
+        words: words::MESSAGES,
     },
     Target {
         name: "reports",
         about: "what workers answer when they are asked how they are",
         read: messages::reports,
         seeds: inputs::reports,
-        words: inputs::words_of_messages,
+        words: words::MESSAGES,
     },
     Target {
         name: "dead-letters",
         about: "headers of AMQP as bytes, and a body behind them: deaths, replays, signatures, what is shown",
         read: letters::dead_letters,
         seeds: inputs::letters,
-        words: inputs::words_of_headers,
+        words: words::HEADERS,
     },
     Target {
         name: "kandji-devices",
         about: "a page of Kandji's device list",
         read: kandji::devices,
         seeds: inputs::kandji_devices,
-        words: inputs::words_of_kandji,
+        words: words::KANDJI,
     },
     Target {
         name: "kandji-details",
         about: "details of a device, and a page of Prism",
         read: kandji::details,
         seeds: inputs::kandji_details,
-        words: inputs::words_of_kandji,
+        words: words::KANDJI,
     },
     Target {
         name: "amfj-rows",
         about: "a page of any of AMFJ's lists, and one record",
         read: amfj::rows,
         seeds: inputs::amfj_rows,
-        words: inputs::words_of_amfj,
+        words: words::AMFJ,
     },
     Target {
         name: "amfj-answers",
         about: "a status and a body, to every request that the client makes",
         read: amfj::answers,
         seeds: inputs::amfj_answers,
-        words: inputs::words_of_amfj,
+        words: words::AMFJ,
     },
     Target {
         name: "error-answers",
         about: "status, headers and body of a refusal: words, blame, pauses, limits",
         read: answers::refusals,
         seeds: inputs::error_answers,
-        words: inputs::words_of_headers,
+        words: words::HEADERS,
     },
     Target {
         name: "secrets",
         about: "a secret in some encoding with any text around it",
         read: secrets::embedded,
         seeds: inputs::secrets,
-        words: inputs::words_of_secrets,
+        words: words::SECRETS,
     },
     Target {
         name: "configuration",
         about: "a configuration file, and variables that override it",
         read: configuration::file,
         seeds: inputs::configurations,
-        words: inputs::words_of_configuration,
+        words: words::CONFIGURATION,
     },
     Target {
         name: "templates",
         about: "the right side of a mapping, and the values of a device",
         read: templates::mapped,
         seeds: inputs::templates,
-        words: inputs::words_of_templates,
+        words: words::TEMPLATES,
     },
     Target {
         name: "names",
         about: "three names, serials and emails that are compared",
         read: names::compared,
         seeds: inputs::names,
-        words: inputs::words_of_names,
+        words: words::NAMES,
     },
     Target {
         name: "values",
         about: "a value of Kandji for a field of AMFJ, and what AMFJ holds",
         read: names::converted,
         seeds: inputs::values,
-        words: inputs::words_of_names,
+        words: words::NAMES,
     },
     Target {
         name: "times",
         about: "times, pauses, spans, places in an order",
         read: times::read,
         seeds: inputs::times,
-        words: inputs::words_of_times,
+        words: words::TIMES,
     },
     Target {
         name: "screen",
         about: "a name or word of a service that is shown on a terminal, in a shell's line, as JSON, in a log line",
         read: screen::shown,
         seeds: inputs::texts,
-        words: inputs::words_of_texts,
+        words: words::TEXTS,
     },
     Target {
         name: "local-rows",
         about: "rows of the local store, and a store that is made of them",
         read: rows::stored,
         seeds: inputs::local_rows,
-        words: inputs::words_of_messages,
+        words: words::MESSAGES,
     },
     Target {
         name: "selectors",
         about: "what a person types to name a device, asset, person, record, moment or span",
         read: site::selected,
         seeds: inputs::selectors,
-        words: inputs::words_of_names,
+        words: words::NAMES,
     },
 ];
