@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{
-    ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, ports,
+    ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, eventually, ports,
 };
 use anyhow::{Context as _, Result, ensure};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -70,6 +71,16 @@ fn configured(url: &str, files: &[(&str, &Path)]) -> ConfigBuilder {
         .fold(config, |config, (key, file)| config.set(&format!("broker.{key}"), file.display().to_string()))
 }
 
+/// Starts it again, and waits until its TLS port is open too: RabbitMQ opens that one last.
+async fn restart_and_listen(broker: &mut PrivateBroker, port: u16) -> Result<()> {
+    broker.restart().await?;
+    eventually(LIMIT, "the port for TLS", async || {
+        TcpStream::connect(("127.0.0.1", port)).await.with_context(|| broker.log_tail())?;
+        Ok(())
+    })
+    .await
+}
+
 /// What a command says about the broker: one line, unless it is let in.
 async fn said(config: ConfigBuilder) -> Result<(Option<i32>, String)> {
     let scratch = Scratch::new()?;
@@ -107,7 +118,7 @@ async fn an_authority_of_its_own_is_trusted_and_no_other() -> Result<()> {
             quoted(&file("server.key"))
         ),
     )?;
-    broker.restart().await?;
+    restart_and_listen(&mut broker, port).await?;
     let user = broker.url();
     let user = user.trim_start_matches("amqp://").split('@').next().context("no user")?.to_owned();
     let at = |host: &str, port: u16| format!("amqps://{user}@{host}:{port}/%2f");
@@ -155,7 +166,7 @@ async fn a_user_may_be_known_by_its_certificate() -> Result<()> {
     };
     let conf = broker.folder().join("conf.d").join("tls.conf");
     fs::write(&conf, settings(""))?;
-    broker.restart().await?;
+    restart_and_listen(&mut broker, port).await?;
     let (ca, certificate, key) = (file("own-ca.pem"), file("client.pem"), file("client.key"));
     let (ca, mine) =
         (("ca_file", ca.as_path()), [("client_certificate", &certificate), ("client_key", &key)]);
@@ -171,7 +182,7 @@ async fn a_user_may_be_known_by_its_certificate() -> Result<()> {
     let mechanisms =
         "auth_mechanisms.1 = EXTERNAL\nauth_mechanisms.2 = PLAIN\nssl_cert_login_from = common_name\n";
     fs::write(&conf, settings(mechanisms))?;
-    broker.restart().await?;
+    restart_and_listen(&mut broker, port).await?;
     ensure_says(with_mine(), &["knows no user by the certificate", "ssl_cert_login_from"]).await?;
     broker.ctl(&["add_user", "client", "not used"]).await?;
     broker.ctl(&["clear_password", "client"]).await?;
