@@ -3,6 +3,7 @@
 
 mod doors;
 mod forged;
+mod headers;
 mod numbers;
 mod permissions;
 mod signed;
