@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use amfj_sync_shared::amfj::{Asset, Named};
+use amfj_sync_shared::config::{Config, Secret, SigningConfig};
 use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
@@ -33,13 +34,20 @@ impl Follower {
 
     /// The same, with an address that leads to the broker in another way.
     async fn start_at(broker: &SharedBroker, url: &str, data_dir: Option<&Path>) -> Result<Self> {
-        let worker = Worker::start(
-            "test",
-            broker_only(url, broker.prefix())?,
-            data_dir.map(OnDisk::at),
-            Shutdown::default(),
-        )
-        .await?;
+        Self::start_with(broker_only(url, broker.prefix())?, data_dir).await
+    }
+
+    /// One that signs what it says, and reads nothing else.
+    async fn start_signing(broker: &SharedBroker) -> Result<Self> {
+        let mut config = broker_only(broker.url(), broker.prefix())?;
+        let keys = vec![Secret::new("a signing key that nobody else has: 0123456789")];
+        config.broker.signing = Some(SigningConfig { keys, accept_unsigned: false });
+        Self::start_with(config, None).await
+    }
+
+    async fn start_with(config: Config, data_dir: Option<&Path>) -> Result<Self> {
+        let on_disk = data_dir.map(OnDisk::at);
+        let worker = Worker::start("test", config, on_disk, Shutdown::default()).await?;
         let state = worker.states.values().next().context("one integration")?.clone();
         state.caught_up().await?;
         Ok(Self { worker, state })
@@ -399,6 +407,28 @@ async fn a_new_worker_on_a_long_stream_starts_from_a_checkpoint_near_its_end() -
         for follower in [late, worker] {
             follower.stop().await;
         }
+    }
+    Ok(())
+}
+
+/// Somebody without the key fills the end of the stream, so that whoever searches only that meets no signed record before
+/// their copy of the state.
+#[tokio::test]
+async fn a_copy_that_nobody_signed_is_not_taken_however_near_the_end_it_is() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let worker = Follower::start_signing(&broker).await?;
+    for number in 1..=10 {
+        worker.link(number).await?;
+    }
+    pad(&worker, 520).await?;
+    let stranger = Follower::start(&broker, None).await?;
+    pad(&stranger, 500).await?;
+    copy_of_nothing(&stranger).await?;
+    pad(&stranger, 50).await?;
+    let late = Follower::start_signing(&broker).await?;
+    ensure!(late.links() == 10, "{} of 10 links", late.links());
+    for follower in [late, stranger, worker] {
+        follower.stop().await;
     }
     Ok(())
 }

@@ -9,3 +9,4 @@ mod permissions;
 mod signed;
 mod support;
 mod tls;
+mod unsigned;
