@@ -39,7 +39,11 @@ impl Follower {
 
     /// One that signs what it says, and reads nothing else.
     async fn start_signing(broker: &SharedBroker) -> Result<Self> {
-        let mut config = broker_only(broker.url(), broker.prefix())?;
+        Self::start_signing_at(broker, broker.url()).await
+    }
+
+    async fn start_signing_at(broker: &SharedBroker, url: &str) -> Result<Self> {
+        let mut config = broker_only(url, broker.prefix())?;
         let keys = vec![Secret::new("a signing key that nobody else has: 0123456789")];
         config.broker.signing = Some(SigningConfig { keys, accept_unsigned: false });
         Self::start_with(config, None).await
@@ -428,6 +432,38 @@ async fn a_copy_that_nobody_signed_is_not_taken_however_near_the_end_it_is() -> 
     let late = Follower::start_signing(&broker).await?;
     ensure!(late.links() == 10, "{} of 10 links", late.links());
     for follower in [late, stranger, worker] {
+        follower.stop().await;
+    }
+    Ok(())
+}
+
+/// All that was signed is trimmed, but for the copy of a worker that lags; before it stands one that says it has read further.
+#[tokio::test]
+async fn a_copy_that_nobody_signed_is_not_taken_in_place_of_a_signed_one() -> Result<()> {
+    let broker = SharedBroker::join().await?;
+    let stream = declare_a_short_stream(&broker).await?;
+    let worker = Follower::start_signing(&broker).await?;
+    for number in 1..=10 {
+        worker.link(number).await?;
+    }
+    let proxy = Proxy::before(broker.url()).await?;
+    let lagging = Follower::start_signing_at(&broker, proxy.url()).await?;
+    ensure!(lagging.links() == 10 && proxy.silence("consuming") == 1, "one connection to consume on");
+    let stranger = Follower::start(&broker, None).await?;
+    let known = stranger.state.read(|view| view.meta().offset).context("an offset")?;
+    eventually(LIMIT, "all that was signed to be trimmed", async || {
+        pad(&stranger, 400).await?;
+        let first = first_offset(&broker, &stream).await?;
+        ensure!(u64::try_from(first)? > known, "the stream begins at {first}");
+        Ok(())
+    })
+    .await?;
+    copy_of_nothing(&stranger).await?;
+    lagging.state.write_checkpoint().await?;
+    let late = Follower::start_signing(&broker).await?;
+    ensure!(late.links() == 10, "{} of 10 links", late.links());
+    proxy.speak();
+    for follower in [late, stranger, lagging, worker] {
         follower.stop().await;
     }
     Ok(())

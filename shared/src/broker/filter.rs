@@ -88,7 +88,8 @@ impl FrameFilter {
 
     /// Bytes that are missing of the head or, once that is there, of the frame.
     fn missing(&self) -> io::Result<usize> {
-        Ok(if self.held.len() < HEAD { HEAD } else { self.whole()? } - self.held.len())
+        let wanted = if self.held.len() < HEAD { HEAD } else { self.whole()? };
+        Ok(wanted - self.held.len())
     }
 
     /// Bytes of the frame whose head is held, with the one that ends it.
@@ -100,18 +101,21 @@ impl FrameFilter {
         })
     }
 
-    /// Decides on a head, and gives out a frame that is whole.
+    /// Gives out what is held, as soon as it is known what becomes of it.
     fn look(&mut self, ready: &mut Vec<u8>) -> io::Result<()> {
-        match self.held.len() {
-            0..HEAD => return Ok(()),
-            HEAD => match self.held[0] {
-                METHOD | HEADER => return Ok(()),
-                BODY | HEARTBEAT => self.passing = self.whole()? - HEAD,
-                _ => self.is_amqp = false,
-            },
-            held if held < self.whole()? => return Ok(()),
-            _ if self.held[0] == METHOD => self.read_method(),
-            _ => self.replace_header(),
+        let kind = self.held[0];
+        if !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) {
+            self.is_amqp = false;
+        } else if self.held.len() < HEAD {
+            return Ok(());
+        } else if matches!(kind, BODY | HEARTBEAT) {
+            self.passing = self.whole()? - HEAD;
+        } else if self.held.len() < self.whole()? {
+            return Ok(());
+        } else if kind == METHOD {
+            self.read_method();
+        } else {
+            self.replace_header();
         }
         ready.append(&mut self.held);
         self.held.shrink_to(KEPT);

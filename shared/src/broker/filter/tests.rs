@@ -236,9 +236,12 @@ fn what_cannot_be_read_has_no_properties() {
 
 #[test]
 fn what_is_no_amqp_is_left_to_the_library() {
-    for greeting in
-        [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"AMQP\0\0\x09\x01", b"\x15\x03\x01\0\x02\x02\x46"]
-    {
+    for greeting in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"AMQP\0\0\x09\x01",
+        b"220\r\n",
+        b"\x15\x03\x01\0\x02\x02\x46",
+    ] {
         assert_eq!(filtered(greeting), greeting);
     }
     let mut filter = FrameFilter::new(FRAME);
