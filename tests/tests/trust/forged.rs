@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use amfj_sync_shared::amfj::{Holder, Named};
 use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_shared::messages::{
-    Action, AssetWrite, Change, Decided, Decision, Edit, Event, Fact, Origin, Past, Payload, Restored, Rule,
-    UserWrite,
+    Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, UserWrite,
 };
-use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::harness::Role;
+use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,12 +21,12 @@ fn edit(new: Value) -> Edit {
     Edit { old: Value::Null, new }
 }
 
-fn write(field: &str, value: &str) -> AssetWrite {
+pub(crate) fn write(field: &str, value: &str) -> AssetWrite {
     AssetWrite { fields: BTreeMap::from([(field.to_owned(), edit(json!(value)))]), ..AssetWrite::default() }
 }
 
 /// A device with the asset that it is linked to, and another one.
-fn linked(attacker: &Attacker<'_>) -> Vec<(DeviceId, AssetId)> {
+pub(crate) fn linked(attacker: &Attacker<'_>) -> Vec<(DeviceId, AssetId)> {
     let mut linked = Vec::new();
     attacker.view.each_link(&mut |device, link| {
         linked.push((device, link.asset));
@@ -369,38 +368,5 @@ async fn changes_that_were_queued_when_a_field_was_unmapped_are_decided_anew() -
     ensure!(pipeline.dead_letters().await? == 0);
     let linked = pipeline.view("acme").await?.count_links();
     ensure!(linked == services.kandji.devices().len(), "{linked} devices are linked");
-    Ok(())
-}
-
-/// A reconciler publishes the decision right after its changes: the writer waits for it before it takes one for forged.
-#[tokio::test]
-async fn a_decision_that_comes_after_its_change_is_waited_for() -> Result<()> {
-    let services = Services::plain(3, 94).await?;
-    let settings = services.integration("acme").field("Serial Number", "serial_number");
-    let pipeline = Pipeline::start(vec![("acme", settings)]).await?;
-    pipeline.run().await?;
-    services.take_writes();
-    let mut attacker = Attacker::at(&pipeline).await?;
-    let (device, asset) = linked(&attacker)[0].clone();
-    let change = attacker
-        .change(device.as_str(), Action::UpdateAsset { asset, write: write("Model", "not mapped any more") });
-    let event = attacker.event(change.clone());
-    let (id, sequence) = (event.id, event.sequence.unwrap());
-    let decision = attacker.view.decision(&change.key).context("a device of which nothing was decided")?;
-    let decided = Decided { id, sequence, published: Some(Timestamp::now()), staged: false, change };
-    let decision = Decision { place: sequence, changes: vec![decided.clone()], ..decision };
-    let queue = attacker.queue(decided.change.key.partition(2));
-    attacker.publish_to(&queue, event.encode()).await?;
-    eventually(RUN_LIMIT, "the writer to have it", async || {
-        let in_flight = pipeline.writers[0].metrics().await?.sum("amfj_sync_in_flight", &[]);
-        ensure!(in_flight > 0.0 || pipeline.dead_letters().await? > 0, "it is still in its queue");
-        Ok(())
-    })
-    .await?;
-    attacker.publish_fact(Timestamp::now(), Fact::Decided(Box::new(decision))).await?;
-    pipeline.settle().await?;
-    ensure!(pipeline.dead_letters().await? == 0, "{}", reasons(&pipeline, 1).await?);
-    let writes = services.take_writes();
-    ensure!(writes.is_empty(), "it is out of date: {writes:?}");
     Ok(())
 }
