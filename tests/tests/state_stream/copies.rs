@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::support::{
     Follower, LIMIT, copy_of_nothing, copy_of_nothing_as_of, declare_a_short_stream, declare_a_stream_of,
-    first_offset, pad,
+    first_offset, linked, pad,
 };
 
 /// The beginning of a long stream is trimmed; a new worker starts from the latest checkpoint.

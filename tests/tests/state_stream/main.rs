@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use lapin::options::QueueDeleteOptions;
 
-use crate::support::{Follower, channel, linked, started, stream_name};
+use crate::support::{Follower, LIMIT, channel, linked, started, stream_name};
 
 /// The order of the stream is the same for everybody: of two leaders with one number, the first leads.
 #[tokio::test]
