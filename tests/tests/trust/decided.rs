@@ -95,3 +95,36 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
     attacker.publish_to(&queue, event.encode()).await?;
     nothing_came_of_it(&pipeline, &services).await
 }
+
+/// No reconciler is there to decide anew: what is queued is held against what the writer is told now, right before the request.
+#[tokio::test]
+async fn what_was_queued_is_not_made_once_it_is_not_allowed_although_nobody_decides_anew() -> Result<()> {
+    let services = Services::plain(4, 99).await?;
+    let both = services.integration("acme").field("Model", "model").field("Notes", "asset_tag");
+    let crew = Crew { reconcilers: 1, writers: 0 };
+    let mut pipeline = Pipeline::with(crew, vec![("acme", both)], |config| config).await?;
+    pipeline.fetch_all().await?;
+    eventually(RUN_LIMIT, "changes", async || {
+        ensure!(
+            pipeline.waiting("acme", "apply").await? >= 4
+                && pipeline.waiting("acme", "reconcile").await? == 0
+        );
+        Ok(())
+    })
+    .await?;
+    pipeline.dismiss().await?;
+    let fewer = services.integration("acme").field("Notes", "asset_tag");
+    pipeline.reconfigure(vec![("acme", fewer)]).await?;
+    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    eventually(RUN_LIMIT, "all of them to be out of date", async || {
+        let left = pipeline.waiting("acme", "apply").await?;
+        let in_flight = pipeline.writers[0].metrics().await?.sum("amfj_sync_in_flight", &[]);
+        ensure!(left == 0 && in_flight == 0.0, "{left} wait, {in_flight} are in flight");
+        Ok(())
+    })
+    .await?;
+    let writes = services.take_writes();
+    ensure!(writes.iter().all(|write| !write.contains("Model")), "{}", writes.join("\n"));
+    ensure!(pipeline.dead_letters().await? == 0, "{}", reasons(&pipeline, 1).await?);
+    Ok(())
+}
