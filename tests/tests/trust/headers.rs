@@ -65,7 +65,7 @@ async fn publish_everywhere(pipeline: &Pipeline) -> Result<usize> {
     Ok(dead + 1)
 }
 
-async fn everybody_lives(mut workers: Vec<&mut Worker>) -> Result<()> {
+fn everybody_lives(mut workers: Vec<&mut Worker>) -> Result<()> {
     for worker in &mut workers {
         let (name, log) = (worker.role().name(), worker.log());
         let ended = worker.exited()?;
@@ -105,21 +105,21 @@ async fn survive(adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder, reason: &st
     fetcher.wait_ready().await?;
     pipeline.run().await?;
     let count = publish_everywhere(&pipeline).await?;
-    let letters = letters(&pipeline, count).await?;
-    let reasons = letters.iter().filter(|letter| letter["reason"].to_string().contains(reason)).count();
+    let there = letters(&pipeline, count).await?;
+    let explained = there.iter().filter(|letter| letter["reason"].to_string().contains(reason)).count();
     // Those that lay among the dead letters from the beginning died of nothing.
-    ensure!(reasons >= count * 2 / 3, "{reasons} of {count} are {reason:?}: {letters:#?}");
-    commands_look(&pipeline, &letters).await?;
+    ensure!(explained >= count * 2 / 3, "{explained} of {count} are {reason:?}: {there:#?}");
+    commands_look(&pipeline, &there).await?;
     // Others read the streams from their first record on.
     pipeline.hire(Crew::default()).await?;
     let device = services.kandji.devices()[0].device_id.clone();
     services.kandji.set(&device, "serial_number", json!("AFTERWARDS"))?;
     services.take_writes();
     pipeline.run().await?;
-    let writes = services.take_writes();
-    ensure!(writes.len() == 1 && writes[0].contains("AFTERWARDS"), "{writes:?}");
+    let made = services.take_writes();
+    ensure!(made.len() == 1 && made[0].contains("AFTERWARDS"), "{made:?}");
     let (reconcilers, writers) = (pipeline.reconcilers.iter_mut(), pipeline.writers.iter_mut());
-    everybody_lives(reconcilers.chain(writers).chain([&mut fetcher]).collect()).await
+    everybody_lives(reconcilers.chain(writers).chain([&mut fetcher]).collect())
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::support::{Attacker, publish_all};
 const KEY: &str = "a signing key that nobody else has: 0123456789";
 
 /// So many that several reach a follower of the stream at once, whatever else the machine does.
-const DEVICES: usize = 40;
+const DEVICES: u16 = 40;
 
 async fn signed(services: &Services) -> Result<Pipeline> {
     let key = toml::Value::Table(toml::Table::from_iter([("env".to_owned(), "KEY".into())]));
@@ -37,7 +37,7 @@ async fn devices(pipeline: &Pipeline) -> Result<Value> {
 /// one message.
 #[tokio::test]
 async fn no_unsigned_fact_is_folded_not_the_second_of_a_batch_or_message_either() -> Result<()> {
-    let services = Services::plain(DEVICES, 102).await?;
+    let services = Services::plain(usize::from(DEVICES), 102).await?;
     let pipeline = signed(&services).await?;
     pipeline.run().await?;
     let before = devices(&pipeline).await?;
@@ -59,7 +59,7 @@ async fn no_unsigned_fact_is_folded_not_the_second_of_a_batch_or_message_either(
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
         eventually(RUN_LIMIT, "all of them to be refused", async || {
             let refused = worker.metrics().await?.sum("amfj_sync_refused_messages_total", &labels);
-            ensure!(refused >= (DEVICES + 1) as f64, "{refused} were refused");
+            ensure!(refused >= f64::from(DEVICES + 1), "{refused} were refused");
             Ok(())
         })
         .await?;
