@@ -9,6 +9,8 @@
 //! - With several mandatory publishes in flight a return can be attached to the wrong confirm, so
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
+//! - Headers of a message that the client cannot read end the connection or the process, before anybody sees the message: what
+//!   arrives is filtered first ([`FrameFilter`]).
 
 mod alarm;
 mod dead_reader;
@@ -16,6 +18,7 @@ mod dead_watch;
 mod depth;
 mod dialling;
 mod error;
+mod filter;
 mod intake;
 mod largest;
 pub mod letters;
@@ -38,6 +41,7 @@ pub use dead_watch::{
     DeadLetterCounts, DeadLetterLock, LookedThrough, count_dead_letters, look_through_dead_letters,
 };
 pub use error::BrokerError;
+pub use filter::FrameFilter;
 pub(crate) use intake::Unsigned;
 pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset};
 pub use lapin::types::FieldTable as Headers;
