@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::config::{Config, Integration};
+use amfj_sync_shared::endpoints::Server;
 use amfj_sync_shared::retry::Backoff;
 use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::status::keep_answering;
-use amfj_sync_shared::telemetry::Server;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;
 use tokio::time::Instant;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amfj_sync_shared::http::{Api, Failing};
+use amfj_sync_shared::endpoints::Health;
+use amfj_sync_shared::failing::Failing;
+use amfj_sync_shared::http::Api;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::retry::Policy;
 use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::status::{self, Duty, WorkerReport};
-use amfj_sync_shared::telemetry::Health;
 use amfj_sync_shared::worker::Worker;
 use jiff::Timestamp;
 use parking_lot::Mutex;

@@ -6,6 +6,8 @@
 pub mod commands;
 mod deciding;
 mod events;
+#[cfg(test)]
+mod fixture;
 pub mod rules;
 pub mod serving;
 pub mod worker;

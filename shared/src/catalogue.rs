@@ -2,59 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use crate::amfj::{AssetType, Field, Named};
-use crate::config::{CreateDevices, Integration, Place};
-use crate::mapping::Mapping;
+use crate::amfj::{AssetType, Field};
+use crate::config::{CreateDevices, Integration};
+use crate::mapping::{Mapping, Place};
 use crate::messages::{Catalogue, Outcome, Unusable};
 
-impl Catalogue {
-    /// The asset type of that name; spaces around it do not count.
-    #[must_use]
-    pub fn asset_type_named(&self, name: &str) -> Option<&AssetType> {
-        let name = name.trim();
-        self.asset_types.iter().find(|asset_type| asset_type.name.trim() == name)
-    }
-
-    /// The asset type of that id.
-    #[must_use]
-    pub fn asset_type(&self, id: &str) -> Option<&AssetType> {
-        self.asset_types.iter().find(|asset_type| asset_type.id == id)
-    }
-
-    /// The location of that name; spaces around it do not count.
-    #[must_use]
-    pub fn location_named(&self, name: &str) -> Option<&Named> {
-        let name = name.trim();
-        self.locations.iter().find(|location| location.name.trim() == name)
-    }
-
-    /// Only what an integration uses: mapped fields and required ones, and the default location. For a broker that takes no
-    /// message with all of it.
-    #[must_use]
-    pub fn narrowed_to(&self, config: &Integration) -> Self {
-        let used = |fields: &[Field], mapping: &Mapping| -> Vec<Field> {
-            let is_used =
-                |field: &&Field| field.required || mapping.iter().any(|(name, _)| name == field.name);
-            fields.iter().filter(is_used).cloned().collect()
-        };
-        let of_type = |asset_type: &AssetType| AssetType {
-            fields: used(&asset_type.fields, &config.fields),
-            ..asset_type.clone()
-        };
-        let location = config.sync.default_location.as_deref().and_then(|name| self.location_named(name));
-        Self {
-            asset_types: self.asset_types.iter().map(of_type).collect(),
-            locations: location.into_iter().cloned().collect(),
-            user_fields: used(&self.user_fields, &config.user_fields),
-        }
-    }
-}
-
-impl AssetType {
-    /// The field of that name.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name == name)
+/// Only what an integration uses: mapped fields and required ones, and the default location. For a broker that takes no
+/// message with all of it.
+#[must_use]
+pub fn narrowed_to(catalogue: &Catalogue, config: &Integration) -> Catalogue {
+    let used = |fields: &[Field], mapping: &Mapping| -> Vec<Field> {
+        let is_used = |field: &&Field| field.required || mapping.iter().any(|(name, _)| name == field.name);
+        fields.iter().filter(is_used).cloned().collect()
+    };
+    let of_type = |asset_type: &AssetType| AssetType {
+        fields: used(&asset_type.fields, &config.fields),
+        ..asset_type.clone()
+    };
+    let location = config.sync.default_location.as_deref().and_then(|name| catalogue.location_named(name));
+    Catalogue {
+        asset_types: catalogue.asset_types.iter().map(of_type).collect(),
+        locations: location.into_iter().cloned().collect(),
+        user_fields: used(&catalogue.user_fields, &config.user_fields),
     }
 }
 

@@ -3,11 +3,8 @@
 //! sled keeps the first failure of its file and answers everything with it from then on, also when the disk has room
 //! again; and the view of a worker whose store fails stands still, so that it does nothing with the partitions it has.
 //! So the first failure of the store makes the worker ill for good: it is not ready, lets go of the broker within
-//! seconds, and the process starts itself anew ([`start_anew`]) and waits until the folder can be written to.
+//! seconds, and the process starts itself anew and waits until the folder can be written to.
 
-use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -55,36 +52,6 @@ impl Illness {
             }
         }
     }
-}
-
-/// Where the endpoints of a worker are served, for the process that takes its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
-    /// `fetcher`, `reconciler` or `writer`.
-    pub role: String,
-    /// The bound address.
-    pub address: SocketAddr,
-}
-
-/// Starts this program again in place of this process, with the same arguments: nothing that failed is left, no
-/// supervisor has to count it as a crash, and where it is served stays the same. Returns only if that fails.
-#[must_use]
-pub fn start_anew(served: Option<&Served>) -> std::io::Error {
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return error,
-    };
-    let mut arguments = std::env::args_os();
-    let mut command = Command::new(program);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    command.args(arguments);
-    if let Some(Served { role, address }) = served {
-        // Where any free port was asked for, those who have found it go on asking there.
-        command.env(format!("AMFJ_SYNC__{}__LISTEN", role.to_uppercase()), address.to_string());
-    }
-    command.exec()
 }
 
 #[cfg(test)]

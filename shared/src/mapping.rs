@@ -6,6 +6,7 @@
 pub mod fingerprint;
 mod guards;
 pub mod known;
+mod place;
 mod plain;
 pub mod property;
 pub mod template;
@@ -14,10 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub use place::Place;
 pub use property::{BadProperty, PropertyPath};
 pub use template::{BadTemplate, Template};
-
-use crate::config::Place;
 
 /// Something that may not have been read yet, as opposed to read and found absent.
 #[derive(Debug, Clone, PartialEq, Eq)]

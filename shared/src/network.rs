@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 /// `10 s`, `2.5 s`.
-pub(crate) fn seconds(time: Duration) -> String {
+#[must_use]
+pub fn seconds(time: Duration) -> String {
     if time.subsec_millis() == 0 {
         format!("{} s", time.as_secs())
     } else {
@@ -13,12 +14,14 @@ pub(crate) fn seconds(time: Duration) -> String {
 }
 
 /// Whether the name was looked up and is not there, rather than not looked up at all.
-pub(crate) fn is_unknown_host(said: &str) -> bool {
+#[must_use]
+pub fn is_unknown_host(said: &str) -> bool {
     said.contains("lookup address") && !said.contains("Temporary failure")
 }
 
 /// The TLS error inside another error, however deep.
-pub(crate) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+#[must_use]
+pub fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
@@ -32,7 +35,8 @@ pub(crate) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Opt
 }
 
 /// Why a certificate is not trusted, for people.
-pub(crate) fn certificate(why: &rustls::CertificateError) -> String {
+#[must_use]
+pub fn certificate(why: &rustls::CertificateError) -> String {
     use rustls::CertificateError as Why;
     match why {
         Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RetryConfig;
-use crate::http::CallError;
 
 #[cfg(test)]
 mod tests;
@@ -140,13 +139,6 @@ pub enum Verdict {
 pub trait Retryable {
     /// Whether, and how soon.
     fn verdict(&self) -> Verdict;
-}
-
-/// For reads: a write that may have happened must not be repeated on this verdict alone.
-impl Retryable for CallError {
-    fn verdict(&self) -> Verdict {
-        if self.is_transient() { Verdict::Again(self.retry_after()) } else { Verdict::Stop }
-    }
 }
 
 /// Why [`retry`] came back without a value.

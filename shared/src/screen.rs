@@ -12,7 +12,7 @@ use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, 
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-pub(crate) use gate::{LogLines, colour};
+pub use gate::{LogLines, colour};
 
 mod gate;
 

@@ -9,6 +9,7 @@
 
 mod decoding;
 mod needles;
+mod words;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 
 use decoding::Level;
+pub use words::{ServiceWords, outline};
 
 /// What stands in the place of a secret.
 pub const HIDDEN: &str = "***";
@@ -46,7 +48,8 @@ struct Known {
 static KNOWN: RwLock<Option<Known>> = RwLock::new(None);
 
 /// A text in which HTML's ways to write a letter are undone, once.
-pub(crate) fn without_entities(text: &str) -> String {
+#[must_use]
+pub fn without_entities(text: &str) -> String {
     decoding::without_entities(text)
 }
 
@@ -75,7 +78,7 @@ pub fn keep_unsaid(secret: &str) {
 }
 
 /// The same for a part of an address, which is written there escaped.
-pub(crate) fn keep_address_part_unsaid(part: &str) {
+pub fn keep_address_part_unsaid(part: &str) {
     keep_unsaid(part);
     let mut written = part.to_owned();
     while let Some(decoded) = decoding::decoded(&written).filter(|text| text.len() < written.len()) {
@@ -112,7 +115,8 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
 
 /// The same for bytes that should be a text. What is no text is left as it is where it holds no secret; none where it holds
 /// one and is too long for that to be taken out.
-pub(crate) fn scrub_bytes(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+#[must_use]
+pub fn scrub_bytes(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(finder) = whole() else { return Some(Cow::Borrowed(bytes)) };
     let text = String::from_utf8_lossy(bytes);
     if !holds(&text, &finder) {
@@ -123,7 +127,8 @@ pub(crate) fn scrub_bytes(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// A text that is only read: also without pieces of secrets, and without what others call their token.
-pub(crate) fn scrub_words(text: &str) -> String {
+#[must_use]
+pub fn scrub_words(text: &str) -> String {
     hide(text, found(text, pieces().as_deref(), true))
 }
 

@@ -10,10 +10,9 @@ mod wrong;
 use serde_json::{Map, Value, json};
 
 use crate::ids::IntegrationId;
-use crate::state::State;
+use crate::stream::State;
 use crate::worker::Worker;
 
-pub use crate::http::Failing;
 pub(crate) use report::ask_within;
 pub use report::{
     Circuit, Duty, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers, keep_answering,

@@ -1,6 +1,6 @@
 //! What the three binaries have in common: options, start, readiness, and an orderly end.
 
-mod doors;
+mod anew;
 mod ending;
 mod waiting;
 
@@ -18,18 +18,19 @@ use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
 use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
-use crate::config::{self, Config, Integration, Tokens};
+use crate::config::{self, Config, Integration, Tokens, open_doors};
 use crate::failpoint;
 use crate::ids::IntegrationId;
-use crate::illness::{Illness, Served};
+use crate::illness::Illness;
 use crate::screen::legible;
-use crate::state::{DataDir, Following, Indexes, OnDisk, State, StateError, StoreError, View};
+use crate::state::{DataDir, Indexes, OnDisk, StoreError, View};
+use crate::stream::{Following, State, StateError};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
 
-use doors::open_doors;
+pub use anew::Served;
 pub use ending::{block_on, finish};
 
 /// Options of every command.

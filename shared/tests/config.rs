@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use amfj_sync_shared::config::{
     self, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
-    NameMatching, OnEmpty, Place, Secret, Tokens, WhenGone,
+    NameMatching, OnEmpty, Secret, Tokens, WhenGone,
 };
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::mapping::Place;
 
 const EXAMPLE: &str = include_str!("../../amfj-sync.example.toml");
 const EVERYTHING: &str = include_str!("fixtures/config/good/everything.toml");

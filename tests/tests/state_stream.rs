@@ -10,7 +10,8 @@ use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
-use amfj_sync_shared::state::{OnDisk, State, Verdict};
+use amfj_sync_shared::state::{OnDisk, Verdict};
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use amfj_sync_tests::harness::{Proxy, Scratch, SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, ensure};

@@ -7,8 +7,9 @@ use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::AssetId;
 use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_shared::mode;
+use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::state::{State, Unreadable};
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 

@@ -66,13 +66,13 @@ pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
             outcome.asset.as_ref().or(asset.as_ref().map(|row| &row.asset)).map(|asset| &asset.asset_type);
         let now = |field: &str| match &outcome.key {
             Key::Device(_) => of_asset_field(
-                config,
+                &config.fields,
                 view.catalogue(),
                 asset_type.map_or("", |named| &named.id),
                 field,
                 rematch,
             ),
-            Key::User(_) => of_record_field(config, view.catalogue(), field, rematch),
+            Key::User(_) => of_record_field(&config.user_fields, view.catalogue(), field, rematch),
         };
         let claims = asset.as_ref().map(|row| &row.claims).or(record.as_ref().map(|row| &row.claims));
         let contradicted = claims.into_iter().flat_map(Claims::contradicted_fields);

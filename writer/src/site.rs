@@ -10,7 +10,7 @@ use amfj_sync_shared::backlog::InHand;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Integration, RetryConfig};
 use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::state::State;
+use amfj_sync_shared::stream::State;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

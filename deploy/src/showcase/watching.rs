@@ -9,7 +9,8 @@ use amfj_sync_shared::ids::{IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
-use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;

@@ -2,7 +2,7 @@
 //! is nothing, or what it said last is enough, a list that cannot be read stops nothing.
 
 use amfj_sync_shared::amfj::client::Page;
-use amfj_sync_shared::catalogue::{Before, Examined, examine, maps_user_fields};
+use amfj_sync_shared::catalogue::{Before, Examined, examine, maps_user_fields, narrowed_to};
 use amfj_sync_shared::config::{CreateUsers, Integration};
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::messages::{Catalogue, Fact, Unusable};
@@ -73,7 +73,7 @@ impl Run<'_> {
         }
         self.report.lock().in_use = Some(in_use);
         // Narrowed, where the broker takes no message with all of it.
-        if known != catalogue && known != catalogue.narrowed_to(config) {
+        if known != catalogue && known != narrowed_to(&catalogue, config) {
             let number = self.started.number;
             self.keep_aside(&[Fact::CatalogueListed { number, catalogue }])?;
         }

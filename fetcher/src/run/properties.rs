@@ -137,7 +137,7 @@ pub(crate) fn remembered(path: &PropertyPath) -> String {
 fn sentence(
     table: &str,
     field: &str,
-    place: &amfj_sync_shared::config::Place,
+    place: &amfj_sync_shared::mapping::Place,
     path: &PropertyPath,
 ) -> String {
     let hint = nearest(&path.to_string()).map_or_else(

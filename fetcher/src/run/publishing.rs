@@ -2,6 +2,7 @@
 //! person for the reconcilers.
 
 use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
+use amfj_sync_shared::catalogue::narrowed_to;
 use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{
@@ -128,7 +129,7 @@ impl Run<'_> {
         let Payload::Fact(Fact::CatalogueListed { catalogue, .. }) = &mut event.payload else {
             return Ok(());
         };
-        *catalogue = catalogue.narrowed_to(&self.leader.config);
+        *catalogue = narrowed_to(catalogue, &self.leader.config);
         let bytes = event.encode().len();
         if bytes <= limit {
             return Ok(());

@@ -15,9 +15,10 @@ use amfj_sync_shared::messages::{
     Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
 use amfj_sync_shared::screen::{Screen, say, say_json};
+use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};
-use amfj_sync_shared::state::{State, View};
 use amfj_sync_shared::status::StoppedRecord;
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
 use jiff::Timestamp;
 use serde::Serialize;

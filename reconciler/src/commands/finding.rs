@@ -7,8 +7,9 @@ use amfj_sync_shared::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, User
 use amfj_sync_shared::messages::{DeviceEntry, UserEntry};
 use amfj_sync_shared::names::{NameKey, email_key, serial_key};
 use amfj_sync_shared::screen::legible;
+use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::DeviceRow;
-use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::Exit;
 
 use super::{Known, words};

@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use amfj_sync_shared::command;
 use amfj_sync_shared::config::{Config, Integration, Tokens};
 use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::state::{State, View};
+use amfj_sync_shared::state::View;
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 
 pub use explain::explain;

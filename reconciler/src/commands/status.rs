@@ -12,10 +12,10 @@ use amfj_sync_shared::broker::{BrokerError, Session, Stage, count_dead_letters};
 use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::ids::IntegrationId;
 use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::State;
 use amfj_sync_shared::status::{
     Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
 };
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -12,25 +12,25 @@ use super::{Site, values};
 
 /// One mapped field of one device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct MappedValue {
+pub struct MappedValue {
     /// The AMFJ field.
-    pub(crate) field: String,
+    pub field: String,
     /// The property or template that fills it.
-    pub(crate) source: String,
+    pub source: String,
     /// What Kandji says.
-    pub(crate) kandji: Option<Value>,
+    pub kandji: Option<Value>,
     /// The same, converted to the field's type.
-    pub(crate) wanted: Option<Value>,
+    pub wanted: Option<Value>,
     /// What AMFJ holds.
-    pub(crate) amfj: Option<Value>,
+    pub amfj: Option<Value>,
     /// How the two sides compare.
-    pub(crate) finding: Finding,
+    pub finding: Finding,
 }
 
 /// How the two sides of a mapped field compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "is", content = "reason", rename_all = "snake_case")]
-pub(crate) enum Finding {
+pub enum Finding {
     /// AMFJ holds it already.
     Same,
     /// It is to be written.
@@ -48,11 +48,8 @@ pub(crate) enum Finding {
 }
 
 /// All mapped fields of a device, beside those of its asset, if it has one.
-pub(crate) fn mapped_values(
-    site: &Site<'_>,
-    device: &DeviceEntry,
-    asset: Option<&Asset>,
-) -> Vec<MappedValue> {
+#[must_use]
+pub fn mapped_values(site: &Site<'_>, device: &DeviceEntry, asset: Option<&Asset>) -> Vec<MappedValue> {
     let fields = site.config.fields.iter();
     fields
         .map(|(name, mapped)| {

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 pub use amfj_sync_shared::convert as values;
 pub use draft::Draft;
 use draft::{Findings, Subject};
-pub(crate) use fields::{Finding, MappedValue, mapped_values};
+pub use fields::{Finding, MappedValue, mapped_values};
 pub use gone::decide_missing;
 use matching::Resolution;
 pub use plan::withheld;
@@ -62,7 +62,8 @@ impl Site<'_> {
 }
 
 /// What a person calls a device: its name, else its serial, else its id.
-pub(crate) fn label(device: &DeviceEntry) -> &str {
+#[must_use]
+pub fn label(device: &DeviceEntry) -> &str {
     [device.name.trim(), device.serial.trim()]
         .into_iter()
         .find(|text| !text.is_empty())
@@ -70,7 +71,8 @@ pub(crate) fn label(device: &DeviceEntry) -> &str {
 }
 
 /// What a person types for a device: its serial, else its id.
-pub(crate) fn handle(device: &DeviceEntry) -> &str {
+#[must_use]
+pub fn handle(device: &DeviceEntry) -> &str {
     let serial = device.serial.trim();
     if serial.is_empty() { device.device_id.as_str() } else { serial }
 }
@@ -173,7 +175,5 @@ fn because(rule: Rule) -> &'static str {
     }
 }
 
-#[cfg(test)]
-pub(crate) use tests::{World, test_config};
 #[cfg(test)]
 mod tests;

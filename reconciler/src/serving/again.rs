@@ -9,7 +9,8 @@ use amfj_sync_shared::messages::{
     Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
 };
 use amfj_sync_shared::state::rows::Open;
-use amfj_sync_shared::state::{Folded, Verdict, View};
+use amfj_sync_shared::state::{Verdict, View};
+use amfj_sync_shared::stream::Folded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 

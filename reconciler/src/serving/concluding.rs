@@ -5,7 +5,8 @@ use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::state::{State, Unreadable, View};
+use amfj_sync_shared::state::{Unreadable, View};
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 

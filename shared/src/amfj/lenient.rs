@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::types::{Asset, Holder, Named, Source, UserRecord};
+use crate::amfj::{Asset, Holder, Named, Source, UserRecord};
 use crate::ids::{AssetId, RecordId};
 use crate::json::{self, Rows, kind};
 use crate::messages::Unusable;

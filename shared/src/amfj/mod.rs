@@ -1,7 +1,6 @@
 //! Asset Management for Jira: its records and, in `client`, the assumed REST contract.
 
 pub mod client;
-pub mod cursors;
 pub mod lenient;
 pub mod types;
 

@@ -148,3 +148,11 @@ pub struct AssetType {
     #[serde(default)]
     pub fields: Vec<Field>,
 }
+
+impl AssetType {
+    /// The field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}

@@ -9,7 +9,8 @@ use tokio::sync::broadcast::error::TryRecvError;
 use crate::ids::Key;
 use crate::messages::{Decision, Fact, Payload};
 use crate::state::rows::Open;
-use crate::state::{Folded, State, Verdict, View};
+use crate::state::{Verdict, View};
+use crate::stream::{Folded, State};
 
 /// Of each key the time at which its oldest change without an outcome was published.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use super::unanswered::Unanswered;
 use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
 use crate::broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use crate::ids::IntegrationId;
-use crate::state::State;
 use crate::status::ask_within;
+use crate::stream::State;
 use crate::worker::{ROLES, Worker};
 
 /// Between two looks.

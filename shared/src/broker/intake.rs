@@ -196,7 +196,7 @@ impl StreamOffset {
 ///
 /// Nobody can write into the past of a stream: what stands before its first signed record was there before anybody signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unsigned {
+pub enum Unsigned {
     /// It is read, up to the first signed record.
     UntilSigned,
     /// It is not.
@@ -324,7 +324,7 @@ impl Intake {
     }
 
     /// The same, where nothing says that what comes first stands before the first signed record.
-    pub(crate) async fn open_stream_with(
+    pub async fn open_stream_with(
         session: &Arc<Session>,
         stream: &str,
         offset: StreamOffset,

@@ -31,15 +31,14 @@ mod signing;
 mod supervisor;
 mod tls;
 mod topology;
-pub(crate) mod unreachable;
+mod unreachable;
 
 pub use dead_reader::DeadLetters;
 pub use dead_watch::{
     DeadLetterCounts, DeadLetterLock, LookedThrough, count_dead_letters, look_through_dead_letters,
 };
 pub use error::BrokerError;
-pub(crate) use intake::Unsigned;
-pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset};
+pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset, Unsigned};
 pub use lapin::types::FieldTable as Headers;
 pub use largest::{MAX_BYTES, largest_taken};
 pub use names::{Names, Stage};
@@ -48,8 +47,7 @@ pub use past::read_stream;
 pub use presence::Presence;
 pub use publisher::{Outgoing, Publisher};
 pub use roll_call::{answer_roll_calls, call_roll};
-pub(crate) use signing::refused_lately;
-pub use signing::{SIGNATURE, Signing};
+pub use signing::{SIGNATURE, Signing, refused_lately};
 pub use supervisor::{Broker, Caller, Session};
 pub use topology::{Depth, Topology};
 pub use unreachable::Unreachable;

@@ -151,7 +151,8 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// How many messages this process refused unread, where it refused one lately.
-pub(crate) fn refused_lately() -> u64 {
+#[must_use]
+pub fn refused_lately() -> u64 {
     let refused = *REFUSED.lock();
     refused.filter(|(last, _)| last.elapsed() < LATELY).map_or(0, |(_, count)| count)
 }

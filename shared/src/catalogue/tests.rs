@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::amfj::FieldType;
+use crate::amfj::{FieldType, Named};
 use crate::config;
 
 fn integration(tables: &str) -> Integration {
@@ -194,7 +194,7 @@ fn p18_what_a_run_of_an_earlier_release_applied_is_known_by_what_the_site_had() 
 fn what_an_integration_uses_of_a_site_is_what_it_maps_and_what_is_required() {
     let whole = catalogue();
     let config = integration("default_asset_type = \"Laptop\"\n[integration.fields]\nOS = \"os_version\"");
-    let narrow = whole.narrowed_to(&config);
+    let narrow = narrowed_to(&whole, &config);
     let names = |catalogue: &Catalogue| -> Vec<String> {
         let fields = catalogue.asset_types.iter().flat_map(|one| &one.fields).chain(&catalogue.user_fields);
         fields.map(|field| field.name.clone()).collect()
@@ -204,7 +204,7 @@ fn what_an_integration_uses_of_a_site_is_what_it_maps_and_what_is_required() {
         names(&narrow).contains(&"OS".to_owned()) && names(&narrow).contains(&"Serial Number".to_owned())
     );
     assert_eq!(narrow.asset_types.len(), whole.asset_types.len(), "assets of each type are listed");
-    assert_eq!(narrow.narrowed_to(&config), narrow);
+    assert_eq!(narrowed_to(&narrow, &config), narrow);
     let before = Before { catalogue: &Catalogue::default(), in_use: None };
     assert_eq!(
         examine(&config, &narrow, &before).problems,

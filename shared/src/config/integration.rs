@@ -15,9 +15,12 @@ use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
 };
-use crate::amfj::cursors::FLOOR;
 use crate::ids::IntegrationId;
 use crate::mapping::{FieldSource, MappedField, Mapping};
+
+/// Rows that any list may have, however short it was last time: people import whole fleets. `sync.longest_list` says
+/// another number.
+pub const FLOOR: u64 = 250_000;
 
 const NAME: &str = "integration";
 /// Shorter ones serve only tests; the request budget still holds.

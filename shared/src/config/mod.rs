@@ -6,6 +6,7 @@
 //! fetcher, which then names the line through [`Integration::place_of`] (P18).
 
 mod addresses;
+mod doors;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod integration;
@@ -20,6 +21,7 @@ mod sections;
 mod settings;
 mod source;
 mod tls;
+mod token;
 mod tokens;
 mod tree;
 #[cfg(test)]
@@ -28,15 +30,18 @@ pub mod types;
 pub mod values;
 pub mod words;
 
+pub use doors::open_doors;
+pub use integration::FLOOR;
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{BrokerUrl, Secret};
+pub use token::Token;
 pub use tokens::{TokenVariables, Tokens};
 pub use types::{
     AmfjConfig, AmfjPaths, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
     ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
-pub use values::{Percent, Place};
+pub use values::Percent;
 pub use words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::mask::mask_sentence;
 use super::source::SourceFile;
-use super::values::Place;
+use crate::mapping::Place;
 
 /// Where a node of the configuration was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

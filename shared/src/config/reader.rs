@@ -9,7 +9,7 @@ use super::problem::{At, Problem, Warning, nearest};
 use super::source::SourceFile;
 use super::tokens::{TokenVariables, Tokens};
 use super::tree::{Entries, Kind, Node, NodeValue};
-use super::values::Place;
+use crate::mapping::Place;
 
 /// What reading has found so far.
 pub(super) struct Reading<'c> {

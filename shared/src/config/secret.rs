@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::http::Token;
+use super::token::Token;
 use crate::secrets::{keep_address_part_unsaid, keep_unsaid};
 
 /// A token. Neither `Debug` nor `Display` shows it; it is wiped from memory when dropped.

@@ -8,8 +8,8 @@ use super::problem::At;
 use super::reader::{Found, Reading, Section};
 use super::secret::Secret;
 use super::settings;
+use super::token::fault_of;
 use super::tree::{Kind, Node, NodeValue};
-use crate::http::token::fault_of;
 use crate::private_files::is_open_to_others;
 
 /// Which tokens a program sends, and so must have. The others may be missing where it runs, and are not read where they

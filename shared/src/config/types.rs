@@ -8,12 +8,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::secret::{BrokerUrl, Secret};
-use super::values::{Percent, Place};
+use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };
 use crate::ids::IntegrationId;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Place};
 
 /// The whole file.
 #[derive(Debug, Clone)]

@@ -1,31 +1,7 @@
-//! The small values of the file: percentages, durations, and where something is written.
+//! The small values of the file: percentages and durations.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// Where a value comes from, as it is shown to a person.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// A line of the configuration file, counted from 1.
-    Line {
-        /// The file.
-        file: PathBuf,
-        /// The line.
-        line: usize,
-    },
-    /// A variable of the environment that overrides the file.
-    Variable(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
-            Self::Variable(name) => f.write_str(name),
-        }
-    }
-}
 
 /// A whole percentage from 0 to 100, written `"10%"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

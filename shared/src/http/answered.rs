@@ -75,8 +75,8 @@ impl Answered {
 #[cfg(test)]
 mod tests {
     use super::super::network::NetworkFault;
-    use super::super::words::ServiceWords;
     use super::*;
+    use crate::secrets::ServiceWords;
 
     fn answer(status: u16, form: BodyForm, retry_after: Option<u64>, field: Option<&str>) -> CallError {
         CallError::Status {

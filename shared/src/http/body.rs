@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::BodyForm;
-use super::words::ServiceWords;
+use crate::secrets::ServiceWords;
 
 /// The field that an error body blames: `{"error": {"field": …}}`.
 pub(super) fn blamed_field(body: &[u8]) -> Option<ServiceWords> {
@@ -45,32 +45,10 @@ pub(super) fn sentence(words: &ServiceWords) -> String {
     in_quotes(said.as_deref().unwrap_or(quoted))
 }
 
-/// Words as they are decoded, in quotes that nothing in them ends: [`outline`] leaves out what is between.
+/// Words as they are decoded, in quotes that nothing in them ends: [`outline`](crate::secrets::outline) leaves out what is
+/// between.
 fn in_quotes(said: &str) -> String {
     format!("“{}”", ServiceWords::of(said).as_str().replace(['“', '”'], "\""))
-}
-
-/// A sentence of ours that quotes what a service answered, without the quotation. For pages that more people may read
-/// than may read the broker: what a service says may be about a person.
-#[must_use]
-pub fn outline(sentence: &str) -> String {
-    let mut shown = String::with_capacity(sentence.len());
-    let mut rest = sentence;
-    while let Some((before, quoted)) = rest.split_once('“') {
-        let Some((words, behind)) = quoted.split_once('”') else { break };
-        shown.push_str(before);
-        let clause = shown.rsplit(['”', ';', '(']).next().unwrap_or_default();
-        if clause.contains("answered ") {
-            shown.push('…');
-        } else {
-            shown.push('“');
-            shown.push_str(words);
-            shown.push('”');
-        }
-        rest = behind;
-    }
-    shown.push_str(rest);
-    shown
 }
 
 fn message(value: &Value) -> Option<String> {

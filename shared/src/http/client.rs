@@ -15,9 +15,8 @@ use super::error::CallError;
 use super::network::NetworkFault;
 use super::pulse::{Pulse, SILENT};
 use super::retry_after::parse_retry_after;
-use super::token::Token;
-use super::words::ServiceWords;
-use crate::secrets;
+use crate::config::Token;
+use crate::secrets::{self, ServiceWords};
 use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB. Nothing is ever unpacked: no

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::body::sentence;
 use super::network::NetworkFault;
-use super::words::ServiceWords;
+use crate::retry::{Retryable, Verdict};
+use crate::secrets::ServiceWords;
 
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,7 @@ impl CallError {
 
     /// What happened.
     ///
-    /// What the service said is in it, in quotes; [`outline`](super::outline) leaves that out.
+    /// What the service said is in it, in quotes; [`outline`](crate::secrets::outline) leaves that out.
     #[must_use]
     pub fn seen(&self) -> String {
         match self {
@@ -134,7 +136,7 @@ impl CallError {
                 format!("{call}: no complete answer from {host} ({reason})")
             }
             Self::Status { call, status, body, .. } => {
-                format!("{call}: answered {} {}", status_text(*status), body.sentence())
+                format!("{call}: answered {} {}", status_text(*status), sentence(body))
             }
             Self::NotJson { call, status, reason, .. } => {
                 format!("{call}: answered {} with {reason}", status_text(*status))
@@ -276,5 +278,12 @@ fn status_text(status: u16) -> String {
     match StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()) {
         Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
+    }
+}
+
+/// For reads: a write that may have happened must not be repeated on this verdict alone.
+impl Retryable for CallError {
+    fn verdict(&self) -> Verdict {
+        if self.is_transient() { Verdict::Again(self.retry_after()) } else { Verdict::Stop }
     }
 }

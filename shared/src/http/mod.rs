@@ -8,32 +8,28 @@
 //! - [`limit::Limiter`] spaces calls and pauses them when a service asks for it.
 //!
 //! No token is ever part of an error or a log line (P27): it is a sensitive header, what services say is kept as
-//! [`ServiceWords`] only, and what they list is scrubbed before it is read.
+//! [`ServiceWords`](crate::secrets::ServiceWords) only, and what they list is scrubbed before it is read.
 
 mod answered;
 mod body;
 mod client;
+pub mod cursors;
 mod error;
 pub mod limit;
 mod network;
 mod pulse;
 mod retry_after;
-pub(crate) mod token;
-mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use answered::Answered;
-pub use body::outline;
 pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
 pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
 pub use network::NetworkFault;
-pub use pulse::{Failing, Pulse};
+pub use pulse::Pulse;
 pub use reqwest::header::HeaderMap;
 pub use reqwest::{Method, StatusCode};
 pub use retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 pub use secrecy::SecretString;
-pub use token::Token;
-pub use words::ServiceWords;

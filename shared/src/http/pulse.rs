@@ -6,28 +6,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+
+use crate::failing::Failing;
 
 /// A call that has no answer for so long is said to have none yet: its time-out may be far away.
 pub(super) const SILENT: Duration = Duration::from_secs(8);
 
 /// The least time between two log lines about a service that fails and answers by turns; no failure is unsaid for ten seconds.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-
-/// What fails now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failing {
-    /// Why, with the cure that fits.
-    pub reason: String,
-    /// Since when nothing else is heard.
-    pub since: Timestamp,
-    /// Calls that failed since.
-    #[serde(default)]
-    pub times: u32,
-    /// When it is tried next, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<Timestamp>,
-}
 
 /// What is known of a service from the calls that were made.
 #[derive(Debug)]

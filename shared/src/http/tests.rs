@@ -4,9 +4,11 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::body::blamed_field;
+use super::body::{blamed_field, sentence};
 use super::retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 use super::*;
+use crate::config::Token;
+use crate::secrets::{ServiceWords, outline};
 
 fn secret() -> Token {
     Token::from(SecretString::from("b3c1-token"))
@@ -77,14 +79,14 @@ fn every_shape_of_error_body_becomes_a_sentence() {
         ("{\"unfinished\": ", "“{\"unfinished\":”"),
         ("", "without an explanation"),
     ] {
-        assert_eq!(ServiceWords::of(body).sentence(), said, "{body}");
+        assert_eq!(sentence(&ServiceWords::of(body)), said, "{body}");
     }
 }
 
 /// A page for probes leaves out what a service said, and nothing of ours.
 #[test]
 fn an_outline_has_no_words_of_a_service() {
-    for (sentence, shown) in [
+    for (said, shown) in [
         (
             "AMFJ, list: answered 500 Oops “sam@example.com fell ”; check it",
             "AMFJ, list: answered 500 Oops …; check it",
@@ -99,9 +101,9 @@ fn an_outline_has_no_words_of_a_service() {
         ),
         ("answered 500 “without an end", "answered 500 “without an end"),
     ] {
-        assert_eq!(outline(sentence), shown);
+        assert_eq!(outline(said), shown);
     }
-    let words = ServiceWords::of(r#"{"message": "“sam” is ”not“ there"}"#).sentence();
+    let words = sentence(&ServiceWords::of(r#"{"message": "“sam” is ”not“ there"}"#));
     assert_eq!(outline(&format!("answered 404 {words}")), "answered 404 …");
 }
 
@@ -220,7 +222,7 @@ proptest! {
         let _known = secret();
         let quoted = ServiceWords::of_body(&body);
         prop_assert!(quoted.as_str().chars().count() <= 500);
-        let _ = outline(&quoted.sentence());
+        let _ = outline(&sentence(&quoted));
         let _ = blamed_field(&body);
         if let Some(pause) = parse_retry_after(&value, SystemTime::now()) {
             prop_assert!(pause <= LONGEST_RETRY_AFTER);

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::{FieldSource, Mapping};
 use crate::amfj::{Field, FieldType};
-use crate::config::Integration;
 use crate::messages::{Catalogue, Outcome, Refusal};
 
 /// Set apart from all other names that ids are made of.
@@ -62,13 +61,13 @@ pub fn built_in(name: &str) -> Field {
 /// [`fingerprint`] of a field of assets of one type; none where the type does not have it.
 #[must_use]
 pub fn of_asset_field(
-    config: &Integration,
+    mapping: &Mapping,
     catalogue: &Catalogue,
     asset_type: &str,
     field: &str,
     rematch: Option<u64>,
 ) -> Option<String> {
-    let source = config.fields.get(field).map(|mapped| mapped.source.to_string()).unwrap_or_default();
+    let source = mapping.get(field).map(|mapped| mapped.source.to_string()).unwrap_or_default();
     if field == Outcome::NAME {
         return Some(fingerprint(&built_in(field), &source, rematch));
     }
@@ -79,12 +78,12 @@ pub fn of_asset_field(
 /// [`fingerprint`] of a field of user records; none where they do not have it.
 #[must_use]
 pub fn of_record_field(
-    config: &Integration,
+    mapping: &Mapping,
     catalogue: &Catalogue,
     field: &str,
     rematch: Option<u64>,
 ) -> Option<String> {
-    let source = config.user_fields.get(field).map(|mapped| mapped.source.to_string()).unwrap_or_default();
+    let source = mapping.get(field).map(|mapped| mapped.source.to_string()).unwrap_or_default();
     if field == Outcome::NAME || field == Outcome::EMAIL {
         return Some(fingerprint(&built_in(field), &source, rematch));
     }

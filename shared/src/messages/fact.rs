@@ -10,20 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry};
-use crate::amfj::{Asset, AssetType, Field, Named, UserRecord};
+use super::{Catalogue, Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry};
+use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
-
-/// What kinds of assets, places and fields the AMFJ site has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Catalogue {
-    /// Asset types with their fields.
-    pub asset_types: Vec<AssetType>,
-    /// Locations.
-    pub locations: Vec<Named>,
-    /// Fields of user records.
-    pub user_fields: Vec<Field>,
-}
 
 /// What a run is, as its leader announces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

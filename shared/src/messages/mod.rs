@@ -4,6 +4,7 @@
 //! AMFJ shall hold) and **facts** (what the workers have learnt, on the state stream). The Rust types
 //! are the source of the JSON Schemas in `shared/schemas`.
 
+mod catalogue;
 mod change;
 mod decision;
 mod event;
@@ -16,15 +17,15 @@ mod snapshot;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+pub use catalogue::Catalogue;
 pub use change::{
     Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
     Settled, UserLinkOutcome, UserWrite,
 };
 pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State, author};
 pub use event::{DecodeError, Event, Glance, Origin};
-pub use fact::{Absence, Catalogue, Fact, InventoryCounts, MassCounts, RunStarted};
-pub(crate) use pack::Pack;
-pub use pack::unpack;
+pub use fact::{Absence, Fact, InventoryCounts, MassCounts, RunStarted};
+pub use pack::{Pack, unpack};
 pub use reading::{ReadingReport, Unusable, Unusables, short};
 pub use schemas::schemas;
 pub use sequence::Sequence;

@@ -15,19 +15,21 @@ const ENOUGH: usize = 32 << 10;
 
 /// The body of a message that is being put together.
 #[derive(Debug)]
-pub(crate) struct Pack {
+pub struct Pack {
     body: Vec<u8>,
     events: usize,
 }
 
 impl Pack {
     /// Whether a message that carries one event has room for another.
-    pub(crate) fn fit(one: &[u8], other: &[u8]) -> bool {
+    #[must_use]
+    pub fn fit(one: &[u8], other: &[u8]) -> bool {
         one.len() + other.len() < ENOUGH
     }
 
     /// Begins with the JSON of one event.
-    pub(crate) fn of(event: &[u8]) -> Self {
+    #[must_use]
+    pub fn of(event: &[u8]) -> Self {
         let mut body = Vec::with_capacity(event.len() + 2);
         body.push(b'[');
         body.extend_from_slice(event);
@@ -35,24 +37,28 @@ impl Pack {
     }
 
     /// Bytes that it has so far.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is made of one, and never empty")]
+    pub fn len(&self) -> usize {
         self.body.len()
     }
 
     /// Whether there is room for the JSON of another event.
-    pub(crate) fn has_room_for(&self, event: &[u8]) -> bool {
+    #[must_use]
+    pub fn has_room_for(&self, event: &[u8]) -> bool {
         self.events < MOST && Self::fit(&self.body, event)
     }
 
     /// Adds the JSON of another event.
-    pub(crate) fn add(&mut self, event: &[u8]) {
+    pub fn add(&mut self, event: &[u8]) {
         self.body.push(b',');
         self.body.extend_from_slice(event);
         self.events += 1;
     }
 
     /// The body: an array, or the event itself where it is the only one.
-    pub(crate) fn into_body(mut self) -> Vec<u8> {
+    #[must_use]
+    pub fn into_body(mut self) -> Vec<u8> {
         if self.events == 1 {
             self.body.remove(0);
         } else {

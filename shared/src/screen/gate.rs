@@ -50,7 +50,8 @@ pub(super) fn sealed(code: &str) -> String {
 }
 
 /// A text in a colour of ours.
-pub(crate) fn colour(code: &str, text: &str) -> String {
+#[must_use]
+pub fn colour(code: &str, text: &str) -> String {
     format!("{}{text}{}", sealed(code), sealed("0"))
 }
 
@@ -207,10 +208,11 @@ fn refuse<A: clap::Parser>(error: &clap::Error, given: &[String]) -> ! {
 
 /// A writer of log lines, most often for standard error, which may be a terminal.
 #[derive(Debug)]
-pub(crate) struct LogLines<W> {
+pub struct LogLines<W> {
     /// Whether each line is an object of JSON; else it is text that was made legible, in colours that were sealed.
-    pub(crate) is_json: bool,
-    pub(crate) out: W,
+    pub is_json: bool,
+    /// Where the lines go.
+    pub out: W,
 }
 
 impl<W: Write> Write for LogLines<W> {

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::http::ServiceWords;
 
 /// What PHP, Gson, a proxy, a browser, a query and a shell each escape.
 const TOKEN: &str = "Zk/9q+7Rw=T<4v&Xy\"s'P\\1~kD%2Fm0u:J";

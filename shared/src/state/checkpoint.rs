@@ -38,7 +38,7 @@ type Rows = BTreeMap<String, Value>;
 
 /// A view that is being copied. It must not change meanwhile: the rows are those of one offset.
 #[derive(Debug)]
-pub(super) struct Copying {
+pub struct Copying {
     checkpoint: Uuid,
     as_of: u64,
     parts: u32,
@@ -52,14 +52,15 @@ pub(super) struct Copying {
 
 impl Copying {
     /// None for a view that has read nothing yet. `largest` is what one message may have.
-    pub(super) fn of(view: &View, largest: usize) -> Option<Self> {
+    #[must_use]
+    pub fn of(view: &View, largest: usize) -> Option<Self> {
         let as_of = view.meta.offset?;
         let bytes_a_part = BYTES_A_PART.min(largest / JSON_TAKES);
         Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new(), bytes_a_part, largest })
     }
 
     /// What comes before all other rows.
-    pub(super) fn begin(&mut self, view: &View) -> Vec<Fact> {
+    pub fn begin(&mut self, view: &View) -> Vec<Fact> {
         let begun = Fact::CheckpointBegun { checkpoint: self.checkpoint, as_of: self.as_of, format: FORMAT };
         // From memory: its keys that are numbers are texts in JSON and in nothing else.
         let meta = serde_json::to_value(&view.meta).unwrap_or_default();
@@ -67,7 +68,7 @@ impl Copying {
     }
 
     /// The next rows; none when all are copied.
-    pub(super) fn step(&mut self, view: &View) -> Result<Vec<Fact>, StoreError> {
+    pub fn step(&mut self, view: &View) -> Result<Vec<Fact>, StoreError> {
         let mut facts = Vec::new();
         for _ in 0..PARTS_A_STEP {
             let rows = self.rows(view)?;
@@ -80,7 +81,8 @@ impl Copying {
     }
 
     /// What comes after all rows.
-    pub(super) fn end(&self) -> Fact {
+    #[must_use]
+    pub fn end(&self) -> Fact {
         Fact::CheckpointEnded { checkpoint: self.checkpoint, parts: self.parts }
     }
 
@@ -160,13 +162,13 @@ fn row_as_json(key: &[u8], value: &[u8]) -> Result<(String, Value), StoreError> 
 
 /// A complete checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub struct Found {
     /// Which one.
-    pub(super) checkpoint: Uuid,
+    pub checkpoint: Uuid,
     /// Where it begins in the stream.
-    pub(super) begun: u64,
+    pub begun: u64,
     /// The copied view had everything up to and including this offset.
-    pub(super) as_of: u64,
+    pub as_of: u64,
     parts: u32,
 }
 
@@ -184,7 +186,8 @@ enum Sign {
 
 /// The fact of a checkpoint without its rows, which are large and say nothing to whoever has read the facts that they
 /// copy. None for everything else, and for what this release does not know.
-pub(super) fn outline(glance: &Glance<'_>) -> Option<Fact> {
+#[must_use]
+pub fn outline(glance: &Glance<'_>) -> Option<Fact> {
     if !glance.is_fact() || glance.subject() != Fact::CHECKPOINT {
         return None;
     }
@@ -198,7 +201,7 @@ pub(super) fn outline(glance: &Glance<'_>) -> Option<Fact> {
 /// Looks for the latest complete checkpoint among the facts of checkpoints, in order: the one that copies most. One that
 /// stands behind it and copies less was written by a worker that lagged, or kept by somebody and published again.
 #[derive(Debug, Default)]
-pub(super) struct Search {
+pub struct Search {
     /// Of each where it begins, what it copies, and the parts that were seen.
     open: BTreeMap<Uuid, (u64, u64, BTreeSet<u32>)>,
     found: Option<Found>,
@@ -206,7 +209,7 @@ pub(super) struct Search {
 
 impl Search {
     /// Looks at the data of the fact at an offset. A copy of nothing, or of what comes only after it, is none.
-    pub(super) fn look_at(&mut self, offset: u64, fact: &RawValue) {
+    pub fn look_at(&mut self, offset: u64, fact: &RawValue) {
         match serde_json::from_str(fact.get()) {
             Ok(Sign::Begun { checkpoint, as_of, format }) if format <= FORMAT && as_of < offset => {
                 self.open.insert(checkpoint, (offset, as_of, BTreeSet::new()));
@@ -229,14 +232,16 @@ impl Search {
         }
     }
 
-    pub(super) fn found(self) -> Option<Found> {
+    /// The checkpoint that was found, if one is complete.
+    #[must_use]
+    pub fn found(self) -> Option<Found> {
         self.found
     }
 }
 
 /// Takes the rows of one checkpoint into an empty view, part by part.
 #[derive(Debug)]
-pub(super) struct Loading {
+pub struct Loading {
     found: Found,
     meta: Meta,
     seen: BTreeSet<u32>,
@@ -244,13 +249,13 @@ pub(super) struct Loading {
 
 impl Loading {
     /// Empties the view.
-    pub(super) fn begin(view: &mut View, found: Found) -> Result<Self, StoreError> {
+    pub fn begin(view: &mut View, found: Found) -> Result<Self, StoreError> {
         view.reset()?;
         Ok(Self { found, meta: Meta::default(), seen: BTreeSet::new() })
     }
 
     /// Takes a part, if it is one of this checkpoint. Answers whether that was the last.
-    pub(super) fn take(&mut self, view: &mut View, fact: Fact) -> Result<bool, StoreError> {
+    pub fn take(&mut self, view: &mut View, fact: Fact) -> Result<bool, StoreError> {
         if let Fact::CheckpointRows { checkpoint, part, rows } = fact
             && checkpoint == self.found.checkpoint
             && self.seen.insert(part)
@@ -279,7 +284,7 @@ impl Loading {
     }
 
     /// Puts the copied offset in force: only now does the view hold anything.
-    pub(super) fn end(self, view: &mut View) -> Result<(), StoreError> {
+    pub fn end(self, view: &mut View) -> Result<(), StoreError> {
         let copied = self.meta.indexed_as(&view.meta);
         view.meta = Meta { offset: Some(self.found.as_of), ..copied };
         view.rebuild_indexes()

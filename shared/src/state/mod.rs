@@ -1,11 +1,10 @@
 //! The state of an integration: facts on its stream are the truth, a view in sled is what they say.
 
 mod batch;
-mod checkpoint;
+pub mod checkpoint;
 pub mod claims;
 pub mod coding;
 mod fold;
-mod follower;
 mod keys;
 mod room;
 pub mod rows;
@@ -14,7 +13,6 @@ mod store;
 mod view;
 
 pub use fold::Verdict;
-pub use follower::{Folded, Following, State, StateError};
 pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
 pub use view::{FirstSync, Indexes, Unreadable, View};
 

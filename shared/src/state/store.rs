@@ -52,7 +52,8 @@ impl StoreError {
     }
 
     /// Somebody could not read a row.
-    pub(super) fn unreadable() -> Self {
+    #[must_use]
+    pub fn unreadable() -> Self {
         Self::because("a row could not be read")
     }
 

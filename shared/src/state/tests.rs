@@ -29,6 +29,9 @@ mod stores;
 /// All indexes, with a mapped serial.
 const BY_SERIAL: Indexes<'_> = Indexes::All { serial_field: Some("Serial Number") };
 
+/// As large as a message may be for most brokers.
+const LARGEST: usize = 15 << 20;
+
 const LIST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Facts with offsets and a clock that the test moves.
@@ -215,7 +218,7 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
 
 /// The facts of a checkpoint.
 fn copy_of(view: &View) -> Vec<Fact> {
-    copy_for(view, crate::broker::MAX_BYTES)
+    copy_for(view, LARGEST)
 }
 
 /// The same for a broker that takes no larger messages than this.

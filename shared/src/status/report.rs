@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::backlog::STAGES;
 use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll, refused_lately};
-use crate::http::Failing;
+use crate::endpoints::Health;
+use crate::failing::Failing;
 use crate::ids::IntegrationId;
-use crate::telemetry::Health;
 use crate::worker::{Worker, host};
 
 /// For the answers of all workers; they take milliseconds each, unless a worker hangs.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::report::{Duty, WorkerReport};
 use super::site::SiteStatus;
-use crate::http::Failing;
+use crate::failing::Failing;
 use crate::worker::ROLES;
 
 /// Intervals without a complete run after which runs are missing.

@@ -54,7 +54,7 @@ pub struct TracesError(String);
 
 /// Starts sending traces if the environment names a collector; a second call has no effect. Call it
 /// within the runtime.
-pub(crate) fn start_traces(role: &str, worker: &str) -> Result<(), TracesError> {
+pub fn start_traces(role: &str, worker: &str) -> Result<(), TracesError> {
     if !is_wanted() || TRACES.get().is_some() {
         return Ok(());
     }
@@ -87,7 +87,7 @@ pub(crate) fn start_traces(role: &str, worker: &str) -> Result<(), TracesError> 
 }
 
 /// Sends the last spans, for two seconds at most.
-pub(crate) async fn flush_traces() {
+pub async fn flush_traces() {
     let Some((_, provider)) = TRACES.get() else { return };
     let flushed = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(LAST_SPANS));
     if let Ok(Err(error)) = flushed.await {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Exit;
-use crate::illness::start_anew;
+use super::anew::start_anew;
 use crate::screen::say_error;
 
 /// Before a worker that was ill starts anew.

@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::{Exit, Shutdown, Worker};
 use crate::broker::Caller;
 use crate::config::Config;
+use crate::endpoints::{Health, Server};
 use crate::state::{DataDir, OnDisk, StoreError};
 use crate::status::{self, WorkerReport, keep_answering};
-use crate::telemetry::{Health, Server, recorder};
+use crate::telemetry::recorder;
 
 /// Between two looks at whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(3);

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use amfj_sync_fetcher::kandji::Limits;
 use amfj_sync_shared::http::{
-    Answer, Answered, BodyForm, CallError, HeaderMap, LONGEST_RETRY_AFTER, ServiceWords, StatusCode, outline,
-    parse_retry_after,
+    Answer, Answered, BodyForm, CallError, HeaderMap, LONGEST_RETRY_AFTER, StatusCode, parse_retry_after,
 };
 use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_shared::secrets::{ServiceWords, outline};
 use jiff::Timestamp;
 
 use crate::screen::is_on_one_line;

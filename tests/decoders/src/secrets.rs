@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use amfj_sync_shared::http::ServiceWords;
+use amfj_sync_shared::secrets::ServiceWords;
 use amfj_sync_shared::secrets::{keep_unsaid, scrub};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use amfj_sync_shared::ids::AssetId;
 use amfj_sync_shared::messages::{Action, Change, Event};
-use amfj_sync_shared::state::{State, Unreadable};
+use amfj_sync_shared::state::Unreadable;
+use amfj_sync_shared::stream::State;
 use tokio::time::Instant;
 
 use super::{Applying, NotYet};

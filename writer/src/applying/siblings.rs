@@ -9,7 +9,7 @@ use amfj_sync_shared::amfj::{Asset, UserRecord};
 use amfj_sync_shared::ids::{Key, UserKey};
 use amfj_sync_shared::messages::{Action, Outcome};
 use amfj_sync_shared::names::{NameKey, email_key, serial_in};
-use amfj_sync_shared::state::State;
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::serial_field;
 use jiff::Timestamp;
 use tokio::time::Instant;

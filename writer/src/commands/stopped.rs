@@ -10,8 +10,9 @@ use amfj_sync_shared::ids::{DeviceId, IntegrationId, KandjiUserId, Key, UserKey}
 use amfj_sync_shared::messages::{Event, Fact, Order, PersonDecision, author};
 use amfj_sync_shared::names::{NameKey, email_key, serial_key};
 use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json, say_line};
-use amfj_sync_shared::state::{State, Verdict, View};
+use amfj_sync_shared::state::{Verdict, View};
 use amfj_sync_shared::status::{StoppedRecord, Trouble, WaitingKind, ask_workers};
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES, Worker};
 use clap::Args;
 use jiff::Timestamp;

@@ -1,4 +1,5 @@
-use amfj_sync_shared::config::{Place, ScopeRule};
+use amfj_sync_shared::config::ScopeRule;
+use amfj_sync_shared::mapping::Place;
 use amfj_sync_shared::mapping::{FieldSource, MappedField};
 use serde_json::json;
 

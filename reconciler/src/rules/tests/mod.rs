@@ -17,8 +17,3 @@ mod values;
 pub(crate) mod world;
 
 pub(crate) use world::World;
-
-/// A configuration with these settings in `[integration.sync]`.
-pub(crate) fn test_config(sync: &str) -> amfj_sync_shared::config::Integration {
-    World::new(sync, "").config
-}

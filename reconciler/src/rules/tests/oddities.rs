@@ -278,7 +278,7 @@ fn refuse(world: &mut World) {
     let Action::UpdateAsset { write, .. } = &change.action else { panic!("{change:?}") };
     let (rematch, catalogue) = (world.view.meta().rematch, world.view.catalogue().clone());
     let now = amfj_sync_shared::mapping::fingerprint::of_asset_field(
-        &world.config,
+        &world.config.fields,
         &catalogue,
         "t1",
         "OS",

@@ -100,8 +100,7 @@ fn facts_are_not_applied_over_a_row_that_nobody_can_read() {
 fn no_checkpoint_is_written_without_a_row() {
     let (mut stream, _) = linked();
     garble(&mut stream.view, table::LINK, "d");
-    let mut copying =
-        Copying::of(&stream.view, crate::broker::MAX_BYTES).expect("a view that has read something");
+    let mut copying = Copying::of(&stream.view, LARGEST).expect("a view that has read something");
     copying.begin(&stream.view);
     let before = stream.view.failed_reads();
     let copied = std::iter::repeat_with(|| copying.step(&stream.view));

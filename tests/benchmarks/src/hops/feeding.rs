@@ -6,7 +6,7 @@ use amfj_sync_shared::ids::{IntegrationId, Key};
 use amfj_sync_shared::messages::{
     Action, Change, DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence,
 };
-use amfj_sync_shared::state::State;
+use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;

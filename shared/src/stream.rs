@@ -22,14 +22,11 @@ use uuid::Uuid;
 use attaching::attach;
 use reading::{read_until_broken, unreadable_facts};
 
-use super::checkpoint;
-use super::fold::Verdict;
-use super::store::StoreError;
-use super::view::{Unreadable, View};
 use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
 use crate::messages::{Event, FORMAT, Fact, Origin};
+use crate::state::{StoreError, Unreadable, Verdict, View, checkpoint};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::http::{CallError, ServiceWords};
+use super::CallError;
+use crate::config::FLOOR;
+use crate::secrets::ServiceWords;
 
 /// Pages in a row that may bring nothing new. Some servers answer a few empty pages while they filter.
 const MOST_BARREN: u32 = 100;
-/// Rows that any list may have, however short it was last time: people import whole fleets. `sync.longest_list` says
-/// another number.
-pub const FLOOR: u64 = 250_000;
 /// So many times the last complete list, a list may have.
 const TIMES: u64 = 4;
 

@@ -2,8 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::body;
-use crate::secrets;
+use super::scrub_words;
 
 /// How much of what was said is kept, in characters.
 const QUOTED: usize = 500;
@@ -28,7 +27,7 @@ impl ServiceWords {
             end -= 1;
         }
         // Scrub before cutting: what is left of a secret would be harder to recognise.
-        let scrubbed = secrets::scrub_words(&said[..end]);
+        let scrubbed = scrub_words(&said[..end]);
         let mut line = String::new();
         for word in scrubbed.split_whitespace() {
             if !line.is_empty() {
@@ -58,11 +57,6 @@ impl ServiceWords {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// What a body says, in quotes, as the rest of a sentence that begins with "answered 400 Bad Request".
-    pub(super) fn sentence(&self) -> String {
-        body::sentence(self)
     }
 }
 
@@ -94,4 +88,27 @@ impl Serialize for ServiceWords {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
+}
+
+/// A sentence of ours that quotes what a service answered, without the quotation. For pages that more people may read
+/// than may read the broker: what a service says may be about a person.
+#[must_use]
+pub fn outline(sentence: &str) -> String {
+    let mut shown = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some((before, quoted)) = rest.split_once('“') {
+        let Some((words, behind)) = quoted.split_once('”') else { break };
+        shown.push_str(before);
+        let clause = shown.rsplit(['”', ';', '(']).next().unwrap_or_default();
+        if clause.contains("answered ") {
+            shown.push('…');
+        } else {
+            shown.push('“');
+            shown.push_str(words);
+            shown.push('”');
+        }
+        rest = behind;
+    }
+    shown.push_str(rest);
+    shown
 }

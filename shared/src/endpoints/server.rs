@@ -18,10 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::connections;
 use super::hosts::{Hosts, check};
 use super::pages;
-use super::recorder::recorder;
-use crate::illness::Served;
 use crate::status::{WorkerReport, Wrong, wrong_now};
-use crate::worker::Worker;
+use crate::telemetry::recorder;
+use crate::worker::{Served, Worker};
 
 /// What a worker tells about itself.
 pub trait Health: Send + Sync + 'static {

@@ -4,9 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::http::outline;
 use crate::screen::legible;
-use crate::secrets::scrub;
+use crate::secrets::{outline, scrub};
 
 /// Members that name somebody, or what belongs to them.
 const ABOUT_PEOPLE: [&str; 5] = ["label", "name", "email", "serials", "serial"];

@@ -8,8 +8,7 @@ use crate::broker::{BrokerError, Intake, Received, STREAM_WINDOW, WINDOW};
 use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
 use crate::messages::{DecodeError, Event, Glance, Payload, unpack};
-use crate::state::checkpoint;
-use crate::state::fold::Verdict;
+use crate::state::{Verdict, checkpoint};
 
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);

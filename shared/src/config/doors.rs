@@ -1,9 +1,10 @@
 //! What others could read or reach, unless a person said that they may.
 
-use crate::config::Config;
+use super::Config;
 
 /// Says so, one sentence each: once, when a worker starts.
-pub(super) fn open_doors(role: &str, config: &Config) -> Vec<String> {
+#[must_use]
+pub fn open_doors(role: &str, config: &Config) -> Vec<String> {
     let broker = &config.broker;
     let is_far = !broker.url.is_loopback();
     let mut open = Vec::new();

@@ -55,7 +55,8 @@ impl Token {
     }
 
     /// The token to send now.
-    pub(super) fn current(&self) -> SecretString {
+    #[must_use]
+    pub fn current(&self) -> SecretString {
         let mut held = self.0.lock();
         if held.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
             held.look();
@@ -64,7 +65,8 @@ impl Token {
     }
 
     /// Looks into the file now, after a token was refused. Answers whether there is another one than was used.
-    pub(super) fn is_replaced(&self, used: &SecretString) -> bool {
+    #[must_use]
+    pub fn is_replaced(&self, used: &SecretString) -> bool {
         let mut held = self.0.lock();
         held.look();
         held.current.expose_secret() != used.expose_secret()
@@ -119,7 +121,7 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 /// What keeps a text from being a token, as the end of a sentence.
-pub(crate) fn fault_of(token: &str) -> Option<&'static str> {
+pub(super) fn fault_of(token: &str) -> Option<&'static str> {
     if token.is_empty() {
         Some("is empty; it must hold the token")
     } else if token.bytes().all(|byte| byte.is_ascii_graphic()) {
