@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use amfj_sync_tests::harness::binaries::BINARIES_VARIABLE;
 use amfj_sync_tests::harness::watchdog::{Watchdog, kill_group, signal_group};
 use anyhow::{Context as _, Result, ensure};

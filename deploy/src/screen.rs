@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::screen::{self as shared, Ink, legible, say, say_with_secrets};
+use amfj_sync_security::screen::{self as shared, Ink, legible, say, say_with_secrets};
 use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 

@@ -17,12 +17,11 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use amfj_sync_security::screen::say_error;
 use jiff::SignedDuration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
-
-use crate::screen::say_error;
 
 /// The environment variable that arms failpoints.
 pub const VARIABLE: &str = "AMFJ_SYNC_FAILPOINTS";

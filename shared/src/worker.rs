@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amfj_sync_security::screen::legible;
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -22,7 +23,6 @@ use crate::config::{self, Config, Integration, Tokens, open_doors};
 use crate::failpoint;
 use crate::ids::IntegrationId;
 use crate::illness::Illness;
-use crate::screen::legible;
 use crate::state::{DataDir, Indexes, OnDisk, StoreError, View};
 use crate::stream::{Following, State, StateError};
 use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};

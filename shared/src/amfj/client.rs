@@ -21,6 +21,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_security::secrets::ServiceWords;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -37,7 +38,6 @@ use crate::http::{
 use crate::ids::{AssetId, RecordId};
 use crate::messages::Unusable;
 use crate::retry::{Policy, Stopped, retry};
-use crate::secrets::ServiceWords;
 
 mod answers;
 mod requests;

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use amfj_sync_security::screen::say_error;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel};
 use tokio::time::Instant;
 
 use super::names::Names;
 use super::supervisor::{Caller, Session};
-use crate::screen::say_error;
 
 /// What a person reads.
 pub(super) const ALARM: &str = "RabbitMQ takes no messages at the moment, because it is short of memory or disk \

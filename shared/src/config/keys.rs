@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use amfj_sync_security::private_files::is_open_to_others;
+
 use super::reader::{Reading, Section};
 use super::secret::Secret;
 use super::settings;
 use super::tree::{Kind, Node, NodeValue};
 use super::types::SigningConfig;
-use crate::private_files::is_open_to_others;
 
 /// Shorter keys can be guessed. `openssl rand -base64 32` makes one of 44 characters.
 const SHORTEST: usize = 32;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use amfj_sync_security::secrets::{keep_address_part_unsaid, keep_unsaid};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::token::Token;
-use crate::secrets::{keep_address_part_unsaid, keep_unsaid};
 
 /// A token. Neither `Debug` nor `Display` shows it; it is wiped from memory when dropped.
 #[derive(Clone)]
@@ -205,7 +205,7 @@ mod tests {
         let url = BrokerUrl::parse("amqp://user:hunt%2Fer2-x@h:5672/%2f").unwrap();
         assert_eq!(format!("{url} {url:?}"), "amqp://user:***@h:5672/%2f amqp://user:***@h:5672/%2f");
         for said in ["hunt/er2-x", "hunt%2Fer2-x", "hunt\\/er2-x"] {
-            assert_eq!(crate::secrets::scrub(said), "***");
+            assert_eq!(amfj_sync_security::secrets::scrub(said), "***");
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use amfj_sync_security::secrets::HIDDEN;
+
 use super::mask::mask;
-use crate::secrets::HIDDEN;
 
 /// What begins and ends a text of several lines.
 const QUOTES: (&str, &str) = ("\"\"\"", "'''");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use amfj_sync_security::private_files::is_open_to_others;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -10,7 +11,6 @@ use super::reader::{Reading, Section};
 use super::secret::BrokerUrl;
 use super::settings;
 use super::types::BrokerTls;
-use crate::private_files::is_open_to_others;
 
 const CA: &str = "ca_file";
 const CERTIFICATE: &str = "client_certificate";

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_security::private_files::is_open_to_others;
+use amfj_sync_security::secrets::keep_unsaid;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::private_files::is_open_to_others;
-use crate::secrets::keep_unsaid;
 
 /// The least time between two looks into the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -134,7 +133,7 @@ pub(super) fn fault_of(token: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::scrub;
+    use amfj_sync_security::secrets::scrub;
 
     fn in_file(dir: &Path, text: &str) -> (PathBuf, Token) {
         let file = dir.join("token");

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use amfj_sync_security::private_files::is_open_to_others;
+
 use super::mask::{is_path, is_variable, looks_like_token};
 use super::problem::At;
 use super::reader::{Found, Reading, Section};
@@ -10,7 +12,6 @@ use super::secret::Secret;
 use super::settings;
 use super::token::fault_of;
 use super::tree::{Kind, Node, NodeValue};
-use crate::private_files::is_open_to_others;
 
 /// Which tokens a program sends, and so must have. The others may be missing where it runs, and are not read where they
 /// are there: what a program does not hold cannot be taken from it. Whoever asks the reconciler for a plan, or looks at

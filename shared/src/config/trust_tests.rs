@@ -5,9 +5,10 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use amfj_sync_security::secrets::scrub;
+
 use super::fixture::INTEGRATION;
 use super::{ConfigErrors, Loaded, Tokens, parse};
-use crate::secrets::scrub;
 
 const CERTIFICATE: &str = include_str!("../../../tests/tests/trust/certificates/client.pem");
 const KEY: &str = include_str!("../../../tests/tests/trust/certificates/client.key");

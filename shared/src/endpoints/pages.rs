@@ -2,10 +2,9 @@
 //! more people than may read the broker. So they say what fails, since when and what to do, in our own words: not what a
 //! service said (it may be about a person), no secret, and nobody by name or email (docs/security.md).
 
+use amfj_sync_security::screen::legible;
+use amfj_sync_security::secrets::{outline, scrub};
 use serde_json::{Map, Value};
-
-use crate::screen::legible;
-use crate::secrets::{outline, scrub};
 
 /// Members that name somebody, or what belongs to them.
 const ABOUT_PEOPLE: [&str; 5] = ["label", "name", "email", "serials", "serial"];

@@ -76,7 +76,7 @@ impl Answered {
 mod tests {
     use super::super::network::NetworkFault;
     use super::*;
-    use crate::secrets::ServiceWords;
+    use amfj_sync_security::secrets::ServiceWords;
 
     fn answer(status: u16, form: BodyForm, retry_after: Option<u64>, field: Option<&str>) -> CallError {
         CallError::Status {

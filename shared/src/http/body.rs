@@ -1,12 +1,12 @@
 //! What a service said, in a form that fits an error message and gives no secret away.
 
+use amfj_sync_security::secrets::ServiceWords;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::BodyForm;
-use crate::secrets::ServiceWords;
 
 /// The field that an error body blames: `{"error": {"field": …}}`.
 pub(super) fn blamed_field(body: &[u8]) -> Option<ServiceWords> {
@@ -45,7 +45,7 @@ pub(super) fn sentence(words: &ServiceWords) -> String {
     in_quotes(said.as_deref().unwrap_or(quoted))
 }
 
-/// Words as they are decoded, in quotes that nothing in them ends: [`outline`](crate::secrets::outline) leaves out what is
+/// Words as they are decoded, in quotes that nothing in them ends: [`outline`](amfj_sync_security::secrets::outline) leaves out what is
 /// between.
 fn in_quotes(said: &str) -> String {
     format!("“{}”", ServiceWords::of(said).as_str().replace(['“', '”'], "\""))

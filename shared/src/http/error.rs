@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use amfj_sync_security::secrets::ServiceWords;
 use reqwest::StatusCode;
 
 use super::body::sentence;
 use super::network::NetworkFault;
 use crate::retry::{Retryable, Verdict};
-use crate::secrets::ServiceWords;
 
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl CallError {
 
     /// What happened.
     ///
-    /// What the service said is in it, in quotes; [`outline`](crate::secrets::outline) leaves that out.
+    /// What the service said is in it, in quotes; [`outline`](amfj_sync_security::secrets::outline) leaves that out.
     #[must_use]
     pub fn seen(&self) -> String {
         match self {

@@ -8,7 +8,7 @@
 //! - [`limit::Limiter`] spaces calls and pauses them when a service asks for it.
 //!
 //! No token is ever part of an error or a log line (P27): it is a sensitive header, what services say is kept as
-//! [`ServiceWords`](crate::secrets::ServiceWords) only, and what they list is scrubbed before it is read.
+//! [`ServiceWords`](amfj_sync_security::secrets::ServiceWords) only, and what they list is scrubbed before it is read.
 
 mod answered;
 mod body;

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use amfj_sync_security::secrets::{ServiceWords, outline};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -8,7 +9,6 @@ use super::body::{blamed_field, sentence};
 use super::retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 use super::*;
 use crate::config::Token;
-use crate::secrets::{ServiceWords, outline};
 
 fn secret() -> Token {
     Token::from(SecretString::from("b3c1-token"))

@@ -28,8 +28,10 @@ pub(super) fn plain(_: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
 
 fn made_plain(text: &str) -> String {
     let text = without_tags(text);
-    let text: String =
-        text.chars().map(|c| if crate::screen::steers(c) || MARKUP.contains(&c) { ' ' } else { c }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if amfj_sync_security::screen::steers(c) || MARKUP.contains(&c) { ' ' } else { c })
+        .collect();
     let words = text.split_whitespace().map(word).filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
     // What was in front of a formula may have been another one's beginning.
@@ -83,7 +85,7 @@ fn tags(text: &str) -> String {
 }
 
 fn entities(text: &str) -> String {
-    if text.contains('&') { crate::secrets::without_entities(text) } else { text.to_owned() }
+    if text.contains('&') { amfj_sync_security::secrets::without_entities(text) } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Catalogue, Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry};
+use super::{
+    Catalogue, Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry,
+};
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
 

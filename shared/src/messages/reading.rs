@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use amfj_sync_security::secrets::scrub_words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::secrets::scrub_words;
 
 /// The most things that are named; the rest is only counted.
 const NAMED: usize = 50;
@@ -136,7 +135,7 @@ mod tests {
         assert_eq!((all.count, all.first.len()), (201, NAMED));
         assert!(serde_json::to_vec(&all).unwrap().len() < 60_000);
         assert_eq!(other.first[0].to_string(), "device: it has no id");
-        crate::secrets::keep_unsaid("0b1c2d3e-7a8d-token-of-ours");
+        amfj_sync_security::secrets::keep_unsaid("0b1c2d3e-7a8d-token-of-ours");
         let said =
             Unusable::new("asset", Some("a"), None, "its name is “0b1c2d3e-7a8d-token-of-ours”, cut off");
         assert_eq!(said.why, "its name is “***”, cut off");

@@ -3,9 +3,8 @@
 use std::io::{Error, ErrorKind, Write as _};
 use std::path::Path;
 
+use amfj_sync_security::private_files;
 use nix::sys::statvfs::{Statvfs, statvfs};
-
-use crate::private_files;
 
 /// What a store needs to begin with, so that it does not fail again at once.
 const ROOM: usize = 1 << 20;

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
+use amfj_sync_security::private_files;
+
 use super::room;
 use crate::illness::Illness;
-use crate::private_files;
 
 /// Why the local store failed. The view is rebuilt from the stream after that.
 #[derive(Debug, thiserror::Error)]

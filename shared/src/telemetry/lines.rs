@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 
+use amfj_sync_security::screen::{colour, steers};
 use jiff::Timestamp;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
@@ -15,7 +16,6 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::logs::LogFormat;
-use crate::screen::{colour, steers};
 
 /// Bytes of a value that are logged.
 const LONGEST: usize = 2_048;

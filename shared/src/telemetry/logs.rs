@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
+use amfj_sync_security::screen::LogLines;
 use clap::ValueEnum;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::lines::Lines;
-use crate::screen::LogLines;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -14,6 +14,7 @@ use std::env;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use amfj_sync_security::secrets::keep_address_part_unsaid;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
     FutureExt as _, Link, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -26,7 +27,6 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::collector::Collector;
 use crate::ids::{IntegrationId, Key, RunId};
-use crate::secrets::keep_address_part_unsaid;
 
 pub use opentelemetry::trace::SpanKind;
 

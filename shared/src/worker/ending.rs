@@ -4,9 +4,10 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use amfj_sync_security::screen::say_error;
+
 use super::Exit;
 use super::anew::start_anew;
-use crate::screen::say_error;
 
 /// Before a worker that was ill starts anew.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use amfj_sync_reconciler::rules::{self, Site};
+use amfj_sync_security::screen::passed;
 use amfj_sync_shared::config::{Config, Integration, Tokens, parse};
 use amfj_sync_shared::finding;
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Event, Payload, Sequence, unpack};
-use amfj_sync_shared::screen::passed;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, UserRow};
 use amfj_sync_shared::status::SiteStatus;
@@ -105,7 +105,7 @@ fn tell(view: &View, text: &str) {
     let hits = finding::find(view, text);
     for hit in &hits {
         drop(finding::belongings(view, hit));
-        is_on_one_line(&amfj_sync_shared::screen::legible(&finding::describe(view, hit)));
+        is_on_one_line(&amfj_sync_security::screen::legible(&finding::describe(view, hit)));
     }
     let near = finding::near_lines(view, text, &|_| true);
     for line in &near {

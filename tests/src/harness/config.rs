@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use amfj_sync_security::private_files;
 use amfj_sync_shared::config::{Config, Tokens, parse};
-use amfj_sync_shared::private_files;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use toml::{Table, Value};

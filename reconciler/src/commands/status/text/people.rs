@@ -1,6 +1,6 @@
 //! The workers: which run, where, and what each does.
 
-use amfj_sync_shared::screen::{Ink, Screen};
+use amfj_sync_security::screen::{Ink, Screen};
 use amfj_sync_shared::status::{Duty, WorkerReport};
 use amfj_sync_shared::worker::ROLES;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! How AMFJ takes changes: what fails now, since when, what that means, and what happens next.
 
-use amfj_sync_shared::screen::Ink;
+use amfj_sync_security::screen::Ink;
 use amfj_sync_shared::status::{Circuit, StoppedRecord, WaitingKind, Wrong};
 use jiff::Timestamp;
 
