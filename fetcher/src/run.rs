@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::ids::{DeviceId, RunId};
 use amfj_sync_shared::mapping::fingerprint::hashes;

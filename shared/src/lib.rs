@@ -12,7 +12,6 @@ pub mod config;
 pub mod convert;
 pub mod endpoints;
 pub mod failing;
-pub mod failpoint;
 pub mod finding;
 pub mod http;
 pub mod ids;

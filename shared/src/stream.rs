@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use amfj_sync_failpoint::{Failpoint, reach};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -23,7 +24,6 @@ use attaching::attach;
 use reading::{read_until_broken, unreadable_facts};
 
 use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
-use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
 use crate::messages::{Event, FORMAT, Fact, Origin};
 use crate::state::{StoreError, Unreadable, Verdict, View, checkpoint};

@@ -1,7 +1,7 @@
 //! Decides, and publishes what follows: the changes, then the decisions.
 
+use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::Key;
 use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::state::rows::RunRow;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::failpoint::{Failpoint, reach};
 use amfj_sync_shared::ids::{Key, RunId};
 use amfj_sync_shared::mapping::fingerprint::hashes;
 use amfj_sync_shared::mapping::is_blank;

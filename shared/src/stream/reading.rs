@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_failpoint::{Failpoint, reach};
+
 use super::{Facts, Folded, Shared, StateError, acknowledged};
 use crate::broker::{BrokerError, Intake, Received, STREAM_WINDOW, WINDOW};
-use crate::failpoint::{Failpoint, reach};
 use crate::ids::IntegrationId;
 use crate::messages::{DecodeError, Event, Glance, Payload, unpack};
 use crate::state::{Verdict, checkpoint};

@@ -12,6 +12,8 @@
 //! The crate `fail` has a grammar of its own for this, but blocks the thread, which here drives
 //! hundreds of other tasks.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::OnceLock;
