@@ -21,7 +21,6 @@ pub mod mapping;
 pub mod messages;
 pub mod mode;
 pub mod names;
-pub mod network;
 pub mod retry;
 pub mod state;
 pub mod status;

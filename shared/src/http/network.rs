@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::network::{certificate, is_unknown_host, seconds, tls_error};
+use amfj_sync_network::{certificate, is_unknown_host, seconds, tls_error};
 
 /// What broke on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

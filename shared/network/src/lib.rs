@@ -1,6 +1,8 @@
 //! What an error of the network is about, for the broker and for both services: the libraries wrap it in several layers and
 //! in words of their own.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 use std::time::Duration;
 
 /// `10 s`, `2.5 s`.
