@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::{IntegrationId, RunId};
+use amfj_sync_model::ids::{IntegrationId, RunId};
 
 /// A run ended.
 #[derive(Debug)]

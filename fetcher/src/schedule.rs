@@ -72,8 +72,8 @@ pub(crate) fn fair_share(integrations: usize, fetchers: usize) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use amfj_sync_shared::ids::IntegrationId;
-    use amfj_sync_shared::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
+    use amfj_sync_model::ids::IntegrationId;
+    use amfj_sync_model::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
     use amfj_sync_shared::state::rows::RunRow;
     use amfj_sync_shared::state::{Verdict, View};
     use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! What the reconciler counts and logs.
 
-use amfj_sync_shared::ids::{IntegrationId, RunId};
-use amfj_sync_shared::messages::Decision;
+use amfj_sync_model::ids::{IntegrationId, RunId};
+use amfj_sync_model::messages::Decision;
 
 /// A device or person was decided about.
 pub(crate) fn decided(integration: &IntegrationId, run: Option<&RunId>, decision: &Decision) {

@@ -20,6 +20,7 @@ mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 
+use amfj_sync_model::ids::IntegrationId;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,7 +29,6 @@ pub use unanswered::oldest_unanswered;
 pub use watching::watch;
 
 use crate::broker::{BrokerError, Depth, Names, Session, Stage};
-use crate::ids::IntegrationId;
 use crate::state::rows::RunRow;
 use crate::status::WorkerReport;
 

@@ -1,12 +1,12 @@
 //! What a person means by the text they typed: a device, an asset, a person of Kandji or a user record, by name, serial,
 //! email or id. Never a guess: what fits several is told with all of them, what fits nothing with what is near (P5, P6).
 
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{DeviceEntry, UserEntry};
+use amfj_sync_model::names::{NameKey, email_key, serial_key};
 use amfj_sync_security::screen::legible;
 
-use crate::amfj::{Asset, UserRecord};
-use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{DeviceEntry, UserEntry};
-use crate::names::{NameKey, email_key, serial_key};
 use crate::state::View;
 use crate::state::rows::DeviceRow;
 use crate::state::serials::HeldSerial;

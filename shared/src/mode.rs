@@ -1,9 +1,10 @@
 //! Plan or apply (P25). The reconciler asks before it publishes a change, the writer once more before
 //! it applies one.
 
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::Change;
+
 use crate::config::{Integration, Mode};
-use crate::ids::Key;
-use crate::messages::Change;
 
 /// Why a change is known but not made; none where it is to be made.
 #[must_use]

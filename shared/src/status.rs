@@ -7,9 +7,9 @@ mod report;
 mod site;
 mod wrong;
 
+use amfj_sync_model::ids::IntegrationId;
 use serde_json::{Map, Value, json};
 
-use crate::ids::IntegrationId;
 use crate::stream::State;
 use crate::worker::Worker;
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::mapping::Place;
 use amfj_sync_shared::config::{
     self, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
     NameMatching, OnEmpty, Secret, Tokens, WhenGone,
 };
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::mapping::Place;
 
 const EXAMPLE: &str = include_str!("../../amfj-sync.example.toml");
 const EVERYTHING: &str = include_str!("fixtures/config/good/everything.toml");

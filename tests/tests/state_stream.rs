@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::amfj::{Asset, Named};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key};
+use amfj_sync_model::messages::{
     Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
 use amfj_sync_shared::state::{OnDisk, Verdict};

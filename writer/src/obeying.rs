@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use amfj_sync_shared::messages::{Fact, Order, Payload, PersonDecision};
+use amfj_sync_model::messages::{Fact, Order, Payload, PersonDecision};
 use amfj_sync_shared::state::Verdict;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;

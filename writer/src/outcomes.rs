@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Holder};
-use amfj_sync_shared::ids::{Key, RecordId};
-use amfj_sync_shared::json;
-use amfj_sync_shared::mapping::fingerprint::{of_asset_field, of_record_field};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::amfj::{Asset, Holder};
+use amfj_sync_model::ids::{Key, RecordId};
+use amfj_sync_model::mapping::fingerprint::{of_asset_field, of_record_field};
+use amfj_sync_model::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
+use amfj_sync_shared::json;
 use amfj_sync_shared::state::claims::Claims;
 use serde_json::Value;
 

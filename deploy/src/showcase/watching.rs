@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::ids::{IntegrationId, Key};
+use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
+use amfj_sync_shared::config::Config;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
@@ -250,7 +250,7 @@ fn progress(view: &View) -> Progress {
             progress.pending += 1;
         }
         let answered = view.answered(&decision.key);
-        let open = |change: &&amfj_sync_shared::messages::Decided| {
+        let open = |change: &&amfj_sync_model::messages::Decided| {
             change.published.is_some() && !answered.covers(change.sequence, change.id)
         };
         progress.on_their_way += decision.changes.iter().filter(open).count();

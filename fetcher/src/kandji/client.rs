@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::Unusable;
 use amfj_sync_security::secrets::ServiceWords;
 use amfj_sync_shared::config::KandjiConfig;
 use amfj_sync_shared::config::Token;
 use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SetupError};
-use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::json::{self, Rows, kind};
-use amfj_sync_shared::messages::Unusable;
 use serde_json::Value;
 use url::Url;
 

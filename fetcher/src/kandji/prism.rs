@@ -3,8 +3,8 @@
 //! Envelope, cursor and filter as Kandji's API answers them: `{offset, limit, total, data, cursor}`, the end
 //! at a cursor that is null, blank or missing, and `updated_at` as the only filter for changes.
 
+use amfj_sync_model::ids::DeviceId;
 use amfj_sync_shared::http::Call;
-use amfj_sync_shared::ids::DeviceId;
 use amfj_sync_shared::json;
 use jiff::Timestamp;
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! What a list says that the view does not know yet: pure. Only differences become facts.
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::messages::{DeviceEntry, RunStarted, UserEntry};
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::messages::{DeviceEntry, RunStarted, UserEntry};
 use amfj_sync_shared::state::rows::{Age, AssetRow, DeviceRow, RecordRow, UserRow};
 use jiff::SignedDuration;
 

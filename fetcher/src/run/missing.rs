@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::messages::{Absence, Fact, PrimaryUser};
+use amfj_sync_model::ids::{DeviceId, UserKey};
+use amfj_sync_model::messages::{Absence, Fact, PrimaryUser};
 use futures::{FutureExt, StreamExt, stream};
 
 use super::absence::{Inquiry, is_news, not_shown, shown_as_removed};

@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::amfj::Asset;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::AssetId;
+use amfj_sync_model::messages::{Fact, Unusable};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Fact, Unusable};
 use amfj_sync_shared::retry::Stopped;
 use amfj_sync_shared::state::rows::AssetRow;
 use futures::{FutureExt, StreamExt, stream};

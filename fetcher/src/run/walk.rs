@@ -3,9 +3,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::mapping::PropertyPath;
-use amfj_sync_shared::messages::{Fact, Unusable};
+use amfj_sync_model::ids::{DeviceId, UserKey};
+use amfj_sync_model::mapping::PropertyPath;
+use amfj_sync_model::messages::{Fact, Unusable};
 use amfj_sync_shared::state::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

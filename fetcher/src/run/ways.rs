@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use amfj_sync_shared::ids::{DeviceId, IntegrationId, Key, RunId};
+use amfj_sync_model::ids::{DeviceId, IntegrationId, Key, RunId};
 use amfj_sync_shared::telemetry::{Span, SpanKind};
 use parking_lot::Mutex;
 

@@ -1,8 +1,8 @@
 //! How devices, assets and rules are named to people.
 
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::messages::{DeviceEntry, Rule};
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::messages::{DeviceEntry, Rule};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::serials;
 use jiff::{SignedDuration, Timestamp};

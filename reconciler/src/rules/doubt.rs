@@ -1,8 +1,8 @@
 //! Records that an interrupted creation may have made (P7, P11): nothing is created beside one before it is
 //! linked or gone.
 
-use amfj_sync_shared::ids::{AssetId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{Candidate, DeviceEntry};
+use amfj_sync_model::ids::{AssetId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Candidate, DeviceEntry};
 use amfj_sync_shared::state::rows::RecordRow;
 
 use super::matching::{Resolution, is_taken};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{AssetId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{Action, Candidate, Change, Decision, DeviceEntry, Rule, Sequence, State};
+use amfj_sync_model::ids::{AssetId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Action, Candidate, Change, Decision, DeviceEntry, Rule, Sequence, State};
 use amfj_sync_shared::state::rows::Memory;
 
 /// A decision and what it asks for: its changes have neither id nor place yet.

@@ -1,9 +1,9 @@
 //! The mapped fields of one device side by side, for a person who asks (P13 … P16).
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::mapping::Evaluated;
-use amfj_sync_shared::messages::{DeviceEntry, Outcome};
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::mapping::Evaluated;
+use amfj_sync_model::messages::{DeviceEntry, Outcome};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Devices that Kandji no longer has (P22).
 
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Absence, Action, DeviceEntry, Sequence, State};
 use amfj_sync_shared::config::WhenGone;
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Absence, Action, DeviceEntry, Sequence, State};
 use amfj_sync_shared::state::rows::{AssetRow, DeviceRow, Missing};
 
 use super::draft::{Draft, Findings, Subject};
@@ -66,7 +66,7 @@ fn unproven(device: &DeviceEntry, missing: Option<Missing>) -> Option<String> {
     }
 }
 
-fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_shared::amfj::Asset) -> Findings {
+fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_model::amfj::Asset) -> Findings {
     let label = label(device);
     let successor = successor(site, device);
     // Nobody loses an asset to a holder who cannot be read (P30).
@@ -96,7 +96,7 @@ fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_shared::amfj::A
 }
 
 /// The device that takes over this one's link (P9): its asset goes on being used.
-fn successor(site: &Site<'_>, device: &DeviceEntry) -> Option<amfj_sync_shared::ids::DeviceId> {
+fn successor(site: &Site<'_>, device: &DeviceEntry) -> Option<amfj_sync_model::ids::DeviceId> {
     let ids = site.view.devices_with_serial(&device.serial);
     ids.into_iter().filter(|id| *id != device.device_id).find(|id| {
         site.view.device(id).is_some_and(|row| {

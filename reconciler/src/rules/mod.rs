@@ -16,15 +16,15 @@ mod plan;
 pub mod updating;
 pub mod users;
 
-use amfj_sync_shared::amfj::Asset;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Action, DeviceEntry, Rule, Sequence, State};
 use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Action, DeviceEntry, Rule, Sequence, State};
 use amfj_sync_shared::state::rows::Memory;
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;
 
-pub use amfj_sync_shared::convert as values;
+pub use amfj_sync_model::convert as values;
 pub use draft::Draft;
 use draft::{Findings, Subject};
 pub use fields::{Finding, MappedValue, mapped_values};
@@ -149,7 +149,7 @@ fn unlinked(
     device: &DeviceEntry,
     state: State,
     reason: String,
-    candidates: Vec<amfj_sync_shared::messages::Candidate>,
+    candidates: Vec<amfj_sync_model::messages::Candidate>,
 ) -> Findings {
     let mut findings = Findings::new(state, reason);
     findings.candidates = candidates;

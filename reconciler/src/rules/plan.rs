@@ -1,7 +1,7 @@
 //! Which changes are shown and not made (P25). The writer asks the same question again.
 
+use amfj_sync_model::messages::DeviceEntry;
 use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::messages::DeviceEntry;
 
 pub use amfj_sync_shared::mode::withheld;
 

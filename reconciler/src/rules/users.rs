@@ -3,9 +3,9 @@
 mod matching;
 mod records;
 
-use amfj_sync_shared::amfj::{Source, UserRecord};
-use amfj_sync_shared::ids::{KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
+use amfj_sync_model::amfj::{Source, UserRecord};
+use amfj_sync_model::ids::{KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::RecordRow;
 

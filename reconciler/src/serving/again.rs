@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::broker::WINDOW;
-use amfj_sync_shared::ids::{Key, RunId};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::ids::{Key, RunId};
+use amfj_sync_model::messages::{
     Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
 };
+use amfj_sync_shared::broker::WINDOW;
 use amfj_sync_shared::state::rows::Open;
 use amfj_sync_shared::state::{Verdict, View};
 use amfj_sync_shared::stream::Folded;

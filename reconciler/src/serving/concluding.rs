@@ -1,9 +1,9 @@
 //! Decides, and publishes what follows: the changes, then the decisions.
 
 use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::state::{Unreadable, View};
 use amfj_sync_shared::stream::State;
@@ -227,7 +227,7 @@ pub(crate) fn with_views<R>(
 mod tests {
     use std::collections::BTreeMap;
 
-    use amfj_sync_shared::messages::RunStarted;
+    use amfj_sync_model::messages::RunStarted;
 
     use super::*;
 

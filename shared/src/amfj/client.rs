@@ -4,7 +4,7 @@
 //!
 //! **AMFJ publishes no documentation of a REST interface.** Everything here is this project's own
 //! assumption, chosen to ask as little of the server as possible; nothing outside this module and
-//! the records in [`crate::amfj::types`] knows it, and addresses, header and paths are adjustable
+//! the records in [`amfj_sync_model::amfj`] knows it, and addresses, header and paths are adjustable
 //! ([`Contract`]). Assumed is:
 //!
 //! - JSON in and out below one base address, `Authorization: Bearer <token>`, opaque ids.
@@ -21,6 +21,9 @@
 
 use std::time::Duration;
 
+use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::Unusable;
 use amfj_sync_security::secrets::ServiceWords;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -28,15 +31,12 @@ use url::Url;
 
 pub use super::lenient::Page;
 use super::lenient::{self, Record};
-use crate::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use crate::config::Token;
 use crate::config::{AmfjConfig, AmfjPaths};
 use crate::http::cursors::Cursors;
 use crate::http::{
     Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,
 };
-use crate::ids::{AssetId, RecordId};
-use crate::messages::Unusable;
 use crate::retry::{Policy, Stopped, retry};
 
 mod answers;

@@ -5,15 +5,15 @@
 //! What cannot be read at all costs that member alone, and is reported. Two things never pass for less than they are:
 //! a holder that cannot be read is not nobody ([`Holder::unreadable`]), a location that cannot be read is not none.
 
+use amfj_sync_model::amfj::{Asset, Holder, Named, Source, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::Unusable;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::amfj::{Asset, Holder, Named, Source, UserRecord};
-use crate::ids::{AssetId, RecordId};
 use crate::json::{self, Rows, kind};
-use crate::messages::Unusable;
 
 mod catalogue;
 #[cfg(test)]

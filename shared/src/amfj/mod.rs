@@ -2,6 +2,3 @@
 
 pub mod client;
 pub mod lenient;
-pub mod types;
-
-pub use types::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};

@@ -1,8 +1,9 @@
 //! What a stage counts about the messages of its queues.
 
+use amfj_sync_model::ids::IntegrationId;
+
 use crate::broker::Stage;
 use crate::broker::letters::Death;
-use crate::ids::IntegrationId;
 
 /// Whatever an alert compares is there before the first message.
 pub fn begin(integration: &IntegrationId, stage: Stage) {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use amfj_sync_model::ids::IntegrationId;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::broker::{PartitionId, Stage};
-use crate::ids::IntegrationId;
 
 type Places = BTreeMap<(PartitionId, &'static str), Option<Timestamp>>;
 

@@ -1,7 +1,7 @@
+use amfj_sync_model::messages::RunStarted;
 use jiff::Timestamp;
 
 use super::*;
-use crate::messages::RunStarted;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Decision, Fact, Payload};
 use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use crate::ids::Key;
-use crate::messages::{Decision, Fact, Payload};
 use crate::state::rows::Open;
 use crate::state::{Verdict, View};
 use crate::stream::{Folded, State};

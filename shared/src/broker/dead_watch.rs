@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::Event;
 use jiff::Timestamp;
 
 use super::error::BrokerError;
 use super::intake::{Acknowledged, Intake, Received};
 use super::names::Names;
 use super::supervisor::Session;
-use crate::ids::IntegrationId;
-use crate::messages::Event;
 
 /// Dead letters that are counted one by one. What is beyond them counts for nobody in particular: so
 /// many are a reason to look, whomever they belong to.

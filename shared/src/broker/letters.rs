@@ -2,13 +2,13 @@
 //!
 //! The body stays as it was, id and all. Why it died, where, and where it came from stands in headers.
 
+use amfj_sync_model::ids::IntegrationId;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::intake::Received;
 use super::names::{Names, Stage};
 use super::publisher::Outgoing;
-use crate::ids::IntegrationId;
 
 /// Headers of dead letters and replays.
 pub mod header {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ids::IntegrationId;
+use amfj_sync_model::ids::IntegrationId;
 
 /// The two kinds of work queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

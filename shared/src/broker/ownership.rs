@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use amfj_sync_model::ids::IntegrationId;
 use futures::future::BoxFuture;
 use lapin::Channel;
 use rand::seq::SliceRandom;
@@ -35,7 +36,6 @@ use super::names::{Names, Stage};
 use super::presence::Presence;
 use super::supervisor::{Broker, Session};
 use super::topology::Depth;
-use crate::ids::IntegrationId;
 
 /// How many partitions of other owners are tried in one look; a refused try costs a channel.
 const TRIES_A_LOOK: usize = 16;

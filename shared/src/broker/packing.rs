@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use amfj_sync_model::messages::Pack;
+
 use super::publisher::Outgoing;
-use crate::messages::Pack;
 
 /// Puts events that go to the same stream into messages together. What goes to one place stays in order.
 pub(super) fn packed<'a>(

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{Event, Fact, Glance, Origin, unpack};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -11,8 +13,6 @@ use super::error::BrokerError;
 use super::intake::{Acknowledged, Intake, StreamOffset};
 use super::publisher::{Outgoing, Publisher};
 use super::supervisor::Session;
-use crate::ids::IntegrationId;
-use crate::messages::{Event, Fact, Glance, Origin, unpack};
 
 /// Nothing more comes after this long from a stream whose end is not marked.
 const QUIET: Duration = Duration::from_secs(1);

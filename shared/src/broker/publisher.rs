@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_model::messages::{Event, Payload};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -17,7 +18,6 @@ use super::largest::Largest;
 use super::packing::packed;
 use super::signing::{SIGNATURE, Signing};
 use super::supervisor::{Broker, Session};
-use crate::messages::{Event, Payload};
 
 /// Of one header. All of a message must fit into one frame, of 32 KiB here: a larger one ends the connection,
 /// and so does every attempt to publish it again.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
@@ -9,7 +10,6 @@ use lapin::{Channel, Connection, ExchangeKind};
 use super::error::{BrokerError, within};
 use super::names::{Names, Stage};
 use crate::config::Config;
-use crate::ids::IntegrationId;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use amfj_sync_model::amfj::{FieldType, Named};
+
 use super::*;
-use crate::amfj::{FieldType, Named};
 use crate::config;
 
 fn integration(tables: &str) -> Integration {

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::mapping::{FieldSource, MappedField, Mapping};
+
 use super::addresses;
 use super::mask::looks_like_token;
 use super::problem::{At, nearest};
@@ -15,8 +18,6 @@ use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
 };
-use crate::ids::IntegrationId;
-use crate::mapping::{FieldSource, MappedField, Mapping};
 
 /// Rows that any list may have, however short it was last time: people import whole fleets. `sync.longest_list` says
 /// another number.

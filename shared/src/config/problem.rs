@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use amfj_sync_model::mapping::Place;
+
 use super::mask::mask_sentence;
 use super::source::SourceFile;
-use crate::mapping::Place;
 
 /// Where a node of the configuration was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

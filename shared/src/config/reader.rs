@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use amfj_sync_model::mapping::Place;
+
 use super::mask::{looks_like_token, mask};
 use super::overrides::{PREFIX, in_environment};
 use super::problem::{At, Problem, Warning, nearest};
 use super::source::SourceFile;
 use super::tokens::{TokenVariables, Tokens};
 use super::tree::{Entries, Kind, Node, NodeValue};
-use crate::mapping::Place;
 
 /// What reading has found so far.
 pub(super) struct Reading<'c> {

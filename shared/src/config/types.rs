@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::mapping::{Mapping, Place};
 use url::Url;
 
 use super::secret::{BrokerUrl, Secret};
@@ -12,8 +14,6 @@ use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };
-use crate::ids::IntegrationId;
-use crate::mapping::{Mapping, Place};
 
 /// The whole file.
 #[derive(Debug, Clone)]

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_model::amfj::{Named, Source};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{
+    Absence, Change, Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Origin, Outcome, PrimaryUser,
+    Rule, RunStarted, Sequence,
+};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::amfj::{Named, Source};
-use crate::ids::IntegrationId;
-use crate::messages::{
-    Absence, Change, Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Origin, Outcome, PrimaryUser,
-    Rule, RunStarted, Sequence,
-};
 
 fn device(id: &str, name: &str, serial: &str) -> DeviceEntry {
     DeviceEntry {
@@ -78,7 +78,7 @@ fn complete(number: u64) -> Fact {
 fn linked(device: &str, asset: &str) -> Fact {
     let key = Key::Device(DeviceId::new(device).expect("not blank"));
     let asset = AssetId::new(asset).expect("not blank");
-    let action = crate::messages::Action::BreakLink { asset: asset.clone() };
+    let action = amfj_sync_model::messages::Action::BreakLink { asset: asset.clone() };
     let change = Change { key, label: String::new(), serial: String::new(), serials: Vec::new(), action };
     let outcome = Outcome::of(Uuid::nil(), Sequence::first(1), &change, Ending::Applied);
     let link = Some(LinkOutcome::Linked { asset, rule: Rule::Name, takes_over: None });

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use amfj_sync_model::failing::Failing;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-
-use crate::failing::Failing;
 
 /// A call that has no answer for so long is said to have none yet: its time-out may be far away.
 pub(super) const SILENT: Duration = Duration::from_secs(8);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_model::messages::{Catalogue, FORMAT, Fact, Glance};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,7 +17,6 @@ use super::keys::{row_key, table};
 use super::rows::Meta;
 use super::store::StoreError;
 use super::view::View;
-use crate::messages::{Catalogue, FORMAT, Fact, Glance};
 
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;

@@ -7,11 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::{Edit, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::mapping::is_blank;
-use crate::messages::{Edit, Outcome};
 
 /// So often the same value is sent at most.
 const MOST_TIMES: u32 = 2;

@@ -13,12 +13,13 @@ mod runs;
 
 use std::borrow::Borrow;
 
+use amfj_sync_model::messages::{Catalogue, Event, Fact, Payload};
+
 use super::batch::Batch;
 use super::keys::table;
 use super::rows::Meta;
 use super::store::StoreError;
 use super::view::View;
-use crate::messages::{Catalogue, Event, Fact, Payload};
 
 /// Whether a fact had an effect. A worker acts on its own fact only if it was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

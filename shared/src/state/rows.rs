@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
+use amfj_sync_model::messages::{
+    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, Outcome,
+    PersonDecision, Refusal, Rule, RunStarted, Sequence, State, UserEntry,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,12 +15,6 @@ use uuid::Uuid;
 
 use super::claims::Claims;
 use super::keys::index;
-use crate::amfj::{Asset, UserRecord};
-use crate::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
-use crate::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, Outcome,
-    PersonDecision, Refusal, Rule, RunStarted, Sequence, State, UserEntry,
-};
 
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Serials of devices and assets side by side (P6): compared as the asset's field holds them, and silent where they say
 //! nothing. One piece, so that matching, taking over and commands agree.
 
-use crate::amfj::{Asset, FieldType};
-use crate::ids::DeviceId;
-use crate::messages::{Catalogue, DeviceEntry};
-use crate::names::{serial_key, serial_of_type};
+use amfj_sync_model::amfj::{Asset, FieldType};
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::{Catalogue, DeviceEntry};
+use amfj_sync_model::names::{serial_key, serial_of_type};
 use serde_json::Value;
 
 use super::rows::{AssetRow, DeviceRow};

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_model::amfj::{Asset, Named, Source, UserRecord};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::*;
+use amfj_sync_model::names::NameKey;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,10 +15,6 @@ use super::checkpoint::{Copying, Found, Loading, Search, outline};
 use super::keys::{row_key, table};
 use super::rows::Open;
 use super::*;
-use crate::amfj::{Asset, Named, Source, UserRecord};
-use crate::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::*;
-use crate::names::NameKey;
 
 mod doubts;
 mod facts;
@@ -286,7 +286,11 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         key,
         snapshot: Sequence::first(run),
         place: Sequence::first(run),
-        state: if waits == 0 { crate::messages::State::InSync } else { crate::messages::State::Pending },
+        state: if waits == 0 {
+            amfj_sync_model::messages::State::InSync
+        } else {
+            amfj_sync_model::messages::State::Pending
+        },
         reason: "Because.".into(),
         asset: None,
         record: None,

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
+use amfj_sync_model::names::{COMPARISON, NameKey, email_key, serial_class};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -12,9 +15,6 @@ use super::rows::{
     UserRow,
 };
 use super::store::{Store, StoreError};
-use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
-use crate::names::{COMPARISON, NameKey, email_key, serial_class};
 
 /// By what rows can be found, besides by their ids. Each index costs memory and disk for every row, and a page somewhere
 /// else at every write.

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use amfj_sync_model::failing::Failing;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::report::{Duty, WorkerReport};
 use super::site::SiteStatus;
-use crate::failing::Failing;
 use crate::worker::ROLES;
 
 /// Intervals without a complete run after which runs are missing.

@@ -14,6 +14,7 @@ use std::env;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use amfj_sync_model::ids::{IntegrationId, Key, RunId};
 use amfj_sync_security::secrets::keep_address_part_unsaid;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
@@ -26,7 +27,6 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::collector::Collector;
-use crate::ids::{IntegrationId, Key, RunId};
 
 pub use opentelemetry::trace::SpanKind;
 

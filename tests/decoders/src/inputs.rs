@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use amfj_sync_shared::messages::{Event, Fact, Payload};
+use amfj_sync_model::messages::{Event, Fact, Payload};
 use amfj_sync_shared::state::coding::encode;
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ fn dictionary(words: &[&str]) -> String {
 
 /// The golden file of every message of this release, and those of the release before.
 pub(crate) fn messages() -> Vec<Vec<u8>> {
-    let golden = files(&repository().join("shared/src/messages/snapshots"));
+    let golden = files(&repository().join("shared/model/src/messages/snapshots"));
     let golden = golden.into_iter().filter_map(|(_, text)| {
         let text = String::from_utf8(text).ok()?;
         let json = text.splitn(3, "---\n").nth(2)?;

@@ -1,7 +1,7 @@
 //! Rows of the local store: a disk that lies, or somebody who writes into the data directory.
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Catalogue, Decision, Fact, Outcome, ReadingReport};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Catalogue, Decision, Fact, Outcome, ReadingReport};
 use amfj_sync_shared::state::coding::{decode, encode};
 use amfj_sync_shared::state::rows::{
     Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, PersonRow, RecordRow, UserLinkRow,

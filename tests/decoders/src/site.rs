@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
 use amfj_sync_reconciler::rules::{self, Site};
 use amfj_sync_security::screen::passed;
 use amfj_sync_shared::config::{Config, Integration, Tokens, parse};
 use amfj_sync_shared::finding;
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Payload, Sequence, unpack};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, UserRow};
 use amfj_sync_shared::status::SiteStatus;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amfj_sync_shared::messages::{Event, unpack};
+use amfj_sync_model::messages::{Event, unpack};
 use amfj_sync_shared::state::View;
 use anyhow::Result;
 use futures::StreamExt as _;

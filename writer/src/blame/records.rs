@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::Key;
+use amfj_sync_model::ids::Key;
 use amfj_sync_shared::retry::Backoff;
 use jiff::Timestamp;
 use tokio::time::Instant;

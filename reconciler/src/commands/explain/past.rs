@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId};
-use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
+use amfj_sync_model::ids::{AssetId, IntegrationId, Key, RecordId};
+use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
 use amfj_sync_shared::worker::Exit;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -4,8 +4,8 @@ pub(super) mod others;
 
 use std::fmt::Write as _;
 
+use amfj_sync_model::messages::State;
 use amfj_sync_security::screen::{Ink, Screen, legible, value};
-use amfj_sync_shared::messages::State;
 use amfj_sync_shared::status::StoppedRecord;
 use serde_json::Value;
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{DeviceEntry, Fact, Order, PersonDecision, PrimaryUser, Sequence};
+use amfj_sync_model::amfj::{Asset, Named};
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{DeviceEntry, Fact, Order, PersonDecision, PrimaryUser, Sequence};
 use jiff::Timestamp;
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! Matching by name, and by serial among equal names (P5, P6).
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
-use amfj_sync_shared::messages::{Candidate, DeviceEntry, Rule};
-use amfj_sync_shared::names::NameKey;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::{AssetId, DeviceId, Key};
+use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
+use amfj_sync_model::names::NameKey;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::DeviceRow;
 use amfj_sync_shared::state::serials::{HeldSerial, Serials, written};

@@ -1,6 +1,6 @@
 //! Devices of one serial: enrolled again under a new id (P9), or listed twice; assets that hold it (P7).
 
-use amfj_sync_shared::messages::{Absence, Candidate, DeviceEntry, Rule};
+use amfj_sync_model::messages::{Absence, Candidate, DeviceEntry, Rule};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, Missing};
 

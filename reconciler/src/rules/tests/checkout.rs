@@ -1,7 +1,7 @@
 //! P20, P21: who has the asset.
 
-use amfj_sync_shared::ids::RecordId;
-use amfj_sync_shared::messages::{Action, PrimaryUser, State};
+use amfj_sync_model::ids::RecordId;
+use amfj_sync_model::messages::{Action, PrimaryUser, State};
 
 use super::World;
 
@@ -302,7 +302,7 @@ fn p11_a_record_that_may_be_deleted_is_handed_nothing() {
 
 #[test]
 fn p30_of_an_asset_whose_holder_cannot_be_read_nothing_is_decided() {
-    use amfj_sync_shared::amfj::Holder;
+    use amfj_sync_model::amfj::Holder;
     for sync in ["", "assignment = \"enforce\"", "first_assignment = \"keep\""] {
         for seen_before in [false, true] {
             let mut world = if seen_before { settled(sync, None) } else { world(sync, None) };

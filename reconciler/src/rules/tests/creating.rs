@@ -1,6 +1,6 @@
 //! P12: what an asset is created with.
 
-use amfj_sync_shared::messages::{Action, State};
+use amfj_sync_model::messages::{Action, State};
 use serde_json::json;
 
 use super::World;

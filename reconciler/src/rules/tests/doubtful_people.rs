@@ -1,7 +1,7 @@
 //! P10, P11: people who may be somebody else, and what is said of them.
 
-use amfj_sync_shared::amfj::Source;
-use amfj_sync_shared::messages::{Action, Rule, State};
+use amfj_sync_model::amfj::Source;
+use amfj_sync_model::messages::{Action, Rule, State};
 
 use super::World;
 
@@ -113,8 +113,8 @@ fn p10_two_records_of_one_email_are_said_where_one_is_ours() {
 /// Of several people of one record of ours one speaks, whatever the order: else their names would be written in turn.
 #[test]
 fn p11_of_several_people_of_one_record_the_smallest_id_speaks() {
-    use amfj_sync_shared::ids::{KandjiUserId, RecordId};
-    use amfj_sync_shared::messages::Order;
+    use amfj_sync_model::ids::{KandjiUserId, RecordId};
+    use amfj_sync_model::messages::Order;
     let people = [("k1", "Sam", Some("sam@x.com")), ("k2", "Samuel", Some("samuel@x.com"))];
     let mut world = world("create_users = \"all\"", "", &people);
     world.run();

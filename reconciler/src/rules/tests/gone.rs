@@ -1,7 +1,7 @@
 //! P22: devices that Kandji no longer has.
 
-use amfj_sync_shared::ids::DeviceId;
-use amfj_sync_shared::messages::{Absence, Action, State};
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::{Absence, Action, State};
 
 use super::World;
 

@@ -1,7 +1,7 @@
 //! What a change left for later: the location beside a link (P4, P13), and the doubt about a creation (P7, P11).
 
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::messages::{Action, Change, Ending, Fact, LinkOutcome, Outcome, Refusal, Rule, State};
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::messages::{Action, Change, Ending, Fact, LinkOutcome, Outcome, Refusal, Rule, State};
 use serde_json::json;
 
 use super::World;

@@ -1,7 +1,7 @@
 //! P4 … P7: which asset a device is.
 
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Action, Order, Rule, Sequence, State};
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{Action, Order, Rule, Sequence, State};
 
 use super::World;
 

@@ -1,7 +1,7 @@
 //! P6, P7, P9: names that are near, and serials that say nothing.
 
-use amfj_sync_shared::amfj::{Field, FieldType};
-use amfj_sync_shared::messages::{Action, Rule, State};
+use amfj_sync_model::amfj::{Field, FieldType};
+use amfj_sync_model::messages::{Action, Rule, State};
 use serde_json::{Value, json};
 
 use super::World;

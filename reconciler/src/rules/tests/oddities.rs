@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Absence, Action, Change, Ending, Fact, Order, State};
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{Absence, Action, Change, Ending, Fact, Order, State};
 use serde_json::{Value, json};
 
 use super::World;
@@ -277,14 +277,14 @@ fn refuse(world: &mut World) {
     let change = world.decide("d1").changes.remove(0);
     let Action::UpdateAsset { write, .. } = &change.action else { panic!("{change:?}") };
     let (rematch, catalogue) = (world.view.meta().rematch, world.view.catalogue().clone());
-    let now = amfj_sync_shared::mapping::fingerprint::of_asset_field(
+    let now = amfj_sync_model::mapping::fingerprint::of_asset_field(
         &world.config.fields,
         &catalogue,
         "t1",
         "OS",
         rematch,
     );
-    let refusal = amfj_sync_shared::messages::Refusal {
+    let refusal = amfj_sync_model::messages::Refusal {
         value: write.fields["OS"].new.clone(),
         reason: "no such option".into(),
         fingerprint: now,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
-use amfj_sync_shared::messages::{Action, Change, Order, State};
-use amfj_sync_shared::names::{NameKey, email_key};
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
+use amfj_sync_model::messages::{Action, Change, Order, State};
+use amfj_sync_model::names::{NameKey, email_key};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -225,10 +225,10 @@ fn check_users(world: &World, key: &Key, changes: &[Change]) -> Result<(), TestC
         .collect();
     for change in changes {
         match &change.action {
-            Action::LinkUser { record, rule: amfj_sync_shared::messages::Rule::Email, .. } => {
+            Action::LinkUser { record, rule: amfj_sync_model::messages::Rule::Email, .. } => {
                 prop_assert_eq!(of_email.iter().copied().collect::<Vec<_>>(), [record]);
             }
-            Action::LinkUser { record, rule: amfj_sync_shared::messages::Rule::UserName, .. } => {
+            Action::LinkUser { record, rule: amfj_sync_model::messages::Rule::UserName, .. } => {
                 prop_assert!(of_email.is_empty());
                 prop_assert!(named.iter().any(|one| one.id == *record));
                 let is_there = |id: &KandjiUserId| world.view.user_of(id).is_some_and(|key| key != *user);

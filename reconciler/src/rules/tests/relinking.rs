@@ -1,7 +1,7 @@
 //! P8, P9: links to deleted assets, and devices that were enrolled again.
 
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Absence, Action, Decided, Fact, Rule, Sequence, State};
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{Absence, Action, Decided, Fact, Rule, Sequence, State};
 use uuid::Uuid;
 
 use super::World;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::messages::{Action, Change, Edit, Ending, Fact, Refusal, State};
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::messages::{Action, Change, Edit, Ending, Fact, Refusal, State};
 use serde_json::{Value, json};
 
 use super::World;
@@ -17,9 +17,9 @@ fn world(sync: &str, fields: &str, details: Value) -> World {
     let link = world.decide("d1").changes.remove(0);
     // Only the link: what the tests look at is what follows it.
     let mut outcome = world.outcome(&link, Ending::Applied);
-    outcome.link = Some(amfj_sync_shared::messages::LinkOutcome::Linked {
+    outcome.link = Some(amfj_sync_model::messages::LinkOutcome::Linked {
         asset: link.action.asset().unwrap().clone(),
-        rule: amfj_sync_shared::messages::Rule::Name,
+        rule: amfj_sync_model::messages::Rule::Name,
         takes_over: None,
     });
     world.tell(Fact::Ended(Box::new(outcome)));

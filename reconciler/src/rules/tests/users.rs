@@ -1,8 +1,8 @@
 //! P10, P11: which user record a person is.
 
-use amfj_sync_shared::amfj::Source;
-use amfj_sync_shared::ids::{KandjiUserId, RecordId};
-use amfj_sync_shared::messages::{Action, Edit, Order, Rule, Sequence, State};
+use amfj_sync_model::amfj::Source;
+use amfj_sync_model::ids::{KandjiUserId, RecordId};
+use amfj_sync_model::messages::{Action, Edit, Order, Rule, Sequence, State};
 use serde_json::json;
 
 use super::World;
@@ -223,7 +223,7 @@ fn p11_a_local_record_is_created_with_name_email_and_fields() {
     world.run();
     assert_eq!(creates(&world, "sam@x.com"), ("Sam".into(), Some("Sam@X.com".into())));
     let user = world.users().into_values().next().unwrap();
-    let user = amfj_sync_shared::messages::UserEntry {
+    let user = amfj_sync_model::messages::UserEntry {
         values: [("user.department".to_owned(), json!("IT"))].into(),
         ..user
     };

@@ -1,6 +1,6 @@
 //! P15: values in the type of the field.
 
-use amfj_sync_shared::amfj::{Field, FieldType};
+use amfj_sync_model::amfj::{Field, FieldType};
 use serde_json::{Value, json};
 
 use crate::rules::values::{convert, is_same};

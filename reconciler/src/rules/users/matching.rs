@@ -1,9 +1,9 @@
 //! The rungs of P10: the link, the email, the name.
 
-use amfj_sync_shared::amfj::UserRecord;
-use amfj_sync_shared::ids::{KandjiUserId, RecordId, UserKey};
-use amfj_sync_shared::messages::{Candidate, Outcome, Rule, UserEntry};
-use amfj_sync_shared::names::{NameKey, email_key};
+use amfj_sync_model::amfj::UserRecord;
+use amfj_sync_model::ids::{KandjiUserId, RecordId, UserKey};
+use amfj_sync_model::messages::{Candidate, Outcome, Rule, UserEntry};
+use amfj_sync_model::names::{NameKey, email_key};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::RecordRow;
 

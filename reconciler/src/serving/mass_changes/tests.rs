@@ -1,6 +1,6 @@
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::ids::{AssetId, DeviceId, UserKey};
-use amfj_sync_shared::messages::{AssetWrite, Decision, Edit, Rule, Sequence, State};
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::ids::{AssetId, DeviceId, UserKey};
+use amfj_sync_model::messages::{AssetWrite, Decision, Edit, Rule, Sequence, State};
 use serde_json::{Value, json};
 
 use super::*;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_model::ids::RecordId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::ids::RecordId;
 
 /// A new asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

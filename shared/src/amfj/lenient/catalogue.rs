@@ -1,10 +1,10 @@
 //! Asset types, their fields, and locations, read as far as they go.
 
+use amfj_sync_model::amfj::{AssetType, Field, FieldType, Named};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Members, Record, as_text, is_empty};
-use crate::amfj::types::{AssetType, Field, FieldType, Named};
 use crate::json::{self, kind};
 
 impl Record for Named {

@@ -1,8 +1,8 @@
+use amfj_sync_model::amfj::{AssetType, Field, FieldType};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::amfj::types::{AssetType, Field, FieldType};
 
 fn good() -> Value {
     json!({

@@ -83,7 +83,7 @@ impl Abandoned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::IntegrationId;
+    use amfj_sync_model::ids::IntegrationId;
 
     fn partition(partition: u16) -> PartitionId {
         PartitionId { integration: IntegrationId::new("acme").unwrap(), partition }

@@ -1,5 +1,9 @@
 //! Claims and what became of them.
 
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::{AssetId, DeviceId, Key};
+use amfj_sync_model::mapping::fingerprint::until_rematch;
+use amfj_sync_model::messages::{Ending, Intent, LinkOutcome, Outcome, Refusal, Rule, UserLinkOutcome};
 use uuid::Uuid;
 
 use serde_json::Value;
@@ -12,10 +16,6 @@ use super::super::rows::{
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
-use crate::amfj::Asset;
-use crate::ids::{AssetId, DeviceId, Key};
-use crate::mapping::fingerprint::until_rematch;
-use crate::messages::{Ending, Intent, LinkOutcome, Outcome, Refusal, Rule, UserLinkOutcome};
 
 /// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
 pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {

@@ -1,13 +1,13 @@
 //! Decisions of a person: they stand above every rule.
 
+use amfj_sync_model::ids::{AssetId, DeviceId, Key};
+use amfj_sync_model::messages::{Order, PersonDecision, Rule};
 use jiff::Timestamp;
 
 use super::super::keys::table;
 use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
-use crate::ids::{AssetId, DeviceId, Key};
-use crate::messages::{Order, PersonDecision, Rule};
 
 impl Folding<'_, '_> {
     /// A decision counts once. Its message says the same when it is published again, by a publisher that was not answered or

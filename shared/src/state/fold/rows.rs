@@ -1,5 +1,8 @@
 //! Rows with the indexes that belong to them: the only places where either is written.
 
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Decision, LinkOutcome, PrimaryUser};
+use amfj_sync_model::names::{NameKey, email_key, serial_class, serial_key};
 use serde::de::DeserializeOwned;
 
 use super::super::batch::Batch;
@@ -11,9 +14,6 @@ use super::super::rows::{
 use super::super::store::StoreError;
 use super::super::view::{View, parse_row, promise_in};
 use super::{Folding, Verdict};
-use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use crate::messages::{Decision, LinkOutcome, PrimaryUser};
-use crate::names::{NameKey, email_key, serial_class, serial_key};
 use crate::state::serials;
 
 type Entries = Vec<(&'static str, String)>;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::{MassCounts, RunStarted};
+
 use super::super::keys::table;
 use super::super::rows::RunRow;
 use super::super::store::StoreError;
 use super::{Folding, Verdict};
-use crate::ids::DeviceId;
-use crate::messages::{MassCounts, RunStarted};
 
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
 const LEDGER_MINUTES: u64 = 120;

@@ -1,6 +1,7 @@
+use amfj_sync_model::messages::Unusables;
+
 use super::*;
 use crate::backlog::Waiting;
-use crate::messages::Unusables;
 use crate::status::{Circuit, RunStatus, StoppedRecord, Trouble, WaitingKind};
 
 fn at(second: i64) -> Timestamp {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Ending, Fact, LinkOutcome, Outcome, Rule, Sequence, Settled,
     UserLinkOutcome,
 };
