@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, stdin};
 
-use amfj_sync_shared::config::{Config, Mode};
+use amfj_sync_config::{Config, Mode};
 use tokio::sync::oneshot;
 
 /// What follows from what a person said, or could not be asked.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use amfj_sync_config::{self as config, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_model::messages::State;
 use amfj_sync_security::private_files;
 use amfj_sync_security::screen::{for_a_shell, say_error};
-use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::{Config, TokenVariables, Tokens};
+use amfj_sync_config::{Config, TokenVariables, Tokens};
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Result, bail};
 use serde_json::Value;

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use amfj_sync_config::Tokens;
 use amfj_sync_fetcher::{check, once, serve, trigger};
 use amfj_sync_security::hardening::harden_process;
 use amfj_sync_security::screen::arguments;
-use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
 use clap::{Parser, Subcommand};
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_config::{Config, Integration};
 use amfj_sync_shared::backlog;
-use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::endpoints::Server;
 use amfj_sync_shared::retry::Backoff;
 use amfj_sync_shared::state::OnDisk;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::mode::withheld;
+use amfj_sync_config::{Integration, Percent};
 use amfj_sync_model::messages::{Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State};
-use amfj_sync_shared::config::{Integration, Percent};
-use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::state::rows::Answered;
 use jiff::Timestamp;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use amfj_sync_config::{Integration, Tokens, parse};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{
     Event, Fact, InventoryCounts, MassCounts, Origin, ReadingReport, RunStarted,
 };
-use amfj_sync_shared::config::{Integration, Tokens, parse};
 use amfj_sync_shared::state::View;
 use jiff::Timestamp;
 use uuid::Uuid;

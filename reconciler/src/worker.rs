@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_config::{Config, Integration};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_shared::backlog::{self, counting};
 use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
-use amfj_sync_shared::config::{Config, Integration};
 use amfj_sync_shared::endpoints::{Health, Server};
 use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::state::rows::Open;

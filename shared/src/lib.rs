@@ -6,15 +6,12 @@
 pub mod amfj;
 pub mod backlog;
 pub mod broker;
-pub mod catalogue;
 pub mod command;
-pub mod config;
 pub mod endpoints;
 pub mod finding;
 pub mod http;
 pub mod illness;
 pub mod json;
-pub mod mode;
 pub mod retry;
 pub mod state;
 pub mod status;

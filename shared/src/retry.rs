@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use ::backoff::backoff::Backoff as _;
 use ::backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use amfj_sync_config::RetryConfig;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-use crate::config::RetryConfig;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::legible;
@@ -21,7 +22,6 @@ use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
 use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
-use crate::config::{self, Config, Integration, Tokens, open_doors};
 use crate::illness::Illness;
 use crate::state::{DataDir, Indexes, OnDisk, StoreError, View};
 use crate::stream::{Following, State, StateError};

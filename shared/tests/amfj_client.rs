@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_config::AmfjPaths;
 use amfj_sync_model::amfj::{Asset, FieldType, Source};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_shared::amfj::client::{
     AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch,
 };
-use amfj_sync_shared::config::AmfjPaths;
 use amfj_sync_shared::http::{Answered, CallError, Limiter, SecretString};
 use amfj_sync_shared::retry::{Policy, Stopped};
 use axum::Router;

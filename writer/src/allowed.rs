@@ -12,11 +12,11 @@ mod people;
 #[cfg(test)]
 mod tests;
 
+use amfj_sync_config::{CreateDevices, Integration, OnEmpty};
 use amfj_sync_model::amfj::Named;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::mapping::is_blank;
 use amfj_sync_model::messages::{Action, Change, Event, Order, Outcome, Past, Restored, Rule};
-use amfj_sync_shared::config::{CreateDevices, Integration, OnEmpty};
 use amfj_sync_shared::json::LONGEST_RECORD;
 use amfj_sync_shared::state::rows::DeviceRow;
 use amfj_sync_shared::state::{FirstSync, View};

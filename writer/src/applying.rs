@@ -1,12 +1,12 @@
 //! The way of one change through the writer.
 
+use amfj_sync_config::mode;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::AssetId;
 use amfj_sync_model::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_shared::backlog::counting;
 use amfj_sync_shared::broker::letters::Replay;
 use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
-use amfj_sync_shared::mode;
 use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::stream::State;

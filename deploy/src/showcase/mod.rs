@@ -13,7 +13,7 @@ pub(crate) mod watching;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::config::Config;
+use amfj_sync_config::Config;
 use amfj_sync_tests::harness::{WrittenConfig, http_client};
 use anyhow::{Context as _, Result, bail, ensure};
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_config::Config;
 use amfj_sync_model::ids::{IntegrationId, Key};
 use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
-use amfj_sync_shared::config::Config;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};

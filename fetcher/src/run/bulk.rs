@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use amfj_sync_config::{Bulk as Setting, Integration};
 use amfj_sync_model::ids::DeviceId;
 use amfj_sync_model::mapping::PropertyPath;
 use amfj_sync_model::messages::Details;
-use amfj_sync_shared::config::{Bulk as Setting, Integration};
 use amfj_sync_shared::retry::retry;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;

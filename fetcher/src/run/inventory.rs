@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_config::CreateUsers;
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
 use amfj_sync_shared::amfj::lenient::Page;
-use amfj_sync_shared::config::CreateUsers;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::http::cursors::Cursors;
 use amfj_sync_shared::retry::{Policy, Stopped, retry};

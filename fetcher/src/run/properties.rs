@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::mapping::known::{is_documented, nearest};
 use amfj_sync_model::mapping::{Mapping, PropertyPath};
-use amfj_sync_shared::config::Integration;
 use serde_json::Value;
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::ids::DeviceId;
 use amfj_sync_model::messages::Unusable;
-use amfj_sync_shared::config::Integration;
 use serde_json::Value;
 
 use super::fleet::ListedDevice;

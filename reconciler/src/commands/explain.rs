@@ -7,13 +7,13 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{
     Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
 use amfj_sync_security::screen::{Screen, say, say_json};
-use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::finding::Hit;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};

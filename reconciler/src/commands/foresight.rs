@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::{Asset, Holder, Source, UserRecord};
 use amfj_sync_model::ids::{AssetId, Key, RecordId};
 use amfj_sync_model::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Origin, Outcome, Rule, Sequence, Settled,
     UserLinkOutcome,
 };
-use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::state::rows::AssetRow;
 use amfj_sync_shared::state::{StoreError, View};
 use jiff::Timestamp;

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
+use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
 use amfj_sync_security::screen::{Screen, legible, say, say_line};
-use amfj_sync_shared::config::{Integration, Mode};
 use amfj_sync_shared::state::{Verdict, View};
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit};

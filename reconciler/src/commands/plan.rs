@@ -10,12 +10,12 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use amfj_sync_config::mode::withheld;
+use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
 use amfj_sync_security::private_files;
 use amfj_sync_security::screen::{Pager, Screen, escaped_json, say, say_json};
-use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::mode::withheld;
 use amfj_sync_shared::state::{StoreError, View};
 use amfj_sync_shared::status::devices_by_state;
 use amfj_sync_shared::worker::{CommonArgs, Exit};

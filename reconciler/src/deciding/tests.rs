@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::{Config, parse};
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_model::messages::{AssetWrite, Edit};
-use amfj_sync_shared::config::{Config, parse};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ fn config(mode: &str) -> Config {
         "#
     );
     let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
-    parse(std::path::Path::new("test.toml"), &text, &variables, amfj_sync_shared::config::Tokens::Both)
+    parse(std::path::Path::new("test.toml"), &text, &variables, amfj_sync_config::Tokens::Both)
         .expect("a valid configuration")
         .config
 }

@@ -4,11 +4,11 @@
 //! changed since is what Kandji says now against that, never against the asset's holder. So a
 //! check-out made by hand stands as long as the primary user stays.
 
+use amfj_sync_config::{Assignment, FirstAssignment};
 use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_model::ids::{RecordId, UserKey};
 use amfj_sync_model::messages::{Action, DeviceEntry, PrimaryUser, State};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::config::{Assignment, FirstAssignment};
 use amfj_sync_shared::state::rows::Memory;
 
 use super::Site;

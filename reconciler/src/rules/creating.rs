@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::{Integration, OnEmpty};
 use amfj_sync_model::amfj::{AssetType, Field, Named};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::Evaluated;
 use amfj_sync_model::messages::{Action, DeviceEntry, Outcome, Rule, State};
-use amfj_sync_shared::config::{Integration, OnEmpty};
 use amfj_sync_shared::state::rows::Memory;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Devices that Kandji no longer has (P22).
 
+use amfj_sync_config::WhenGone;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Absence, Action, DeviceEntry, Sequence, State};
-use amfj_sync_shared::config::WhenGone;
 use amfj_sync_shared::state::rows::{AssetRow, DeviceRow, Missing};
 
 use super::draft::{Draft, Findings, Subject};

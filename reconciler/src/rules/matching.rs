@@ -7,11 +7,11 @@
 mod names;
 mod serials;
 
+use amfj_sync_config::{CreateDevices, NameMatching};
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_shared::config::{CreateDevices, NameMatching};
 use amfj_sync_shared::state::rows::{AssetRow, DeviceRow};
 use amfj_sync_shared::state::{FirstSync, View};
 

@@ -16,10 +16,10 @@ mod plan;
 pub mod updating;
 pub mod users;
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Action, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::config::Integration;
 use amfj_sync_shared::state::rows::Memory;
 use amfj_sync_shared::state::{FirstSync, View};
 use jiff::Timestamp;

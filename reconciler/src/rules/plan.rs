@@ -1,9 +1,9 @@
 //! Which changes are shown and not made (P25). The writer asks the same question again.
 
+use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::messages::DeviceEntry;
-use amfj_sync_shared::config::{Integration, Mode};
 
-pub use amfj_sync_shared::mode::withheld;
+pub use amfj_sync_config::mode::withheld;
 
 /// Whether the changes of this device, and of its user, are planned only.
 pub(super) fn is_planned(config: &Integration, device: &DeviceEntry) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::OnEmpty;
 use amfj_sync_model::amfj::{Asset, Field, Named};
 use amfj_sync_model::ids::{DeviceId, Key};
 pub(super) use amfj_sync_model::mapping::fingerprint::built_in as name_field;
@@ -9,7 +10,6 @@ use amfj_sync_model::mapping::fingerprint::fingerprint;
 use amfj_sync_model::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
 use amfj_sync_model::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
 use amfj_sync_model::names::is_placeholder_serial;
-use amfj_sync_shared::config::OnEmpty;
 use amfj_sync_shared::state::claims::{Claims, Kept};
 use amfj_sync_shared::state::rows::{AssetRow, Memory};
 use serde_json::Value;

@@ -21,6 +21,8 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::Token;
+use amfj_sync_config::{AmfjConfig, AmfjPaths};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::Unusable;
@@ -31,8 +33,6 @@ use url::Url;
 
 pub use super::lenient::Page;
 use super::lenient::{self, Record};
-use crate::config::Token;
-use crate::config::{AmfjConfig, AmfjPaths};
 use crate::http::cursors::Cursors;
 use crate::http::{
     Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,

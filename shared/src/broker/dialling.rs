@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::{BrokerTls, BrokerUrl, Config};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use url::{Host, Url};
@@ -9,7 +10,6 @@ use url::{Host, Url};
 use super::error::BrokerError;
 use super::tls::connect;
 use super::unreachable::{Door, Unreachable};
-use crate::config::{BrokerTls, BrokerUrl, Config};
 
 /// Bytes of a frame. On every connection lapin keeps room for 64 of them, which are touched at once.
 pub(super) mod frame {

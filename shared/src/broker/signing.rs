@@ -7,13 +7,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use amfj_sync_config::SigningConfig;
 use lapin::types::{AMQPValue, FieldTable};
 use parking_lot::Mutex;
 use ring::hmac;
 
 use super::letters::header;
 use super::publisher::Outgoing;
-use crate::config::SigningConfig;
 
 /// The header that holds the signature.
 pub const SIGNATURE: &str = "x-signature";
@@ -184,7 +184,7 @@ pub(super) fn refused(place: &str, signed: Signed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use amfj_sync_config::Secret;
 
     fn signing(keys: &[&str]) -> Signing {
         let keys = keys.iter().map(|key| Secret::new(*key)).collect();

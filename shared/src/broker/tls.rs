@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
+use amfj_sync_config::BrokerTls;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-use crate::config::BrokerTls;
 
 /// Connects: with these certificates, where there are some.
 pub(super) async fn connect(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::Config;
 use amfj_sync_model::ids::IntegrationId;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -9,7 +10,6 @@ use lapin::{Channel, Connection, ExchangeKind};
 
 use super::error::{BrokerError, within};
 use super::names::{Names, Stage};
-use crate::config::Config;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -55,7 +55,7 @@ impl Topology {
     /// The topology of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let queues = |integration: &crate::config::Integration| IntegrationQueues {
+        let queues = |integration: &amfj_sync_config::Integration| IntegrationQueues {
             id: integration.id.clone(),
             history_keep: integration.sync.history_keep,
         };

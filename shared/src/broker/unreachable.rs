@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::BrokerTls;
 use amfj_sync_network::{certificate, is_unknown_host, seconds, tls_error};
 use amfj_sync_security::screen::for_a_shell;
 use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
@@ -10,7 +11,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::topology::{ACCESS_REFUSED, reply_code};
-use crate::config::BrokerTls;
 
 /// Reply code of a virtual host that is not there or not for this user.
 const NOT_ALLOWED: u16 = 530;

@@ -6,12 +6,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use amfj_sync_config::ServeConfig;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-
-use crate::config::ServeConfig;
 
 /// The names that a worker answers to.
 #[derive(Debug, Clone, Default)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use amfj_sync_config::Token;
 use amfj_sync_security::secrets::{self, ServiceWords};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -16,7 +17,6 @@ use super::error::CallError;
 use super::network::NetworkFault;
 use super::pulse::{Pulse, SILENT};
 use super::retry_after::parse_retry_after;
-use crate::config::Token;
 use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB. Nothing is ever unpacked: no

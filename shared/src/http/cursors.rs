@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_config::FLOOR;
 use amfj_sync_security::secrets::ServiceWords;
 
 use super::CallError;
-use crate::config::FLOOR;
 
 /// Pages in a row that may bring nothing new. Some servers answer a few empty pages while they filter.
 const MOST_BARREN: u32 = 100;

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use amfj_sync_config::Token;
 use amfj_sync_security::secrets::{ServiceWords, outline};
 use proptest::prelude::*;
 use secrecy::SecretString;
@@ -8,7 +9,6 @@ use tokio::time::Instant;
 use super::body::{blamed_field, sentence};
 use super::retry_after::{LONGEST_RETRY_AFTER, parse_retry_after};
 use super::*;
-use crate::config::Token;
 
 fn secret() -> Token {
     Token::from(SecretString::from("b3c1-token"))

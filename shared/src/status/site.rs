@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::Integration;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{InventoryCounts, State as DeviceState, Unusables};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::backlog::Waiting;
-use crate::config::Integration;
 use crate::state::View;
 use crate::state::rows::RunRow;
 

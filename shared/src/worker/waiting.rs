@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_config::Config;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Exit, Shutdown, Worker};
 use crate::broker::Caller;
-use crate::config::Config;
 use crate::endpoints::{Health, Server};
 use crate::state::{DataDir, OnDisk, StoreError};
 use crate::status::{self, WorkerReport, keep_answering};

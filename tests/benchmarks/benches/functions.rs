@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::path::Path;
 
 use amfj_sync_benchmarks::synthetic::{self, Place};
+use amfj_sync_config::Config;
 use amfj_sync_model::messages::{DeviceEntry, Event, Sequence};
 use amfj_sync_model::names::NameKey;
 use amfj_sync_reconciler::rules::{self, Site};
-use amfj_sync_shared::config::Config;
 use amfj_sync_shared::state::{DataDir, Indexes, OnDisk, View};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

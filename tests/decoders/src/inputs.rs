@@ -323,7 +323,7 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
 
 /// The example, everything, every file of mistakes, and secrets where they should not be.
 pub(crate) fn configurations() -> Vec<Vec<u8>> {
-    let bad = files(&repository().join("shared/tests/fixtures/config/bad"));
+    let bad = files(&repository().join("shared/config/tests/fixtures/config/bad"));
     let bad = bad
         .into_iter()
         .filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "toml"))

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use amfj_sync_config::{Config, Integration, Tokens, parse};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
 use amfj_sync_reconciler::rules::{self, Site};
 use amfj_sync_security::screen::passed;
-use amfj_sync_shared::config::{Config, Integration, Tokens, parse};
 use amfj_sync_shared::finding;
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{DeviceRow, UserRow};
@@ -24,7 +24,8 @@ use crate::{inputs, separated};
 const SERIAL: Option<&str> = Some("Serial Number");
 
 /// Every setting, each with a value that is not its default.
-pub(crate) const SETTINGS: &str = include_str!("../../../shared/tests/fixtures/config/good/everything.toml");
+pub(crate) const SETTINGS: &str =
+    include_str!("../../../shared/config/tests/fixtures/config/good/everything.toml");
 
 pub(crate) fn environment() -> BTreeMap<String, String> {
     let token = |name: &str| (name.to_owned(), SECRET.to_owned());

@@ -1,8 +1,8 @@
 //! What may be done about a person and their record (P10, P11).
 
+use amfj_sync_config::CreateUsers;
 use amfj_sync_model::ids::{KandjiUserId, UserKey};
 use amfj_sync_model::messages::{Action, Order, Outcome, PrimaryUser, Restored, Rule, UserEntry};
-use amfj_sync_shared::config::CreateUsers;
 use serde_json::Value;
 
 use super::{Asked, Judged, NotAllowed, fits, restorable};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use amfj_sync_config::{self as config, Tokens};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Source, UserRecord};
 use amfj_sync_model::ids::{IntegrationId, KandjiUserId, RecordId, UserKey};
 use amfj_sync_model::messages::{
@@ -10,7 +11,6 @@ use amfj_sync_model::messages::{
     Payload, PersonDecision, PrimaryUser, RunStarted, Sequence, Settled, UserEntry, UserLinkOutcome,
     UserWrite,
 };
-use amfj_sync_shared::config::{self, Tokens};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use amfj_sync_config::Tokens;
 use amfj_sync_model::ids::{DeviceId, IntegrationId, KandjiUserId, Key, UserKey};
 use amfj_sync_model::messages::{Event, Fact, Order, PersonDecision, author};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
 use amfj_sync_security::screen::{Ink, Screen, legible, say, say_json, say_line};
 use amfj_sync_shared::command;
-use amfj_sync_shared::config::Tokens;
 use amfj_sync_shared::state::{Verdict, View};
 use amfj_sync_shared::status::{StoppedRecord, Trouble, WaitingKind, ask_workers};
 use amfj_sync_shared::stream::State;

@@ -1,6 +1,6 @@
+use amfj_sync_config::ScopeRule;
 use amfj_sync_model::mapping::Place;
 use amfj_sync_model::mapping::{FieldSource, MappedField};
-use amfj_sync_shared::config::ScopeRule;
 use serde_json::json;
 
 use super::*;

@@ -1,8 +1,8 @@
 //! What is held, and why (P23): a run whose changes wait for a person, or one that was held before anything of it took
 //! effect, because too many devices vanished.
 
+use amfj_sync_config::{Integration, WhenGone};
 use amfj_sync_model::ids::{DeviceId, Key};
-use amfj_sync_shared::config::{Integration, WhenGone};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::RunRow;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! P25: what is shown and not made.
 
+use amfj_sync_config::Mode;
 use amfj_sync_model::messages::State;
-use amfj_sync_shared::config::Mode;
 
 use super::World;
 use crate::rules::withheld;

@@ -6,6 +6,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use amfj_sync_config::{self as config, Integration};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{
@@ -13,7 +14,6 @@ use amfj_sync_model::messages::{
     PersonDecision, PrimaryUser, RunStarted, Sequence, State, UserEntry,
 };
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::config::{self, Integration};
 use amfj_sync_shared::state::View;
 use jiff::Timestamp;
 use serde_json::Value;

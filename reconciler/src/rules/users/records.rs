@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_config::{CreateUsers, OnEmpty};
 use amfj_sync_model::amfj::Source;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::{Evaluated, Known, PropertyPath};
 use amfj_sync_model::messages::{Action, Edit, Outcome, Rule, State, UserEntry, UserWrite};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::config::{CreateUsers, OnEmpty};
 use amfj_sync_shared::state::View;
 use amfj_sync_shared::state::rows::{Memory, RecordRow};
 use serde_json::Value;

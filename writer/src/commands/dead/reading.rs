@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use amfj_sync_config::{Config, Tokens};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, escaped_json, say, say_json};
 use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, Received};
 use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::{Config, Tokens};
 use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
 use uuid::Uuid;
 

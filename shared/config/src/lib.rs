@@ -5,7 +5,10 @@
 //! Nothing here connects to anything: whether an asset type or a field exists is asked by the
 //! fetcher, which then names the line through [`Integration::place_of`] (P18).
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 mod addresses;
+pub mod catalogue;
 mod doors;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -13,6 +16,7 @@ mod integration;
 mod keys;
 mod load;
 mod mask;
+pub mod mode;
 mod overrides;
 mod problem;
 mod reader;

@@ -6,7 +6,7 @@ use amfj_sync_model::amfj::{AssetType, Field};
 use amfj_sync_model::mapping::{Mapping, Place};
 use amfj_sync_model::messages::{Catalogue, Outcome, Unusable};
 
-use crate::config::{CreateDevices, Integration};
+use crate::{CreateDevices, Integration};
 
 /// Only what an integration uses: mapped fields and required ones, and the default location. For a broker that takes no
 /// message with all of it.

@@ -4,7 +4,7 @@
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::Change;
 
-use crate::config::{Integration, Mode};
+use crate::{Integration, Mode};
 
 /// Why a change is known but not made; none where it is to be made.
 #[must_use]

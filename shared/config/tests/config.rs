@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amfj_sync_config::{
+    self as config, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded,
+    Mode, NameMatching, OnEmpty, Secret, Tokens, WhenGone,
+};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::Place;
-use amfj_sync_shared::config::{
-    self, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
-    NameMatching, OnEmpty, Secret, Tokens, WhenGone,
-};
 
-const EXAMPLE: &str = include_str!("../../amfj-sync.example.toml");
+const EXAMPLE: &str = include_str!("../../../amfj-sync.example.toml");
 const EVERYTHING: &str = include_str!("fixtures/config/good/everything.toml");
 
 fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -33,8 +33,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::fixture::INTEGRATION;
-    use crate::config::{Tokens, parse};
+    use crate::fixture::INTEGRATION;
+    use crate::{Tokens, parse};
 
     fn open(broker: &str, writer: &str) -> String {
         let text = format!("[broker]\n{broker}\n[writer]\n{writer}\n{INTEGRATION}");

@@ -4,7 +4,7 @@ use std::path::Path;
 use amfj_sync_model::amfj::{FieldType, Named};
 
 use super::*;
-use crate::config;
+use crate as config;
 
 fn integration(tables: &str) -> Integration {
     let text = format!(
