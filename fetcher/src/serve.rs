@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_backoff::Backoff;
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::endpoints::Server;
-use amfj_sync_shared::retry::Backoff;
 use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::status::keep_answering;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use amfj_sync_backoff::Policy;
 use amfj_sync_model::failing::Failing;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_shared::endpoints::Health;
 use amfj_sync_shared::http::Api;
-use amfj_sync_shared::retry::Policy;
 use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::status::{self, Duty, WorkerReport};
 use amfj_sync_shared::worker::Worker;

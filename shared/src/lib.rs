@@ -12,7 +12,6 @@ pub mod finding;
 pub mod http;
 pub mod illness;
 pub mod json;
-pub mod retry;
 pub mod state;
 pub mod status;
 pub mod stream;

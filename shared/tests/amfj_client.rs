@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_backoff::{Policy, Stopped};
 use amfj_sync_config::AmfjPaths;
 use amfj_sync_model::amfj::{Asset, FieldType, Source};
 use amfj_sync_model::ids::{AssetId, RecordId};
@@ -14,7 +15,6 @@ use amfj_sync_shared::amfj::client::{
     AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch,
 };
 use amfj_sync_shared::http::{Answered, CallError, Limiter, SecretString};
-use amfj_sync_shared::retry::{Policy, Stopped};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use amfj_sync_backoff::retry;
 use amfj_sync_config::{Bulk as Setting, Integration};
 use amfj_sync_model::ids::DeviceId;
 use amfj_sync_model::mapping::PropertyPath;
 use amfj_sync_model::messages::Details;
-use amfj_sync_shared::retry::retry;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::CreateUsers;
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
@@ -9,7 +10,6 @@ use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
 use amfj_sync_shared::amfj::lenient::Page;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::http::cursors::Cursors;
-use amfj_sync_shared::retry::{Policy, Stopped, retry};
 use amfj_sync_shared::state::rows::AssetRow;
 
 use super::difference::{asset_differs, is_younger_than_list, record_differs};

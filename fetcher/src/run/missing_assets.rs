@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_backoff::Stopped;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::AssetId;
 use amfj_sync_model::messages::{Fact, Unusable};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::retry::Stopped;
 use amfj_sync_shared::state::rows::AssetRow;
 use futures::{FutureExt, StreamExt, stream};
 

@@ -21,6 +21,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::Token;
 use amfj_sync_config::{AmfjConfig, AmfjPaths};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
@@ -37,7 +38,6 @@ use crate::http::cursors::Cursors;
 use crate::http::{
     Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,
 };
-use crate::retry::{Policy, Stopped, retry};
 
 mod answers;
 mod requests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_backoff::Backoff;
 use amfj_sync_config::Config;
 use lapin::options::BasicQosOptions;
 use lapin::{Channel, Connection};
@@ -16,7 +17,6 @@ use super::locks::Looks;
 use super::names::Names;
 use super::signing::Signing;
 use super::topology::{Depth, Desk, Topology, open};
-use crate::retry::Backoff;
 
 /// How long a command tries again where it is told at once that there is no broker: it may be starting.
 const BRIEF: Duration = Duration::from_secs(2);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use amfj_sync_backoff::{Retryable, Verdict};
 use amfj_sync_security::secrets::ServiceWords;
 use reqwest::StatusCode;
 
 use super::body::sentence;
 use super::network::NetworkFault;
-use crate::retry::{Retryable, Verdict};
 
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! The only module that knows the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012), so
 //! that replacing it is a small matter.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 use std::sync::Arc;
 use std::time::Duration;
 
