@@ -15,5 +15,4 @@ pub mod json;
 pub mod state;
 pub mod status;
 pub mod stream;
-pub mod telemetry;
 pub mod worker;

@@ -13,6 +13,7 @@ use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::legible;
+use amfj_sync_telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -25,7 +26,6 @@ use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::illness::Illness;
 use crate::state::{DataDir, Indexes, OnDisk, StoreError, View};
 use crate::stream::{Following, State, StateError};
-use crate::telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];

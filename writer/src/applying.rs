@@ -10,7 +10,7 @@ use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::stream::State;
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use crate::claims::{Claim, Turn};

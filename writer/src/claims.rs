@@ -12,7 +12,7 @@ use amfj_sync_model::messages::{Event, Fact, Intent};
 use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::state::Unreadable;
 use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -13,7 +13,7 @@ use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Change, Event};
 use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -7,7 +7,7 @@ use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::state::{Unreadable, View};
 use amfj_sync_shared::stream::State;
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use super::{Partition, Stop, Subject, Task};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_telemetry::recorder;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -19,7 +20,6 @@ use super::connections;
 use super::hosts::{Hosts, check};
 use super::pages;
 use crate::status::{WorkerReport, Wrong, wrong_now};
-use crate::telemetry::recorder;
 use crate::worker::{Served, Worker};
 
 /// What a worker tells about itself.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use amfj_sync_config::Token;
 use amfj_sync_security::secrets::{self, ServiceWords};
+use amfj_sync_telemetry::{Span, SpanKind};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +18,6 @@ use super::error::CallError;
 use super::network::NetworkFault;
 use super::pulse::{Pulse, SILENT};
 use super::retry_after::parse_retry_after;
-use crate::telemetry::{Span, SpanKind};
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB. Nothing is ever unpacked: no
 /// compression is asked for, so a body that is compressed all the same is no JSON.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_config::Config;
+use amfj_sync_telemetry::recorder;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -17,7 +18,6 @@ use crate::broker::Caller;
 use crate::endpoints::{Health, Server};
 use crate::state::{DataDir, OnDisk, StoreError};
 use crate::status::{self, WorkerReport, keep_answering};
-use crate::telemetry::recorder;
 
 /// Between two looks at whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
