@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_model::messages::{Event, Fact};
+use amfj_sync_projection::OnDisk;
+use amfj_sync_projection::rows::RunRow;
 use amfj_sync_security::screen::say_line;
 use amfj_sync_shared::command::required;
-use amfj_sync_shared::state::OnDisk;
-use amfj_sync_shared::state::rows::RunRow;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use futures::future::join_all;

@@ -14,11 +14,11 @@ use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::{DeviceId, RunId};
 use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
+use amfj_sync_projection::rows::Meta;
+use amfj_sync_projection::{Store, Unreadable, Verdict};
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::http::Limiter;
-use amfj_sync_shared::state::rows::Meta;
-use amfj_sync_shared::state::{Store, Unreadable, Verdict};
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Exit, Worker};
 use jiff::Timestamp;
@@ -153,7 +153,7 @@ impl Leader {
         let Some(state) = worker.states.get(&config.id).cloned() else {
             return Err(fault(&"its state is not followed"));
         };
-        let made = state.read(amfj_sync_shared::state::View::kandji_requests);
+        let made = state.read(amfj_sync_projection::View::kandji_requests);
         let ledger: Vec<(i64, u32)> =
             made.into_iter().filter_map(|(minute, count)| Some((minute.try_into().ok()?, count))).collect();
         let limits = Limits::new(&config.id, config.kandji.requests_per_hour, ledger.clone());
@@ -161,7 +161,7 @@ impl Leader {
         let (reads, details) = policies(&worker.config.retry).map_err(|error| fault(&error))?;
         let mut scratch: Box<dyn Store> = match &worker.data_dir {
             Some(dir) => Box::new(dir.scratch(config.id.as_str())?),
-            None => Box::<amfj_sync_shared::state::MemoryStore>::default(),
+            None => Box::<amfj_sync_projection::MemoryStore>::default(),
         };
         scratch.clear()?;
         let kandji = KandjiClient::from_config(&config.kandji, limits).map_err(|error| fault(&error))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::state::rows::Meta;
+use amfj_sync_projection::rows::Meta;
 use jiff::{SignedDuration, Timestamp};
 
 /// When the next run is due.
@@ -74,8 +74,8 @@ mod tests {
 
     use amfj_sync_model::ids::IntegrationId;
     use amfj_sync_model::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
-    use amfj_sync_shared::state::rows::RunRow;
-    use amfj_sync_shared::state::{Verdict, View};
+    use amfj_sync_projection::rows::RunRow;
+    use amfj_sync_projection::{Verdict, View};
     use uuid::Uuid;
 
     use super::*;

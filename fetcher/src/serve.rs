@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use amfj_sync_backoff::Backoff;
 use amfj_sync_config::{Config, Integration};
+use amfj_sync_projection::OnDisk;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::endpoints::Server;
-use amfj_sync_shared::state::OnDisk;
 use amfj_sync_shared::status::keep_answering;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amfj_sync_config::mode::withheld;
 use amfj_sync_config::{Integration, Percent};
 use amfj_sync_model::messages::{Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State};
-use amfj_sync_shared::state::rows::Answered;
+use amfj_sync_projection::rows::Answered;
 use jiff::Timestamp;
 
 use crate::rules::Draft;

@@ -8,7 +8,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{
     Event, Fact, InventoryCounts, MassCounts, Origin, ReadingReport, RunStarted,
 };
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use jiff::Timestamp;
 use uuid::Uuid;
 

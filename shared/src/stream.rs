@@ -15,6 +15,7 @@ use std::time::Duration;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, FORMAT, Fact, Origin};
+use amfj_sync_projection::{StoreError, Unreadable, Verdict, View, checkpoint};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -26,7 +27,6 @@ use attaching::attach;
 use reading::{read_until_broken, unreadable_facts};
 
 use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
-use crate::state::{StoreError, Unreadable, Verdict, View, checkpoint};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;

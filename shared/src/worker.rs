@@ -12,6 +12,8 @@ use std::time::Duration;
 use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::illness::Illness;
+use amfj_sync_projection::{DataDir, Indexes, OnDisk, StoreError, View};
 use amfj_sync_security::screen::legible;
 use amfj_sync_telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 use clap::{ArgAction, Args};
@@ -23,8 +25,6 @@ use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
 use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
-use crate::illness::Illness;
-use crate::state::{DataDir, Indexes, OnDisk, StoreError, View};
 use crate::stream::{Following, State, StateError};
 
 /// The workers, in the order in which things flow.

@@ -8,8 +8,8 @@ use amfj_sync_model::mapping::fingerprint::{of_asset_field, of_record_field};
 use amfj_sync_model::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
+use amfj_sync_projection::claims::Claims;
 use amfj_sync_shared::json;
-use amfj_sync_shared::state::claims::Claims;
 use serde_json::Value;
 
 use crate::site::Site;

@@ -10,8 +10,8 @@ use amfj_sync_model::ids::RecordId;
 use amfj_sync_model::mapping::is_blank;
 use amfj_sync_model::messages::{Catalogue, Edit, Outcome, Past};
 use amfj_sync_model::names::email_key;
+use amfj_sync_projection::View;
 use amfj_sync_shared::amfj::client::{AssetPatch, UserPatch};
-use amfj_sync_shared::state::View;
 use serde_json::Value;
 
 use crate::site::Site;

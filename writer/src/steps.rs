@@ -8,8 +8,8 @@ use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Ending, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome,
     UserWrite,
 };
+use amfj_sync_projection::View;
 use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
-use amfj_sync_shared::state::View;
 use serde_json::Value;
 
 use crate::outcomes::{With, assigned, ended, stale, unneeded};

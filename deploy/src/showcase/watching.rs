@@ -9,7 +9,7 @@ use amfj_sync_model::ids::{IntegrationId, Key};
 use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
 use anyhow::{Context as _, Result, bail};

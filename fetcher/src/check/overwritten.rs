@@ -9,7 +9,7 @@ use amfj_sync_model::mapping::fingerprint::built_in;
 use amfj_sync_model::mapping::{Evaluated, Known, is_blank};
 use amfj_sync_model::messages::{Catalogue, Outcome};
 use amfj_sync_model::names::{NameKey, serial_key};
-use amfj_sync_shared::state::serials::{HeldSerial, TELLING_AT_MOST};
+use amfj_sync_projection::serials::{HeldSerial, TELLING_AT_MOST};
 use serde_json::Value;
 
 use super::Asking;

@@ -3,7 +3,7 @@
 
 use amfj_sync_config::Percent;
 use amfj_sync_model::messages::Absence;
-use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_projection::rows::DeviceRow;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::messages::{DeviceEntry, RunStarted, UserEntry};
-use amfj_sync_shared::state::rows::{Age, AssetRow, DeviceRow, RecordRow, UserRow};
+use amfj_sync_projection::rows::{Age, AssetRow, DeviceRow, RecordRow, UserRow};
 use jiff::SignedDuration;
 
 #[cfg(test)]

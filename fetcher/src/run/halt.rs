@@ -1,9 +1,9 @@
 //! Why a run ends before its time.
 
 use amfj_sync_backoff::Stopped;
+use amfj_sync_projection::StoreError;
 use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::state::StoreError;
 
 use crate::kandji::KandjiError;
 

@@ -7,10 +7,10 @@ use amfj_sync_config::CreateUsers;
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
+use amfj_sync_projection::rows::AssetRow;
 use amfj_sync_shared::amfj::lenient::Page;
 use amfj_sync_shared::http::CallError;
 use amfj_sync_shared::http::cursors::Cursors;
-use amfj_sync_shared::state::rows::AssetRow;
 
 use super::difference::{asset_differs, is_younger_than_list, record_differs};
 use super::unusable::{Lost, is_of_service, last};
@@ -37,7 +37,7 @@ impl Run<'_> {
 
     /// How many there were of what in the last complete run.
     pub(super) fn counted_last(&self) -> InventoryCounts {
-        let counts = |run: &amfj_sync_shared::state::rows::RunRow| run.counts;
+        let counts = |run: &amfj_sync_projection::rows::RunRow| run.counts;
         self.leader.state.read(|view| view.meta().in_force.as_ref().and_then(counts)).unwrap_or_default()
     }
 
@@ -184,8 +184,8 @@ pub(super) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
 
 #[cfg(test)]
 mod tests {
+    use amfj_sync_projection::rows::Age;
     use amfj_sync_shared::amfj::lenient;
-    use amfj_sync_shared::state::rows::Age;
     use serde_json::json;
 
     use super::*;

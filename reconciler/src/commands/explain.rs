@@ -13,10 +13,10 @@ use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, User
 use amfj_sync_model::messages::{
     Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding::Hit;
+use amfj_sync_projection::rows::{DeviceRow, FailedAction, PersonRow};
 use amfj_sync_security::screen::{Screen, say, say_json};
-use amfj_sync_shared::finding::Hit;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};
 use amfj_sync_shared::status::StoppedRecord;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit};

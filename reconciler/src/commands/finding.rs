@@ -5,10 +5,10 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, UserKey};
 use amfj_sync_model::messages::{DeviceEntry, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding::{self as find, Hit};
+use amfj_sync_projection::rows::DeviceRow;
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::finding::{self as find, Hit};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::DeviceRow;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::Exit;
 

@@ -12,8 +12,8 @@ use amfj_sync_model::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Origin, Outcome, Rule, Sequence, Settled,
     UserLinkOutcome,
 };
-use amfj_sync_shared::state::rows::AssetRow;
-use amfj_sync_shared::state::{StoreError, View};
+use amfj_sync_projection::rows::AssetRow;
+use amfj_sync_projection::{StoreError, View};
 use jiff::Timestamp;
 use uuid::Uuid;
 

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use amfj_sync_config::{Config, Integration, Tokens};
 use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::View;
 use amfj_sync_shared::command;
-use amfj_sync_shared::state::View;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
 

@@ -2,9 +2,9 @@
 
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::messages::{DeviceEntry, Rule};
+use amfj_sync_projection::View;
+use amfj_sync_projection::serials;
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::serials;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 

@@ -9,7 +9,7 @@ use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_model::ids::{RecordId, UserKey};
 use amfj_sync_model::messages::{Action, DeviceEntry, PrimaryUser, State};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_projection::rows::Memory;
 
 use super::Site;
 use super::draft::Findings;

@@ -7,7 +7,7 @@ use amfj_sync_model::amfj::{AssetType, Field, Named};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::Evaluated;
 use amfj_sync_model::messages::{Action, DeviceEntry, Outcome, Rule, State};
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_projection::rows::Memory;
 use serde_json::Value;
 
 use super::draft::Findings;

@@ -3,7 +3,7 @@
 
 use amfj_sync_model::ids::{AssetId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{Candidate, DeviceEntry};
-use amfj_sync_shared::state::rows::RecordRow;
+use amfj_sync_projection::rows::RecordRow;
 
 use super::matching::{Resolution, is_taken};
 use super::{Site, handle, label};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{AssetId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{Action, Candidate, Change, Decision, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::state::rows::Memory;
+use amfj_sync_projection::rows::Memory;
 
 /// A decision and what it asks for: its changes have neither id nor place yet.
 #[derive(Debug, Clone, PartialEq)]

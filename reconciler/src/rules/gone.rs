@@ -3,7 +3,7 @@
 use amfj_sync_config::WhenGone;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Absence, Action, DeviceEntry, Sequence, State};
-use amfj_sync_shared::state::rows::{AssetRow, DeviceRow, Missing};
+use amfj_sync_projection::rows::{AssetRow, DeviceRow, Missing};
 
 use super::draft::{Draft, Findings, Subject};
 use super::matching::{Resolution, linked_asset, resolve};

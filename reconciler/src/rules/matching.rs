@@ -12,8 +12,8 @@ use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_shared::state::rows::{AssetRow, DeviceRow};
-use amfj_sync_shared::state::{FirstSync, View};
+use amfj_sync_projection::rows::{AssetRow, DeviceRow};
+use amfj_sync_projection::{FirstSync, View};
 
 use super::{Site, doubt, handle, label};
 

@@ -20,8 +20,8 @@ use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Action, DeviceEntry, Rule, Sequence, State};
-use amfj_sync_shared::state::rows::Memory;
-use amfj_sync_shared::state::{FirstSync, View};
+use amfj_sync_projection::rows::Memory;
+use amfj_sync_projection::{FirstSync, View};
 use jiff::Timestamp;
 
 pub use amfj_sync_model::convert as values;

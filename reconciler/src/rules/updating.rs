@@ -10,8 +10,8 @@ use amfj_sync_model::mapping::fingerprint::fingerprint;
 use amfj_sync_model::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
 use amfj_sync_model::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
 use amfj_sync_model::names::is_placeholder_serial;
-use amfj_sync_shared::state::claims::{Claims, Kept};
-use amfj_sync_shared::state::rows::{AssetRow, Memory};
+use amfj_sync_projection::claims::{Claims, Kept};
+use amfj_sync_projection::rows::{AssetRow, Memory};
 use serde_json::Value;
 
 use super::draft::{Findings, sentence};

@@ -6,8 +6,8 @@ mod records;
 use amfj_sync_model::amfj::{Source, UserRecord};
 use amfj_sync_model::ids::{KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::RecordRow;
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::RecordRow;
 
 use super::draft::{Draft, Findings, Subject};
 use super::{Site, because};

@@ -7,9 +7,9 @@ use amfj_sync_model::ids::{Key, RunId};
 use amfj_sync_model::messages::{
     Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
 };
+use amfj_sync_projection::rows::Open;
+use amfj_sync_projection::{Verdict, View};
 use amfj_sync_shared::broker::WINDOW;
-use amfj_sync_shared::state::rows::Open;
-use amfj_sync_shared::state::{Verdict, View};
 use amfj_sync_shared::stream::Folded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};

@@ -3,9 +3,9 @@
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
+use amfj_sync_projection::rows::RunRow;
+use amfj_sync_projection::{Unreadable, View};
 use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
-use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::state::{Unreadable, View};
 use amfj_sync_shared::stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use amfj_sync_config::Integration;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{InventoryCounts, State as DeviceState, Unusables};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::RunRow;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::backlog::Waiting;
-use crate::state::View;
-use crate::state::rows::RunRow;
 
 /// Minutes of the hour over which Kandji counts requests.
 const HOUR: u64 = 60;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_config::Config;
+use amfj_sync_projection::{DataDir, OnDisk, StoreError};
 use amfj_sync_telemetry::recorder;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -16,7 +17,6 @@ use uuid::Uuid;
 use super::{Exit, Shutdown, Worker};
 use crate::broker::Caller;
 use crate::endpoints::{Health, Server};
-use crate::state::{DataDir, OnDisk, StoreError};
 use crate::status::{self, WorkerReport, keep_answering};
 
 /// Between two looks at whether there is room again.

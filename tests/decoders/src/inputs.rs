@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use amfj_sync_model::messages::{Event, Fact, Payload};
-use amfj_sync_shared::state::coding::encode;
+use amfj_sync_projection::coding::encode;
 use serde_json::{Value, json};
 
 use crate::TARGETS;
@@ -85,7 +85,9 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         let value: Value = serde_json::from_str(json).ok()?;
         serde_json::to_vec(&value).ok()
     });
-    let older = files(&repository().join("shared/tests/fixtures/format-1")).into_iter().map(|(_, text)| text);
+    let older = files(&repository().join("shared/projection/tests/fixtures/format-1"))
+        .into_iter()
+        .map(|(_, text)| text);
     let mut all: Vec<Vec<u8>> = golden.chain(older).collect();
     let pack: Vec<&[u8]> = all.iter().take(3).map(Vec::as_slice).collect();
     let pack = [b"[".as_slice(), &pack.join(&b','), b"]"].concat();

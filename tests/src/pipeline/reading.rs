@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use amfj_sync_model::messages::{Event, unpack};
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use anyhow::Result;
 use futures::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};

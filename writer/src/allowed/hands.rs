@@ -5,7 +5,7 @@ use amfj_sync_model::amfj::Holder;
 use amfj_sync_model::ids::RecordId;
 use amfj_sync_model::messages::{Action, PrimaryUser, Restored, UserEntry};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_projection::rows::DeviceRow;
 
 use super::{Asked, Judged, NotAllowed};
 

@@ -2,10 +2,10 @@
 
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::names::{NameKey, serial_in};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::IntentRow;
 use amfj_sync_shared::amfj::client::{NewAsset, Page};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::IntentRow;
 use amfj_sync_shared::worker::serial_field;
 use jiff::SignedDuration;
 

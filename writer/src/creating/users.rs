@@ -2,10 +2,10 @@
 
 use amfj_sync_model::amfj::UserRecord;
 use amfj_sync_model::names::{NameKey, email_key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::IntentRow;
 use amfj_sync_shared::amfj::client::{NewUser, Page};
 use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::IntentRow;
 
 use super::resembling::name_resembles;
 use super::{Creatable, Walks};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{DeviceId, UserKey};
 use amfj_sync_model::messages::{Absence, Details, PrimaryUser};
-use amfj_sync_shared::state::rows::{Doubt, Missing};
+use amfj_sync_projection::rows::{Doubt, Missing};
 use jiff::Timestamp;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::ids::AssetId;
 use amfj_sync_model::messages::{Decision, DeviceEntry, State};
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 
 use super::User;
 

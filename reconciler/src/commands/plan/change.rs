@@ -3,7 +3,7 @@
 use amfj_sync_model::amfj::Holder;
 use amfj_sync_model::ids::{AssetId, Key, RecordId};
 use amfj_sync_model::messages::{Action, Change, Decided, Rule, State as DeviceState};
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use jiff::Timestamp;
 use serde::Serialize;
 

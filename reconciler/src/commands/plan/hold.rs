@@ -3,8 +3,8 @@
 
 use amfj_sync_config::{Integration, WhenGone};
 use amfj_sync_model::ids::{DeviceId, Key};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::RunRow;
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::RunRow;
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -4,9 +4,9 @@ use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::DeviceRow;
-use amfj_sync_shared::state::serials::{HeldSerial, Serials, written};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::DeviceRow;
+use amfj_sync_projection::serials::{HeldSerial, Serials, written};
 
 use super::super::{Site, handle, label};
 use super::{Resolution, is_open, is_taken, serials};

@@ -1,8 +1,8 @@
 //! Devices of one serial: enrolled again under a new id (P9), or listed twice; assets that hold it (P7).
 
 use amfj_sync_model::messages::{Absence, Candidate, DeviceEntry, Rule};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{DeviceRow, Missing};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::{DeviceRow, Missing};
 
 use super::super::{Site, label};
 use super::names::{SHOWN, others};

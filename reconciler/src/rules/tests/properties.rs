@@ -318,7 +318,7 @@ fn same_in_any_listing(plan: &Plan) -> Result<(), TestCaseError> {
     let mut other = World::new(&plan.settings.join("\n"), "");
     std::mem::swap(&mut other.config, &mut build(&reversed).config);
     let field = other.config.fields.field_of("serial_number").map(str::to_owned);
-    other.view = amfj_sync_shared::state::View::in_memory(field.as_deref());
+    other.view = amfj_sync_projection::View::in_memory(field.as_deref());
     (other.assets, other.records) = (world.assets.clone(), world.records.clone());
     (other.people, other.owners) = (world.people.clone(), world.owners.clone());
     other.first_sync = plan.first_sync;

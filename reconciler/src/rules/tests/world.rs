@@ -14,7 +14,7 @@ use amfj_sync_model::messages::{
     PersonDecision, PrimaryUser, RunStarted, Sequence, State, UserEntry,
 };
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;

@@ -4,8 +4,8 @@ use amfj_sync_model::amfj::UserRecord;
 use amfj_sync_model::ids::{KandjiUserId, RecordId, UserKey};
 use amfj_sync_model::messages::{Candidate, Outcome, Rule, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::RecordRow;
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::RecordRow;
 
 use super::super::{Site, doubt};
 use super::{candidate, label, linked_record};

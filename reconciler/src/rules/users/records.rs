@@ -8,8 +8,8 @@ use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::{Evaluated, Known, PropertyPath};
 use amfj_sync_model::messages::{Action, Edit, Outcome, Rule, State, UserEntry, UserWrite};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{Memory, RecordRow};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::{Memory, RecordRow};
 use serde_json::Value;
 
 use super::super::draft::Findings;

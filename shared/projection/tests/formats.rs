@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amfj_sync_model::messages::{DecodeError, Event};
-use amfj_sync_shared::state::{DataDir, OnDisk, STATE_FORMAT, Store as _};
+use amfj_sync_projection::{DataDir, OnDisk, STATE_FORMAT, Store as _};
 use serde_json::{Value, json};
 
 fn fixtures() -> Vec<(String, Value)> {

@@ -7,9 +7,9 @@ use amfj_sync_model::messages::{DeviceEntry, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
 use amfj_sync_security::screen::legible;
 
-use crate::state::View;
-use crate::state::rows::DeviceRow;
-use crate::state::serials::HeldSerial;
+use crate::View;
+use crate::rows::DeviceRow;
+use crate::serials::HeldSerial;
 
 #[cfg(test)]
 mod tests;

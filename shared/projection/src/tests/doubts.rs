@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::state::claims::Kept;
+use crate::claims::Kept;
 
 fn doubted(step: u32) -> Fact {
     let mut outcome = outcome("d", step);

@@ -14,7 +14,7 @@ use super::super::rows::{
 use super::super::store::StoreError;
 use super::super::view::{View, parse_row, promise_in};
 use super::{Folding, Verdict};
-use crate::state::serials;
+use crate::serials;
 
 type Entries = Vec<(&'static str, String)>;
 
@@ -265,7 +265,7 @@ const STEP: usize = 1_024;
 
 impl View {
     /// Makes all indexes and counts anew from the tables.
-    pub(in crate::state) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
         self.meta.indexing = true;
         self.put_meta()?;
         self.clear_indexes()?;

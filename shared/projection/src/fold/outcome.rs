@@ -18,7 +18,7 @@ use super::super::store::StoreError;
 use super::{Folding, Verdict};
 
 /// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
-pub(in crate::state) fn claimed_subjects(intent: &Intent) -> Vec<String> {
+pub(crate) fn claimed_subjects(intent: &Intent) -> Vec<String> {
     let mut subjects = vec![intent.key.to_string()];
     subjects.extend(intent.asset.iter().map(|id| format!("asset/{id}")));
     subjects.extend(intent.record.iter().map(|id| format!("record/{id}")));
