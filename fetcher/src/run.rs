@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amfj_sync_backoff::{InvalidBackoff, Policy};
+use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::{DeviceId, RunId};
@@ -17,7 +18,6 @@ use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingRep
 use amfj_sync_projection::rows::Meta;
 use amfj_sync_projection::{Store, Unreadable, Verdict};
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::broker::{Names, Publisher};
 use amfj_sync_shared::http::Limiter;
 use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Exit, Worker};

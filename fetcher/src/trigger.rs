@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_broker::{Broker, Caller, Outgoing, Publisher};
 use amfj_sync_config::Config;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, Origin, Payload, Sequence};
 use amfj_sync_security::screen::{say, say_line};
-use amfj_sync_shared::broker::{Broker, Caller, Outgoing, Publisher};
 use amfj_sync_shared::command::required;
 use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::letters::{Death, dead_letter};
+use amfj_sync_broker::{Acknowledged, BrokerError, Intake, Lease, Names, Publisher, Received, Stage};
 use amfj_sync_config::Integration;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::{DeviceId, Key, RunId};
@@ -11,8 +13,6 @@ use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Payload, Sequence, Use
 use amfj_sync_projection::View;
 use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::backlog::{Held, InHand};
-use amfj_sync_shared::broker::letters::{Death, dead_letter};
-use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Lease, Names, Publisher, Received, Stage};
 use amfj_sync_shared::stream::State;
 use futures::FutureExt as _;
 use jiff::Timestamp;

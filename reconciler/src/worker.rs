@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::OnDisk;
 use amfj_sync_projection::rows::Open;
 use amfj_sync_shared::backlog::{self, counting};
-use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_shared::endpoints::{Health, Server};
 use amfj_sync_shared::status::{self, WorkerReport, devices_by_state, keep_answering};
 use amfj_sync_shared::stream::State;

@@ -20,6 +20,7 @@ mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 
+use amfj_sync_broker::{BrokerError, Depth, Names, Session, Stage};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::rows::RunRow;
 use jiff::Timestamp;
@@ -29,7 +30,6 @@ pub use in_hand::{Held, InHand};
 pub use unanswered::oldest_unanswered;
 pub use watching::watch;
 
-use crate::broker::{BrokerError, Depth, Names, Session, Stage};
 use crate::status::WorkerReport;
 
 /// Both stages, in the order in which things flow.

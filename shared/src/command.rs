@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::{Broker, Session};
 use amfj_sync_config::Config;
 
-use crate::broker::{Broker, Session};
 use crate::worker::{Exit, Shutdown, Worker};
 
 /// The first session of a command that can do nothing without it. Fails at once where waiting cannot help, and else when

@@ -5,7 +5,6 @@
 
 pub mod amfj;
 pub mod backlog;
-pub mod broker;
 pub mod command;
 pub mod endpoints;
 pub mod http;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use amfj_sync_broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, FORMAT, Fact, Origin};
@@ -25,8 +26,6 @@ use uuid::Uuid;
 
 use attaching::attach;
 use reading::{read_until_broken, unreadable_facts};
-
-use crate::broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, Session};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
 const LISTENER_BACKLOG: usize = 8_192;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amfj_sync_broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
@@ -24,7 +25,6 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
-use crate::broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
 use crate::stream::{Following, State, StateError};
 
 /// The workers, in the order in which things flow.

@@ -131,7 +131,7 @@ async fn channel(broker: &SharedBroker) -> Result<(Connection, Channel)> {
 
 fn stream_name(broker: &SharedBroker) -> Result<String> {
     let id = IntegrationId::new("acme")?;
-    Ok(amfj_sync_shared::broker::Names::new(broker.prefix()).state(&id))
+    Ok(amfj_sync_broker::Names::new(broker.prefix()).state(&id))
 }
 
 /// The order of the stream is the same for everybody: of two leaders with one number, the first leads.

@@ -1,5 +1,7 @@
 //! The way of one change through the writer.
 
+use amfj_sync_broker::letters::Replay;
+use amfj_sync_broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_config::mode;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::AssetId;
@@ -7,8 +9,6 @@ use amfj_sync_model::messages::{Action, Change, Ending, Event, Fact, Origin, Out
 use amfj_sync_projection::Unreadable;
 use amfj_sync_projection::rows::IntentRow;
 use amfj_sync_shared::backlog::counting;
-use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_shared::stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;

@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
+use amfj_sync_broker::BrokerError;
 use amfj_sync_model::ids::{AssetId, KandjiUserId, Key, RecordId};
 use amfj_sync_model::messages::{Event, Fact, Intent};
 use amfj_sync_projection::Unreadable;
 use amfj_sync_projection::rows::IntentRow;
-use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;

@@ -1,9 +1,9 @@
 //! What the writer counts and logs: one function for each thing worth it.
 
+use amfj_sync_broker::Stage;
 use amfj_sync_model::ids::{IntegrationId, RunId};
 use amfj_sync_model::messages::{Action, Ending, Outcome};
 use amfj_sync_shared::backlog::counting;
-use amfj_sync_shared::broker::Stage;
 
 use crate::blame::kinds::RequestKind;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use amfj_sync_backoff::retry;
+use amfj_sync_broker::{BrokerError, Outgoing};
 use amfj_sync_model::ids::{DeviceId, RunId};
 use amfj_sync_model::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
-use amfj_sync_shared::broker::{BrokerError, Outgoing};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
 //! Why a run ends before its time.
 
 use amfj_sync_backoff::Stopped;
+use amfj_sync_broker::BrokerError;
 use amfj_sync_projection::StoreError;
-use amfj_sync_shared::broker::BrokerError;
 use amfj_sync_shared::http::CallError;
 
 use crate::kandji::KandjiError;

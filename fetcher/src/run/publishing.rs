@@ -1,13 +1,13 @@
 //! Publishing in windows: first the facts that differ, then, once they are in force, every device and
 //! person for the reconcilers.
 
+use amfj_sync_broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_config::catalogue::narrowed_to;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{
     DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, Unusable, UserSnapshot,
 };
-use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use jiff::Timestamp;
 
 use super::difference::{device_differs, user_differs};

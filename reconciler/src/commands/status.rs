@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_broker::{BrokerError, Session, Stage, count_dead_letters};
 use amfj_sync_config::Integration;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, say, say_json};
 use amfj_sync_shared::backlog::{Depths, KnownTimes, STAGES, Waiting, oldest_unanswered};
-use amfj_sync_shared::broker::{BrokerError, Session, Stage, count_dead_letters};
 use amfj_sync_shared::status::{
     Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
 };

@@ -1,11 +1,11 @@
 //! Decides, and publishes what follows: the changes, then the decisions.
 
+use amfj_sync_broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_projection::{Unreadable, View};
-use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
 use amfj_sync_shared::stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;

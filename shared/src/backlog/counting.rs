@@ -1,9 +1,8 @@
 //! What a stage counts about the messages of its queues.
 
+use amfj_sync_broker::Stage;
+use amfj_sync_broker::letters::Death;
 use amfj_sync_model::ids::IntegrationId;
-
-use crate::broker::Stage;
-use crate::broker::letters::Death;
 
 /// Whatever an alert compares is there before the first message.
 pub fn begin(integration: &IntegrationId, stage: Stage) {

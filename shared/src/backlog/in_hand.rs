@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use amfj_sync_broker::{PartitionId, Stage};
 use amfj_sync_model::ids::IntegrationId;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-
-use crate::broker::{PartitionId, Stage};
 
 type Places = BTreeMap<(PartitionId, &'static str), Option<Timestamp>>;
 

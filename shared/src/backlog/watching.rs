@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use amfj_sync_model::ids::IntegrationId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::unanswered::Unanswered;
 use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
-use crate::broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use crate::status::ask_within;
 use crate::stream::State;
 use crate::worker::{ROLES, Worker};

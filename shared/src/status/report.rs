@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::{BrokerError, Names, Session, answer_roll_calls, call_roll, refused_lately};
 use amfj_sync_model::failing::Failing;
 use amfj_sync_model::ids::IntegrationId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backlog::STAGES;
-use crate::broker::{BrokerError, Names, Session, answer_roll_calls, call_roll, refused_lately};
 use crate::endpoints::Health;
 use crate::worker::{Worker, host};
 

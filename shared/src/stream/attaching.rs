@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::{BrokerError, Intake, STREAM_WINDOW, Session, StreamOffset, Unsigned};
 use amfj_sync_model::messages::{Fact, Glance};
 use amfj_sync_projection::checkpoint::{self, Found, Loading};
 use uuid::Uuid;
 
 use super::read_only::{mark, offset_or_none};
 use super::{Shared, StateError, acknowledged};
-use crate::broker::{BrokerError, Intake, STREAM_WINDOW, Session, StreamOffset, Unsigned};
 
 /// How long the record at the stored offset may take to arrive before the stream counts as another.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use amfj_sync_broker::{BrokerError, Outgoing, Session, StreamOffset};
 use amfj_sync_model::messages::Fact;
 use uuid::Uuid;
 
 use super::attaching::offset_found;
 use super::{Shared, StateError};
-use crate::broker::{BrokerError, Outgoing, Session, StreamOffset};
 
 /// A stream that has a record brings it within this long.
 const PATIENCE: Duration = Duration::from_secs(2);

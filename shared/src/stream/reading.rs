@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::{BrokerError, Intake, Received, STREAM_WINDOW, WINDOW};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{DecodeError, Event, Glance, Payload, unpack};
 use amfj_sync_projection::{Verdict, checkpoint};
 
 use super::{Facts, Folded, Shared, StateError, acknowledged};
-use crate::broker::{BrokerError, Intake, Received, STREAM_WINDOW, WINDOW};
 
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);

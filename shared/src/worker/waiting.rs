@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_broker::Caller;
 use amfj_sync_config::Config;
 use amfj_sync_projection::{DataDir, OnDisk, StoreError};
 use amfj_sync_telemetry::recorder;
@@ -15,7 +16,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Exit, Shutdown, Worker};
-use crate::broker::Caller;
 use crate::endpoints::{Health, Server};
 use crate::status::{self, WorkerReport, keep_answering};
 

@@ -58,7 +58,7 @@ pub(super) async fn last_applied(
     let history = broker.names().history(integration);
     let mut last = Vec::new();
     let session = broker.session().await?;
-    amfj_sync_shared::broker::read_stream(
+    amfj_sync_broker::read_stream(
         &session,
         &known.worker.publisher,
         integration,

@@ -10,6 +10,8 @@
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 mod alarm;
 mod dead_reader;
 mod dead_watch;
