@@ -13,7 +13,7 @@ use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Payload, Sequence, Use
 use amfj_sync_projection::View;
 use amfj_sync_shared::backlog::counting::{self, InFlight};
 use amfj_sync_shared::backlog::{Held, InHand};
-use amfj_sync_shared::stream::State;
+use amfj_sync_stream::State;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use parking_lot::Mutex;

@@ -12,8 +12,8 @@ use amfj_sync_projection::rows::Open;
 use amfj_sync_shared::backlog::{self, counting};
 use amfj_sync_shared::endpoints::{Health, Server};
 use amfj_sync_shared::status::{self, WorkerReport, devices_by_state, keep_answering};
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_stream::State;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

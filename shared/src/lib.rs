@@ -10,5 +10,4 @@ pub mod endpoints;
 pub mod http;
 pub mod json;
 pub mod status;
-pub mod stream;
 pub mod worker;

@@ -8,9 +8,9 @@ mod site;
 mod wrong;
 
 use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_stream::State;
 use serde_json::{Map, Value, json};
 
-use crate::stream::State;
 use crate::worker::Worker;
 
 pub(crate) use report::ask_within;

@@ -16,6 +16,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::illness::Illness;
 use amfj_sync_projection::{DataDir, Indexes, OnDisk, StoreError, View};
 use amfj_sync_security::screen::legible;
+use amfj_sync_stream::{Following, State, StateError};
 use amfj_sync_telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
@@ -25,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{InHand, Seen};
-use crate::stream::{Following, State, StateError};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];

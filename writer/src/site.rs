@@ -10,7 +10,7 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::Key;
 use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog::InHand;
-use amfj_sync_shared::stream::State;
+use amfj_sync_stream::State;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

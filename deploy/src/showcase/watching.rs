@@ -10,8 +10,8 @@ use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
 use amfj_sync_projection::View;
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;

@@ -18,8 +18,8 @@ use amfj_sync_projection::finding::Hit;
 use amfj_sync_projection::rows::{DeviceRow, FailedAction, PersonRow};
 use amfj_sync_security::screen::{Screen, say, say_json};
 use amfj_sync_shared::status::StoppedRecord;
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -9,8 +9,8 @@ use amfj_sync_projection::View;
 use amfj_sync_projection::finding::{self as find, Hit};
 use amfj_sync_projection::rows::DeviceRow;
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::Exit;
+use amfj_sync_stream::State;
 
 use super::{Known, words};
 

@@ -15,8 +15,8 @@ use amfj_sync_config::{Config, Integration, Tokens};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::View;
 use amfj_sync_shared::command;
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_stream::State;
 
 pub use explain::explain;
 pub use orders::{link, link_user, release, rematch, unlink, unlink_user};

@@ -15,8 +15,8 @@ use amfj_sync_shared::backlog::{Depths, KnownTimes, STAGES, Waiting, oldest_unan
 use amfj_sync_shared::status::{
     Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
 };
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use serde::Serialize;
 

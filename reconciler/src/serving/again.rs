@@ -10,7 +10,7 @@ use amfj_sync_model::messages::{
 };
 use amfj_sync_projection::rows::Open;
 use amfj_sync_projection::{Verdict, View};
-use amfj_sync_shared::stream::Folded;
+use amfj_sync_stream::Folded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 

@@ -6,7 +6,7 @@ use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_projection::{Unreadable, View};
-use amfj_sync_shared::stream::State;
+use amfj_sync_stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 

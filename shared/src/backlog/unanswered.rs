@@ -6,11 +6,10 @@ use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Decision, Fact, Payload};
 use amfj_sync_projection::rows::Open;
 use amfj_sync_projection::{Verdict, View};
+use amfj_sync_stream::{Folded, State};
 use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
-
-use crate::stream::{Folded, State};
 
 /// Of each key the time at which its oldest change without an outcome was published.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_stream::State;
 use jiff::{SignedDuration, Timestamp};
 
 use super::unanswered::Unanswered;
 use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
 use crate::status::ask_within;
-use crate::stream::State;
 use crate::worker::{ROLES, Worker};
 
 /// Between two looks.

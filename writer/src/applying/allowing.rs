@@ -10,7 +10,7 @@ use std::time::Duration;
 use amfj_sync_model::ids::AssetId;
 use amfj_sync_model::messages::{Action, Change, Event};
 use amfj_sync_projection::Unreadable;
-use amfj_sync_shared::stream::State;
+use amfj_sync_stream::State;
 use tokio::time::Instant;
 
 use super::{Applying, NotYet};

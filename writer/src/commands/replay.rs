@@ -15,8 +15,8 @@ use amfj_sync_model::messages::{Change, Event, Fact, Origin, Outcome, Past, Payl
 use amfj_sync_projection::View;
 use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say, say_json, value};
 use amfj_sync_shared::command;
-use amfj_sync_shared::stream::State;
 use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_stream::State;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -3,6 +3,8 @@
 //! **Identity.** A view says which fact it read last. It attaches *at* that offset and requires that
 //! very fact; anything else means that the stream was deleted or trimmed, and the view starts anew.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 mod attaching;
 mod read_only;
 mod reading;
