@@ -8,7 +8,7 @@ use std::time::Duration;
 use amfj_sync_backoff::Policy;
 use amfj_sync_broker::{Broker, BrokerError, Caller, Names, Session, largest_taken};
 use amfj_sync_config::{Config, Integration};
-use amfj_sync_shared::http::Api;
+use amfj_sync_http::Api;
 use amfj_sync_shared::status::{WorkerReport, ask_workers};
 use amfj_sync_shared::worker::{Exit, Shutdown};
 use futures::future::{BoxFuture, FutureExt as _};

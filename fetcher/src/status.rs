@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amfj_sync_backoff::Policy;
+use amfj_sync_http::Api;
 use amfj_sync_model::failing::Failing;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_shared::endpoints::Health;
-use amfj_sync_shared::http::Api;
 use amfj_sync_shared::status::{self, Duty, WorkerReport};
 use amfj_sync_shared::worker::Worker;
 use jiff::Timestamp;

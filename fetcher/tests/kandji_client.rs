@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use amfj_sync_backoff::Policy;
 use amfj_sync_fetcher::kandji::{Begin, Device, KandjiClient, KandjiError, Limits, WalkSummary};
+use amfj_sync_http::{CallError, SecretString};
 use amfj_sync_model::ids::{DeviceId, IntegrationId};
-use amfj_sync_shared::http::{CallError, SecretString};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

@@ -7,7 +7,5 @@ pub mod amfj;
 pub mod backlog;
 pub mod command;
 pub mod endpoints;
-pub mod http;
-pub mod json;
 pub mod status;
 pub mod worker;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use amfj_sync_backoff::{Policy, Stopped};
 use amfj_sync_config::{self as config, Tokens};
+use amfj_sync_http::{CallError, Limiter, SecretString};
 use amfj_sync_model::ids::AssetId;
 use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch};
-use amfj_sync_shared::http::{CallError, Limiter, SecretString};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_http::json;
 use amfj_sync_model::amfj::{Asset, Holder};
 use amfj_sync_model::ids::{Key, RecordId};
 use amfj_sync_model::mapping::fingerprint::{of_asset_field, of_record_field};
@@ -9,7 +10,6 @@ use amfj_sync_model::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
 use amfj_sync_projection::claims::Claims;
-use amfj_sync_shared::json;
 use serde_json::Value;
 
 use crate::site::Site;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use amfj_sync_config::KandjiConfig;
 use amfj_sync_config::Token;
+use amfj_sync_http::json::{self, Rows, kind};
+use amfj_sync_http::{Answer, Api, Call, CallError, Credentials, SetupError};
 use amfj_sync_model::ids::DeviceId;
 use amfj_sync_model::messages::Unusable;
 use amfj_sync_security::secrets::ServiceWords;
-use amfj_sync_shared::http::{Answer, Api, Call, CallError, Credentials, SetupError};
-use amfj_sync_shared::json::{self, Rows, kind};
 use serde_json::Value;
 use url::Url;
 

@@ -1,8 +1,8 @@
 //! One row of Kandji's device list.
 
+use amfj_sync_http::json::{cut_record, cut_value, is_too_long, kind};
 use amfj_sync_model::ids::{DeviceId, KandjiUserId};
 use amfj_sync_model::messages::Unusable;
-use amfj_sync_shared::json::{cut_record, cut_value, is_too_long, kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! How reading Kandji fails, each with what to do about it.
 
 use amfj_sync_backoff::{Retryable, Stopped, Verdict};
-use amfj_sync_shared::http::CallError;
+use amfj_sync_http::CallError;
 use jiff::Timestamp;
 
 /// Why Kandji could not be read.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_http::{Answer, Limiter, StatusCode};
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_shared::http::{Answer, Limiter, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 

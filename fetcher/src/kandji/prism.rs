@@ -3,9 +3,9 @@
 //! Envelope, cursor and filter as Kandji's API answers them: `{offset, limit, total, data, cursor}`, the end
 //! at a cursor that is null, blank or missing, and `updated_at` as the only filter for changes.
 
+use amfj_sync_http::Call;
+use amfj_sync_http::json;
 use amfj_sync_model::ids::DeviceId;
-use amfj_sync_shared::http::Call;
-use amfj_sync_shared::json;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use amfj_sync_backoff::{Policy, retry};
 use amfj_sync_config::FLOOR;
+use amfj_sync_http::cursors::{most_pages, most_rows};
 use amfj_sync_model::ids::DeviceId;
 use amfj_sync_model::messages::Unusables;
-use amfj_sync_shared::http::cursors::{most_pages, most_rows};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{KandjiClient, Page};

@@ -4,10 +4,10 @@
 use amfj_sync_backoff::Stopped;
 use amfj_sync_config::catalogue::{Before, Examined, examine, maps_user_fields, narrowed_to};
 use amfj_sync_config::{CreateUsers, Integration};
+use amfj_sync_http::CallError;
 use amfj_sync_model::messages::{Catalogue, Fact, Unusable};
 use amfj_sync_projection::View;
 use amfj_sync_shared::amfj::client::Page;
-use amfj_sync_shared::http::CallError;
 
 use super::unusable::{Lost, is_of_service, last};
 use super::{Halt, Run};

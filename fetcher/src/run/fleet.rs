@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_config::{Integration, Scope};
+use amfj_sync_http::json;
 use amfj_sync_model::ids::{DeviceId, KandjiUserId, UserKey};
 use amfj_sync_model::mapping::{Mapping, PropertyPath, sorted};
 use amfj_sync_model::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
 use amfj_sync_model::names::email_key;
-use amfj_sync_shared::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 
 use amfj_sync_backoff::Stopped;
 use amfj_sync_broker::BrokerError;
+use amfj_sync_http::CallError;
 use amfj_sync_projection::StoreError;
-use amfj_sync_shared::http::CallError;
 
 use crate::kandji::KandjiError;
 

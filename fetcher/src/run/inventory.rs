@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::CreateUsers;
+use amfj_sync_http::CallError;
+use amfj_sync_http::cursors::Cursors;
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
 use amfj_sync_projection::rows::AssetRow;
 use amfj_sync_shared::amfj::lenient::Page;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::http::cursors::Cursors;
 
 use super::difference::{asset_differs, is_younger_than_list, record_differs};
 use super::unusable::{Lost, is_of_service, last};

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use amfj_sync_backoff::Stopped;
+use amfj_sync_http::CallError;
 use amfj_sync_model::messages::Unusable;
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_shared::http::CallError;
 
 use super::{Halt, Run};
 

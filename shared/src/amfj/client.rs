@@ -24,6 +24,10 @@ use std::time::Duration;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::Token;
 use amfj_sync_config::{AmfjConfig, AmfjPaths};
+use amfj_sync_http::cursors::Cursors;
+use amfj_sync_http::{
+    Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,
+};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::Unusable;
@@ -34,10 +38,6 @@ use url::Url;
 
 pub use super::lenient::Page;
 use super::lenient::{self, Record};
-use crate::http::cursors::Cursors;
-use crate::http::{
-    Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,
-};
 
 mod answers;
 mod requests;

@@ -5,6 +5,7 @@
 //! What cannot be read at all costs that member alone, and is reported. Two things never pass for less than they are:
 //! a holder that cannot be read is not nobody ([`Holder::unreadable`]), a location that cannot be read is not none.
 
+use amfj_sync_http::json::{self, Rows, kind};
 use amfj_sync_model::amfj::{Asset, Holder, Named, Source, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::Unusable;
@@ -12,8 +13,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-
-use crate::json::{self, Rows, kind};
 
 mod catalogue;
 #[cfg(test)]

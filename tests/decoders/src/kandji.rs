@@ -1,9 +1,9 @@
 //! Rows of Kandji: whoever enrols a device chooses most of what is in them.
 
 use amfj_sync_fetcher::kandji::{Device, Page, PrismPage, parse_timestamp};
+use amfj_sync_http::json::{self, LONGEST_RECORD, LONGEST_TEXT, LONGEST_VALUE};
 use amfj_sync_model::mapping::PropertyPath;
 use amfj_sync_model::messages::Unusable;
-use amfj_sync_shared::json::{self, LONGEST_RECORD, LONGEST_TEXT, LONGEST_VALUE};
 use serde_json::Value;
 
 use crate::screen::is_on_one_line;

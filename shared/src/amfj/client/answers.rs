@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_http::{Answer, CallError};
 use amfj_sync_model::ids::AssetId;
 use serde_json::Value;
 
 use super::Assigned;
 use crate::amfj::lenient::{self, Record};
-use crate::http::{Answer, CallError};
 
 /// What an answer to a write of an asset shows, if it shows the asset at all.
 pub(super) const ASSET_SHOWS: [&str; 3] = ["name", "asset_type", "fields"];
@@ -25,7 +25,7 @@ pub(super) fn written<T: Record>(
     mut members: impl Iterator<Item = &'static str>,
 ) -> Result<T, CallError> {
     let (record, _) = answer.read(|body| {
-        let shown = crate::json::value(body)?;
+        let shown = amfj_sync_http::json::value(body)?;
         let unshown = |reason: &str| Err(serde::de::Error::custom(reason));
         if let Some(missing) = members.find(|name| shown.get(*name).is_none()) {
             return unshown(&format!("a record without \"{missing}\""));

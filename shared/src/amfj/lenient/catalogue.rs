@@ -1,11 +1,11 @@
 //! Asset types, their fields, and locations, read as far as they go.
 
+use amfj_sync_http::json::{self, kind};
 use amfj_sync_model::amfj::{AssetType, Field, FieldType, Named};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Members, Record, as_text, is_empty};
-use crate::json::{self, kind};
 
 impl Record for Named {
     const WHAT: &'static str = "location";

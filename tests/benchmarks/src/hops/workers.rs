@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_benchmarks::figures::rate;
 use amfj_sync_benchmarks::synthetic::{self, Place};
+use amfj_sync_http::StatusCode;
 use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::http::StatusCode;
 use amfj_sync_shared::worker::Shutdown;
 use amfj_sync_tests::harness::{Launch, Role, Scratch, Worker};
 use amfj_sync_writer::worker::serve_with;

@@ -10,11 +10,14 @@
 //! No token is ever part of an error or a log line (P27): it is a sensitive header, what services say is kept as
 //! [`ServiceWords`](amfj_sync_security::secrets::ServiceWords) only, and what they list is scrubbed before it is read.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
 mod answered;
 mod body;
 mod client;
 pub mod cursors;
 mod error;
+pub mod json;
 pub mod limit;
 mod network;
 mod pulse;
