@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_backoff::{InvalidBackoff, Policy};
 use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
@@ -18,7 +19,6 @@ use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
 use amfj_sync_projection::rows::Meta;
 use amfj_sync_projection::{Store, Unreadable, Verdict};
-use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::worker::{Exit, Worker};
 use amfj_sync_stream::State;
 use jiff::Timestamp;

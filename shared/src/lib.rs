@@ -3,7 +3,6 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
-pub mod amfj;
 pub mod backlog;
 pub mod command;
 pub mod endpoints;

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_http::{Answered, CallError};
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::status;
 use jiff::Timestamp;
 use parking_lot::Mutex;

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_amfj::client::{AssetPatch, UserPatch};
 use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_model::ids::RecordId;
 use amfj_sync_model::mapping::is_blank;
 use amfj_sync_model::messages::{Catalogue, Edit, Outcome, Past};
 use amfj_sync_model::names::email_key;
 use amfj_sync_projection::View;
-use amfj_sync_shared::amfj::client::{AssetPatch, UserPatch};
 use serde_json::Value;
 
 use crate::site::Site;

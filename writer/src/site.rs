@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Integration, RetryConfig};
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::Key;
-use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog::InHand;
 use amfj_sync_stream::State;
 use parking_lot::Mutex;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use amfj_sync_amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
 use amfj_sync_model::amfj::Holder;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key, RecordId};
 use amfj_sync_model::messages::{
@@ -9,7 +10,6 @@ use amfj_sync_model::messages::{
     UserWrite,
 };
 use amfj_sync_projection::View;
-use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
 use serde_json::Value;
 
 use crate::outcomes::{With, assigned, ended, stale, unneeded};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_config::{AmfjConfig, Config, Integration};
 use amfj_sync_http::{Limiter, SetupError};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::OnDisk;
-use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::backlog;
 use amfj_sync_shared::endpoints::{Health, Server};
 use amfj_sync_shared::status::{self, WorkerReport, keep_answering};

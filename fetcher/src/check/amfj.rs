@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::Integration;
 use amfj_sync_config::catalogue::{maps_user_fields, problems};
@@ -10,7 +11,6 @@ use amfj_sync_http::{CallError, Limiter};
 use amfj_sync_model::amfj::{AssetType, FieldType, UserRecord};
 use amfj_sync_model::messages::{Catalogue, Outcome};
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_shared::amfj::client::AmfjClient;
 use amfj_sync_shared::worker::Exit;
 use tokio_util::sync::CancellationToken;
 

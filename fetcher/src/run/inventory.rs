@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use amfj_sync_amfj::lenient::Page;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::CreateUsers;
 use amfj_sync_http::CallError;
@@ -10,7 +11,6 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
 use amfj_sync_projection::rows::AssetRow;
-use amfj_sync_shared::amfj::lenient::Page;
 
 use super::difference::{asset_differs, is_younger_than_list, record_differs};
 use super::unusable::{Lost, is_of_service, last};
@@ -184,8 +184,8 @@ pub(super) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
 
 #[cfg(test)]
 mod tests {
+    use amfj_sync_amfj::lenient;
     use amfj_sync_projection::rows::Age;
-    use amfj_sync_shared::amfj::lenient;
     use serde_json::json;
 
     use super::*;

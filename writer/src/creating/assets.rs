@@ -1,11 +1,11 @@
 //! Assets that are created and looked for.
 
+use amfj_sync_amfj::client::{NewAsset, Page};
 use amfj_sync_http::CallError;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::names::{NameKey, serial_in};
 use amfj_sync_projection::View;
 use amfj_sync_projection::rows::IntentRow;
-use amfj_sync_shared::amfj::client::{NewAsset, Page};
 use amfj_sync_shared::worker::serial_field;
 use jiff::SignedDuration;
 

@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
+use amfj_sync_amfj::client::Page;
 use amfj_sync_http::cursors::Cursors;
-use amfj_sync_shared::amfj::client::Page;
 
 use super::Creatable;
 use super::looking::PAGE;

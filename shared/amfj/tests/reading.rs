@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::client::{AmfjClient, AssetPatch};
 use amfj_sync_backoff::{Policy, Stopped};
 use amfj_sync_config::{self as config, Tokens};
 use amfj_sync_http::{CallError, Limiter, SecretString};
 use amfj_sync_model::ids::AssetId;
-use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

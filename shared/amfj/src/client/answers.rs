@@ -7,7 +7,7 @@ use amfj_sync_model::ids::AssetId;
 use serde_json::Value;
 
 use super::Assigned;
-use crate::amfj::lenient::{self, Record};
+use crate::lenient::{self, Record};
 
 /// What an answer to a write of an asset shows, if it shows the asset at all.
 pub(super) const ASSET_SHOWS: [&str; 3] = ["name", "asset_type", "fields"];

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch};
 use amfj_sync_backoff::{Policy, Stopped};
 use amfj_sync_config::AmfjPaths;
 use amfj_sync_http::{Answered, CallError, Limiter, SecretString};
 use amfj_sync_model::amfj::{Asset, FieldType, Source};
 use amfj_sync_model::ids::{AssetId, RecordId};
-use amfj_sync_shared::amfj::client::{
-    AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch,
-};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
