@@ -7,7 +7,7 @@ use std::time::Duration;
 use amfj_sync_broker::{Acknowledged, BrokerError, Intake, Outgoing, Presence, Received, Session};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
-use amfj_sync_shared::worker::Worker;
+use amfj_sync_service::worker::Worker;
 use jiff::Timestamp;
 
 use crate::leadership::Share;

@@ -19,7 +19,7 @@ use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
 use amfj_sync_projection::rows::Meta;
 use amfj_sync_projection::{Store, Unreadable, Verdict};
-use amfj_sync_shared::worker::{Exit, Worker};
+use amfj_sync_service::worker::{Exit, Worker};
 use amfj_sync_stream::State;
 use jiff::Timestamp;
 use parking_lot::Mutex;

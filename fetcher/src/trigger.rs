@@ -7,9 +7,9 @@ use amfj_sync_config::Config;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, Origin, Payload, Sequence};
 use amfj_sync_security::screen::{say, say_line};
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::status::{WorkerReport, ask_workers};
-use amfj_sync_shared::worker::{Exit, Shutdown};
+use amfj_sync_service::command::required;
+use amfj_sync_service::status::{WorkerReport, ask_workers};
+use amfj_sync_service::worker::{Exit, Shutdown};
 use jiff::Timestamp;
 use uuid::Uuid;
 

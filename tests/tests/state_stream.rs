@@ -11,7 +11,7 @@ use amfj_sync_model::messages::{
     Ending, Event, FORMAT, Fact, InventoryCounts, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
 use amfj_sync_projection::{OnDisk, Verdict};
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_service::worker::{Shutdown, Worker};
 use amfj_sync_stream::State;
 use amfj_sync_tests::harness::{Proxy, Scratch, SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, ensure};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use amfj_sync_broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
 use amfj_sync_config::Integration;
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_shared::command::required;
+use amfj_sync_service::command::required;
 use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::StreamExt as _;

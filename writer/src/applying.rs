@@ -8,7 +8,7 @@ use amfj_sync_model::ids::AssetId;
 use amfj_sync_model::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
 use amfj_sync_projection::Unreadable;
 use amfj_sync_projection::rows::IntentRow;
-use amfj_sync_shared::backlog::counting;
+use amfj_sync_service::backlog::counting;
 use amfj_sync_stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;

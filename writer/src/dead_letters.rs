@@ -2,7 +2,7 @@
 
 use amfj_sync_broker::letters::{Death, dead_letter};
 use amfj_sync_broker::{BrokerError, Received, Stage};
-use amfj_sync_shared::backlog::counting;
+use amfj_sync_service::backlog::counting;
 
 use crate::site::Site;
 

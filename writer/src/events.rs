@@ -3,7 +3,7 @@
 use amfj_sync_broker::Stage;
 use amfj_sync_model::ids::{IntegrationId, RunId};
 use amfj_sync_model::messages::{Action, Ending, Outcome};
-use amfj_sync_shared::backlog::counting;
+use amfj_sync_service::backlog::counting;
 
 use crate::blame::kinds::RequestKind;
 

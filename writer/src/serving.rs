@@ -12,7 +12,7 @@ use amfj_sync_config::Config;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Change, Event};
-use amfj_sync_shared::backlog::counting::{self, InFlight};
+use amfj_sync_service::backlog::counting::{self, InFlight};
 use amfj_sync_telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;

@@ -9,7 +9,7 @@ use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Integration, RetryConfig};
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::Key;
-use amfj_sync_shared::backlog::InHand;
+use amfj_sync_service::backlog::InHand;
 use amfj_sync_stream::State;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;

@@ -11,10 +11,10 @@ use amfj_sync_config::{AmfjConfig, Config, Integration};
 use amfj_sync_http::{Limiter, SetupError};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::OnDisk;
-use amfj_sync_shared::backlog;
-use amfj_sync_shared::endpoints::{Health, Server};
-use amfj_sync_shared::status::{self, WorkerReport, keep_answering};
-use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_service::backlog;
+use amfj_sync_service::endpoints::{Health, Server};
+use amfj_sync_service::status::{self, WorkerReport, keep_answering};
+use amfj_sync_service::worker::{Exit, Shutdown, Worker};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 

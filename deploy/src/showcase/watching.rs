@@ -10,7 +10,7 @@ use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
 use amfj_sync_projection::View;
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_service::worker::{Shutdown, Worker};
 use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;

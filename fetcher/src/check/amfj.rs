@@ -11,7 +11,7 @@ use amfj_sync_http::{CallError, Limiter};
 use amfj_sync_model::amfj::{AssetType, FieldType, UserRecord};
 use amfj_sync_model::messages::{Catalogue, Outcome};
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_service::worker::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::Asking;

@@ -6,7 +6,7 @@ use amfj_sync_backoff::{Policy, retry};
 use amfj_sync_config::{Bulk, Integration};
 use amfj_sync_model::ids::UserKey;
 use amfj_sync_model::messages::{Outcome, PrimaryUser};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_service::worker::Exit;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 

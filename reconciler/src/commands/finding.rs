@@ -9,7 +9,7 @@ use amfj_sync_projection::View;
 use amfj_sync_projection::finding::{self as find, Hit};
 use amfj_sync_projection::rows::DeviceRow;
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_service::worker::Exit;
 use amfj_sync_stream::State;
 
 use super::{Known, words};

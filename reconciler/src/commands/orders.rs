@@ -9,7 +9,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
 use amfj_sync_projection::{Verdict, View};
 use amfj_sync_security::screen::{Screen, legible, say, say_line};
-use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_service::worker::{CommonArgs, Exit};
 use amfj_sync_stream::State;
 use jiff::Timestamp;
 use uuid::Uuid;

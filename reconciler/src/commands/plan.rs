@@ -17,8 +17,8 @@ use amfj_sync_model::messages::{Candidate, Change, Decided, Decision, State as D
 use amfj_sync_projection::{StoreError, View};
 use amfj_sync_security::private_files;
 use amfj_sync_security::screen::{Pager, Screen, escaped_json, say, say_json};
-use amfj_sync_shared::status::devices_by_state;
-use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_service::status::devices_by_state;
+use amfj_sync_service::worker::{CommonArgs, Exit};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;

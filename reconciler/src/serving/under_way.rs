@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use amfj_sync_broker::Received;
 use amfj_sync_model::ids::Key;
-use amfj_sync_shared::backlog::counting::InFlight;
+use amfj_sync_service::backlog::counting::InFlight;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;

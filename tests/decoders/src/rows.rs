@@ -8,7 +8,7 @@ use amfj_sync_projection::rows::{
     UserRow,
 };
 use amfj_sync_projection::{Indexes, MemoryStore, Store as _, View};
-use amfj_sync_shared::status::SiteStatus;
+use amfj_sync_service::status::SiteStatus;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

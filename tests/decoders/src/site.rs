@@ -12,7 +12,7 @@ use amfj_sync_projection::finding;
 use amfj_sync_projection::rows::{DeviceRow, UserRow};
 use amfj_sync_reconciler::rules::{self, Site};
 use amfj_sync_security::screen::passed;
-use amfj_sync_shared::status::SiteStatus;
+use amfj_sync_service::status::SiteStatus;
 use amfj_sync_writer::commands::moments;
 use jiff::Timestamp;
 

@@ -9,7 +9,7 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{Key, UserKey};
 use amfj_sync_model::messages::{Action, Outcome};
 use amfj_sync_model::names::{NameKey, email_key, serial_in};
-use amfj_sync_shared::worker::serial_field;
+use amfj_sync_service::worker::serial_field;
 use amfj_sync_stream::State;
 use jiff::Timestamp;
 use tokio::time::Instant;

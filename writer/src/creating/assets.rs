@@ -6,7 +6,7 @@ use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::names::{NameKey, serial_in};
 use amfj_sync_projection::View;
 use amfj_sync_projection::rows::IntentRow;
-use amfj_sync_shared::worker::serial_field;
+use amfj_sync_service::worker::serial_field;
 use jiff::SignedDuration;
 
 use super::resembling::{both_are_cut, name_resembles, same_value};

@@ -8,7 +8,7 @@ use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserK
 use amfj_sync_model::messages::{Candidate, State as DeviceState};
 use amfj_sync_model::names::NameKey;
 use amfj_sync_projection::View;
-use amfj_sync_shared::status::StoppedRecord;
+use amfj_sync_service::status::StoppedRecord;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{AssetId, IntegrationId, Key, RecordId};
 use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_service::worker::Exit;
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use amfj_sync_model::messages::State;
 use amfj_sync_security::screen::{Ink, Screen, legible, value};
-use amfj_sync_shared::status::StoppedRecord;
+use amfj_sync_service::status::StoppedRecord;
 use serde_json::Value;
 
 use super::{Applied, Decided, Explained, Failed, Linked, User};

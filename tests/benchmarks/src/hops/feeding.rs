@@ -6,7 +6,7 @@ use amfj_sync_model::ids::{IntegrationId, Key};
 use amfj_sync_model::messages::{
     Action, Change, DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence,
 };
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_service::worker::{Shutdown, Worker};
 use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;

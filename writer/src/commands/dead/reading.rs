@@ -9,8 +9,8 @@ use amfj_sync_broker::{Broker, BrokerError, Caller, DeadLetters, Received};
 use amfj_sync_config::{Config, Tokens};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, escaped_json, say, say_json};
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
+use amfj_sync_service::command::required;
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use uuid::Uuid;
 
 use super::filter::{Admits, Filter};

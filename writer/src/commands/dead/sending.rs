@@ -10,7 +10,7 @@ use amfj_sync_broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publ
 use amfj_sync_config::{Config, Tokens};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_security::screen::{ask_error, say, say_json, say_line};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;

@@ -7,7 +7,7 @@ use amfj_sync_model::names::{NameKey, email_key};
 use amfj_sync_projection::View;
 use amfj_sync_projection::finding::{self, Hit};
 use amfj_sync_security::screen::legible;
-use amfj_sync_shared::worker::{Exit, Worker};
+use amfj_sync_service::worker::{Exit, Worker};
 
 use super::Applied;
 
