@@ -7,9 +7,8 @@ use amfj_sync_config::mode::withheld;
 use amfj_sync_config::{Integration, Percent};
 use amfj_sync_model::messages::{Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State};
 use amfj_sync_projection::rows::Answered;
+use amfj_sync_rules::Draft;
 use jiff::Timestamp;
-
-use crate::rules::Draft;
 
 /// What is known about a key beside the draft.
 pub(crate) struct Before<'a> {

@@ -8,6 +8,5 @@ mod deciding;
 mod events;
 #[cfg(test)]
 mod fixture;
-pub mod rules;
 pub mod serving;
 pub mod worker;

@@ -16,6 +16,7 @@ use amfj_sync_model::messages::{
 use amfj_sync_projection::View;
 use amfj_sync_projection::finding::Hit;
 use amfj_sync_projection::rows::{DeviceRow, FailedAction, PersonRow};
+use amfj_sync_rules::{self as rules, MappedValue, Site, mapped_values};
 use amfj_sync_security::screen::{Screen, say, say_json};
 use amfj_sync_service::status::StoppedRecord;
 use amfj_sync_service::worker::{CommonArgs, Exit};
@@ -28,7 +29,6 @@ use self::past::{About, Applied, last_applied};
 use super::plan::{Hold, PlannedChange, open_changes, state_of};
 use super::words::Serials;
 use super::{Known, finding};
-use crate::rules::{self, MappedValue, Site, mapped_values};
 
 /// Explains one device, asset or person.
 pub async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {

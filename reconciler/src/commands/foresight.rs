@@ -14,10 +14,9 @@ use amfj_sync_model::messages::{
 };
 use amfj_sync_projection::rows::AssetRow;
 use amfj_sync_projection::{StoreError, View};
+use amfj_sync_rules::{self as rules, Site};
 use jiff::Timestamp;
 use uuid::Uuid;
-
-use crate::rules::{self, Site};
 
 /// The id of an asset or record that does not exist yet begins with this.
 const NEW: &str = "new:";

@@ -6,6 +6,7 @@ use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_projection::{Unreadable, View};
+use amfj_sync_rules::{self as rules, Draft, Site};
 use amfj_sync_stream::State;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
@@ -13,7 +14,6 @@ use jiff::Timestamp;
 use super::{Partition, Stop, Subject, Task};
 use crate::deciding::{Before, Changes, Conclusion, conclude, says_the_same};
 use crate::events;
-use crate::rules::{self, Draft, Site};
 
 /// A decision that is being published.
 struct Step {

@@ -12,7 +12,7 @@ use amfj_sync_config::Config;
 use amfj_sync_model::messages::{DeviceEntry, Event, Sequence};
 use amfj_sync_model::names::NameKey;
 use amfj_sync_projection::{DataDir, Indexes, OnDisk, View};
-use amfj_sync_reconciler::rules::{self, Site};
+use amfj_sync_rules::{self as rules, Site};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;

@@ -10,7 +10,7 @@ use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
 use amfj_sync_projection::View;
 use amfj_sync_projection::finding;
 use amfj_sync_projection::rows::{DeviceRow, UserRow};
-use amfj_sync_reconciler::rules::{self, Site};
+use amfj_sync_rules::{self as rules, Site};
 use amfj_sync_security::screen::passed;
 use amfj_sync_service::status::SiteStatus;
 use amfj_sync_writer::commands::moments;

@@ -5,12 +5,12 @@ use amfj_sync_config::{Integration, WhenGone};
 use amfj_sync_model::ids::{DeviceId, Key};
 use amfj_sync_projection::View;
 use amfj_sync_projection::rows::RunRow;
+use amfj_sync_rules as rules;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Target;
 use crate::commands::words::{self, quoted};
-use crate::rules;
 
 /// Why an integration is held.
 #[derive(Debug, Clone, Serialize)]

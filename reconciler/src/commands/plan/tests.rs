@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use amfj_sync_model::amfj::{Asset, Named};
 use amfj_sync_model::ids::{AssetId, DeviceId};
 use amfj_sync_model::messages::{DeviceEntry, Fact, Order, PersonDecision, PrimaryUser, Sequence};
+use amfj_sync_rules::{Site, decide_device};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::*;
 use crate::fixture::{Stream, config};
-use crate::rules::{Site, decide_device};
 
 fn asset(id: &str, name: &str, location: Option<Named>) -> Asset {
     Asset {

@@ -227,7 +227,7 @@ fn p11_a_local_record_is_created_with_name_email_and_fields() {
         values: [("user.department".to_owned(), json!("IT"))].into(),
         ..user
     };
-    let draft = crate::rules::decide_user(&world.site(), &user, Sequence::default());
+    let draft = crate::decide_user(&world.site(), &user, Sequence::default());
     let Action::CreateUser { fields, .. } = &draft.changes[0].action else { panic!() };
     assert_eq!(fields, &[("Team".to_owned(), json!("IT"))].into());
 }

@@ -3,7 +3,7 @@
 use amfj_sync_model::amfj::{Field, FieldType};
 use serde_json::{Value, json};
 
-use crate::rules::values::{convert, is_same};
+use crate::values::{convert, is_same};
 
 fn field(field_type: FieldType) -> Field {
     let options = vec!["Space Grey".to_owned(), "Silver".to_owned(), " iPad ".to_owned()];

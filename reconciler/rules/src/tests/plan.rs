@@ -4,7 +4,7 @@ use amfj_sync_config::Mode;
 use amfj_sync_model::messages::State;
 
 use super::World;
-use crate::rules::withheld;
+use crate::withheld;
 
 #[test]
 fn p25_changes_are_withheld_by_mode_and_apply_only() {

@@ -61,9 +61,9 @@ fn p4_an_asset_that_a_sibling_integration_linked_is_not_free() {
     ours.asset("a1", "Mac 1");
     ours.run();
     let siblings = [&theirs.view];
-    let site = crate::rules::Site { siblings: &siblings, ..ours.site() };
+    let site = crate::Site { siblings: &siblings, ..ours.site() };
     let device = ours.view.device(&DeviceId::new("d1").unwrap()).unwrap().entry;
-    let draft = crate::rules::decide_device(&site, &device, Sequence::default());
+    let draft = crate::decide_device(&site, &device, Sequence::default());
     assert_eq!((draft.decision.state, draft.changes.len()), (State::Unmatched, 0));
 }
 
@@ -79,9 +79,9 @@ fn p4_two_integrations_of_one_site_do_not_both_take_an_asset() {
         }
         for (one, other, id) in [(&ours, &theirs, "d1"), (&theirs, &ours, "x1")] {
             let siblings = [&other.view];
-            let site = crate::rules::Site { siblings: &siblings, ..one.site() };
+            let site = crate::Site { siblings: &siblings, ..one.site() };
             let device = one.view.device(&DeviceId::new(id).unwrap()).unwrap().entry;
-            let draft = crate::rules::decide_device(&site, &device, Sequence::default());
+            let draft = crate::decide_device(&site, &device, Sequence::default());
             assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{id} {serial}");
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::World;
 use super::matching::{by, left, linked_to};
-use crate::rules::Draft;
+use crate::Draft;
 
 fn world() -> World {
     World::new("", "")

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::rules::{Draft, Site, decide_device, decide_missing, decide_user};
+use crate::{Draft, Site, decide_device, decide_missing, decide_user};
 
 /// One Kandji user.
 #[derive(Debug, Clone)]
