@@ -14,6 +14,7 @@ use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_http::Limiter;
+use amfj_sync_kandji::{KandjiClient, Limits};
 use amfj_sync_model::ids::{DeviceId, RunId};
 use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
@@ -27,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::events::{self, RunEnded, RunResult};
-use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
 use crate::status::Services;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_backoff::{Policy, retry};
 use amfj_sync_config::{Bulk, Integration};
+use amfj_sync_kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use amfj_sync_model::ids::UserKey;
 use amfj_sync_model::messages::{Outcome, PrimaryUser};
 use amfj_sync_service::worker::Exit;
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Asking;
 use super::report::{Report, counted};
-use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use crate::run::bulk::columns;
 use crate::run::fleet::{Mapped, Person, read_row};
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_backoff::retry;
 use amfj_sync_broker::{BrokerError, Outgoing};
+use amfj_sync_kandji::{KandjiError, parse_timestamp};
 use amfj_sync_model::ids::{DeviceId, RunId};
 use amfj_sync_model::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
 use futures::StreamExt;
@@ -18,7 +19,6 @@ use super::bulk::BulkRead;
 use super::fleet::ListedDevice;
 use super::walk::Fleet;
 use super::{Halt, Leader, Run};
-use crate::kandji::{KandjiError, parse_timestamp};
 
 /// Requests for details at the same time.
 pub(super) const AT_ONCE: usize = 8;

@@ -3,9 +3,8 @@
 use amfj_sync_backoff::Stopped;
 use amfj_sync_broker::BrokerError;
 use amfj_sync_http::CallError;
+use amfj_sync_kandji::KandjiError;
 use amfj_sync_projection::StoreError;
-
-use crate::kandji::KandjiError;
 
 /// Why a run ends before its time. None of these leaves anything decided (P2).
 #[derive(Debug)]

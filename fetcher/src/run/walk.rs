@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use amfj_sync_kandji::{Begin, Device, Page};
 use amfj_sync_model::ids::{DeviceId, UserKey};
 use amfj_sync_model::mapping::PropertyPath;
 use amfj_sync_model::messages::{Fact, Unusable};
@@ -16,7 +17,6 @@ use super::fleet::{ListedDevice, Person, read_row};
 use super::properties::{Unproven, remembered};
 use super::unusable::are_too_many;
 use super::{Halt, Leader, Run};
-use crate::kandji::{Begin, Device, Page};
 
 /// Ids of devices in one fact: some twenty kilobytes.
 const IDS_A_FACT: usize = 500;

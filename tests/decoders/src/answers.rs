@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use amfj_sync_fetcher::kandji::Limits;
 use amfj_sync_http::{
     Answer, Answered, BodyForm, CallError, HeaderMap, LONGEST_RETRY_AFTER, StatusCode, parse_retry_after,
 };
+use amfj_sync_kandji::Limits;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::secrets::{ServiceWords, outline};
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! Rows of Kandji: whoever enrols a device chooses most of what is in them.
 
-use amfj_sync_fetcher::kandji::{Device, Page, PrismPage, parse_timestamp};
 use amfj_sync_http::json::{self, LONGEST_RECORD, LONGEST_TEXT, LONGEST_VALUE};
+use amfj_sync_kandji::{Device, Page, PrismPage, parse_timestamp};
 use amfj_sync_model::mapping::PropertyPath;
 use amfj_sync_model::messages::Unusable;
 use serde_json::Value;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_backoff::Policy;
-use amfj_sync_fetcher::kandji::{Begin, Device, KandjiClient, KandjiError, Limits, WalkSummary};
 use amfj_sync_http::{CallError, SecretString};
+use amfj_sync_kandji::{Begin, Device, KandjiClient, KandjiError, Limits, WalkSummary};
 use amfj_sync_model::ids::{DeviceId, IntegrationId};
 use axum::Router;
 use axum::body::Body;
@@ -196,8 +196,7 @@ async fn progress_is_told_page_by_page() {
     let rows = fleet(450);
     let stub = Stub::start(move |_, target| page(&rows, target, 300)).await;
     let mut told = Vec::new();
-    let progress =
-        |progress: amfj_sync_fetcher::kandji::Progress| told.push((progress.pages, progress.devices));
+    let progress = |progress: amfj_sync_kandji::Progress| told.push((progress.pages, progress.devices));
     stub.client()
         .walk(Begin::default(), &policy(), &CancellationToken::new(), |_| Ok(()), progress)
         .await
