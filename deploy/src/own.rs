@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_config::{self as config, Config, ConfigErrors, Loaded, Tokens, process_environment};
 use amfj_sync_model::messages::State;
@@ -13,6 +13,7 @@ use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::consent::{self, Consent};
 use crate::crew::Crew;

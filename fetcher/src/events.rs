@@ -1,4 +1,5 @@
 //! What is worth counting: each thing that happens to a run is logged and counted in one place.
+#![expect(clippy::disallowed_macros, reason = "what is worth counting is counted here")]
 
 use std::time::Duration;
 

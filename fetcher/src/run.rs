@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_backoff::{InvalidBackoff, Policy};
@@ -24,6 +24,7 @@ use amfj_sync_service::worker::{Exit, Worker};
 use amfj_sync_stream::State;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

@@ -1,4 +1,5 @@
 //! What the reconciler counts and logs.
+#![expect(clippy::disallowed_macros, reason = "what is worth counting is counted here")]
 
 use amfj_sync_model::ids::{IntegrationId, RunId};
 use amfj_sync_model::messages::Decision;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_config::Config;
 use amfj_sync_model::ids::{IntegrationId, Key};
@@ -15,6 +15,7 @@ use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 /// Nothing new for so long, and whatever still says *pending* will go on saying so.
 const QUIET: Duration = Duration::from_secs(4);

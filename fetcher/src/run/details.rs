@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_backoff::retry;
 use amfj_sync_broker::{BrokerError, Outgoing};
@@ -14,6 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::bulk::BulkRead;
 use super::fleet::ListedDevice;

@@ -5,7 +5,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_broker::{BrokerError, Session, Stage, count_dead_letters};
 use amfj_sync_config::Integration;
@@ -19,6 +19,7 @@ use amfj_sync_service::worker::{CommonArgs, Exit, ROLES};
 use amfj_sync_stream::State;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::Known;
 

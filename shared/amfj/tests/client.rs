@@ -2,10 +2,11 @@
 //! is known after a failure.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its stub has failed")]
+#![expect(clippy::disallowed_methods, reason = "a date in HTTP is one of the clock of the system")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch};
 use amfj_sync_backoff::{Policy, Stopped};
@@ -20,6 +21,7 @@ use axum::response::Response;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "7c0ffee1-token";

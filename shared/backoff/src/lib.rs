@@ -45,6 +45,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Pauses from `initial` to `max`; they go on for ever.
+    #[expect(clippy::disallowed_methods, reason = "this crate stands before it")]
     pub fn try_new(initial: Duration, max: Duration) -> Result<Self, InvalidBackoff> {
         if initial.is_zero() {
             return Err(InvalidBackoff::Zero);

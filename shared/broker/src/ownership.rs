@@ -17,13 +17,14 @@ mod pace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_model::ids::IntegrationId;
 use futures::future::BoxFuture;
 use lapin::Channel;
 use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::Abandoned;

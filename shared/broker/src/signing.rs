@@ -5,12 +5,13 @@
 //! put into its own queue once more is what a redelivery is: its place says that it has been answered, or overtaken.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_config::SigningConfig;
 use lapin::types::{AMQPValue, FieldTable};
 use parking_lot::Mutex;
 use ring::hmac;
+use tokio::time::Instant;
 
 use super::letters::header;
 use super::publisher::Outgoing;
@@ -158,6 +159,7 @@ pub fn refused_lately() -> u64 {
 }
 
 /// Counts a message that was refused unread, and says so at most once a minute.
+#[expect(clippy::disallowed_macros, reason = "the one place where a message is refused")]
 pub(super) fn refused(place: &str, signed: Signed) {
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
     static UNSAID: AtomicU64 = AtomicU64::new(0);

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Connects: with these certificates, where there are some.
+#[expect(clippy::disallowed_methods, reason = "the one place that connects")]
 pub(super) async fn connect(
     uri: AMQPUri,
     tls: &BrokerTls,

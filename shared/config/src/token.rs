@@ -1,4 +1,5 @@
 //! A token that may be replaced in its file while the worker runs (P35).
+#![expect(clippy::disallowed_types, reason = "the configuration knows no runtime")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Sending one call to one service.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use amfj_sync_config::Token;
 use amfj_sync_security::secrets::{self, ServiceWords};
@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::answered::Answered;
 use super::body;
@@ -281,11 +282,16 @@ impl Api {
         }
         drop(span);
         tracing::debug!(api = self.0.label, operation, status, took_ms = took.as_secs_f64() * 1e3, "called");
+        self.count(operation, status, took);
+        result
+    }
+
+    #[expect(clippy::disallowed_macros, reason = "every call passes here, and nothing else counts calls")]
+    fn count(&self, operation: &'static str, status: String, took: Duration) {
         metrics::histogram!("amfj_sync_api_request_duration_seconds", "api" => self.0.label.clone(), "operation" => operation)
             .record(took.as_secs_f64());
         metrics::counter!("amfj_sync_api_requests_total", "api" => self.0.label.clone(), "operation" => operation, "status" => status)
             .increment(1);
-        result
     }
 
     fn build(&self, call: Call, token: &SecretString) -> Result<reqwest::Request, CallError> {
@@ -412,6 +418,7 @@ impl Answer {
 
     /// The pause asked for by `Retry-After`, at most an hour.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a date in HTTP is compared with the clock of the system")]
     pub fn retry_after(&self) -> Option<Duration> {
         parse_retry_after(self.header(RETRY_AFTER.as_str())?, SystemTime::now())
     }
@@ -474,6 +481,7 @@ impl Answer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this crate stands before it")]
 fn build(base: &Url, timeout: Duration) -> reqwest::Result<reqwest::Client> {
     // An error only says that a provider is installed already, which is all that is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -2,11 +2,12 @@
 //! passes, so that no reader, writer or probe can forget to say it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_model::failing::Failing;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// A call that has no answer for so long is said to have none yet: its time-out may be far away.
 pub(super) const SILENT: Duration = Duration::from_secs(8);

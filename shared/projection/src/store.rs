@@ -455,6 +455,7 @@ fn numbered(path: &Path, number: u32) -> std::path::PathBuf {
     name.into()
 }
 
+#[expect(clippy::disallowed_methods, reason = "this module stands before it")]
 fn open_db(path: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
     private_files::make_folder(path)?;
     sled::Config::new().path(path).cache_capacity(cache).flush_every_ms(Some(1_000)).open()

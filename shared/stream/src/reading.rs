@@ -106,6 +106,7 @@ fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
     Ok(Arc::new(event))
 }
 
+#[expect(clippy::disallowed_macros, reason = "the one place that names it")]
 pub(super) fn unreadable_facts(integration: &IntegrationId) -> metrics::Counter {
     metrics::counter!("amfj_sync_unreadable_facts_total", "integration" => integration.to_string())
 }

@@ -20,6 +20,10 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Call it within the runtime.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is sent to a collector is no call of a service: it is neither counted nor traced"
+    )]
     pub(super) fn new(is_https: bool) -> Result<Self, reqwest::Error> {
         // An error only says that a provider is installed already, which is all that is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();

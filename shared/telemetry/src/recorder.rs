@@ -17,6 +17,7 @@ const RUNS: [f64; 13] =
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Installs the recorder; what was counted before is lost. A second call gives the same one.
+#[expect(clippy::disallowed_macros, reason = "the first of all metrics")]
 pub fn recorder() -> Result<PrometheusHandle, std::io::Error> {
     if let Some(installed) = RECORDER.get() {
         return Ok(installed.clone());

@@ -6,7 +6,9 @@
 //! partition is taken for a while tries to take it beyond its share.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::PartitionId;
 

@@ -1,6 +1,8 @@
 //! How often workers are counted and partitions looked at.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How often live workers are counted from one look to the next.
 const COUNTS_A_LOOK: u32 = 4;

@@ -1,13 +1,15 @@
 //! The task that looks at the broker again and again and shows what it sees as metrics.
+#![expect(clippy::disallowed_macros, reason = "what is seen at the broker is shown here, and nowhere else")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_stream::State;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::unanswered::Unanswered;
 use super::{Depths, KnownTimes, STAGES, Seen, Waiting};
