@@ -1,9 +1,8 @@
 //! What a list says that the view does not know yet: pure. Only differences become facts.
 
 use amfj_sync_model::amfj::{Asset, UserRecord};
-use amfj_sync_model::messages::{DeviceEntry, RunStarted, UserEntry};
-use amfj_sync_projection::rows::{Age, AssetRow, DeviceRow, RecordRow, UserRow};
-use jiff::SignedDuration;
+use amfj_sync_model::messages::{DeviceEntry, UserEntry};
+use amfj_sync_projection::rows::{AssetRow, DeviceRow, RecordRow, UserRow};
 
 #[cfg(test)]
 mod tests;
@@ -44,11 +43,4 @@ pub(crate) fn device_differs(listed: &DeviceEntry, known: Option<&DeviceRow>) ->
 /// Whether a person is not known as the devices name them, or was named by none before.
 pub(crate) fn user_differs(named: &UserEntry, known: Option<&UserRow>) -> bool {
     known.is_none_or(|row| row.missing || row.entry != *named)
-}
-
-/// Whether a record is younger than the list of a run that started at this offset, so that its absence
-/// from the list says nothing (the age rule).
-pub(crate) fn is_younger_than_list(age: &Age, offset: u64, started: &RunStarted) -> bool {
-    let delay = SignedDuration::from_millis(i64::try_from(started.list_delay_ms).unwrap_or(i64::MAX));
-    age.offset > offset || age.written.is_some_and(|written| started.at.duration_since(written) < delay)
 }

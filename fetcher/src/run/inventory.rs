@@ -12,7 +12,7 @@ use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
 use amfj_sync_projection::rows::AssetRow;
 
-use super::difference::{asset_differs, is_younger_than_list, record_differs};
+use super::difference::{asset_differs, record_differs};
 use super::unusable::{Lost, is_of_service, last};
 use super::{Halt, Leader, Run};
 
@@ -137,7 +137,7 @@ impl Run<'_> {
             view.each_record_id(&mut |id| {
                 let unlisted = (!listed.contains(id)).then(|| RecordId::new(id).ok()).flatten();
                 if let Some(row) = unlisted.and_then(|id| view.record(&id))
-                    && !is_younger_than_list(&row.age, self.offset, &self.started)
+                    && !row.age.is_younger_than_list(self.offset, &self.started)
                     && !lost.may_be(&row.record.name, row.record.email.as_deref())
                 {
                     facts.push(Fact::RecordAbsent { number, record: row.record.id });

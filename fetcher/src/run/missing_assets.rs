@@ -11,7 +11,7 @@ use amfj_sync_model::messages::{Fact, Unusable};
 use amfj_sync_projection::rows::AssetRow;
 use futures::{FutureExt, StreamExt, stream};
 
-use super::difference::{asset_differs, is_younger_than_list};
+use super::difference::asset_differs;
 use super::inventory::completed;
 use super::unusable::{is_of_service, last};
 use super::{Halt, Leader, Run};
@@ -74,7 +74,7 @@ impl Run<'_> {
                 true
             });
         });
-        missing.retain(|row| !is_younger_than_list(&row.age, self.offset, &self.started));
+        missing.retain(|row| !row.age.is_younger_than_list(self.offset, &self.started));
         missing
     }
 

@@ -7,12 +7,16 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Stage, flapping};
+use crate::harness::Role;
 use crate::model::{KandjiContent, Model, Prediction};
 use crate::sim::fleet::Site;
 
 /// Runs after a fault until nothing is left to do; more means that it does not converge. Two are needed
 /// for a device that is gone, and one that writes nothing.
 const MOST_RUNS: usize = 4;
+
+/// For one command.
+const EXPLAIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// How both sides stood when the run of the episode began.
 pub(super) struct Before {
@@ -58,7 +62,24 @@ pub(super) async fn all_is_well(stage: &mut Stage, before: &Before) -> Result<()
         }
     }
     ensure!(!differences.is_empty(), "{MOST_RUNS} complete runs in a row wrote something");
-    bail!("after {MOST_RUNS} complete runs AMFJ is not as the rules say:\n{differences}")
+    let explained = explained(stage, &differences).await;
+    bail!("after {MOST_RUNS} complete runs AMFJ is not as the rules say:\n{differences}\n{explained}")
+}
+
+/// What the product says about the first devices that the text names.
+async fn explained(stage: &Stage, differences: &str) -> String {
+    let word = |letter: char| letter != '-' && !letter.is_ascii_hexdigit();
+    let devices: BTreeSet<&str> =
+        differences.split(word).filter(|word| uuid::Uuid::try_parse(word).is_ok()).collect();
+    let mut all = String::new();
+    for device in devices.into_iter().take(3) {
+        let call = stage.crew.call(Role::Reconciler).args(["explain", device]);
+        all += &match call.finish(EXPLAIN_LIMIT).await {
+            Ok(done) => format!("{}{}", done.stdout, done.stderr),
+            Err(error) => format!("{error:#}"),
+        };
+    }
+    all
 }
 
 /// The model as it is afterwards, if AMFJ holds what it says. Where a fault changed the fleet while it was

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{DeviceId, UserKey};
 use amfj_sync_model::messages::{Absence, Details, PrimaryUser};
-use amfj_sync_projection::rows::{Doubt, Missing};
+use amfj_sync_projection::rows::{Age, Doubt, Missing};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -110,29 +110,4 @@ fn a_person_is_said_when_named_anew_or_otherwise() {
     assert!(!user_differs(&user, Some(&row(false))));
     assert!(user_differs(&user, Some(&row(true))));
     assert!(user_differs(&UserEntry { archived: true, ..user.clone() }, Some(&row(false))));
-}
-
-#[test]
-fn absence_says_nothing_about_what_is_younger_than_the_list() {
-    let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-    let started = RunStarted {
-        number: 1,
-        leader: "fetcher/1".into(),
-        at: at(0),
-        first_sync: false,
-        applies_to_all: true,
-        auto_checkout: false,
-        list_delay_ms: 60_000,
-        judged: false,
-        mapping: BTreeMap::new(),
-    };
-    let table = [
-        ("listed before", Age { offset: 5, written: None }, false),
-        ("written after the start", Age { offset: 11, written: Some(at(1)) }, true),
-        ("written within the list's delay", Age { offset: 9, written: Some(at(-30)) }, true),
-        ("written long before", Age { offset: 9, written: Some(at(-61)) }, false),
-    ];
-    for (what, age, younger) in table {
-        assert_eq!(is_younger_than_list(&age, 10, &started), younger, "{what}");
-    }
 }
