@@ -60,6 +60,8 @@ pub struct Stage {
     pub(super) expected: Vec<Expected>,
     /// Whether a worker may end by itself in this episode: then it is started again, as always.
     pub may_exit: bool,
+    /// Whether the broker takes no messages until a fault is over: then nobody can be asked for anything.
+    pub(super) takes_no_messages: bool,
     /// Whether a fault of this episode may have writes made again that were carried out.
     pub(super) may_repeat_writes: bool,
     /// Devices and values of which a change was refused for good.
@@ -120,6 +122,7 @@ impl Stage {
             model: Model::default(),
             tally: Tally::default(),
             expected: Vec::new(),
+            takes_no_messages: false,
             may_exit: false,
             may_repeat_writes: false,
             refused: None,
@@ -196,11 +199,15 @@ impl Stage {
     }
 
     /// Asks for a run, as an operator would, and does not wait for it. Where no fetcher runs, which is said, nothing is
-    /// asked for: one that comes back begins by itself, and rest is waited for with a run anyway.
+    /// asked for: one that comes back begins by itself, and rest is waited for with a run anyway. Neither is it where the
+    /// broker takes no messages, since the command waits until it does.
     ///
     /// # Errors
     /// When the request could not be made.
     pub async fn ask_for_a_run(&mut self) -> Result<()> {
+        if self.takes_no_messages {
+            return Ok(());
+        }
         self.request_a_run().await.map(drop)
     }
 

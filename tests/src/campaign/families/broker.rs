@@ -189,6 +189,7 @@ impl Fault for Alarm {
 
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            stage.takes_no_messages = true;
             stage.broker.ctl(&["set_vm_memory_high_watermark", "0.000001"]).await?;
             if self.is_said {
                 all_say_so(stage).await?;
@@ -201,6 +202,7 @@ impl Fault for Alarm {
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
             stage.broker.ctl(&["set_vm_memory_high_watermark", "0.6"]).await?;
+            stage.takes_no_messages = false;
             Ok(Struck(1))
         })
     }
