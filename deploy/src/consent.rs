@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, stdin};
 
-use amfj_sync_shared::config::{Config, Mode};
+use amfj_sync_config::{Config, Mode};
 use tokio::sync::oneshot;
 
 /// What follows from what a person said, or could not be asked.
@@ -41,7 +41,7 @@ pub(crate) async fn ask() -> Consent {
     if !can_be_asked() {
         return Consent::Unasked;
     }
-    amfj_sync_shared::screen::ask("Write to AMFJ? [y/N] ");
+    amfj_sync_security::screen::ask("Write to AMFJ? [y/N] ");
     let (answer, answered) = oneshot::channel();
     // A thread of its own: nothing may wait for it when Control-C ends this process.
     std::thread::spawn(move || {

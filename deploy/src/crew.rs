@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::private_files;
-use amfj_sync_shared::screen::say_error;
+use amfj_sync_security::private_files;
+use amfj_sync_security::screen::say_error;
 use amfj_sync_tests::harness::{PrivateBroker, room};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::process::Process;
 use crate::showcase::watching::Watching;

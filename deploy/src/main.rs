@@ -15,8 +15,8 @@ mod workers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amfj_sync_shared::hardening::harden_process;
-use amfj_sync_shared::screen::{arguments, say_error};
+use amfj_sync_security::hardening::harden_process;
+use amfj_sync_security::screen::{arguments, say_error};
 use clap::Parser;
 
 use crew::Crew;

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::config::{self, Config, ConfigErrors, Loaded, Tokens, process_environment};
-use amfj_sync_shared::messages::State;
-use amfj_sync_shared::private_files;
-use amfj_sync_shared::screen::{for_a_shell, say_error};
+use amfj_sync_config::{self as config, Config, ConfigErrors, Loaded, Tokens, process_environment};
+use amfj_sync_model::messages::State;
+use amfj_sync_security::private_files;
+use amfj_sync_security::screen::{for_a_shell, say_error};
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::consent::{self, Consent};
 use crate::crew::Crew;

@@ -5,13 +5,14 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use amfj_sync_tests::harness::binaries::BINARIES_VARIABLE;
 use amfj_sync_tests::harness::watchdog::{Watchdog, kill_group, signal_group};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
+use tokio::time::Instant;
 
 /// Lines of a log that an error shows.
 const TAIL: usize = 15;

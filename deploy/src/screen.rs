@@ -1,11 +1,12 @@
 //! What a person sees: headings, finished steps, and on a terminal lines that move meanwhile.
 
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::screen::{self as shared, Ink, legible, say, say_with_secrets};
+use amfj_sync_security::screen::{self as shared, Ink, legible, say, say_with_secrets};
 use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 
 /// Wide enough for sentences, narrow enough for a log.
 pub(crate) const WIDTH_WITHOUT_TERMINAL: u16 = 110;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::config::{Config, TokenVariables, Tokens};
+use amfj_sync_config::{Config, TokenVariables, Tokens};
 use amfj_sync_tests::harness::{MetricsPage, http_client};
 use anyhow::{Result, bail};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::crew::Crew;
 use crate::process::Program;

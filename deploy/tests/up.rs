@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, Scratch, WrittenConfig};
 use amfj_sync_tests::sim::amfj::{AmfjOptions, AmfjSim};
@@ -16,6 +16,7 @@ use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use amfj_sync_tests::sim::kandji::{KandjiOptions, KandjiSim};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::time::Instant;
 
 /// Much more than it takes, for machines that do other things as well.
 const LIMIT: Duration = Duration::from_mins(2);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Caller, Names, Session, largest_taken};
-use amfj_sync_shared::config::{Config, Integration};
-use amfj_sync_shared::http::Api;
-use amfj_sync_shared::retry::Policy;
-use amfj_sync_shared::status::{WorkerReport, ask_workers};
-use amfj_sync_shared::worker::{Exit, Shutdown};
+use amfj_sync_backoff::Policy;
+use amfj_sync_broker::{Broker, BrokerError, Caller, Names, Session, largest_taken};
+use amfj_sync_config::{Config, Integration};
+use amfj_sync_http::Api;
+use amfj_sync_service::status::{WorkerReport, ask_workers};
+use amfj_sync_service::worker::{Exit, Shutdown};
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use tokio_util::sync::CancellationToken;

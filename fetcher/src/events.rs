@@ -1,8 +1,9 @@
 //! What is worth counting: each thing that happens to a run is logged and counted in one place.
+#![expect(clippy::disallowed_macros, reason = "what is worth counting is counted here")]
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::{IntegrationId, RunId};
+use amfj_sync_model::ids::{IntegrationId, RunId};
 
 /// A run ended.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Session};
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_broker::{Broker, BrokerError, Session};
+use amfj_sync_model::ids::IntegrationId;
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::fair_share;

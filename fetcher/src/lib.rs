@@ -3,7 +3,6 @@
 
 pub mod check;
 pub mod events;
-pub mod kandji;
 mod leadership;
 pub mod once;
 mod presence;

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use amfj_sync_config::Tokens;
 use amfj_sync_fetcher::{check, once, serve, trigger};
-use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::hardening::harden_process;
-use amfj_sync_shared::screen::arguments;
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
+use amfj_sync_security::hardening::harden_process;
+use amfj_sync_security::screen::arguments;
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Has one heap for all threads. With one for each, as the other workers have it to be faster, a large fleet takes half as

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::{Config, Integration};
-use amfj_sync_shared::messages::{Event, Fact};
-use amfj_sync_shared::screen::say_line;
-use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::state::{OnDisk, State};
-use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_config::{Config, Integration};
+use amfj_sync_model::messages::{Event, Fact};
+use amfj_sync_projection::OnDisk;
+use amfj_sync_projection::rows::RunRow;
+use amfj_sync_security::screen::say_line;
+use amfj_sync_service::command::required;
+use amfj_sync_service::worker::{Exit, Shutdown, Worker};
+use amfj_sync_stream::State;
 use futures::future::join_all;
 use indicatif::MultiProgress;
 use jiff::Timestamp;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Acknowledged, BrokerError, Intake, Outgoing, Presence, Received, Session};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
-use amfj_sync_shared::worker::Worker;
+use amfj_sync_broker::{Acknowledged, BrokerError, Intake, Outgoing, Presence, Received, Session};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
+use amfj_sync_service::worker::Worker;
 use jiff::Timestamp;
 
 use crate::leadership::Share;

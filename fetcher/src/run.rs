@@ -6,27 +6,29 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::broker::{Names, Publisher};
-use amfj_sync_shared::config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::http::Limiter;
-use amfj_sync_shared::ids::{DeviceId, RunId};
-use amfj_sync_shared::mapping::fingerprint::hashes;
-use amfj_sync_shared::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
-use amfj_sync_shared::retry::{InvalidBackoff, Policy};
-use amfj_sync_shared::state::rows::Meta;
-use amfj_sync_shared::state::{State, Store, Unreadable, Verdict};
-use amfj_sync_shared::worker::{Exit, Worker};
+use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_backoff::{InvalidBackoff, Policy};
+use amfj_sync_broker::{Names, Publisher};
+use amfj_sync_config::{Assignment, FirstAssignment, Integration, Mode, RetryConfig};
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_http::Limiter;
+use amfj_sync_kandji::{KandjiClient, Limits};
+use amfj_sync_model::ids::{DeviceId, RunId};
+use amfj_sync_model::mapping::fingerprint::hashes;
+use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingReport, RunStarted};
+use amfj_sync_projection::rows::Meta;
+use amfj_sync_projection::{Store, Unreadable, Verdict};
+use amfj_sync_service::worker::{Exit, Worker};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::events::{self, RunEnded, RunResult};
-use crate::kandji::{KandjiClient, Limits};
 use crate::progress::Progress;
 use crate::status::Services;
 
@@ -152,7 +154,7 @@ impl Leader {
         let Some(state) = worker.states.get(&config.id).cloned() else {
             return Err(fault(&"its state is not followed"));
         };
-        let made = state.read(amfj_sync_shared::state::View::kandji_requests);
+        let made = state.read(amfj_sync_projection::View::kandji_requests);
         let ledger: Vec<(i64, u32)> =
             made.into_iter().filter_map(|(minute, count)| Some((minute.try_into().ok()?, count))).collect();
         let limits = Limits::new(&config.id, config.kandji.requests_per_hour, ledger.clone());
@@ -160,7 +162,7 @@ impl Leader {
         let (reads, details) = policies(&worker.config.retry).map_err(|error| fault(&error))?;
         let mut scratch: Box<dyn Store> = match &worker.data_dir {
             Some(dir) => Box::new(dir.scratch(config.id.as_str())?),
-            None => Box::<amfj_sync_shared::state::MemoryStore>::default(),
+            None => Box::<amfj_sync_projection::MemoryStore>::default(),
         };
         scratch.clear()?;
         let kandji = KandjiClient::from_config(&config.kandji, limits).map_err(|error| fault(&error))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::state::rows::Meta;
+use amfj_sync_projection::rows::Meta;
 use jiff::{SignedDuration, Timestamp};
 
 /// When the next run is due.
@@ -72,10 +72,10 @@ pub(crate) fn fair_share(integrations: usize, fetchers: usize) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use amfj_sync_shared::ids::IntegrationId;
-    use amfj_sync_shared::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
-    use amfj_sync_shared::state::rows::RunRow;
-    use amfj_sync_shared::state::{Verdict, View};
+    use amfj_sync_model::ids::IntegrationId;
+    use amfj_sync_model::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
+    use amfj_sync_projection::rows::RunRow;
+    use amfj_sync_projection::{Verdict, View};
     use uuid::Uuid;
 
     use super::*;

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::backlog;
-use amfj_sync_shared::config::{Config, Integration};
-use amfj_sync_shared::retry::Backoff;
-use amfj_sync_shared::state::OnDisk;
-use amfj_sync_shared::status::keep_answering;
-use amfj_sync_shared::telemetry::Server;
-use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_backoff::Backoff;
+use amfj_sync_config::{Config, Integration};
+use amfj_sync_projection::OnDisk;
+use amfj_sync_service::backlog;
+use amfj_sync_service::endpoints::Server;
+use amfj_sync_service::status::keep_answering;
+use amfj_sync_service::worker::{Exit, Shutdown, Worker};
 use jiff::Timestamp;
 use tokio::time::Instant;
 

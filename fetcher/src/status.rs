@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amfj_sync_shared::http::{Api, Failing};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::retry::Policy;
-use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::status::{self, Duty, WorkerReport};
-use amfj_sync_shared::telemetry::Health;
-use amfj_sync_shared::worker::Worker;
+use amfj_sync_backoff::Policy;
+use amfj_sync_http::Api;
+use amfj_sync_model::failing::Failing;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::rows::RunRow;
+use amfj_sync_service::endpoints::Health;
+use amfj_sync_service::status::{self, Duty, WorkerReport};
+use amfj_sync_service::worker::Worker;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};

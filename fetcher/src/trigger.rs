@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::broker::{Broker, Caller, Outgoing, Publisher};
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{Event, Origin, Payload, Sequence};
-use amfj_sync_shared::screen::{say, say_line};
-use amfj_sync_shared::status::{WorkerReport, ask_workers};
-use amfj_sync_shared::worker::{Exit, Shutdown};
+use amfj_sync_broker::{Broker, Caller, Outgoing, Publisher};
+use amfj_sync_config::Config;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{Event, Origin, Payload, Sequence};
+use amfj_sync_security::screen::{say, say_line};
+use amfj_sync_service::command::required;
+use amfj_sync_service::status::{WorkerReport, ask_workers};
+use amfj_sync_service::worker::{Exit, Shutdown};
 use jiff::Timestamp;
 use uuid::Uuid;
 

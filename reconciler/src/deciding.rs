@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::config::{Integration, Percent};
-use amfj_sync_shared::messages::{
-    Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State,
-};
-use amfj_sync_shared::mode::withheld;
-use amfj_sync_shared::state::rows::Answered;
+use amfj_sync_config::mode::withheld;
+use amfj_sync_config::{Integration, Percent};
+use amfj_sync_model::messages::{Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State};
+use amfj_sync_projection::rows::Answered;
+use amfj_sync_rules::Draft;
 use jiff::Timestamp;
-
-use crate::rules::Draft;
 
 /// What is known about a key beside the draft.
 pub(crate) struct Before<'a> {

@@ -1,7 +1,8 @@
 //! What the reconciler counts and logs.
+#![expect(clippy::disallowed_macros, reason = "what is worth counting is counted here")]
 
-use amfj_sync_shared::ids::{IntegrationId, RunId};
-use amfj_sync_shared::messages::Decision;
+use amfj_sync_model::ids::{IntegrationId, RunId};
+use amfj_sync_model::messages::Decision;
 
 /// A device or person was decided about.
 pub(crate) fn decided(integration: &IntegrationId, run: Option<&RunId>, decision: &Decision) {

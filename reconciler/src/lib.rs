@@ -6,6 +6,7 @@
 pub mod commands;
 mod deciding;
 mod events;
-pub mod rules;
+#[cfg(test)]
+mod fixture;
 pub mod serving;
 pub mod worker;

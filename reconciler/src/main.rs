@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use amfj_sync_config::Tokens;
 use amfj_sync_reconciler::{commands, worker};
-use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::hardening::harden_process;
-use amfj_sync_shared::screen::arguments;
-use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
+use amfj_sync_security::hardening::harden_process;
+use amfj_sync_security::screen::arguments;
+use amfj_sync_service::worker::{CommonArgs, Exit, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Takes less time than that of the C library, and a little more memory (docs/performance.md).

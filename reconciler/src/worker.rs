@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::backlog::{self, counting};
-use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
-use amfj_sync_shared::config::{Config, Integration};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::state::rows::Open;
-use amfj_sync_shared::state::{OnDisk, State};
-use amfj_sync_shared::status::{self, WorkerReport, devices_by_state, keep_answering};
-use amfj_sync_shared::telemetry::{Health, Server};
-use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_broker::{Lease, Ownership, Role, Stage};
+use amfj_sync_config::{Config, Integration};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::OnDisk;
+use amfj_sync_projection::rows::Open;
+use amfj_sync_service::backlog::{self, counting};
+use amfj_sync_service::endpoints::{Health, Server};
+use amfj_sync_service::status::{self, WorkerReport, devices_by_state, keep_answering};
+use amfj_sync_service::worker::{Exit, Shutdown, Worker};
+use amfj_sync_stream::State;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

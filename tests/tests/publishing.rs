@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, Headers, Outgoing, Publisher, Stage};
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_broker::{Broker, Headers, Outgoing, Publisher, Stage};
+use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_tests::harness::{PrivateBroker, Proxy, broker_only};
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_broker::{Acknowledged, Broker, Ownership, PartitionId, Presence, Role, Serve, Stage};
+use amfj_sync_config::Integration;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_service::command::required;
 use amfj_sync_tests::harness::{SharedBroker, broker_only, eventually};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::StreamExt as _;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::http::Limiter;
+use amfj_sync_http::Limiter;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 

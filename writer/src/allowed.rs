@@ -12,14 +12,14 @@ mod people;
 #[cfg(test)]
 mod tests;
 
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::config::{CreateDevices, Integration, OnEmpty};
-use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
-use amfj_sync_shared::json::LONGEST_RECORD;
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{Action, Change, Event, Order, Outcome, Past, Restored, Rule};
-use amfj_sync_shared::state::rows::DeviceRow;
-use amfj_sync_shared::state::{FirstSync, View};
+use amfj_sync_config::{CreateDevices, Integration, OnEmpty};
+use amfj_sync_http::json::LONGEST_RECORD;
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::ids::{AssetId, DeviceId, Key};
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::{Action, Change, Event, Order, Outcome, Past, Restored, Rule};
+use amfj_sync_projection::rows::DeviceRow;
+use amfj_sync_projection::{FirstSync, View};
 use serde_json::Value;
 
 /// Why a change may not be made by this worker.

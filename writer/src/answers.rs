@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::Edit;
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::Edit;
 use serde_json::Value;
 
 /// Whether AMFJ took a value, as it is or in a form of its own. It did not where it shows what was there

@@ -1,15 +1,16 @@
 //! The way of one change through the writer.
 
-use amfj_sync_shared::backlog::counting;
-use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::broker::{BrokerError, Lease, Outgoing, Received, Stage};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
-use amfj_sync_shared::mode;
-use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::state::{State, Unreadable};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_broker::letters::Replay;
+use amfj_sync_broker::{BrokerError, Lease, Outgoing, Received, Stage};
+use amfj_sync_config::mode;
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::AssetId;
+use amfj_sync_model::messages::{Action, Change, Ending, Event, Fact, Origin, Outcome, Payload, Restored};
+use amfj_sync_projection::Unreadable;
+use amfj_sync_projection::rows::IntentRow;
+use amfj_sync_service::backlog::counting;
+use amfj_sync_stream::State;
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use crate::claims::{Claim, Turn};

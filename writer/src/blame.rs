@@ -17,9 +17,9 @@ mod reporting;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use amfj_sync_shared::config::RetryConfig;
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::retry::Backoff;
+use amfj_sync_backoff::Backoff;
+use amfj_sync_config::RetryConfig;
+use amfj_sync_model::ids::{IntegrationId, Key};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};

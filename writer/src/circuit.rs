@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::http::{Answered, CallError};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::status;
+use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_http::{Answered, CallError};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_service::status;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};

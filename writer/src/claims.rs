@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::broker::BrokerError;
-use amfj_sync_shared::ids::{AssetId, KandjiUserId, Key, RecordId};
-use amfj_sync_shared::messages::{Event, Fact, Intent};
-use amfj_sync_shared::state::Unreadable;
-use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_broker::BrokerError;
+use amfj_sync_model::ids::{AssetId, KandjiUserId, Key, RecordId};
+use amfj_sync_model::messages::{Event, Fact, Intent};
+use amfj_sync_projection::Unreadable;
+use amfj_sync_projection::rows::IntentRow;
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;

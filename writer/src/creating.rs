@@ -9,10 +9,10 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::amfj::client::Page;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_amfj::client::Page;
+use amfj_sync_http::CallError;
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::IntentRow;
 
 use crate::events;
 use crate::requests::{Kind, Requests, Trouble, nothing_to_see};

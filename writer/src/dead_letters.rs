@@ -1,8 +1,8 @@
 //! Messages that cannot be done, kept with the reason for a person to look at.
 
-use amfj_sync_shared::backlog::counting;
-use amfj_sync_shared::broker::letters::{Death, dead_letter};
-use amfj_sync_shared::broker::{BrokerError, Received, Stage};
+use amfj_sync_broker::letters::{Death, dead_letter};
+use amfj_sync_broker::{BrokerError, Received, Stage};
+use amfj_sync_service::backlog::counting;
 
 use crate::site::Site;
 

@@ -1,9 +1,10 @@
 //! What the writer counts and logs: one function for each thing worth it.
+#![expect(clippy::disallowed_macros, reason = "what is worth counting is counted here")]
 
-use amfj_sync_shared::backlog::counting;
-use amfj_sync_shared::broker::Stage;
-use amfj_sync_shared::ids::{IntegrationId, RunId};
-use amfj_sync_shared::messages::{Action, Ending, Outcome};
+use amfj_sync_broker::Stage;
+use amfj_sync_model::ids::{IntegrationId, RunId};
+use amfj_sync_model::messages::{Action, Ending, Outcome};
+use amfj_sync_service::backlog::counting;
 
 use crate::blame::kinds::RequestKind;
 

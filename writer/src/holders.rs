@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::client::Assigned;
-use amfj_sync_shared::amfj::{Asset, Holder};
-use amfj_sync_shared::ids::{AssetId, RecordId};
+use amfj_sync_amfj::client::Assigned;
+use amfj_sync_model::amfj::{Asset, Holder};
+use amfj_sync_model::ids::{AssetId, RecordId};
 use tokio::time::Instant;
 
 use crate::requests::{Kind, OnRefusal, Requests, Trouble};

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::hardening::harden_process;
-use amfj_sync_shared::screen::arguments;
-use amfj_sync_shared::worker::{CommonArgs, Exit, block_on, finish};
+use amfj_sync_config::Tokens;
+use amfj_sync_security::hardening::harden_process;
+use amfj_sync_security::screen::arguments;
+use amfj_sync_service::worker::{CommonArgs, Exit, block_on, finish};
 use amfj_sync_writer::{commands, worker};
 use clap::{Parser, Subcommand};
 

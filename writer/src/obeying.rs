@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use amfj_sync_shared::messages::{Fact, Order, Payload, PersonDecision};
-use amfj_sync_shared::state::Verdict;
+use amfj_sync_model::messages::{Fact, Order, Payload, PersonDecision};
+use amfj_sync_projection::Verdict;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 

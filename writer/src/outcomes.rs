@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Holder};
-use amfj_sync_shared::ids::{Key, RecordId};
-use amfj_sync_shared::json;
-use amfj_sync_shared::mapping::fingerprint::{of_asset_field, of_record_field};
-use amfj_sync_shared::messages::{
+use amfj_sync_http::json;
+use amfj_sync_model::amfj::{Asset, Holder};
+use amfj_sync_model::ids::{Key, RecordId};
+use amfj_sync_model::mapping::fingerprint::{of_asset_field, of_record_field};
+use amfj_sync_model::messages::{
     Change, Edit, Ending, Event, LinkOutcome, Outcome, Settled, UserLinkOutcome,
 };
-use amfj_sync_shared::state::claims::Claims;
+use amfj_sync_projection::claims::Claims;
 use serde_json::Value;
 
 use crate::site::Site;
@@ -66,13 +66,13 @@ pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
             outcome.asset.as_ref().or(asset.as_ref().map(|row| &row.asset)).map(|asset| &asset.asset_type);
         let now = |field: &str| match &outcome.key {
             Key::Device(_) => of_asset_field(
-                config,
+                &config.fields,
                 view.catalogue(),
                 asset_type.map_or("", |named| &named.id),
                 field,
                 rematch,
             ),
-            Key::User(_) => of_record_field(config, view.catalogue(), field, rematch),
+            Key::User(_) => of_record_field(&config.user_fields, view.catalogue(), field, rematch),
         };
         let claims = asset.as_ref().map(|row| &row.claims).or(record.as_ref().map(|row| &row.claims));
         let contradicted = claims.into_iter().flat_map(Claims::contradicted_fields);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::broker::Lease;
-use amfj_sync_shared::broker::letters::Replay;
-use amfj_sync_shared::http::{Answered, CallError};
-use amfj_sync_shared::ids::{AssetId, Key};
-use amfj_sync_shared::messages::{Action, Change, Event, Sequence};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{FailedAction, IntentRow};
+use amfj_sync_broker::Lease;
+use amfj_sync_broker::letters::Replay;
+use amfj_sync_http::{Answered, CallError};
+use amfj_sync_model::ids::{AssetId, Key};
+use amfj_sync_model::messages::{Action, Change, Event, Sequence};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 

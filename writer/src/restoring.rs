@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::{AssetPatch, UserPatch};
-use amfj_sync_shared::amfj::{Asset, Holder, UserRecord};
-use amfj_sync_shared::ids::RecordId;
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{Catalogue, Edit, Outcome, Past};
-use amfj_sync_shared::names::email_key;
-use amfj_sync_shared::state::View;
+use amfj_sync_amfj::client::{AssetPatch, UserPatch};
+use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
+use amfj_sync_model::ids::RecordId;
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::{Catalogue, Edit, Outcome, Past};
+use amfj_sync_model::names::email_key;
+use amfj_sync_projection::View;
 use serde_json::Value;
 
 use crate::site::Site;
@@ -172,7 +172,7 @@ pub(crate) fn barred(site: &Site, view: &View, record: &RecordId) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::amfj::Named;
+    use amfj_sync_model::amfj::Named;
     use serde_json::json;
 
     use super::*;
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn only_values_found_then_are_written_again() {
         let asset = Asset {
-            id: amfj_sync_shared::ids::AssetId::new("A1").unwrap(),
+            id: amfj_sync_model::ids::AssetId::new("A1").unwrap(),
             name: "Lobby".into(),
             asset_type: Named { id: "T1".into(), name: "Laptop".into() },
             location: None,

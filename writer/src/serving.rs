@@ -7,13 +7,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::backlog::counting::{self, InFlight};
-use amfj_sync_shared::broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Change, Event};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_broker::{Acknowledged, Intake, Lease, Outgoing, Received, Stage};
+use amfj_sync_config::Config;
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Change, Event};
+use amfj_sync_service::backlog::counting::{self, InFlight};
+use amfj_sync_telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
-use amfj_sync_shared::ids::{AssetId, DeviceId, Key, RecordId};
-use amfj_sync_shared::messages::{
+use amfj_sync_amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::{AssetId, DeviceId, Key, RecordId};
+use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Ending, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome,
     UserWrite,
 };
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use serde_json::Value;
 
 use crate::outcomes::{With, assigned, ended, stale, unneeded};

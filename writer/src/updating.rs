@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
-use amfj_sync_shared::messages::{Edit, Outcome, Refusal};
+use amfj_sync_amfj::client::{AssetPatch, NewAsset, NewUser, UserPatch};
+use amfj_sync_model::messages::{Edit, Outcome, Refusal};
 use serde_json::Value;
 
 use crate::answers::is_kept;

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::backlog;
-use amfj_sync_shared::broker::{Lease, Ownership, Role, Stage};
-use amfj_sync_shared::config::{AmfjConfig, Config, Integration};
-use amfj_sync_shared::http::{Limiter, SetupError};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::state::OnDisk;
-use amfj_sync_shared::status::{self, WorkerReport, keep_answering};
-use amfj_sync_shared::telemetry::{Health, Server};
-use amfj_sync_shared::worker::{Exit, Shutdown, Worker};
+use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_broker::{Lease, Ownership, Role, Stage};
+use amfj_sync_config::{AmfjConfig, Config, Integration};
+use amfj_sync_http::{Limiter, SetupError};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::OnDisk;
+use amfj_sync_service::backlog;
+use amfj_sync_service::endpoints::{Health, Server};
+use amfj_sync_service::status::{self, WorkerReport, keep_answering};
+use amfj_sync_service::worker::{Exit, Shutdown, Worker};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use amfj_sync_shared::ids::Key;
+use amfj_sync_model::ids::Key;
 use tokio::sync::watch;
 
 /// Changes of a partition that are worked on at a time.
@@ -87,7 +87,7 @@ impl Drop for Aside<'_> {
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::ids::DeviceId;
+    use amfj_sync_model::ids::DeviceId;
     use futures::FutureExt as _;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! What happens in the fleet while one looks: changes in Kandji, and what they must lead to in AMFJ.
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::ids::{AssetId, DeviceId, Key};
-use amfj_sync_shared::messages::{Decision, Outcome, State};
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::{AssetId, DeviceId, Key};
+use amfj_sync_model::messages::{Decision, Outcome, State};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 

@@ -1,6 +1,8 @@
 //! What moves while a run goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::watching::Progress;
 use crate::screen::{Moving, Screen};

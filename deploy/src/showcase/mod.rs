@@ -11,11 +11,12 @@ mod table;
 pub(crate) mod watching;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::config::Config;
+use amfj_sync_config::Config;
 use amfj_sync_tests::harness::{WrittenConfig, http_client};
 use anyhow::{Context as _, Result, bail, ensure};
+use tokio::time::Instant;
 
 use crate::Arguments;
 use crate::crew::Crew;

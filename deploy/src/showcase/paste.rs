@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amfj_sync_shared::screen::for_a_shell;
+use amfj_sync_security::screen::for_a_shell;
 use amfj_sync_tests::harness::WrittenConfig;
 use anyhow::Result;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amfj_sync_shared::config::{self, Loaded};
+use amfj_sync_config::{self as config, Loaded};
 use amfj_sync_tests::harness::ports::free_ports;
 use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, WrittenConfig};
 use anyhow::{Context as _, Result, bail};

@@ -1,10 +1,11 @@
 //! The simulated Kandji tenant and AMFJ site, as a process of their own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amfj_sync_tests::harness::http_client;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::crew::Crew;
 use crate::process::Program;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::InventoryCounts;
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::InventoryCounts;
 
 use super::watching::Tally;
 

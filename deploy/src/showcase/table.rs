@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::messages::{Ending, Outcome, State};
+use amfj_sync_model::messages::{Ending, Outcome, State};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::watching::{Standings, Tally};
@@ -27,7 +27,7 @@ impl RunReport {
     fn edits<'a>(
         &'a self,
         wanted: impl Fn(&str) -> bool + 'a,
-    ) -> impl Iterator<Item = &'a amfj_sync_shared::messages::Edit> {
+    ) -> impl Iterator<Item = &'a amfj_sync_model::messages::Edit> {
         let applied = self.tally.outcomes.iter().filter(|one| one.ending == Ending::Applied);
         applied.flat_map(|one| &one.edits).filter(move |(field, _)| wanted(field)).map(|(_, edit)| edit)
     }

@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::Config;
+use amfj_sync_model::ids::{IntegrationId, Key};
+use amfj_sync_model::messages::{
     Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
 };
-use amfj_sync_shared::state::{State, View};
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_projection::View;
+use amfj_sync_service::worker::{Shutdown, Worker};
+use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 /// Nothing new for so long, and whatever still says *pending* will go on saying so.
 const QUIET: Duration = Duration::from_secs(4);
@@ -249,7 +251,7 @@ fn progress(view: &View) -> Progress {
             progress.pending += 1;
         }
         let answered = view.answered(&decision.key);
-        let open = |change: &&amfj_sync_shared::messages::Decided| {
+        let open = |change: &&amfj_sync_model::messages::Decided| {
             change.published.is_some() && !answered.covers(change.sequence, change.id)
         };
         progress.on_their_way += decision.changes.iter().filter(open).count();

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::amfj::{AssetType, FieldType, UserRecord};
-use amfj_sync_shared::catalogue::{maps_user_fields, problems};
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::http::{CallError, Limiter};
-use amfj_sync_shared::messages::{Catalogue, Outcome};
-use amfj_sync_shared::names::{NameKey, email_key};
-use amfj_sync_shared::retry::{Policy, Stopped, retry};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_backoff::{Policy, Stopped, retry};
+use amfj_sync_config::Integration;
+use amfj_sync_config::catalogue::{maps_user_fields, problems};
+use amfj_sync_http::{CallError, Limiter};
+use amfj_sync_model::amfj::{AssetType, FieldType, UserRecord};
+use amfj_sync_model::messages::{Catalogue, Outcome};
+use amfj_sync_model::names::{NameKey, email_key};
+use amfj_sync_service::worker::Exit;
 use tokio_util::sync::CancellationToken;
 
 use super::Asking;
@@ -226,7 +226,7 @@ fn a_kind(kind: FieldType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::amfj::Field;
+    use amfj_sync_model::amfj::Field;
 
     use super::*;
 

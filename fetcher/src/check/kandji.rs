@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::config::{Bulk, Integration};
-use amfj_sync_shared::ids::UserKey;
-use amfj_sync_shared::messages::{Outcome, PrimaryUser};
-use amfj_sync_shared::retry::{Policy, retry};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_backoff::{Policy, retry};
+use amfj_sync_config::{Bulk, Integration};
+use amfj_sync_kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
+use amfj_sync_model::ids::UserKey;
+use amfj_sync_model::messages::{Outcome, PrimaryUser};
+use amfj_sync_service::worker::Exit;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Asking;
 use super::report::{Report, counted};
-use crate::kandji::{Device, KandjiClient, KandjiError, Limits, PAGE};
 use crate::run::bulk::columns;
 use crate::run::fleet::{Mapped, Person, read_row};
 

@@ -1,8 +1,8 @@
 //! The mapped properties: whether they exist, and how many devices have a value (P18).
 
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::mapping::{Mapping, PropertyPath, is_blank};
-use amfj_sync_shared::screen;
+use amfj_sync_config::Integration;
+use amfj_sync_model::mapping::{Mapping, PropertyPath, is_blank};
+use amfj_sync_security::screen;
 use serde_json::Value;
 
 use super::kandji::Sample;

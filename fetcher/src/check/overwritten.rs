@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::convert::{convert, is_same};
-use amfj_sync_shared::mapping::fingerprint::built_in;
-use amfj_sync_shared::mapping::{Evaluated, Known, is_blank};
-use amfj_sync_shared::messages::{Catalogue, Outcome};
-use amfj_sync_shared::names::{NameKey, serial_key};
-use amfj_sync_shared::state::serials::{HeldSerial, TELLING_AT_MOST};
+use amfj_sync_config::Integration;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::convert::{convert, is_same};
+use amfj_sync_model::mapping::fingerprint::built_in;
+use amfj_sync_model::mapping::{Evaluated, Known, is_blank};
+use amfj_sync_model::messages::{Catalogue, Outcome};
+use amfj_sync_model::names::{NameKey, serial_key};
+use amfj_sync_projection::serials::{HeldSerial, TELLING_AT_MOST};
 use serde_json::Value;
 
 use super::Asking;

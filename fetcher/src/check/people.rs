@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::names::{NameKey, email_key};
+use amfj_sync_model::names::{NameKey, email_key};
 use serde_json::Value;
 
 use super::report::{Report, counted};

@@ -1,6 +1,6 @@
 //! One line a check, with the cure below it.
 
-use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json};
+use amfj_sync_security::screen::{Ink, Screen, legible, say, say_json};
 use serde::Serialize;
 
 /// How a check came out.

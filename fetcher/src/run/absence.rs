@@ -1,9 +1,9 @@
 //! Devices that a complete walk did not show, or shows as removed: what to ask, what to say (P22), and
 //! when to hold the run instead (P23). Pure.
 
-use amfj_sync_shared::config::Percent;
-use amfj_sync_shared::messages::Absence;
-use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_config::Percent;
+use amfj_sync_model::messages::Absence;
+use amfj_sync_projection::rows::DeviceRow;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use amfj_sync_shared::messages::Fact;
+use amfj_sync_model::messages::Fact;
 
 use super::walk::NotKept;
 use super::{Halt, Run};

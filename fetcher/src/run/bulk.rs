@@ -5,18 +5,18 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amfj_sync_shared::config::{Bulk as Setting, Integration};
-use amfj_sync_shared::ids::DeviceId;
-use amfj_sync_shared::mapping::PropertyPath;
-use amfj_sync_shared::messages::Details;
-use amfj_sync_shared::retry::retry;
+use amfj_sync_backoff::retry;
+use amfj_sync_config::{Bulk as Setting, Integration};
+use amfj_sync_kandji::{KandjiError, PrismPage};
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::mapping::PropertyPath;
+use amfj_sync_model::messages::Details;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::fleet::ListedDevice;
 use super::{Halt, Leader};
-use crate::kandji::{KandjiError, PrismPage};
 
 /// A mapped detail and the column of Prism's *device information* with the same value. Source: the details
 /// and the Prism row of one Mac. Of an iPad, Prism names a model where the details have none, so only Macs

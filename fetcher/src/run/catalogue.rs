@@ -1,13 +1,13 @@
 //! What the settings name in AMFJ: asset types, locations, fields (P18). Each list is read for what needs it: where that
 //! is nothing, or what it said last is enough, a list that cannot be read stops nothing.
 
-use amfj_sync_shared::amfj::client::Page;
-use amfj_sync_shared::catalogue::{Before, Examined, examine, maps_user_fields};
-use amfj_sync_shared::config::{CreateUsers, Integration};
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::messages::{Catalogue, Fact, Unusable};
-use amfj_sync_shared::retry::Stopped;
-use amfj_sync_shared::state::View;
+use amfj_sync_amfj::client::Page;
+use amfj_sync_backoff::Stopped;
+use amfj_sync_config::catalogue::{Before, Examined, examine, maps_user_fields, narrowed_to};
+use amfj_sync_config::{CreateUsers, Integration};
+use amfj_sync_http::CallError;
+use amfj_sync_model::messages::{Catalogue, Fact, Unusable};
+use amfj_sync_projection::View;
 
 use super::unusable::{Lost, is_of_service, last};
 use super::{Halt, Run};
@@ -73,7 +73,7 @@ impl Run<'_> {
         }
         self.report.lock().in_use = Some(in_use);
         // Narrowed, where the broker takes no message with all of it.
-        if known != catalogue && known != catalogue.narrowed_to(config) {
+        if known != catalogue && known != narrowed_to(&catalogue, config) {
             let number = self.started.number;
             self.keep_aside(&[Fact::CatalogueListed { number, catalogue }])?;
         }

@@ -3,22 +3,23 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::broker::{BrokerError, Outgoing};
-use amfj_sync_shared::ids::{DeviceId, RunId};
-use amfj_sync_shared::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
-use amfj_sync_shared::retry::retry;
+use amfj_sync_backoff::retry;
+use amfj_sync_broker::{BrokerError, Outgoing};
+use amfj_sync_kandji::{KandjiError, parse_timestamp};
+use amfj_sync_model::ids::{DeviceId, RunId};
+use amfj_sync_model::messages::{Details, DeviceSnapshot, Event, Fact, Origin, Payload, Sequence};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::bulk::BulkRead;
 use super::fleet::ListedDevice;
 use super::walk::Fleet;
 use super::{Halt, Leader, Run};
-use crate::kandji::{KandjiError, parse_timestamp};
 
 /// Requests for details at the same time.
 pub(super) const AT_ONCE: usize = 8;

@@ -1,8 +1,8 @@
 //! What a list says that the view does not know yet: pure. Only differences become facts.
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::messages::{DeviceEntry, UserEntry};
-use amfj_sync_shared::state::rows::{AssetRow, DeviceRow, RecordRow, UserRow};
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::messages::{DeviceEntry, UserEntry};
+use amfj_sync_projection::rows::{AssetRow, DeviceRow, RecordRow, UserRow};
 
 #[cfg(test)]
 mod tests;

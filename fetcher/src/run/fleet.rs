@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::config::{Integration, Scope};
-use amfj_sync_shared::ids::{DeviceId, KandjiUserId, UserKey};
-use amfj_sync_shared::json;
-use amfj_sync_shared::mapping::{Mapping, PropertyPath, sorted};
-use amfj_sync_shared::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
-use amfj_sync_shared::names::email_key;
+use amfj_sync_config::{Integration, Scope};
+use amfj_sync_http::json;
+use amfj_sync_kandji::{Device, KandjiUser};
+use amfj_sync_model::ids::{DeviceId, KandjiUserId, UserKey};
+use amfj_sync_model::mapping::{Mapping, PropertyPath, sorted};
+use amfj_sync_model::messages::{Details, DeviceEntry, PrimaryUser, UserEntry};
+use amfj_sync_model::names::email_key;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::kandji::{Device, KandjiUser};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,10 @@
 //! Why a run ends before its time.
 
-use amfj_sync_shared::broker::BrokerError;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::retry::Stopped;
-use amfj_sync_shared::state::StoreError;
-
-use crate::kandji::KandjiError;
+use amfj_sync_backoff::Stopped;
+use amfj_sync_broker::BrokerError;
+use amfj_sync_http::CallError;
+use amfj_sync_kandji::KandjiError;
+use amfj_sync_projection::StoreError;
 
 /// Why a run ends before its time. None of these leaves anything decided (P2).
 #[derive(Debug)]

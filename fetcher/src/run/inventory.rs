@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::amfj::cursors::Cursors;
-use amfj_sync_shared::amfj::lenient::Page;
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::config::CreateUsers;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Fact, InventoryCounts, Unusable};
-use amfj_sync_shared::retry::{Policy, Stopped, retry};
-use amfj_sync_shared::state::rows::AssetRow;
+use amfj_sync_amfj::lenient::Page;
+use amfj_sync_backoff::{Policy, Stopped, retry};
+use amfj_sync_config::CreateUsers;
+use amfj_sync_http::CallError;
+use amfj_sync_http::cursors::Cursors;
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::{Fact, InventoryCounts, Unusable};
+use amfj_sync_projection::rows::AssetRow;
 
 use super::difference::{asset_differs, record_differs};
 use super::unusable::{Lost, is_of_service, last};
@@ -37,7 +37,7 @@ impl Run<'_> {
 
     /// How many there were of what in the last complete run.
     pub(super) fn counted_last(&self) -> InventoryCounts {
-        let counts = |run: &amfj_sync_shared::state::rows::RunRow| run.counts;
+        let counts = |run: &amfj_sync_projection::rows::RunRow| run.counts;
         self.leader.state.read(|view| view.meta().in_force.as_ref().and_then(counts)).unwrap_or_default()
     }
 
@@ -184,8 +184,8 @@ pub(super) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::amfj::lenient;
-    use amfj_sync_shared::state::rows::Age;
+    use amfj_sync_amfj::lenient;
+    use amfj_sync_projection::rows::Age;
     use serde_json::json;
 
     use super::*;

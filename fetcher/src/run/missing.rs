@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::messages::{Absence, Fact, PrimaryUser};
+use amfj_sync_kandji::KandjiError;
+use amfj_sync_model::ids::{DeviceId, UserKey};
+use amfj_sync_model::messages::{Absence, Fact, PrimaryUser};
 use futures::{FutureExt, StreamExt, stream};
 
 use super::absence::{Inquiry, is_news, not_shown, shown_as_removed};
 use super::details::AT_ONCE;
 use super::walk::Fleet;
 use super::{Halt, Leader, Run};
-use crate::kandji::KandjiError;
 
 /// A device that is not there, as far as the list goes.
 #[derive(Debug, Clone)]

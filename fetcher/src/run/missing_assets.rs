@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Fact, Unusable};
-use amfj_sync_shared::retry::Stopped;
-use amfj_sync_shared::state::rows::AssetRow;
+use amfj_sync_backoff::Stopped;
+use amfj_sync_http::CallError;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::AssetId;
+use amfj_sync_model::messages::{Fact, Unusable};
+use amfj_sync_projection::rows::AssetRow;
 use futures::{FutureExt, StreamExt, stream};
 
 use super::difference::asset_differs;

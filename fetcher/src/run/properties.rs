@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::mapping::known::{is_documented, nearest};
-use amfj_sync_shared::mapping::{Mapping, PropertyPath};
+use amfj_sync_config::Integration;
+use amfj_sync_model::mapping::known::{is_documented, nearest};
+use amfj_sync_model::mapping::{Mapping, PropertyPath};
 use serde_json::Value;
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ impl Unproven {
     }
 
     /// Takes note of details that were read in an earlier run.
-    pub(crate) fn know_details(&mut self, known: &amfj_sync_shared::messages::Details) {
+    pub(crate) fn know_details(&mut self, known: &amfj_sync_model::messages::Details) {
         self.details.retain(|path| known.values.get(&path.to_string()).is_none_or(Value::is_null));
     }
 
@@ -60,7 +60,7 @@ impl Unproven {
     }
 
     /// Whether details show every property that is still unproven, be it as nothing.
-    pub(crate) fn are_all_in(&self, known: &amfj_sync_shared::messages::Details) -> bool {
+    pub(crate) fn are_all_in(&self, known: &amfj_sync_model::messages::Details) -> bool {
         self.details.iter().all(|path| known.values.contains_key(path.as_str()))
     }
 
@@ -137,7 +137,7 @@ pub(crate) fn remembered(path: &PropertyPath) -> String {
 fn sentence(
     table: &str,
     field: &str,
-    place: &amfj_sync_shared::config::Place,
+    place: &amfj_sync_model::mapping::Place,
     path: &PropertyPath,
 ) -> String {
     let hint = nearest(&path.to_string()).map_or_else(

@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::DeviceId;
-use amfj_sync_shared::messages::Unusable;
+use amfj_sync_config::Integration;
+use amfj_sync_kandji::KandjiError;
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::Unusable;
 use serde_json::Value;
 
 use super::fleet::ListedDevice;
 use super::properties::Unproven;
 use super::walk::Fleet;
 use super::{Halt, Run};
-use crate::kandji::KandjiError;
 
 /// Devices that are looked at once more before a property counts as unknown: what is kept of details does not tell nothing
 /// from absent.

@@ -1,10 +1,11 @@
 //! Publishing in windows: first the facts that differ, then, once they are in force, every device and
 //! person for the reconcilers.
 
-use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{
+use amfj_sync_broker::{BrokerError, Outgoing, Stage, WINDOW};
+use amfj_sync_config::catalogue::narrowed_to;
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{
     DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence, Unusable, UserSnapshot,
 };
 use jiff::Timestamp;
@@ -128,7 +129,7 @@ impl Run<'_> {
         let Payload::Fact(Fact::CatalogueListed { catalogue, .. }) = &mut event.payload else {
             return Ok(());
         };
-        *catalogue = catalogue.narrowed_to(&self.leader.config);
+        *catalogue = narrowed_to(catalogue, &self.leader.config);
         let bytes = event.encode().len();
         if bytes <= limit {
             return Ok(());

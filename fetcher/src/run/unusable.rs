@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::messages::Unusable;
-use amfj_sync_shared::names::{NameKey, email_key};
-use amfj_sync_shared::retry::Stopped;
+use amfj_sync_backoff::Stopped;
+use amfj_sync_http::CallError;
+use amfj_sync_model::messages::Unusable;
+use amfj_sync_model::names::{NameKey, email_key};
 
 use super::{Halt, Run};
 

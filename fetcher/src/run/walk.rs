@@ -3,10 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::mapping::PropertyPath;
-use amfj_sync_shared::messages::{Fact, Unusable};
-use amfj_sync_shared::state::StoreError;
+use amfj_sync_kandji::{Begin, Device, Page};
+use amfj_sync_model::ids::{DeviceId, UserKey};
+use amfj_sync_model::mapping::PropertyPath;
+use amfj_sync_model::messages::{Fact, Unusable};
+use amfj_sync_projection::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,7 +17,6 @@ use super::fleet::{ListedDevice, Person, read_row};
 use super::properties::{Unproven, remembered};
 use super::unusable::are_too_many;
 use super::{Halt, Leader, Run};
-use crate::kandji::{Begin, Device, Page};
 
 /// Ids of devices in one fact: some twenty kilobytes.
 const IDS_A_FACT: usize = 500;
@@ -179,7 +179,7 @@ impl Run<'_> {
     fn news_of_vanished(&self, vanished: &BTreeSet<DeviceId>) -> Vec<Fact> {
         let number = self.started.number;
         let known: BTreeSet<DeviceId> =
-            self.leader.state.read(amfj_sync_shared::state::View::vanished_devices).into_iter().collect();
+            self.leader.state.read(amfj_sync_projection::View::vanished_devices).into_iter().collect();
         let news: Vec<&DeviceId> = vanished.difference(&known).collect();
         let back: Vec<&DeviceId> = known.difference(vanished).collect();
         let owned = |ids: &[&DeviceId]| ids.iter().copied().cloned().collect();

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use amfj_sync_shared::ids::{DeviceId, IntegrationId, Key, RunId};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_model::ids::{DeviceId, IntegrationId, Key, RunId};
+use amfj_sync_telemetry::{Span, SpanKind};
 use parking_lot::Mutex;
 
 /// Devices between list and queue whose way is kept; of the others it begins at the queue.

@@ -7,18 +7,20 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::finding::Hit;
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::Integration;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{
     Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
 };
-use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::rows::{DeviceRow, FailedAction, PersonRow};
-use amfj_sync_shared::state::{State, View};
-use amfj_sync_shared::status::StoppedRecord;
-use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding::Hit;
+use amfj_sync_projection::rows::{DeviceRow, FailedAction, PersonRow};
+use amfj_sync_rules::{self as rules, MappedValue, Site, mapped_values};
+use amfj_sync_security::screen::{Screen, say, say_json};
+use amfj_sync_service::status::StoppedRecord;
+use amfj_sync_service::worker::{CommonArgs, Exit};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -27,7 +29,6 @@ use self::past::{About, Applied, last_applied};
 use super::plan::{Hold, PlannedChange, open_changes, state_of};
 use super::words::Serials;
 use super::{Known, finding};
-use crate::rules::{self, MappedValue, Site, mapped_values};
 
 /// Explains one device, asset or person.
 pub async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {

@@ -1,15 +1,16 @@
 //! What a person means by the DEVICE, ASSET, USER or RECORD they typed. Never a guess: what fits several
 //! is refused with their ids.
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::finding::{self as find, Hit};
-use amfj_sync_shared::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, UserKey};
-use amfj_sync_shared::messages::{DeviceEntry, UserEntry};
-use amfj_sync_shared::names::{NameKey, email_key, serial_key};
-use amfj_sync_shared::screen::legible;
-use amfj_sync_shared::state::rows::DeviceRow;
-use amfj_sync_shared::state::{State, View};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, IntegrationId, KandjiUserId, RecordId, UserKey};
+use amfj_sync_model::messages::{DeviceEntry, UserEntry};
+use amfj_sync_model::names::{NameKey, email_key, serial_key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding::{self as find, Hit};
+use amfj_sync_projection::rows::DeviceRow;
+use amfj_sync_security::screen::legible;
+use amfj_sync_service::worker::Exit;
+use amfj_sync_stream::State;
 
 use super::{Known, words};
 

@@ -5,19 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 
-use amfj_sync_shared::amfj::{Asset, Holder, Source, UserRecord};
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::Integration;
+use amfj_sync_model::amfj::{Asset, Holder, Source, UserRecord};
+use amfj_sync_model::ids::{AssetId, Key, RecordId};
+use amfj_sync_model::messages::{
     Action, Change, Ending, Event, Fact, LinkOutcome, Origin, Outcome, Rule, Sequence, Settled,
     UserLinkOutcome,
 };
-use amfj_sync_shared::state::rows::AssetRow;
-use amfj_sync_shared::state::{StoreError, View};
+use amfj_sync_projection::rows::AssetRow;
+use amfj_sync_projection::{StoreError, View};
+use amfj_sync_rules::{self as rules, Site};
 use jiff::Timestamp;
 use uuid::Uuid;
-
-use crate::rules::{self, Site};
 
 /// The id of an asset or record that does not exist yet begins with this.
 const NEW: &str = "new:";
@@ -211,7 +210,7 @@ impl<'a> Trial<'a> {
             Action::UpdateUser { record, write } => {
                 outcome.record = self.view.record(record).map(|row| {
                     let mut record = row.record;
-                    let text = |edit: &amfj_sync_shared::messages::Edit| edit.new.as_str().map(str::to_owned);
+                    let text = |edit: &amfj_sync_model::messages::Edit| edit.new.as_str().map(str::to_owned);
                     record.name = write.name.as_ref().and_then(text).unwrap_or(record.name);
                     record.email = write.email.as_ref().map_or(record.email, text);
                     let new = write.fields.iter().map(|(field, edit)| (field.clone(), edit.new.clone()));
@@ -231,7 +230,7 @@ fn new_id(key: &Key) -> String {
     }
 }
 
-fn written(mut asset: Asset, write: &amfj_sync_shared::messages::AssetWrite) -> Asset {
+fn written(mut asset: Asset, write: &amfj_sync_model::messages::AssetWrite) -> Asset {
     if let Some(name) = write.name.as_ref().and_then(|edit| edit.new.as_str()) {
         name.clone_into(&mut asset.name);
     }

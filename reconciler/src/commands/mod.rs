@@ -11,11 +11,12 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::command;
-use amfj_sync_shared::config::{Config, Integration, Tokens};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::state::{State, View};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_config::{Config, Integration, Tokens};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::View;
+use amfj_sync_service::command;
+use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_stream::State;
 
 pub use explain::explain;
 pub use orders::{link, link_user, release, rematch, unlink, unlink_user};

@@ -3,19 +3,20 @@
 
 use std::fmt::Write as _;
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
-use amfj_sync_shared::screen::{Screen, legible, say, say_line};
-use amfj_sync_shared::state::{State, Verdict, View};
-use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_config::{Integration, Mode};
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
+use amfj_sync_projection::{Verdict, View};
+use amfj_sync_rules as rules;
+use amfj_sync_security::screen::{Screen, legible, say, say_line};
+use amfj_sync_service::worker::{CommonArgs, Exit};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::plan::{self, Hold, Vanished};
 use super::{Known, finding, words};
-use crate::rules;
 
 /// This device is this asset.
 pub async fn link(common: &CommonArgs, device: &str, asset: &str) -> Result<(), Exit> {

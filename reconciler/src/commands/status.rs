@@ -5,20 +5,21 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use amfj_sync_shared::backlog::{Depths, KnownTimes, STAGES, Waiting, oldest_unanswered};
-use amfj_sync_shared::broker::{BrokerError, Session, Stage, count_dead_letters};
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::screen::{Screen, say, say_json};
-use amfj_sync_shared::state::State;
-use amfj_sync_shared::status::{
+use amfj_sync_broker::{BrokerError, Session, Stage, count_dead_letters};
+use amfj_sync_config::Integration;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_security::screen::{Screen, say, say_json};
+use amfj_sync_service::backlog::{Depths, KnownTimes, STAGES, Waiting, oldest_unanswered};
+use amfj_sync_service::status::{
     Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
 };
-use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES};
+use amfj_sync_service::worker::{CommonArgs, Exit, ROLES};
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::Known;
 
@@ -31,7 +32,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 const DEAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Shows how everything stands, once or until somebody has seen enough. Shown once, it ends with status 3 where something is
-/// wrong: what counts as wrong is in `amfj_sync_shared::status::Wrong` alone.
+/// wrong: what counts as wrong is in `amfj_sync_service::status::Wrong` alone.
 pub async fn status(common: &CommonArgs, json: bool, watch: bool) -> Result<(), Exit> {
     if watch {
         live::require_terminal()?;

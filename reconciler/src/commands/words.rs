@@ -1,14 +1,13 @@
 //! How devices, assets and rules are named to people.
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::messages::{DeviceEntry, Rule};
-use amfj_sync_shared::screen::legible;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::serials;
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::messages::{DeviceEntry, Rule};
+use amfj_sync_projection::View;
+use amfj_sync_projection::serials;
+use amfj_sync_rules as rules;
+use amfj_sync_security::screen::legible;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-
-use crate::rules;
 
 /// `"Ana's MacBook" (C02XK1)`.
 pub(super) fn device(device: &DeviceEntry) -> String {

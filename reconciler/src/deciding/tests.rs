@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::config::{Config, parse};
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
-use amfj_sync_shared::messages::{AssetWrite, Edit};
+use amfj_sync_config::{Config, parse};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key};
+use amfj_sync_model::messages::{AssetWrite, Edit};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ fn config(mode: &str) -> Config {
         "#
     );
     let variables = BTreeMap::from([("T".to_owned(), "token".to_owned())]);
-    parse(std::path::Path::new("test.toml"), &text, &variables, amfj_sync_shared::config::Tokens::Both)
+    parse(std::path::Path::new("test.toml"), &text, &variables, amfj_sync_config::Tokens::Both)
         .expect("a valid configuration")
         .config
 }
@@ -266,7 +266,7 @@ fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
         let edit = Edit { old: "14".into(), new: value.into() };
         let write = AssetWrite { fields: BTreeMap::from([("OS".to_owned(), edit)]), ..AssetWrite::default() };
         let asset = AssetId::new(asset).expect("not blank");
-        let rule = amfj_sync_shared::messages::Rule::Name;
+        let rule = amfj_sync_model::messages::Rule::Name;
         Change { action: Action::LinkAsset { asset, rule, takes_over: None, write }, ..change("A") }
     };
     let before =
@@ -305,8 +305,7 @@ fn p23_what_was_planned_is_staged_once_the_mode_is_apply() {
 fn p23_who_waits_for_a_record_that_is_held_is_held() {
     let answered = Answered::default();
     let mut waiting = draft(Vec::new());
-    waiting.decision.awaits =
-        Some(amfj_sync_shared::ids::UserKey::new("sam@example.com").expect("not blank"));
+    waiting.decision.awaits = Some(amfj_sync_model::ids::UserKey::new("sam@example.com").expect("not blank"));
     let before = before(now(), Changes::Held("too many"), None, &answered);
     let held = conclude(&config(APPLY).integrations[0], &origin(), waiting, &before);
     assert_eq!(held.decision.state, State::Held);
@@ -321,14 +320,14 @@ fn p8_between_runs_no_link_is_broken_and_nothing_is_made_in_its_place() {
     let write = AssetWrite::default();
     let creation = asset(Action::CreateAsset {
         name: "Mac".into(),
-        asset_type: amfj_sync_shared::amfj::Named { id: "t".into(), name: "Laptop".into() },
+        asset_type: amfj_sync_model::amfj::Named { id: "t".into(), name: "Laptop".into() },
         location: None,
         fields: BTreeMap::new(),
     });
     let other = AssetId::new("B").expect("not blank");
     let linking = asset(Action::LinkAsset {
         asset: other,
-        rule: amfj_sync_shared::messages::Rule::Name,
+        rule: amfj_sync_model::messages::Rule::Name,
         takes_over: None,
         write,
     });

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::broker::WINDOW;
-use amfj_sync_shared::ids::{Key, RunId};
-use amfj_sync_shared::messages::{
+use amfj_sync_broker::WINDOW;
+use amfj_sync_model::ids::{Key, RunId};
+use amfj_sync_model::messages::{
     Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
 };
-use amfj_sync_shared::state::rows::Open;
-use amfj_sync_shared::state::{Folded, Verdict, View};
+use amfj_sync_projection::rows::Open;
+use amfj_sync_projection::{Verdict, View};
+use amfj_sync_stream::Folded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 

@@ -1,18 +1,19 @@
 //! Decides, and publishes what follows: the changes, then the decisions.
 
-use amfj_sync_shared::broker::{BrokerError, Outgoing, Stage, WINDOW};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Fact, Origin, Payload};
-use amfj_sync_shared::state::rows::RunRow;
-use amfj_sync_shared::state::{State, Unreadable, View};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_broker::{BrokerError, Outgoing, Stage, WINDOW};
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
+use amfj_sync_projection::rows::RunRow;
+use amfj_sync_projection::{Unreadable, View};
+use amfj_sync_rules::{self as rules, Draft, Site};
+use amfj_sync_stream::State;
+use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use super::{Partition, Stop, Subject, Task};
 use crate::deciding::{Before, Changes, Conclusion, conclude, says_the_same};
 use crate::events;
-use crate::rules::{self, Draft, Site};
 
 /// A decision that is being published.
 struct Step {
@@ -226,7 +227,7 @@ pub(crate) fn with_views<R>(
 mod tests {
     use std::collections::BTreeMap;
 
-    use amfj_sync_shared::messages::RunStarted;
+    use amfj_sync_model::messages::RunStarted;
 
     use super::*;
 

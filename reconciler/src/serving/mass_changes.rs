@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::ids::{Key, RunId};
-use amfj_sync_shared::mapping::fingerprint::hashes;
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{Action, Fact, MassCounts, Outcome};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::Open;
+use amfj_sync_config::Integration;
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_model::ids::{Key, RunId};
+use amfj_sync_model::mapping::fingerprint::hashes;
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::{Action, Fact, MassCounts, Outcome};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::Open;
 
 use super::{Partition, Stop};
 use crate::deciding::{are_too_many, counts_towards_limit};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use amfj_sync_shared::backlog::counting::InFlight;
-use amfj_sync_shared::broker::Received;
-use amfj_sync_shared::ids::Key;
+use amfj_sync_broker::Received;
+use amfj_sync_model::ids::Key;
+use amfj_sync_service::backlog::counting::InFlight;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
@@ -86,7 +86,7 @@ impl<'a, D> UnderWay<'a, D> {
 
 #[cfg(test)]
 mod tests {
-    use amfj_sync_shared::ids::DeviceId;
+    use amfj_sync_model::ids::DeviceId;
     use futures::FutureExt as _;
     use tokio::sync::oneshot;
 

@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::path::Path;
 
 use amfj_sync_benchmarks::synthetic::{self, Place};
-use amfj_sync_reconciler::rules::{self, Site};
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::messages::{DeviceEntry, Event, Sequence};
-use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::state::{DataDir, Indexes, OnDisk, View};
+use amfj_sync_config::Config;
+use amfj_sync_model::messages::{DeviceEntry, Event, Sequence};
+use amfj_sync_model::names::NameKey;
+use amfj_sync_projection::{DataDir, Indexes, OnDisk, View};
+use amfj_sync_rules::{self as rules, Site};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;

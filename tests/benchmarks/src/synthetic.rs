@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use amfj_sync_shared::amfj::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
-use amfj_sync_shared::config::{Config, Tokens, parse};
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::{Config, Tokens, parse};
+use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{
     Action, AssetWrite, Catalogue, Change, DeviceEntry, Ending, Event, Fact, InventoryCounts, LinkOutcome,
     Origin, Outcome, PrimaryUser, Rule, RunStarted, Sequence, Settled, UserEntry, UserLinkOutcome,
 };

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
 
-use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch, Assigned, NewAsset, NewUser, UserPatch};
-use amfj_sync_shared::amfj::lenient::{self, Record};
-use amfj_sync_shared::amfj::{Asset, AssetType, Field, Named, UserRecord};
-use amfj_sync_shared::http::{CallError, Limiter, StatusCode};
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::json::LONGEST_TEXT;
+use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, NewAsset, NewUser, UserPatch};
+use amfj_sync_amfj::lenient::{self, Record};
+use amfj_sync_http::json::LONGEST_TEXT;
+use amfj_sync_http::{CallError, Limiter, StatusCode};
+use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

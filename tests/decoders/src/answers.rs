@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use amfj_sync_fetcher::kandji::Limits;
-use amfj_sync_shared::http::{
-    Answer, Answered, BodyForm, CallError, HeaderMap, LONGEST_RETRY_AFTER, ServiceWords, StatusCode, outline,
-    parse_retry_after,
+use amfj_sync_http::{
+    Answer, Answered, BodyForm, CallError, HeaderMap, LONGEST_RETRY_AFTER, StatusCode, parse_retry_after,
 };
-use amfj_sync_shared::ids::IntegrationId;
+use amfj_sync_kandji::Limits;
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_security::secrets::{ServiceWords, outline};
 use jiff::Timestamp;
 
 use crate::screen::is_on_one_line;
@@ -54,7 +54,7 @@ pub(crate) fn refusals(input: &[u8]) {
     }
     let words = ServiceWords::of_body(body);
     assert!(words.as_str().chars().count() <= QUOTED);
-    is_on_one_line(&amfj_sync_shared::screen::legible(words.as_str()));
+    is_on_one_line(&amfj_sync_security::screen::legible(words.as_str()));
     assert!(!words.as_str().contains('\n'), "{words}");
     holds_no_secret(words.as_str());
 }
@@ -88,7 +88,7 @@ fn pauses(answer: &Answer) {
 pub(crate) fn is_harmless(error: &CallError) {
     for said in [error.to_string(), error.said(), error.trouble(), error.seen()] {
         assert!(said.chars().count() < 3 * QUOTED, "{said}");
-        is_on_one_line(&amfj_sync_shared::screen::legible(&said));
+        is_on_one_line(&amfj_sync_security::screen::legible(&said));
         holds_no_secret(&said);
         let outlined = outline(&said);
         assert_eq!(outline(&outlined), outlined);

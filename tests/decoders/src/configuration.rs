@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amfj_sync_shared::config::{Tokens, parse};
+use amfj_sync_config::{Tokens, parse};
 
 use crate::secrets::SECRET;
 use crate::separated;

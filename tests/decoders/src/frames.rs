@@ -1,6 +1,6 @@
 //! Frames as the broker sends them: whoever can publish writes what stands in their properties.
 
-use amfj_sync_shared::broker::FrameFilter;
+use amfj_sync_broker::FrameFilter;
 use lapin::BasicProperties;
 use lapin::protocol::basic::parse_properties;
 

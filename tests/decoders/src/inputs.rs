@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use amfj_sync_shared::messages::{Event, Fact, Payload};
-use amfj_sync_shared::state::coding::encode;
+use amfj_sync_model::messages::{Event, Fact, Payload};
+use amfj_sync_projection::coding::encode;
 use serde_json::{Value, json};
 
 pub(crate) use amqp::{frames, letters};
@@ -82,14 +82,16 @@ fn dictionary(words: &[&str]) -> String {
 
 /// The golden file of every message of this release, and those of the release before.
 pub(crate) fn messages() -> Vec<Vec<u8>> {
-    let golden = files(&repository().join("shared/src/messages/snapshots"));
+    let golden = files(&repository().join("shared/model/src/messages/snapshots"));
     let golden = golden.into_iter().filter_map(|(_, text)| {
         let text = String::from_utf8(text).ok()?;
         let json = text.splitn(3, "---\n").nth(2)?;
         let value: Value = serde_json::from_str(json).ok()?;
         serde_json::to_vec(&value).ok()
     });
-    let older = files(&repository().join("shared/tests/fixtures/format-1")).into_iter().map(|(_, text)| text);
+    let older = files(&repository().join("shared/projection/tests/fixtures/format-1"))
+        .into_iter()
+        .map(|(_, text)| text);
     let mut all: Vec<Vec<u8>> = golden.chain(older).collect();
     let pack: Vec<&[u8]> = all.iter().take(3).map(Vec::as_slice).collect();
     let pack = [b"[".as_slice(), &pack.join(&b','), b"]"].concat();
@@ -274,7 +276,7 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
 
 /// The example, everything, every file of mistakes, and secrets where they should not be.
 pub(crate) fn configurations() -> Vec<Vec<u8>> {
-    let bad = files(&repository().join("shared/tests/fixtures/config/bad"));
+    let bad = files(&repository().join("shared/config/tests/fixtures/config/bad"));
     let bad = bad
         .into_iter()
         .filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "toml"))

@@ -1,9 +1,9 @@
 //! Rows of Kandji: whoever enrols a device chooses most of what is in them.
 
-use amfj_sync_fetcher::kandji::{Device, Page, PrismPage, parse_timestamp};
-use amfj_sync_shared::json::{self, LONGEST_RECORD, LONGEST_TEXT, LONGEST_VALUE};
-use amfj_sync_shared::mapping::PropertyPath;
-use amfj_sync_shared::messages::Unusable;
+use amfj_sync_http::json::{self, LONGEST_RECORD, LONGEST_TEXT, LONGEST_VALUE};
+use amfj_sync_kandji::{Device, Page, PrismPage, parse_timestamp};
+use amfj_sync_model::mapping::PropertyPath;
+use amfj_sync_model::messages::Unusable;
 use serde_json::Value;
 
 use crate::screen::is_on_one_line;
@@ -66,7 +66,7 @@ fn is_bounded(device: &Device) {
 pub(crate) fn is_short(note: &Unusable) {
     let said = note.to_string();
     assert!(said.chars().count() <= LONGEST_NOTE, "{said}");
-    is_on_one_line(&amfj_sync_shared::screen::legible(&said));
+    is_on_one_line(&amfj_sync_security::screen::legible(&said));
 }
 
 pub(crate) fn details(body: &[u8]) {

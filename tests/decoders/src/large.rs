@@ -2,7 +2,7 @@
 
 use crate::secrets::SECRET;
 
-/// Bytes of the largest answer of a service that is read (`shared/src/http`), and more than a message may have.
+/// Bytes of the largest answer of a service that is read (`shared/http/src`), and more than a message may have.
 pub const LARGEST: usize = 32 << 20;
 
 /// A large input of a target.

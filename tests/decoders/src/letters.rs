@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use amfj_sync_shared::broker::letters::{Death, Replay, dead_letter, header};
-use amfj_sync_shared::broker::{FrameFilter, Names, Received, SIGNATURE, Signing, Stage};
-use amfj_sync_shared::config::{Secret, SigningConfig};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::screen::{Screen, passed};
+use amfj_sync_broker::letters::{Death, Replay, dead_letter, header};
+use amfj_sync_broker::{FrameFilter, Names, Received, SIGNATURE, Signing, Stage};
+use amfj_sync_config::{Secret, SigningConfig};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_security::screen::{Screen, passed};
 use amfj_sync_writer::commands;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};

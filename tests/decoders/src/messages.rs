@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{DecodeError, Event, Glance, Payload, unpack};
-use amfj_sync_shared::screen::legible;
-use amfj_sync_shared::status::{WorkerReport, wrong_of_site, wrong_of_workers};
-use amfj_sync_shared::telemetry::{Span, SpanKind};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{DecodeError, Event, Glance, Payload, unpack};
+use amfj_sync_security::screen::legible;
+use amfj_sync_service::status::{WorkerReport, wrong_of_site, wrong_of_workers};
+use amfj_sync_telemetry::{Span, SpanKind};
 
 use crate::screen::is_on_one_line;
 use crate::site;

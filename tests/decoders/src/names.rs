@@ -1,9 +1,9 @@
 //! Names, serials and emails that are compared, and values that are compared with what AMFJ holds.
 
-use amfj_sync_shared::amfj::{Field, FieldType};
-use amfj_sync_shared::convert::{convert, is_same};
-use amfj_sync_shared::mapping::{is_blank, sorted};
-use amfj_sync_shared::names::{
+use amfj_sync_model::amfj::{Field, FieldType};
+use amfj_sync_model::convert::{convert, is_same};
+use amfj_sync_model::mapping::{is_blank, sorted};
+use amfj_sync_model::names::{
     NameKey, email_key, is_placeholder_serial, serial_class, serial_in, serial_key, serial_of_type,
 };
 use serde_json::Value;

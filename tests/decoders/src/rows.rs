@@ -1,14 +1,14 @@
 //! Rows of the local store: a disk that lies, or somebody who writes into the data directory.
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Catalogue, Decision, Fact, Outcome, ReadingReport};
-use amfj_sync_shared::state::coding::{decode, encode};
-use amfj_sync_shared::state::rows::{
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Catalogue, Decision, Fact, Outcome, ReadingReport};
+use amfj_sync_projection::coding::{decode, encode};
+use amfj_sync_projection::rows::{
     Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, PersonRow, RecordRow, UserLinkRow,
     UserRow,
 };
-use amfj_sync_shared::state::{Indexes, MemoryStore, Store as _, View};
-use amfj_sync_shared::status::SiteStatus;
+use amfj_sync_projection::{Indexes, MemoryStore, Store as _, View};
+use amfj_sync_service::status::SiteStatus;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
-use amfj_sync_shared::screen::{Ink, Piece, Screen, escaped_json, for_a_shell, legible, passed, value};
-use amfj_sync_shared::telemetry::{LogFormat, Verbosity, log_lines};
+use amfj_sync_security::screen::{Ink, Piece, Screen, escaped_json, for_a_shell, legible, passed, value};
+use amfj_sync_telemetry::{LogFormat, Verbosity, log_lines};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tracing::Dispatch;

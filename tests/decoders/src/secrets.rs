@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use amfj_sync_shared::http::ServiceWords;
-use amfj_sync_shared::secrets::{keep_unsaid, scrub};
+use amfj_sync_security::secrets::ServiceWords;
+use amfj_sync_security::secrets::{keep_unsaid, scrub};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 

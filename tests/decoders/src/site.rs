@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use amfj_sync_reconciler::rules::{self, Site};
-use amfj_sync_shared::config::{Config, Integration, Tokens, parse};
-use amfj_sync_shared::finding;
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Event, Payload, Sequence, unpack};
-use amfj_sync_shared::screen::passed;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::{DeviceRow, UserRow};
-use amfj_sync_shared::status::SiteStatus;
+use amfj_sync_config::{Config, Integration, Tokens, parse};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding;
+use amfj_sync_projection::rows::{DeviceRow, UserRow};
+use amfj_sync_rules::{self as rules, Site};
+use amfj_sync_security::screen::passed;
+use amfj_sync_service::status::SiteStatus;
 use amfj_sync_writer::commands::moments;
 use jiff::Timestamp;
 
@@ -24,7 +24,8 @@ use crate::{inputs, separated};
 const SERIAL: Option<&str> = Some("Serial Number");
 
 /// Every setting, each with a value that is not its default.
-pub(crate) const SETTINGS: &str = include_str!("../../../shared/tests/fixtures/config/good/everything.toml");
+pub(crate) const SETTINGS: &str =
+    include_str!("../../../shared/config/tests/fixtures/config/good/everything.toml");
 
 pub(crate) fn environment() -> BTreeMap<String, String> {
     let token = |name: &str| (name.to_owned(), SECRET.to_owned());
@@ -105,7 +106,7 @@ fn tell(view: &View, text: &str) {
     let hits = finding::find(view, text);
     for hit in &hits {
         drop(finding::belongings(view, hit));
-        is_on_one_line(&amfj_sync_shared::screen::legible(&finding::describe(view, hit)));
+        is_on_one_line(&amfj_sync_security::screen::legible(&finding::describe(view, hit)));
     }
     let near = finding::near_lines(view, text, &|_| true);
     for line in &near {

@@ -1,6 +1,6 @@
 //! Templates of a person over values of whoever enrols a device.
 
-use amfj_sync_shared::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
+use amfj_sync_model::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
 use serde_json::Value;
 
 use crate::{screen, separated};

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use amfj_sync_fetcher::kandji::parse_timestamp;
-use amfj_sync_shared::config::Percent;
-use amfj_sync_shared::config::values::{parse_duration, show_duration};
-use amfj_sync_shared::http::{LONGEST_RETRY_AFTER, parse_retry_after};
-use amfj_sync_shared::messages::Sequence;
+use amfj_sync_config::Percent;
+use amfj_sync_config::values::{parse_duration, show_duration};
+use amfj_sync_http::{LONGEST_RETRY_AFTER, parse_retry_after};
+use amfj_sync_kandji::parse_timestamp;
+use amfj_sync_model::messages::Sequence;
 
 pub(crate) fn read(input: &[u8]) {
     let text = String::from_utf8_lossy(input);

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use amfj_sync_shared::hardening::harden_process;
+use amfj_sync_security::hardening::harden_process;
 use amfj_sync_tests::harness::PrivateBroker;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};

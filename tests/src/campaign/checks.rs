@@ -74,10 +74,10 @@ async fn explained(stage: &Stage, differences: &str) -> String {
     let mut all = String::new();
     for device in devices.into_iter().take(3) {
         let call = stage.crew.call(Role::Reconciler).args(["explain", device]);
-        all += &match call.finish(EXPLAIN_LIMIT).await {
-            Ok(done) => format!("{}{}", done.stdout, done.stderr),
-            Err(error) => format!("{error:#}"),
-        };
+        match call.finish(EXPLAIN_LIMIT).await {
+            Ok(done) => all.extend([done.stdout, done.stderr]),
+            Err(error) => all.extend([format!("{error:#}")]),
+        }
     }
     all
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use amfj_sync_shared::failpoint::VARIABLE;
+use amfj_sync_failpoint::VARIABLE;
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::failpoint::Failpoint;
+use amfj_sync_failpoint::Failpoint;
 
 use super::crew::Death;
 use crate::harness::Role;

@@ -81,8 +81,15 @@ fn workspace() -> PathBuf {
 /// dependency.
 fn is_current(path: &Path, role: Role) -> bool {
     let Ok(built) = fs::metadata(path).and_then(|data| data.modified()) else { return false };
-    let sources = [workspace().join("shared/src"), workspace().join(role.name()).join("src")];
+    let mut sources = sources_below(&workspace().join("shared"));
+    sources.extend(sources_below(&workspace().join(role.name())));
     sources.iter().all(|folder| newest(folder).is_none_or(|changed| changed <= built))
+}
+
+/// The sources of a crate, and of those in folders of its own.
+fn sources_below(folder: &Path) -> Vec<PathBuf> {
+    let inner = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path().join("src"));
+    inner.chain([folder.join("src")]).filter(|sources| sources.is_dir()).collect()
 }
 
 /// When the newest file below `folder` was changed.

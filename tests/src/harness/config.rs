@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use amfj_sync_shared::config::{Config, Tokens, parse};
-use amfj_sync_shared::private_files;
+use amfj_sync_config::{Config, Tokens, parse};
+use amfj_sync_security::private_files;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -256,7 +256,7 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use amfj_sync_shared::config::{self, Mode, Secret, Tokens};
+    use amfj_sync_config::{self as config, Mode, Secret, Tokens};
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use anyhow::{Context as _, Result, ensure};
 use tokio::net::TcpStream;
 

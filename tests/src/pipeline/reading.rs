@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amfj_sync_shared::messages::{Event, unpack};
-use amfj_sync_shared::state::View;
+use amfj_sync_model::messages::{Event, unpack};
+use amfj_sync_projection::View;
 use anyhow::Result;
 use futures::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};

@@ -1,6 +1,6 @@
 //! The dashboard of `deploy/monitoring`: every query returns data, every metric exists.
 
-use amfj_sync_shared::telemetry::METRICS;
+use amfj_sync_telemetry::METRICS;
 use amfj_sync_tests::harness::{eventually, monitoring_file};
 use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};

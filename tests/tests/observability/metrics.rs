@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::messages::{Action as ChangeAction, State};
-use amfj_sync_shared::telemetry::{METRICS, Metric};
+use amfj_sync_model::messages::{Action as ChangeAction, State};
+use amfj_sync_telemetry::{METRICS, Metric};
 use amfj_sync_tests::harness::{MetricsPage, Worker, eventually};
 use amfj_sync_tests::model::{CreateDevices, Settings};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};

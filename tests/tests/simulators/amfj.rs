@@ -20,10 +20,10 @@ async fn amfj_lists_by_cursors_and_finds_exactly() {
     let ids: BTreeSet<String> = assets.iter().map(|asset| asset["id"].to_string()).collect();
     assert_eq!(ids.len(), assets.len());
     for asset in &assets {
-        serde_json::from_value::<amfj_sync_shared::amfj::Asset>(asset.clone()).unwrap();
+        serde_json::from_value::<amfj_sync_model::amfj::Asset>(asset.clone()).unwrap();
     }
     for user in &users {
-        serde_json::from_value::<amfj_sync_shared::amfj::UserRecord>(user.clone()).unwrap();
+        serde_json::from_value::<amfj_sync_model::amfj::UserRecord>(user.clone()).unwrap();
     }
 
     let name = fleet.site.assets[3].name.clone();

@@ -228,7 +228,7 @@ async fn records_are_shown_in_other_shapes_and_found_by_them() {
         }
         let rows: Value = serde_json::from_str(&text).unwrap();
         let changed = rows["results"].as_array().unwrap().iter().filter(|row| {
-            serde_json::from_value::<amfj_sync_shared::amfj::Asset>((*row).clone()).is_err()
+            serde_json::from_value::<amfj_sync_model::amfj::Asset>((*row).clone()).is_err()
                 || row["created_at"].is_null()
                 || row["name"].is_null()
                 || row["fields"].is_null()

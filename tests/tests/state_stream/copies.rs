@@ -1,6 +1,6 @@
 //! Copies of the state in the stream: where a view begins that cannot read all of it, or need not.
 
-use amfj_sync_shared::messages::{Event, Fact};
+use amfj_sync_model::messages::{Event, Fact};
 use amfj_sync_tests::harness::{Proxy, SharedBroker, eventually};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;

@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use amfj_sync_shared::messages::{Event, Fact, InventoryCounts};
-use amfj_sync_shared::state::Verdict;
+use amfj_sync_model::messages::{Event, Fact, InventoryCounts};
+use amfj_sync_projection::Verdict;
 use amfj_sync_tests::harness::{Proxy, Scratch, SharedBroker};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::config::{Config, Secret, SigningConfig};
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, Key};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::{Config, Secret, SigningConfig};
+use amfj_sync_model::amfj::{Asset, Named};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key};
+use amfj_sync_model::messages::{
     Ending, Event, FORMAT, Fact, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
-use amfj_sync_shared::state::{OnDisk, State, Verdict};
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_projection::{OnDisk, Verdict};
+use amfj_sync_service::worker::{Shutdown, Worker};
+use amfj_sync_stream::State;
 use amfj_sync_tests::harness::{SharedBroker, broker_only};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -141,7 +142,7 @@ pub(crate) async fn channel(broker: &SharedBroker) -> Result<(Connection, Channe
 
 pub(crate) fn stream_name(broker: &SharedBroker) -> Result<String> {
     let id = IntegrationId::new("acme")?;
-    Ok(amfj_sync_shared::broker::Names::new(broker.prefix()).state(&id))
+    Ok(amfj_sync_broker::Names::new(broker.prefix()).state(&id))
 }
 
 /// A stream that keeps 400 kB, in small segments: workers use the stream that they find. Its name.

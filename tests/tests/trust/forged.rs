@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Holder, Named};
-use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::amfj::{Holder, Named};
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, UserWrite,
 };
 use amfj_sync_tests::harness::Role;
@@ -172,7 +172,7 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     );
     let own = harmless.key.partition(2);
     let mut event = attacker.event(harmless.clone());
-    event.integration = amfj_sync_shared::ids::IntegrationId::new("other").unwrap();
+    event.integration = amfj_sync_model::ids::IntegrationId::new("other").unwrap();
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
     let event = attacker.event(harmless.clone());
     attacker.publish_to(&attacker.queue(1 - own), event.encode()).await?;
@@ -180,9 +180,8 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     event.subject = "device/other".to_owned();
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
     let mut event = attacker.event(harmless);
-    event.sequence = event
-        .sequence
-        .map(|place| amfj_sync_shared::messages::Sequence { run: 100_000_000_000_000, ..place });
+    event.sequence =
+        event.sequence.map(|place| amfj_sync_model::messages::Sequence { run: 100_000_000_000_000, ..place });
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
 
     let reasons = reasons(&pipeline, count + 4).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::messages::{Ending, Fact, Outcome, RunStarted, Sequence};
+use amfj_sync_model::messages::{Ending, Fact, Outcome, RunStarted, Sequence};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
@@ -49,8 +49,8 @@ async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
     }
     let change = attacker.change(
         &device,
-        amfj_sync_shared::messages::Action::BreakLink {
-            asset: amfj_sync_shared::ids::AssetId::new("a-0").unwrap(),
+        amfj_sync_model::messages::Action::BreakLink {
+            asset: amfj_sync_model::ids::AssetId::new("a-0").unwrap(),
         },
     );
     let place = Sequence { run: 100_000_000_000_000, step: u32::MAX };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::messages::{Action, AssetWrite, Edit, Fact, Order, PersonDecision};
+use amfj_sync_model::messages::{Action, AssetWrite, Edit, Fact, Order, PersonDecision};
 use amfj_sync_tests::harness::{ConfigBuilder, Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Result, ensure};

@@ -1,8 +1,8 @@
 //! Messages of an attacker: well-formed, and published straight to the broker.
 
-use amfj_sync_shared::ids::{DeviceId, IntegrationId, Key};
-use amfj_sync_shared::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
-use amfj_sync_shared::state::View;
+use amfj_sync_model::ids::{DeviceId, IntegrationId, Key};
+use amfj_sync_model::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
+use amfj_sync_projection::View;
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT};
 use anyhow::{Context as _, Result, ensure};

@@ -1,7 +1,7 @@
 //! With a signing key, what nobody signed is not even read: each is looked for where it would show, not where it would be
 //! written to AMFJ.
 
-use amfj_sync_shared::messages::{Event, Fact, Payload, State};
+use amfj_sync_model::messages::{Event, Fact, Payload, State};
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Context as _, Result, ensure};
@@ -45,10 +45,9 @@ async fn no_unsigned_fact_is_folded_not_the_second_of_a_batch_or_message_either(
     let attacker = Attacker::at(&pipeline).await?;
     let mut forged = Vec::new();
     for device in services.kandji.devices() {
-        let key =
-            amfj_sync_shared::ids::Key::Device(amfj_sync_shared::ids::DeviceId::new(&device.device_id)?);
+        let key = amfj_sync_model::ids::Key::Device(amfj_sync_model::ids::DeviceId::new(&device.device_id)?);
         let decision = attacker.view.decision(&key).context("a device of which nothing was decided")?;
-        let decision = amfj_sync_shared::messages::Decision { state: State::Failed, ..decision };
+        let decision = amfj_sync_model::messages::Decision { state: State::Failed, ..decision };
         let fact = Fact::Decided(Box::new(decision));
         forged.push(Event::fact(&Attacker::origin("acme"), Timestamp::now(), fact).encode());
     }

@@ -1,11 +1,11 @@
 //! Who may be given an asset, and from whom one may be taken (P20, P21, P22).
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::config::{Assignment, FirstAssignment, WhenGone};
-use amfj_sync_shared::ids::RecordId;
-use amfj_sync_shared::messages::{Action, PrimaryUser, Restored, UserEntry};
-use amfj_sync_shared::names::email_key;
-use amfj_sync_shared::state::rows::DeviceRow;
+use amfj_sync_config::{Assignment, FirstAssignment, WhenGone};
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::RecordId;
+use amfj_sync_model::messages::{Action, PrimaryUser, Restored, UserEntry};
+use amfj_sync_model::names::email_key;
+use amfj_sync_projection::rows::DeviceRow;
 
 use super::{Asked, Judged, NotAllowed};
 

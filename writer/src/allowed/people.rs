@@ -1,8 +1,8 @@
 //! What may be done about a person and their record (P10, P11).
 
-use amfj_sync_shared::config::CreateUsers;
-use amfj_sync_shared::ids::{KandjiUserId, UserKey};
-use amfj_sync_shared::messages::{Action, Order, Outcome, PrimaryUser, Restored, Rule, UserEntry};
+use amfj_sync_config::CreateUsers;
+use amfj_sync_model::ids::{KandjiUserId, UserKey};
+use amfj_sync_model::messages::{Action, Order, Outcome, PrimaryUser, Restored, Rule, UserEntry};
 use serde_json::Value;
 
 use super::{Asked, Judged, NotAllowed, fits, restorable};
@@ -50,9 +50,7 @@ impl Asked<'_> {
         let mapped = |field: &str, value: &Value| match self.config.user_fields.get(field) {
             None => Err(NotAllowed::NotMapped(field.to_owned())),
             // What is blank for a person is never written (P11).
-            Some(_) if amfj_sync_shared::mapping::is_blank(value) => {
-                Err(NotAllowed::Clears(field.to_owned()))
-            }
+            Some(_) if amfj_sync_model::mapping::is_blank(value) => Err(NotAllowed::Clears(field.to_owned())),
             Some(_) => fits(field, value),
         };
         match &self.change.action {
@@ -65,7 +63,7 @@ impl Asked<'_> {
                 let own = [(Outcome::NAME, &write.name), (Outcome::EMAIL, &write.email)];
                 for (field, edit) in own.into_iter().filter_map(|(field, edit)| Some((field, edit.as_ref()?)))
                 {
-                    if amfj_sync_shared::mapping::is_blank(&edit.new) {
+                    if amfj_sync_model::mapping::is_blank(&edit.new) {
                         return Err(NotAllowed::Clears(field.to_owned()));
                     }
                     fits(field, &edit.new)?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use amfj_sync_shared::amfj::{Asset, AssetType, Field, FieldType, Holder, Source, UserRecord};
-use amfj_sync_shared::config::{self, Tokens};
-use amfj_sync_shared::ids::{IntegrationId, KandjiUserId, RecordId, UserKey};
-use amfj_sync_shared::messages::{
+use amfj_sync_config::{self as config, Tokens};
+use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Source, UserRecord};
+use amfj_sync_model::ids::{IntegrationId, KandjiUserId, RecordId, UserKey};
+use amfj_sync_model::messages::{
     Absence, AssetWrite, Catalogue, DeviceEntry, Edit, Ending, Fact, InventoryCounts, LinkOutcome, Origin,
     Payload, PersonDecision, PrimaryUser, RunStarted, Sequence, Settled, UserEntry, UserLinkOutcome,
     UserWrite,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::NewUser;
-use amfj_sync_shared::amfj::{Asset, Holder, UserRecord};
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Ending, Outcome, Past};
+use amfj_sync_amfj::client::NewUser;
+use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::{Ending, Outcome, Past};
 
 use super::Applying;
 use crate::creating::walk;

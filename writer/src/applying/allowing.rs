@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Action, Change, Event};
-use amfj_sync_shared::state::{State, Unreadable};
+use amfj_sync_model::ids::AssetId;
+use amfj_sync_model::messages::{Action, Change, Event};
+use amfj_sync_projection::Unreadable;
+use amfj_sync_stream::State;
 use tokio::time::Instant;
 
 use super::{Applying, NotYet};
@@ -102,7 +103,7 @@ impl Applying<'_> {
         let place = self.event.sequence.unwrap_or_default();
         let looked = self.site.state.try_read(|view| {
             view.decision(&self.change.key).is_some_and(|decision| {
-                let asks = |decided: &amfj_sync_shared::messages::Decided| {
+                let asks = |decided: &amfj_sync_model::messages::Decided| {
                     decided.id == self.event.id && decided.change == *self.change
                 };
                 decision.changes.iter().any(asks) || decision.supersedes(self.event.id, place)

@@ -1,8 +1,8 @@
 //! Giving an asset to whom Kandji names (P20, P21).
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Ending, Outcome};
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::{Ending, Outcome};
 
 use super::Applying;
 use crate::holders::{Assignment, Held};

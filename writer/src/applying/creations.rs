@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::{NewAsset, NewUser};
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::messages::{Action, Edit, LinkOutcome, Outcome, Rule, UserLinkOutcome};
-use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_amfj::client::{NewAsset, NewUser};
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::messages::{Action, Edit, LinkOutcome, Outcome, Rule, UserLinkOutcome};
+use amfj_sync_projection::rows::IntentRow;
 use serde_json::Value;
 
 use super::Applying;

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Edit, Outcome, Past};
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::{Edit, Outcome, Past};
 
 use super::Applying;
 use crate::holders::Held;

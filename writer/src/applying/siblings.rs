@@ -5,12 +5,12 @@
 //! that begin at the same time at least one sees the other. Who sees a claim waits until it is closed. Where
 //! both see each other, the one with the larger id says that it waits, and the smaller goes first.
 
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::ids::{Key, UserKey};
-use amfj_sync_shared::messages::{Action, Outcome};
-use amfj_sync_shared::names::{NameKey, email_key, serial_in};
-use amfj_sync_shared::state::State;
-use amfj_sync_shared::worker::serial_field;
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{Key, UserKey};
+use amfj_sync_model::messages::{Action, Outcome};
+use amfj_sync_model::names::{NameKey, email_key, serial_in};
+use amfj_sync_service::worker::serial_field;
+use amfj_sync_stream::State;
 use jiff::Timestamp;
 use tokio::time::Instant;
 

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::{AmfjClient, AssetPatch, UserPatch};
-use amfj_sync_shared::amfj::{Asset, UserRecord};
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::ids::{AssetId, RecordId};
-use amfj_sync_shared::messages::{Edit, LinkOutcome, Outcome};
+use amfj_sync_amfj::client::{AmfjClient, AssetPatch, UserPatch};
+use amfj_sync_http::CallError;
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, RecordId};
+use amfj_sync_model::messages::{Edit, LinkOutcome, Outcome};
 use serde_json::Value;
 
 use super::Applying;

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::messages::{Action, Restored};
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::{Action, Restored};
 use jiff::Timestamp;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Changes that stepped aside, and what a person wants of them: to be tried now, or to be given up now.
 
-use amfj_sync_shared::ids::Key;
+use amfj_sync_model::ids::Key;
 use tokio::time::Instant;
 use uuid::Uuid;
 

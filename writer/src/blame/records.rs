@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::Key;
-use amfj_sync_shared::retry::Backoff;
+use amfj_sync_backoff::Backoff;
+use amfj_sync_model::ids::Key;
 use jiff::Timestamp;
 use tokio::time::Instant;
 

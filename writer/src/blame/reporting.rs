@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use amfj_sync_shared::status::{StoppedRecord, Trouble, WaitingKind};
+use amfj_sync_service::status::{StoppedRecord, Trouble, WaitingKind};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 

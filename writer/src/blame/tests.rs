@@ -1,6 +1,6 @@
 //! How long a change is refused before it is given up, and what raises the question whether AMFJ is well.
 
-use amfj_sync_shared::ids::DeviceId;
+use amfj_sync_model::ids::DeviceId;
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! When the circuit opens and closes (P28).
 
-use amfj_sync_shared::http::{BodyForm, Limiter, ServiceWords};
+use amfj_sync_http::{BodyForm, Limiter};
+use amfj_sync_security::secrets::ServiceWords;
 use url::Url;
 
 use super::*;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use amfj_sync_shared::broker::read_stream;
-use amfj_sync_shared::command;
-use amfj_sync_shared::config::{Integration, Tokens};
-use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
-use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say_json, value};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_broker::read_stream;
+use amfj_sync_config::{Integration, Tokens};
+use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
+use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say_json, value};
+use amfj_sync_service::command;
+use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Moments and spans as people type them.
 
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_service::worker::Exit;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};

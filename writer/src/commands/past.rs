@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::ids::{AssetId, Key, RecordId, RunId};
-use amfj_sync_shared::messages::{
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::{AssetId, Key, RecordId, RunId};
+use amfj_sync_model::messages::{
     Action, Change, Edit, Event, Origin, Outcome, Past, Payload, Restored, Sequence, Settled,
 };
-use amfj_sync_shared::state::View;
+use amfj_sync_projection::View;
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use amfj_sync_shared::broker::{Outgoing, Stage, WINDOW, read_stream};
-use amfj_sync_shared::command;
-use amfj_sync_shared::config::{Integration, Tokens};
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{Change, Event, Fact, Origin, Outcome, Past, Payload};
-use amfj_sync_shared::mode::withheld;
-use amfj_sync_shared::screen::{Ink, Pager, Screen, legible, say, say_json, value};
-use amfj_sync_shared::state::{State, View};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_broker::{Outgoing, Stage, WINDOW, read_stream};
+use amfj_sync_config::mode::withheld;
+use amfj_sync_config::{Integration, Tokens};
+use amfj_sync_model::ids::{IntegrationId, Key};
+use amfj_sync_model::messages::{Change, Event, Fact, Origin, Outcome, Past, Payload};
+use amfj_sync_projection::View;
+use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say, say_json, value};
+use amfj_sync_service::command;
+use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_stream::State;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use amfj_sync_shared::command;
-use amfj_sync_shared::config::Tokens;
-use amfj_sync_shared::ids::{DeviceId, IntegrationId, KandjiUserId, Key, UserKey};
-use amfj_sync_shared::messages::{Event, Fact, Order, PersonDecision, author};
-use amfj_sync_shared::names::{NameKey, email_key, serial_key};
-use amfj_sync_shared::screen::{Ink, Screen, legible, say, say_json, say_line};
-use amfj_sync_shared::state::{State, Verdict, View};
-use amfj_sync_shared::status::{StoppedRecord, Trouble, WaitingKind, ask_workers};
-use amfj_sync_shared::worker::{CommonArgs, Exit, ROLES, Worker};
+use amfj_sync_config::Tokens;
+use amfj_sync_model::ids::{DeviceId, IntegrationId, KandjiUserId, Key, UserKey};
+use amfj_sync_model::messages::{Event, Fact, Order, PersonDecision, author};
+use amfj_sync_model::names::{NameKey, email_key, serial_key};
+use amfj_sync_projection::{Verdict, View};
+use amfj_sync_security::screen::{Ink, Screen, legible, say, say_json, say_line};
+use amfj_sync_service::command;
+use amfj_sync_service::status::{StoppedRecord, Trouble, WaitingKind, ask_workers};
+use amfj_sync_service::worker::{CommonArgs, Exit, ROLES, Worker};
+use amfj_sync_stream::State;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;

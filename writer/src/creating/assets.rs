@@ -1,12 +1,12 @@
 //! Assets that are created and looked for.
 
-use amfj_sync_shared::amfj::Asset;
-use amfj_sync_shared::amfj::client::{NewAsset, Page};
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::names::{NameKey, serial_in};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::IntentRow;
-use amfj_sync_shared::worker::serial_field;
+use amfj_sync_amfj::client::{NewAsset, Page};
+use amfj_sync_http::CallError;
+use amfj_sync_model::amfj::Asset;
+use amfj_sync_model::names::{NameKey, serial_in};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::IntentRow;
+use amfj_sync_service::worker::serial_field;
 use jiff::SignedDuration;
 
 use super::resembling::{both_are_cut, name_resembles, same_value};

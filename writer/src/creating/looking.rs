@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_projection::rows::IntentRow;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 

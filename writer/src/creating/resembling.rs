@@ -1,7 +1,7 @@
 //! Whether AMFJ may have made one text of another: escaped, cut short, with other blanks or in another case.
 //! Pure.
 
-use amfj_sync_shared::names::NameKey;
+use amfj_sync_model::names::NameKey;
 use serde_json::Value;
 
 use crate::answers::unescaped;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::client::NewAsset;
-use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::ids::AssetId;
+use amfj_sync_amfj::client::NewAsset;
+use amfj_sync_model::amfj::{Asset, Named};
+use amfj_sync_model::ids::AssetId;
 
 use super::*;
 

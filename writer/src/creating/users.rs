@@ -1,11 +1,11 @@
 //! User records that are created and looked for.
 
-use amfj_sync_shared::amfj::UserRecord;
-use amfj_sync_shared::amfj::client::{NewUser, Page};
-use amfj_sync_shared::http::CallError;
-use amfj_sync_shared::names::{NameKey, email_key};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::IntentRow;
+use amfj_sync_amfj::client::{NewUser, Page};
+use amfj_sync_http::CallError;
+use amfj_sync_model::amfj::UserRecord;
+use amfj_sync_model::names::{NameKey, email_key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::IntentRow;
 
 use super::resembling::name_resembles;
 use super::{Creatable, Walks};

@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use amfj_sync_shared::amfj::client::{Cursors, Page};
+use amfj_sync_amfj::client::Page;
+use amfj_sync_http::cursors::Cursors;
 
 use super::Creatable;
 use super::looking::PAGE;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::http::{Answered, CallError};
+use amfj_sync_http::{Answered, CallError};
 use tokio::time::Instant;
 
 use super::{GAVE_WAY, Kind, OnRefusal, Requests, Trouble};

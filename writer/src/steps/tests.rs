@@ -1,8 +1,8 @@
 //! What is left of a change on a small view: an asset, and who has it.
 
-use amfj_sync_shared::amfj::{Asset, Named};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{
+use amfj_sync_model::amfj::{Asset, Named};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{
     Fact, InventoryCounts, Origin, Payload, ReadingReport, RunStarted, Sequence,
 };
 use jiff::Timestamp;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use amfj_sync_shared::amfj::{AssetType, Field, FieldType, Named};
-use amfj_sync_shared::config::{self, Tokens};
-use amfj_sync_shared::ids::AssetId;
+use amfj_sync_config::{self as config, Tokens};
+use amfj_sync_model::amfj::{AssetType, Field, FieldType, Named};
+use amfj_sync_model::ids::AssetId;
 use serde_json::json;
 
 use super::*;

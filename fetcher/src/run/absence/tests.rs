@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::DeviceId;
-use amfj_sync_shared::messages::{DeviceEntry, PrimaryUser};
-use amfj_sync_shared::state::rows::Missing;
+use amfj_sync_model::ids::DeviceId;
+use amfj_sync_model::messages::{DeviceEntry, PrimaryUser};
+use amfj_sync_projection::rows::Missing;
 
 use super::*;
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{DeviceId, UserKey};
-use amfj_sync_shared::messages::{Absence, Details, PrimaryUser};
-use amfj_sync_shared::state::rows::{Age, Doubt, Missing};
+use amfj_sync_model::ids::{DeviceId, UserKey};
+use amfj_sync_model::messages::{Absence, Details, PrimaryUser};
+use amfj_sync_projection::rows::{Age, Doubt, Missing};
 use jiff::Timestamp;
 use serde_json::json;
 

@@ -1,5 +1,6 @@
-use amfj_sync_shared::config::{Place, ScopeRule};
-use amfj_sync_shared::mapping::{FieldSource, MappedField};
+use amfj_sync_config::ScopeRule;
+use amfj_sync_model::mapping::Place;
+use amfj_sync_model::mapping::{FieldSource, MappedField};
 use serde_json::json;
 
 use super::*;

@@ -1,5 +1,5 @@
-use amfj_sync_shared::config::{self, Tokens};
-use amfj_sync_shared::messages::Details;
+use amfj_sync_config::{self as config, Tokens};
+use amfj_sync_model::messages::Details;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,9 @@
 //! What a person can do about a device's state, in one sentence.
 
-use amfj_sync_shared::config::{Integration, Mode};
-use amfj_sync_shared::ids::AssetId;
-use amfj_sync_shared::messages::{Decision, DeviceEntry, State};
-use amfj_sync_shared::state::View;
+use amfj_sync_config::{Integration, Mode};
+use amfj_sync_model::ids::AssetId;
+use amfj_sync_model::messages::{Decision, DeviceEntry, State};
+use amfj_sync_projection::View;
 
 use super::User;
 

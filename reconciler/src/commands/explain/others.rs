@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::{Asset, Source};
-use amfj_sync_shared::config::Integration;
-use amfj_sync_shared::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_shared::messages::{Candidate, State as DeviceState};
-use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::status::StoppedRecord;
+use amfj_sync_config::Integration;
+use amfj_sync_model::amfj::{Asset, Source};
+use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::messages::{Candidate, State as DeviceState};
+use amfj_sync_model::names::NameKey;
+use amfj_sync_projection::View;
+use amfj_sync_rules as rules;
+use amfj_sync_service::status::StoppedRecord;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Applied, Failed, User, pending};
 use crate::commands::plan::PlannedChange;
 use crate::commands::words;
-use crate::rules;
 
 /// The device that an asset was decided for, where the link is not made yet.
 pub(super) fn intended_for(view: &View, asset: &AssetId) -> Option<DeviceId> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::ids::{AssetId, IntegrationId, Key, RecordId};
-use amfj_sync_shared::messages::{Edit, Event, Fact, Outcome, Payload};
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_model::ids::{AssetId, IntegrationId, Key, RecordId};
+use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
+use amfj_sync_service::worker::Exit;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ pub(super) async fn last_applied(
     let history = broker.names().history(integration);
     let mut last = Vec::new();
     let session = broker.session().await?;
-    amfj_sync_shared::broker::read_stream(
+    amfj_sync_broker::read_stream(
         &session,
         &known.worker.publisher,
         integration,

@@ -4,16 +4,16 @@ pub(super) mod others;
 
 use std::fmt::Write as _;
 
-use amfj_sync_shared::messages::State;
-use amfj_sync_shared::screen::{Ink, Screen, legible, value};
-use amfj_sync_shared::status::StoppedRecord;
+use amfj_sync_model::messages::State;
+use amfj_sync_rules::{Finding, MappedValue};
+use amfj_sync_security::screen::{Ink, Screen, legible, value};
+use amfj_sync_service::status::StoppedRecord;
 use serde_json::Value;
 
 use super::{Applied, Decided, Explained, Failed, Linked, User};
 use crate::commands::plan::{self, PlannedChange};
 use crate::commands::status::ink_of;
 use crate::commands::words::{self, quoted};
-use crate::rules::{Finding, MappedValue};
 
 /// Where the second column begins.
 const INDENT: usize = 12;

@@ -1,9 +1,9 @@
 //! One change of the plan: what people call it, who is concerned, and what becomes of it.
 
-use amfj_sync_shared::amfj::Holder;
-use amfj_sync_shared::ids::{AssetId, Key, RecordId};
-use amfj_sync_shared::messages::{Action, Change, Decided, Rule, State as DeviceState};
-use amfj_sync_shared::state::View;
+use amfj_sync_model::amfj::Holder;
+use amfj_sync_model::ids::{AssetId, Key, RecordId};
+use amfj_sync_model::messages::{Action, Change, Decided, Rule, State as DeviceState};
+use amfj_sync_projection::View;
 use jiff::Timestamp;
 use serde::Serialize;
 

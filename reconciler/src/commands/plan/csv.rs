@@ -1,7 +1,7 @@
 //! The plan as a table for spreadsheets: one row for each value, so that it can be sorted and filtered there.
 
-use amfj_sync_shared::messages::{Outcome, State as DeviceState};
-use amfj_sync_shared::screen::steers;
+use amfj_sync_model::messages::{Outcome, State as DeviceState};
+use amfj_sync_security::screen::steers;
 use serde_json::Value;
 
 use super::{NotDone, PlannedChange, SitePlan, Target, Vanished};

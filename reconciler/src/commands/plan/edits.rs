@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::mapping::is_blank;
-use amfj_sync_shared::messages::{Action, AssetWrite, Edit, Outcome, UserWrite};
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::mapping::is_blank;
+use amfj_sync_model::messages::{Action, AssetWrite, Edit, Outcome, UserWrite};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{Outcome, State as DeviceState};
-use amfj_sync_shared::names::NameKey;
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_model::ids::{IntegrationId, Key};
+use amfj_sync_model::messages::{Outcome, State as DeviceState};
+use amfj_sync_model::names::NameKey;
+use amfj_sync_service::worker::Exit;
 use clap::Args;
 
 use super::super::{Known, finding};

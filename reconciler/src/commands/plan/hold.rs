@@ -1,16 +1,16 @@
 //! What is held, and why (P23): a run whose changes wait for a person, or one that was held before anything of it took
 //! effect, because too many devices vanished.
 
-use amfj_sync_shared::config::{Integration, WhenGone};
-use amfj_sync_shared::ids::{DeviceId, Key};
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::state::rows::RunRow;
+use amfj_sync_config::{Integration, WhenGone};
+use amfj_sync_model::ids::{DeviceId, Key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::rows::RunRow;
+use amfj_sync_rules as rules;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Target;
 use crate::commands::words::{self, quoted};
-use crate::rules;
 
 /// Why an integration is held.
 #[derive(Debug, Clone, Serialize)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use amfj_sync_shared::messages::{Candidate, State as DeviceState};
-use amfj_sync_shared::screen::{Ink, Piece, Screen, legible, value};
+use amfj_sync_model::messages::{Candidate, State as DeviceState};
+use amfj_sync_security::screen::{Ink, Piece, Screen, legible, value};
 
 use super::{NotDone, PlannedChange, SitePlan, Target};
 use crate::commands::words::{self, Serials, quoted};

@@ -4,9 +4,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use amfj_sync_shared::screen::{Ink, Screen, passed};
-use amfj_sync_shared::secrets::scrub;
-use amfj_sync_shared::worker::Exit;
+use amfj_sync_security::screen::{Ink, Screen, passed};
+use amfj_sync_security::secrets::scrub;
+use amfj_sync_service::worker::Exit;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};

@@ -5,11 +5,11 @@ mod trouble;
 
 use std::fmt::Write as _;
 
-use amfj_sync_shared::backlog::Waiting;
-use amfj_sync_shared::broker::Stage;
-use amfj_sync_shared::messages::State as DeviceState;
-use amfj_sync_shared::screen::{Ink, Piece, Screen, legible};
-use amfj_sync_shared::status::{RunStatus, Wrong};
+use amfj_sync_broker::Stage;
+use amfj_sync_model::messages::State as DeviceState;
+use amfj_sync_security::screen::{Ink, Piece, Screen, legible};
+use amfj_sync_service::backlog::Waiting;
+use amfj_sync_service::status::{RunStatus, Wrong};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{IntegrationStatus, Status};

@@ -1,15 +1,10 @@
-use amfj_sync_shared::amfj::Named;
-use amfj_sync_shared::ids::{AssetId, DeviceId, IntegrationId, UserKey};
-use amfj_sync_shared::messages::{
-    AssetWrite, Decision, Edit, Event, InventoryCounts, Origin, ReadingReport, Rule, RunStarted, Sequence,
-    State,
-};
-use jiff::Timestamp;
+use amfj_sync_model::amfj::Named;
+use amfj_sync_model::ids::{AssetId, DeviceId, UserKey};
+use amfj_sync_model::messages::{AssetWrite, Decision, Edit, Rule, Sequence, State};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::*;
-use crate::rules::test_config;
+use crate::fixture::{Stream, config};
 
 fn write(field: &str, old: Value) -> AssetWrite {
     let edit = Edit { old, new: json!("new") };
@@ -59,7 +54,7 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
         links: 40,
         people: 40,
     };
-    let config = test_config("");
+    let settings = config("");
     for (counted, word) in [
         (counted(false, 5, 5, 5, 0), None),
         (counted(false, 6, 0, 0, 0), Some("change_limit")),
@@ -71,7 +66,7 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
         (counted(true, 6, 0, 0, 60), None),
         (counted(true, 0, 6, 0, 0), Some("lose a value")),
     ] {
-        let reason = counted.reason_to_hold(&config);
+        let reason = counted.reason_to_hold(&settings);
         match word {
             None => assert_eq!(reason, None, "{counted:?}"),
             Some(word) => {
@@ -80,63 +75,14 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
             }
         }
     }
-    let bold = test_config("first_take_over_limit = \"100%\"");
+    let bold = config("first_take_over_limit = \"100%\"");
     assert_eq!(counted(true, 40, 0, 0, 0).reason_to_hold(&bold), None);
-    let other = test_config("change_limit = \"50%\"");
+    let other = config("change_limit = \"50%\"");
     assert_eq!(
         counted(true, 10, 0, 0, 0).reason_to_hold(&other),
         None,
         "the one is the default of the other"
     );
-}
-
-/// A state stream of two partitions.
-struct Stream {
-    view: View,
-    offset: u64,
-}
-
-impl Stream {
-    fn new() -> Self {
-        let mut stream = Self { view: View::in_memory(None), offset: 0 };
-        stream.say(Fact::StreamOpened { stream: Uuid::nil(), format: 2, partitions: 2 });
-        stream
-    }
-
-    fn say(&mut self, fact: Fact) {
-        self.offset += 1;
-        let origin = Origin {
-            source: "reconciler/1".into(),
-            integration: IntegrationId::new("acme").unwrap(),
-            run: None,
-            sequence: None,
-            traceparent: None,
-        };
-        let event = Event::fact(&origin, Timestamp::UNIX_EPOCH, fact);
-        self.view.apply(&[(self.offset, event)]).unwrap();
-    }
-
-    /// A run that is read to its end, and that no partition has decided.
-    fn read(&mut self, number: u64, mapping: &BTreeMap<String, String>) {
-        self.say(Fact::RunStarted(RunStarted {
-            number,
-            leader: "fetcher/1".into(),
-            at: Timestamp::UNIX_EPOCH,
-            first_sync: false,
-            applies_to_all: true,
-            auto_checkout: true,
-            list_delay_ms: 0,
-            judged: false,
-            mapping: mapping.clone(),
-        }));
-        let (counts, report) = (InventoryCounts::default(), Box::<ReadingReport>::default());
-        self.say(Fact::InventoryComplete { number, counts, report });
-    }
-
-    fn decide(&mut self, number: u64, partition: u16) {
-        let counts = MassCounts { overwritten: 1, recorded: 2, linked: 3 };
-        self.say(Fact::PartitionDecided { number, partition, complete: true, staged: 4, counts });
-    }
 }
 
 #[test]

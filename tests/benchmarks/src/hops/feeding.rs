@@ -1,13 +1,13 @@
 //! Puts the facts and messages of a run where the workers find them, as a fetcher would.
 
 use amfj_sync_benchmarks::synthetic::{self, Place};
-use amfj_sync_shared::broker::{Outgoing, Stage};
-use amfj_sync_shared::ids::{IntegrationId, Key};
-use amfj_sync_shared::messages::{
+use amfj_sync_broker::{Outgoing, Stage};
+use amfj_sync_model::ids::{IntegrationId, Key};
+use amfj_sync_model::messages::{
     Action, Change, DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence,
 };
-use amfj_sync_shared::state::State;
-use amfj_sync_shared::worker::{Shutdown, Worker};
+use amfj_sync_service::worker::{Shutdown, Worker};
+use amfj_sync_stream::State;
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 

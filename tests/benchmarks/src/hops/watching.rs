@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::messages::unpack;
+use amfj_sync_model::messages::unpack;
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use jiff::Timestamp;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use amfj_sync_amfj::client::AmfjClient;
 use amfj_sync_benchmarks::figures::rate;
 use amfj_sync_benchmarks::synthetic::{self, Place};
-use amfj_sync_shared::amfj::client::AmfjClient;
-use amfj_sync_shared::http::StatusCode;
-use amfj_sync_shared::worker::Shutdown;
+use amfj_sync_http::StatusCode;
+use amfj_sync_service::worker::Shutdown;
 use amfj_sync_tests::harness::{Launch, Role, Scratch, Worker};
 use amfj_sync_writer::worker::serve_with;
 use anyhow::{Context as _, Result, anyhow, ensure};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::failpoint::Failpoint;
+use amfj_sync_failpoint::Failpoint;
 use anyhow::{Context as _, Result};
 use futures::future::LocalBoxFuture;
 use rand::{Rng, rngs::StdRng};

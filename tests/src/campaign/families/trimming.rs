@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{Event, Fact, Origin};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{Event, Fact, Origin};
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use anyhow::{Context as _, Result, ensure};
 
 use super::node::{Ports, port_mapper, server};

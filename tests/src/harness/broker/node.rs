@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use amfj_sync_shared::private_files;
+use amfj_sync_security::private_files;
 use anyhow::{Context as _, Result, bail};
 use lapin::{Connection, ConnectionProperties};
 use rand::Rng as _;

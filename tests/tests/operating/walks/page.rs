@@ -122,7 +122,7 @@ fn settled(text: &str) -> String {
         ("http://127.0.0.1:#", "https://acme.api.kandji.io"),
         ("127.0.0.1:#/%2f", "broker:5672/%2f"),
     ];
-    let host = amfj_sync_shared::worker::host();
+    let host = amfj_sync_service::worker::host();
     let text =
         text.replace(&format!("@{host}"), "@it-mac").replace(&format!("on {host} for"), "on sync1 for");
     // Ids of runs come from the time.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::ids::{AssetId, DeviceId};
-use amfj_sync_shared::messages::{Change, Edit, Ending, Outcome, Sequence};
+use amfj_sync_model::ids::{AssetId, DeviceId};
+use amfj_sync_model::messages::{Change, Edit, Ending, Outcome, Sequence};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! Which dead letters somebody means.
 
-use amfj_sync_shared::screen::legible;
-use amfj_sync_shared::worker::{CommonArgs, Exit};
+use amfj_sync_security::screen::legible;
+use amfj_sync_service::worker::{CommonArgs, Exit};
 use clap::Args;
 use jiff::Timestamp;
 

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use amfj_sync_shared::broker::letters::header as named;
-use amfj_sync_shared::broker::{Names, Received, Stage};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::messages::{Change, Event, Payload};
-use amfj_sync_shared::screen::{Ink, Screen, escaped_json, legible};
+use amfj_sync_broker::letters::header as named;
+use amfj_sync_broker::{Names, Received, Stage};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::messages::{Change, Event, Payload};
+use amfj_sync_security::screen::{Ink, Screen, escaped_json, legible};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;

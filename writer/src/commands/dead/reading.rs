@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, Received};
-use amfj_sync_shared::command::required;
-use amfj_sync_shared::config::{Config, Tokens};
-use amfj_sync_shared::ids::IntegrationId;
-use amfj_sync_shared::screen::{Screen, escaped_json, say, say_json};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
+use amfj_sync_broker::{Broker, BrokerError, Caller, DeadLetters, Received};
+use amfj_sync_config::{Config, Tokens};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_security::screen::{Screen, escaped_json, say, say_json};
+use amfj_sync_service::command::required;
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use uuid::Uuid;
 
 use super::filter::{Admits, Filter};
@@ -84,7 +84,7 @@ pub async fn show(common: &CommonArgs, id: &str, json: bool) -> Result<(), Exit>
 /// Calls `visit` for every dead letter without taking one.
 async fn read(config: Config, visit: &mut (dyn FnMut(DeadLetter) + Send)) -> Result<(), Exit> {
     let known = known(&config);
-    let names = amfj_sync_shared::broker::Names::new(&config.broker.prefix);
+    let names = amfj_sync_broker::Names::new(&config.broker.prefix);
     with_letters(config, async |letters| {
         loop {
             let some = letters.next().await?;
@@ -135,8 +135,8 @@ pub(super) async fn open(config: &Config, broker: &Broker) -> Result<DeadLetters
 /// Whether a delivery was taken off the queue; else the channel is dead and it comes again.
 pub(super) async fn take(received: &Received) -> Result<(), BrokerError> {
     match received.acknowledge().await {
-        amfj_sync_shared::broker::Acknowledged::Yes => Ok(()),
-        amfj_sync_shared::broker::Acknowledged::ChannelIsDead => Err(BrokerError::Client(
+        amfj_sync_broker::Acknowledged::Yes => Ok(()),
+        amfj_sync_broker::Acknowledged::ChannelIsDead => Err(BrokerError::Client(
             "the connection broke while the dead letters were worked on; try again: what is done is not done twice"
                 .to_owned(),
         )),

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 
-use amfj_sync_shared::broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publisher, Received};
-use amfj_sync_shared::config::{Config, Tokens};
-use amfj_sync_shared::failpoint::{Failpoint, reach};
-use amfj_sync_shared::screen::{ask_error, say, say_json, say_line};
-use amfj_sync_shared::worker::{CommonArgs, Exit, Shutdown};
+use amfj_sync_broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publisher, Received};
+use amfj_sync_config::{Config, Tokens};
+use amfj_sync_failpoint::{Failpoint, reach};
+use amfj_sync_security::screen::{ask_error, say, say_json, say_line};
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;

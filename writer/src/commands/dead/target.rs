@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_shared::broker::letters::{Replay, header};
-use amfj_sync_shared::broker::{Headers, Names, Outgoing, Received, Stage};
-use amfj_sync_shared::config::Config;
-use amfj_sync_shared::ids::{DeviceId, IntegrationId, Key, UserKey};
+use amfj_sync_broker::letters::{Replay, header};
+use amfj_sync_broker::{Headers, Names, Outgoing, Received, Stage};
+use amfj_sync_config::Config;
+use amfj_sync_model::ids::{DeviceId, IntegrationId, Key, UserKey};
 use uuid::Uuid;
 
 use super::letter::DeadLetter;

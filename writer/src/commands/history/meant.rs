@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_shared::finding::{self, Hit};
-use amfj_sync_shared::ids::{AssetId, IntegrationId, Key};
-use amfj_sync_shared::names::{NameKey, email_key};
-use amfj_sync_shared::screen::legible;
-use amfj_sync_shared::state::View;
-use amfj_sync_shared::worker::{Exit, Worker};
+use amfj_sync_model::ids::{AssetId, IntegrationId, Key};
+use amfj_sync_model::names::{NameKey, email_key};
+use amfj_sync_projection::View;
+use amfj_sync_projection::finding::{self, Hit};
+use amfj_sync_security::screen::legible;
+use amfj_sync_service::worker::{Exit, Worker};
 
 use super::Applied;
 

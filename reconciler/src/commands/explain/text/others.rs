@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use amfj_sync_shared::messages::State;
-use amfj_sync_shared::screen::{Ink, Screen, legible, value};
+use amfj_sync_model::messages::State;
+use amfj_sync_security::screen::{Ink, Screen, legible, value};
 
 use super::{INDENT, failed, last, pending, refused, user};
 use crate::commands::explain::others::{HeldAsset, Lone, LoneAsset, Person, TheirDevice};

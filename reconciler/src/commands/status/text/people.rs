@@ -1,8 +1,8 @@
 //! The workers: which run, where, and what each does.
 
-use amfj_sync_shared::screen::{Ink, Screen};
-use amfj_sync_shared::status::{Duty, WorkerReport};
-use amfj_sync_shared::worker::ROLES;
+use amfj_sync_security::screen::{Ink, Screen};
+use amfj_sync_service::status::{Duty, WorkerReport};
+use amfj_sync_service::worker::ROLES;
 use jiff::Timestamp;
 
 use super::{Lines, span};

@@ -1,7 +1,7 @@
 //! How AMFJ takes changes: what fails now, since when, what that means, and what happens next.
 
-use amfj_sync_shared::screen::Ink;
-use amfj_sync_shared::status::{Circuit, StoppedRecord, WaitingKind, Wrong};
+use amfj_sync_security::screen::Ink;
+use amfj_sync_service::status::{Circuit, StoppedRecord, WaitingKind, Wrong};
 use jiff::Timestamp;
 
 use super::{Lines, span};

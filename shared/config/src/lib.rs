@@ -1,0 +1,51 @@
+//! The configuration: one TOML file for all three workers, with overrides from the environment.
+//!
+//! [`load`] finds the file, reads it, and either answers a [`Config`] in which every value is valid,
+//! or **all** mistakes at once, each with file, line, the wrong word and the nearest right one.
+//! Nothing here connects to anything: whether an asset type or a field exists is asked by the
+//! fetcher, which then names the line through [`Integration::place_of`] (P18).
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
+mod addresses;
+pub mod catalogue;
+mod doors;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod integration;
+mod keys;
+mod load;
+mod mask;
+pub mod mode;
+mod overrides;
+mod problem;
+mod reader;
+pub mod secret;
+mod sections;
+mod settings;
+mod source;
+mod tls;
+mod token;
+mod tokens;
+mod tree;
+#[cfg(test)]
+mod trust_tests;
+pub mod types;
+pub mod values;
+pub mod words;
+
+pub use doors::open_doors;
+pub use integration::FLOOR;
+pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
+pub use problem::{ConfigErrors, Problem, Warning};
+pub use secret::{BrokerUrl, Secret};
+pub use token::Token;
+pub use tokens::{TokenVariables, Tokens};
+pub use types::{
+    AmfjConfig, AmfjPaths, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
+    ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
+};
+pub use values::Percent;
+pub use words::{
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+};

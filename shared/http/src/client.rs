@@ -1,0 +1,529 @@
+//! Sending one call to one service.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use amfj_sync_config::Token;
+use amfj_sync_security::secrets::{self, ServiceWords};
+use amfj_sync_telemetry::{Span, SpanKind};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::answered::Answered;
+use super::body;
+use super::error::CallError;
+use super::network::NetworkFault;
+use super::pulse::{Pulse, SILENT};
+use super::retry_after::parse_retry_after;
+
+/// The longest answer that is read. Lists of three hundred devices are well below one MiB. Nothing is ever unpacked: no
+/// compression is asked for, so a body that is compressed all the same is no JSON.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+/// Making a connection takes milliseconds or does not work at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client that cannot be built: no call could ever be made with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{api}: {reason}")]
+pub struct SetupError {
+    api: &'static str,
+    reason: String,
+}
+
+impl SetupError {
+    /// No token was read for this service.
+    #[must_use]
+    pub fn without_token(api: &'static str) -> Self {
+        Self { api, reason: "there is no token in the configuration to send".to_owned() }
+    }
+}
+
+/// How a call proves who sends it.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    header: String,
+    scheme: String,
+    token: Token,
+}
+
+impl Credentials {
+    /// `Authorization: Bearer <token>`.
+    #[must_use]
+    pub fn bearer(token: impl Into<Token>) -> Self {
+        Self::header("Authorization", "Bearer", token)
+    }
+
+    /// Any header; `scheme` stands before the token and may be blank.
+    #[must_use]
+    pub fn header(header: impl Into<String>, scheme: impl Into<String>, token: impl Into<Token>) -> Self {
+        Self { header: header.into(), scheme: scheme.into(), token: token.into() }
+    }
+
+    /// The header that carries this token.
+    fn as_header(&self, token: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
+        let name: HeaderName =
+            self.header.parse().map_err(|_| "the name of the header for the token is none".to_owned())?;
+        let text = format!("{} {}", self.scheme, token.expose_secret());
+        let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
+            "the token has characters that no HTTP header can carry; copy it again".to_owned()
+        })?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
+/// One request, written down before it is sent.
+#[derive(Clone, Debug)]
+pub struct Call {
+    operation: &'static str,
+    method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Result<Vec<u8>, String>>,
+}
+
+impl Call {
+    /// A call named `operation` (in errors and metrics) of the path below the base address. Each
+    /// segment is escaped.
+    pub fn new<S: Into<String>>(
+        operation: &'static str,
+        method: Method,
+        path: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let path = path.into_iter().map(Into::into).collect();
+        Self { operation, method, path, query: Vec::new(), body: None }
+    }
+
+    /// A read.
+    pub fn get<S: Into<String>>(operation: &'static str, path: impl IntoIterator<Item = S>) -> Self {
+        Self::new(operation, Method::GET, path)
+    }
+
+    /// Adds a query parameter.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Sends this value as JSON.
+    #[must_use]
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(value).map_err(|error| error.to_string()));
+        self
+    }
+}
+
+/// One service: its address, its credentials and its connections. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    name: &'static str,
+    label: String,
+    base: Url,
+    host: String,
+    credentials: Credentials,
+    client: reqwest::Client,
+    timeout: Duration,
+    pulse: Pulse,
+    /// Answers in place of the network.
+    responder: Option<Box<Responder>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("name", &self.name).field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// A service in this process: method, address and body of a request to status and body of the answer.
+pub type Responder = dyn Fn(&Method, &Url, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync;
+
+impl Api {
+    /// A client for the service `name` at `base`; one call may take `timeout`, all in all.
+    pub fn new(
+        name: &'static str,
+        base: Url,
+        credentials: &Credentials,
+        timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        Self::answered_by(name, base, credentials, timeout, None)
+    }
+
+    /// The same with a service in this process, so that a measurement can leave the network out.
+    pub fn answered_by(
+        name: &'static str,
+        base: Url,
+        credentials: &Credentials,
+        timeout: Duration,
+        responder: Option<Box<Responder>>,
+    ) -> Result<Self, SetupError> {
+        let failed = |reason: String| SetupError { api: name, reason };
+        if base.cannot_be_a_base() {
+            return Err(failed(format!("“{base}” is no web address")));
+        }
+        credentials.as_header(&credentials.token.current()).map_err(failed)?;
+        let client = build(&base, timeout)
+            .map_err(|error| failed(format!("the HTTP client cannot be set up: {}", chain(&error))))?;
+        let host = match (base.host_str(), base.port_or_known_default()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            _ => base.to_string(),
+        };
+        keep_proxies_unsaid();
+        let label = name.to_lowercase();
+        let credentials = credentials.clone();
+        let pulse = Pulse::new(name, host.clone());
+        Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, timeout, pulse, responder })))
+    }
+
+    /// What the service is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// Host and port of the service.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// How the service answers at this moment.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.0.pulse
+    }
+
+    /// The token, as it is now.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.0.credentials.token
+    }
+
+    /// Sends a call, once, and counts it. Every status is an answer; see [`Answer::success`].
+    ///
+    /// A read whose token was refused is sent once more where the token's file holds another one by now (P35). A write is
+    /// not: whoever sent it knows what it may mean, and finds the new token in use when it asks again.
+    pub async fn execute(&self, call: Call) -> Result<Answer, CallError> {
+        let token = &self.0.credentials.token;
+        let used = token.current();
+        let again = (call.method == Method::GET).then(|| call.clone());
+        let began = jiff::Timestamp::now();
+        let mut answered = self.send(call, &used).await;
+        if answered.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
+            && token.is_replaced(&used)
+            && let Some(call) = again
+        {
+            answered = self.send(call, &token.current()).await;
+        }
+        self.feel(&answered, began);
+        answered
+    }
+
+    /// Whether the service itself is well, whatever becomes of this call.
+    fn feel(&self, answered: &Result<Answer, CallError>, began: jiff::Timestamp) {
+        let error = match answered {
+            Ok(answer) if answer.status.is_success() => match answer.page() {
+                None => return self.0.pulse.good(),
+                Some(error) => error,
+            },
+            Ok(answer) => answer.refusal(),
+            Err(error) => error.clone(),
+        };
+        match Answered::of(&error) {
+            // The request is at fault, not who was to get it; and a pause that was asked for is no failure.
+            Answered::Impossible | Answered::AskedToWait { out_of_order: false, .. } => {}
+            Answered::Value { .. } | Answered::NotThere | Answered::Refused => self.0.pulse.good(),
+            Answered::TokenRefused
+            | Answered::WrongAddress
+            | Answered::Failed
+            | Answered::AskedToWait { .. } => self.0.pulse.bad(error.trouble(), began),
+        }
+    }
+
+    /// One that is without an answer for long is said to be, and then waited for.
+    async fn exchange_watched(
+        &self,
+        operation: &'static str,
+        request: reqwest::Request,
+    ) -> Result<Answer, CallError> {
+        let pulse = &self.0.pulse;
+        let call = Watched { pulse, id: pulse.begin(self.name_of(operation)) };
+        let mut exchange = Box::pin(self.exchange(operation, request));
+        if let Ok(answered) = tokio::time::timeout(SILENT, &mut exchange).await {
+            return answered;
+        }
+        pulse.still_waits(call.id);
+        exchange.await
+    }
+
+    async fn send(&self, call: Call, token: &SecretString) -> Result<Answer, CallError> {
+        let operation = call.operation;
+        let request = self.build(call, token)?;
+        let span = Span::part(SpanKind::Client, operation);
+        span.set("http.request.method", request.method().as_str().to_owned());
+        span.set("server.address", self.0.host.clone());
+        let started = Instant::now();
+        let result = self.exchange_watched(operation, request).await;
+        let status = match &result {
+            Ok(answer) => answer.status.as_str().to_owned(),
+            Err(CallError::NotSent { .. }) => "no_connection".to_owned(),
+            Err(_) => "no_answer".to_owned(),
+        };
+        let took = started.elapsed();
+        match &result {
+            Ok(answer) => span.set("http.response.status_code", i64::from(answer.status.as_u16())),
+            Err(_) => span.fail(status.clone()),
+        }
+        drop(span);
+        tracing::debug!(api = self.0.label, operation, status, took_ms = took.as_secs_f64() * 1e3, "called");
+        self.count(operation, status, took);
+        result
+    }
+
+    #[expect(clippy::disallowed_macros, reason = "every call passes here, and nothing else counts calls")]
+    fn count(&self, operation: &'static str, status: String, took: Duration) {
+        metrics::histogram!("amfj_sync_api_request_duration_seconds", "api" => self.0.label.clone(), "operation" => operation)
+            .record(took.as_secs_f64());
+        metrics::counter!("amfj_sync_api_requests_total", "api" => self.0.label.clone(), "operation" => operation, "status" => status)
+            .increment(1);
+    }
+
+    fn build(&self, call: Call, token: &SecretString) -> Result<reqwest::Request, CallError> {
+        let invalid = |reason: String| CallError::Invalid {
+            call: self.name_of(call.operation),
+            reason: ServiceWords::from(reason),
+        };
+        // The url crate drops such segments, and the call would go somewhere else.
+        if let Some(bad) = call.path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
+            return Err(invalid(format!("“{bad}” cannot stand in an address")));
+        }
+        let mut url = self.0.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| invalid(format!("“{}” is no web address", self.0.base)))?
+            .pop_if_empty()
+            .extend(&call.path);
+        let mut request = self.0.client.request(call.method, url);
+        if !call.query.is_empty() {
+            request = request.query(&call.query);
+        }
+        let (name, value) = self.0.credentials.as_header(token).map_err(invalid)?;
+        request = request.header(name, value).header(reqwest::header::ACCEPT, "application/json");
+        if let Some(body) = call.body {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.map_err(
+                |reason| CallError::Invalid { call: self.name_of(call.operation), reason: reason.into() },
+            )?);
+        }
+        request.build().map_err(|error| CallError::Invalid {
+            call: self.name_of(call.operation),
+            reason: chain(&error.without_url()).into(),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        request: reqwest::Request,
+    ) -> Result<Answer, CallError> {
+        let broken = |error: reqwest::Error| {
+            let call = self.name_of(operation);
+            let host = self.0.host.clone();
+            let not_sent = error.is_connect() || error.is_builder();
+            let (fault, reason) = NetworkFault::of(&error.without_url(), self.0.timeout, CONNECT_TIMEOUT);
+            let reason = ServiceWords::from(reason);
+            if not_sent {
+                CallError::NotSent { call, host, reason, fault }
+            } else {
+                CallError::Unknown { call, host, reason, fault }
+            }
+        };
+        if let Some(respond) = &self.0.responder {
+            let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+            let (status, body) = respond(request.method(), request.url(), body);
+            return Ok(Answer::new(self.name_of(operation), status, HeaderMap::new(), body));
+        }
+        let mut response = self.0.client.execute(request).await.map_err(broken)?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_ANSWER => {
+                    return Err(CallError::NotJson {
+                        call: self.name_of(operation),
+                        status: status.as_u16(),
+                        reason: format!("more than {} MiB", LONGEST_ANSWER / 1024 / 1024).into(),
+                        html: false,
+                        body: ServiceWords::default(),
+                    });
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // A refusal is a refusal, even if its explanation was cut off.
+                Err(_) if !status.is_success() => break,
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        Ok(Answer::new(self.name_of(operation), status, headers, body))
+    }
+
+    fn name_of(&self, operation: &str) -> String {
+        format!("{}, {operation}", self.0.name)
+    }
+}
+
+/// A call that is under way, until it is answered or dropped.
+struct Watched<'a> {
+    pulse: &'a Pulse,
+    id: u64,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.pulse.forget(self.id);
+    }
+}
+
+/// What a service answered.
+pub struct Answer {
+    call: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer as it came; `call` names service and operation, as in "AMFJ, read asset".
+    #[must_use]
+    pub fn new(call: impl Into<String>, status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { call: call.into(), status, headers, body }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// A header as text, to be parsed. Whoever quotes it makes [`ServiceWords`] of it.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The pause asked for by `Retry-After`, at most an hour.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a date in HTTP is compared with the clock of the system")]
+    pub fn retry_after(&self) -> Option<Duration> {
+        parse_retry_after(self.header(RETRY_AFTER.as_str())?, SystemTime::now())
+    }
+
+    /// Turns every status but 2xx into an error.
+    pub fn success(self) -> Result<Self, CallError> {
+        if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
+    }
+
+    /// What a status other than success says.
+    fn refusal(&self) -> CallError {
+        CallError::Status {
+            status: self.status.as_u16(),
+            retry_after: self.retry_after(),
+            body: ServiceWords::of_body(&self.body),
+            field: body::blamed_field(&self.body),
+            form: body::form(&self.body),
+            call: self.call.clone(),
+        }
+    }
+
+    /// A page for people where data was to come: it is from something in between.
+    fn page(&self) -> Option<CallError> {
+        body::is_html(&self.body).then(|| CallError::NotJson {
+            status: self.status.as_u16(),
+            html: true,
+            body: ServiceWords::default(),
+            reason: "an HTML page instead of JSON".into(),
+            call: self.call.clone(),
+        })
+    }
+
+    /// The JSON of a successful answer.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        self.read(|body| serde_json::from_slice(body))
+    }
+
+    /// What somebody reads in the JSON of a successful answer. A secret in it, as the name of an asset or in its notes, does
+    /// not get any further: it goes to queues, streams and files from here (P27).
+    pub fn read<T>(self, read: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, CallError> {
+        let answer = self.success()?;
+        let reason = if body::is_html(&answer.body) {
+            "an HTML page instead of JSON".to_owned()
+        } else if answer.body.trim_ascii().is_empty() {
+            "an empty body instead of JSON".to_owned()
+        } else {
+            match secrets::scrub_bytes(&answer.body).map(|body| read(&body)) {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => format!("JSON that cannot be understood ({error})"),
+                None => "a secret of this process in it, in too much else to be read without that".to_owned(),
+            }
+        };
+        Err(CallError::NotJson {
+            status: answer.status.as_u16(),
+            html: body::is_html(&answer.body),
+            body: ServiceWords::of_body(&answer.body),
+            reason: reason.into(),
+            call: answer.call,
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this crate stands before it")]
+fn build(base: &Url, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    // An error only says that a provider is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("amfj-sync/", env!("CARGO_PKG_VERSION")))
+        // A redirect would carry the token to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        // Whether a write may be repeated is for the caller to know.
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .read_timeout(timeout)
+        .timeout(timeout);
+    if base.scheme() == "http" {
+        // Loopback only (the configuration sees to that): no proxy, and no need for the system's
+        // certificates, which a bare machine may not have.
+        builder = builder.no_proxy().tls_certs_only(std::iter::empty());
+    }
+    builder.build()
+}
+
+/// The address of a proxy may carry a password, and an error may name it.
+fn keep_proxies_unsaid() {
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        for name in [name.to_owned(), name.to_lowercase()] {
+            if let Some(address) = std::env::var(name).ok().and_then(|text| text.parse::<Url>().ok()) {
+                address.password().into_iter().for_each(secrets::keep_address_part_unsaid);
+            }
+        }
+    }
+}
+
+/// An error with its causes, since reqwest's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! The state of an integration: facts on its stream are the truth, a view in sled is what they say.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
+
+mod batch;
+pub mod checkpoint;
+pub mod claims;
+pub mod coding;
+pub mod finding;
+mod fold;
+pub mod illness;
+mod keys;
+mod room;
+pub mod rows;
+pub mod serials;
+mod store;
+mod view;
+
+pub use fold::Verdict;
+pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
+pub use view::{FirstSync, Indexes, Unreadable, View};
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,0 @@
-//! Asset Management for Jira: its records and, in `client`, the assumed REST contract.
-
-pub mod client;
-pub mod cursors;
-pub mod lenient;
-pub mod types;
-
-pub use types::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
