@@ -150,3 +150,29 @@ impl Walk {
         Ok(fresh)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// With hardly a row on each page it takes as many requests as a list a hundred times as long.
+    #[test]
+    fn a_list_with_hardly_a_row_on_each_page_ends() {
+        let mut walk = Walk { stale_pages: 0, most: FLOOR, summary: WalkSummary::default() };
+        let mut pages = 0;
+        let endless = loop {
+            let row = json!({ "device_id": format!("d{pages}") });
+            let Ok(device) = Device::parse(row) else { panic!("a device has an id") };
+            let page = Page { rows: 1, devices: vec![device], malformed: Vec::new(), odd: Vec::new() };
+            if let Err(error) = walk.take(page) {
+                break error;
+            }
+            pages += 1;
+            assert!(pages <= most_pages(FLOOR), "it goes on");
+        };
+        assert!(matches!(endless, KandjiError::Endless { rows, .. } if rows == pages + 1), "{endless}");
+        assert_eq!(pages, most_pages(FLOOR));
+    }
+}

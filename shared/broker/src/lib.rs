@@ -9,6 +9,8 @@
 //! - With several mandatory publishes in flight a return can be attached to the wrong confirm, so
 //!   returns are matched by message id after the whole window has been answered.
 //! - Consuming and publishing use separate connections: an alarm of the broker blocks the publishing one.
+//! - Headers of a message that the client cannot read end the connection or the process, before anybody sees the message: what
+//!   arrives is filtered first ([`FrameFilter`]).
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
@@ -18,6 +20,7 @@ mod dead_watch;
 mod depth;
 mod dialling;
 mod error;
+mod filter;
 mod intake;
 mod largest;
 pub mod letters;
@@ -40,6 +43,7 @@ pub use dead_watch::{
     DeadLetterCounts, DeadLetterLock, LookedThrough, count_dead_letters, look_through_dead_letters,
 };
 pub use error::BrokerError;
+pub use filter::FrameFilter;
 pub use intake::{Acknowledged, BrokerDeath, Intake, Received, StreamOffset, Unsigned};
 pub use lapin::types::FieldTable as Headers;
 pub use largest::{MAX_BYTES, largest_taken};

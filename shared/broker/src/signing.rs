@@ -23,7 +23,7 @@ pub const SIGNATURE: &str = "x-signature";
 const FORM: &str = "v1:";
 
 /// The headers that are part of what is signed. Others are the broker's.
-const SIGNED: [&str; 10] = [
+pub(super) const SIGNED: [&str; 10] = [
     Outgoing::DECIDED_ON,
     header::REPLAY,
     header::ATTEMPTS,

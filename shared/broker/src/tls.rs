@@ -4,29 +4,36 @@
 use std::path::Path;
 
 use amfj_sync_config::BrokerTls;
-use lapin::tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig};
+use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, RustlsConnector, RustlsConnectorConfig, TLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Connects: with these certificates, where there are some.
+use super::filter::{self, FilteredStream};
+
+/// Connects: with these certificates, where there are some. What the broker sends is filtered before it is read.
 #[expect(clippy::disallowed_methods, reason = "the one place that connects")]
 pub(super) async fn connect(
     uri: AMQPUri,
     tls: &BrokerTls,
     properties: ConnectionProperties,
 ) -> Result<Connection, lapin::Error> {
-    if *tls == BrokerTls::default() {
-        return Connection::connect_uri(uri, properties).await;
-    }
-    let connector = connector(tls)?;
-    let runtime = lapin::runtime::default_runtime()?;
-    let open = async move |uri: AMQPUri, runtime| {
-        let host = uri.authority.host.as_str();
-        let addresses: Vec<_> = tokio::net::lookup_host((host, uri.authority.port)).await?.collect();
-        let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-        Ok(stream.into_rustls(&connector, host).await?)
+    let connector = if *tls == BrokerTls::default() { None } else { Some(connector(tls)?) };
+    let sockets = lapin::runtime::default_runtime()?;
+    let runtime = filter::runtime(&sockets);
+    let open = async move |uri: AMQPUri, _| {
+        let frame_max = uri.query.frame_max.unwrap_or_default();
+        let stream = match &connector {
+            None => uri.connect_with_config_async(TLSConfig::default(), &sockets).await?,
+            Some(connector) => {
+                let host = uri.authority.host.as_str();
+                let addresses: Vec<_> = tokio::net::lookup_host((host, uri.authority.port)).await?.collect();
+                let stream = AsyncTcpStream::connect(&sockets, addresses).await?;
+                stream.into_rustls(connector, host).await?
+            }
+        };
+        Ok(AsyncTcpStream::Plain(FilteredStream::new(stream, frame_max)))
     };
     Connection::connector(uri, runtime, open, properties).await
 }

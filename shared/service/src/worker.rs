@@ -410,3 +410,51 @@ pub fn serial_field(integration: &Integration) -> Option<&str> {
 async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
     Ok(waiting::open(path, cache).await??)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use amfj_sync_config::parse;
+
+    use super::*;
+
+    const SETTINGS: &str = r#"
+[broker]
+url = "amqp://u:p@127.0.0.1:1"
+[[integration]]
+id = "acme"
+mode = "plan"
+[integration.kandji]
+api_url = "https://acme.api.kandji.io"
+token = { env = "T" }
+[integration.amfj]
+api_url = "https://amfj.example/v1"
+token = { env = "T" }
+[integration.sync]
+default_asset_type = "Laptop"
+"#;
+
+    /// Whose work hangs. There is no broker, so nothing else takes time.
+    fn hanging() -> Worker {
+        let loaded =
+            parse(Path::new("amfj-sync.toml"), SETTINGS.to_owned(), &BTreeMap::new(), Tokens::None).unwrap();
+        let (id, shutdown) = ("writer/1".to_owned(), Shutdown::default());
+        let worker = Worker::connected("writer", id, Caller::Worker, loaded.config, None, shutdown);
+        worker.tasks.spawn(std::future::pending::<()>());
+        worker
+    }
+
+    /// What it holds, others wait for: seconds, where one that is well may finish what it does.
+    #[tokio::test]
+    async fn an_ill_worker_lets_go_of_everything_although_its_work_hangs() {
+        let worker = hanging();
+        worker.illness.strike(|| "its disk is full".to_owned());
+        let within = GRACE.checked_sub(Duration::from_secs(4)).unwrap();
+        assert!(
+            tokio::time::timeout(within, worker.finish()).await.is_ok(),
+            "others wait for its partitions"
+        );
+        assert!(worker.shutdown.hard.is_cancelled());
+    }
+}

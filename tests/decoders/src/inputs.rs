@@ -1,5 +1,7 @@
 //! What fuzzing begins with: the payloads of this repository, and the words of each format.
 
+mod amqp;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use amfj_sync_model::messages::{Event, Fact, Payload};
 use amfj_sync_projection::coding::encode;
 use serde_json::{Value, json};
+
+pub(crate) use amqp::{frames, letters};
 
 use crate::TARGETS;
 use crate::configuration::MISPLACED;
@@ -159,59 +163,6 @@ pub(crate) fn reports() -> Vec<Vec<u8>> {
             "not_ready": ["it waits"], "integrations": {"acme-eu": duty, "two": {}}})
     };
     ["fetcher", "reconciler", "writer"].iter().map(|role| report(role).to_string().into_bytes()).collect()
-}
-
-/// A header of a kind that AMQP has: its letter, and its bytes.
-fn header(name: &str, kind: u8, value: &[u8]) -> Vec<u8> {
-    let name_length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    [&[name_length], name.as_bytes(), &[kind], value].concat()
-}
-
-fn long(value: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes(), value].concat()
-}
-
-fn text(name: &str, value: &str) -> Vec<u8> {
-    header(name, b'S', &long(value.as_bytes()))
-}
-
-/// What a worker writes on a dead letter, what the broker does, and what a replay carries.
-pub(crate) fn letters() -> Vec<Vec<u8>> {
-    let worker = [
-        text("message-id", "3f2a9c1e-0000-5000-8000-000000000000"),
-        text("x-reason", "AMFJ answered 500"),
-        text("x-stage", "apply"),
-        text("x-integration", "acme"),
-        text("x-key", "device/d1"),
-        text("x-attempts", "3"),
-        text("x-time", "2026-11-30T12:00:00Z"),
-        text("x-since", "2026-11-29T12:00:00Z"),
-        text("x-queue", "amfj-sync.acme.apply.00"),
-        text("x-replay", "3f2a9c1e-0000-4000-8000-000000000001"),
-        text("x-decided-on", "17"),
-        header("x-stream-offset", b'l', &17_u64.to_be_bytes()),
-        header("x-delivery-count", b'l', &3_u64.to_be_bytes()),
-        text("x-signature", &format!("v1:{}", "0".repeat(64))),
-    ]
-    .concat();
-    let death = long(
-        &[
-            text("queue", "amfj-sync.acme.apply.00"),
-            text("reason", "delivery_limit"),
-            header("count", b'l', &1_u64.to_be_bytes()),
-            header("time", b'T', &1_795_000_000_u64.to_be_bytes()),
-            header("routing-keys", b'A', &long(&[b"S".as_slice(), &long(b"x")].concat())),
-        ]
-        .concat(),
-    );
-    let deaths = long(&[b"F".as_slice(), &death].concat());
-    let broker = header("x-death", b'A', &deaths);
-    let nested = (0..64).fold(Vec::new(), |within, _| [b"A".as_slice(), &long(&within)].concat());
-    let nested = [b"\x01n".as_slice(), &nested].concat();
-    let body = messages().into_iter().find(|message| message.windows(9).any(|found| found == b"change.v1"));
-    let body = body.unwrap_or_default();
-    [worker, broker, nested, Vec::new()].iter().map(|table| [long(table), body.clone()].concat()).collect()
 }
 
 fn samples() -> Vec<(String, Vec<u8>)> {

@@ -53,6 +53,12 @@ pub const LARGE: [Large; 24] = [
 ];
 
 impl Large {
+    /// Whether it is one long text, which is searched, and not very many values, which are held.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        !self.again.contains(',')
+    }
+
     /// An input of about so many bytes.
     #[must_use]
     pub fn make(&self, bytes: usize) -> Vec<u8> {

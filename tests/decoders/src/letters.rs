@@ -3,15 +3,15 @@
 use std::sync::LazyLock;
 
 use amfj_sync_broker::letters::{Death, Replay, dead_letter, header};
-use amfj_sync_broker::{Names, Received, SIGNATURE, Signing, Stage};
+use amfj_sync_broker::{FrameFilter, Names, Received, SIGNATURE, Signing, Stage};
 use amfj_sync_config::{Secret, SigningConfig};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, passed};
 use amfj_sync_writer::commands;
 use lapin::message::Delivery;
-use lapin::types::parsing::parse_field_table;
 use lapin::types::{AMQPValue, FieldTable};
 
+use crate::frames;
 use crate::screen::steers;
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new("amfj-sync"));
@@ -23,12 +23,12 @@ static SIGNING: LazyLock<Option<Signing>> = LazyLock::new(|| {
 
 const PLACE: &str = "amfj-sync.acme.apply.00";
 
+/// Bytes of a frame, as RabbitMQ agrees to.
+const FRAME_MAX: u32 = 128 << 10;
+
 /// A table of headers as AMQP has it, and a body behind it.
 pub(crate) fn dead_letters(input: &[u8]) {
-    let (body, headers) = match parse_field_table(input) {
-        Ok((body, headers)) => (body, headers),
-        Err(_) => (input, FieldTable::default()),
-    };
+    let (headers, body) = headers_of(input).unwrap_or((FieldTable::default(), input));
     let received = received(headers, body);
     if let Some(offset) = received.offset {
         assert!(i64::try_from(offset).is_ok());
@@ -42,8 +42,18 @@ pub(crate) fn dead_letters(input: &[u8]) {
     is_not_believed(&received);
 }
 
+/// The headers as a worker gets to see them, and what stands behind them.
+fn headers_of(input: &[u8]) -> Option<(FieldTable, &[u8])> {
+    let length = usize::try_from(u32::from_be_bytes(*input.first_chunk()?)).ok()?;
+    let (table, body) = input.split_at_checked(length.checked_add(4)?)?;
+    let mut ready = Vec::new();
+    FrameFilter::new(FRAME_MAX).filter(&frames::header(&[&[0x20, 0], table].concat()), &mut ready).ok()?;
+    Some((frames::properties(&ready).headers().clone()?, body))
+}
+
 fn received(headers: FieldTable, body: &[u8]) -> Received {
-    let id = headers.inner().get("message-id").and_then(|id| match id {
+    // No property but the headers is made of the input, so these say the others, too.
+    let id = headers.inner().get(header::QUEUE).and_then(|id| match id {
         AMQPValue::LongString(id) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
         _ => None,
     });
@@ -51,7 +61,7 @@ fn received(headers: FieldTable, body: &[u8]) -> Received {
         1,
         "".into(),
         PLACE.into(),
-        headers.inner().contains_key("x-delivery-count"),
+        headers.inner().contains_key(header::SINCE),
         body.to_vec(),
     );
     delivery.properties = delivery.properties.with_headers(headers);

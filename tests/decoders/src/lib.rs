@@ -8,6 +8,7 @@
 mod amfj;
 mod answers;
 mod configuration;
+mod frames;
 mod inputs;
 mod kandji;
 mod large;
@@ -98,7 +99,7 @@ impl Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target {
         name: "events",
         about: "bodies of messages: packs, envelopes, snapshots, changes, facts",
@@ -119,6 +120,13 @@ pub const TARGETS: [Target; 18] = [
         read: messages::reports,
         seeds: inputs::reports,
         words: words::MESSAGES,
+    },
+    Target {
+        name: "frames",
+        about: "frames of AMQP as the broker sends them, with whatever properties somebody published",
+        read: frames::frames,
+        seeds: inputs::frames,
+        words: words::HEADERS,
     },
     Target {
         name: "dead-letters",

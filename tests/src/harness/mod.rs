@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod ports;
 pub mod prometheus;
 pub mod proxy;
+pub mod raw_amqp;
 pub mod room;
 pub mod shared_broker;
 pub mod waiting;

@@ -58,3 +58,17 @@ async fn answers_without_end_fail_a_run_within_its_bounds() -> Result<()> {
     ensure!(written == 6, "{written} of 6 written");
     Ok(())
 }
+
+/// Each page comes in time and is as it should be; there is only no end to waiting for the next one.
+#[tokio::test]
+async fn reading_longer_than_a_run_may_last_fails_it_with_the_setting() -> Result<()> {
+    let services = Services::plain(3, 184).await?;
+    let integration = services.integration("acme").field("Notes", "device_id").set("sync.longest_run", "1s");
+    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    let slow = services.kandji.fault(Rule::new(Action::Delay { ms: 1_500 }).on("GET", "/devices"));
+    let done = pipeline.fetch(&[]).await?;
+    ensure!(done.status.code() == Some(1) && done.stderr.contains("sync.longest_run"), "{}", done.stderr);
+    services.kandji.faults().remove(slow);
+    ensure!(services.take_writes().is_empty(), "something was decided on half of a list");
+    Ok(())
+}

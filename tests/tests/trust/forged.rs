@@ -21,12 +21,12 @@ fn edit(new: Value) -> Edit {
     Edit { old: Value::Null, new }
 }
 
-fn write(field: &str, value: &str) -> AssetWrite {
+pub(crate) fn write(field: &str, value: &str) -> AssetWrite {
     AssetWrite { fields: BTreeMap::from([(field.to_owned(), edit(json!(value)))]), ..AssetWrite::default() }
 }
 
 /// A device with the asset that it is linked to, and another one.
-fn linked(attacker: &Attacker<'_>) -> Vec<(DeviceId, AssetId)> {
+pub(crate) fn linked(attacker: &Attacker<'_>) -> Vec<(DeviceId, AssetId)> {
     let mut linked = Vec::new();
     attacker.view.each_link(&mut |device, link| {
         linked.push((device, link.asset));

@@ -124,3 +124,23 @@ pub(crate) async fn reasons(pipeline: &Pipeline, count: usize) -> Result<String>
     let reasons: Vec<&str> = letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
     Ok(reasons.join("\n"))
 }
+
+/// Publishes all of these to a queue, at once and as nobody would who has a key, and waits until the broker has them.
+pub(crate) async fn publish_all(url: &str, queue: &str, bodies: &[Vec<u8>]) -> Result<()> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let mut confirms = Vec::new();
+    for body in bodies {
+        let properties = BasicProperties::default()
+            .with_message_id(ShortString::from(uuid::Uuid::new_v4().to_string()))
+            .with_delivery_mode(2);
+        confirms.push(channel.basic_publish("".into(), queue.into(), options, body, properties).await?);
+    }
+    for confirm in confirms {
+        ensure!(confirm.await?.is_ack(), "the broker did not take it");
+    }
+    connection.close(200, "done".into()).await?;
+    Ok(())
+}
