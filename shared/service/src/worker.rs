@@ -415,11 +415,11 @@ async fn open_data_dir(path: PathBuf, cache: u64) -> Result<DataDir, Exit> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use amfj_sync_config::parse;
 
-    /// What a worker cannot be without.
-    const CONFIG: &str = r#"
+    use super::*;
+
+    const SETTINGS: &str = r#"
 [broker]
 url = "amqp://u:p@127.0.0.1:1"
 [[integration]]
@@ -437,8 +437,8 @@ default_asset_type = "Laptop"
 
     /// Whose work hangs. There is no broker, so nothing else takes time.
     fn hanging() -> Worker {
-        let file = Path::new("amfj-sync.toml");
-        let loaded = parse(file, CONFIG.to_owned(), &BTreeMap::new(), Tokens::None).unwrap();
+        let loaded =
+            parse(Path::new("amfj-sync.toml"), SETTINGS.to_owned(), &BTreeMap::new(), Tokens::None).unwrap();
         let (id, shutdown) = ("writer/1".to_owned(), Shutdown::default());
         let worker = Worker::connected("writer", id, Caller::Worker, loaded.config, None, shutdown);
         worker.tasks.spawn(std::future::pending::<()>());

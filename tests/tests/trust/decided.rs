@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::messages::{Action, Decided, Decision, Event, Fact};
 use amfj_sync_tests::harness::raw_amqp::RawPublisher;
 use amfj_sync_tests::harness::{Role, eventually};
@@ -81,8 +82,7 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
         Pipeline::with(Crew { reconcilers: 1, writers: 0 }, vec![("acme", settings)], |config| config)
             .await?;
     let armed = "state.received=wait@200:5s";
-    let mut writer =
-        pipeline.call(Role::Writer).arg("run").env(amfj_sync_failpoint::VARIABLE, armed).spawn()?;
+    let mut writer = pipeline.call(Role::Writer).arg("run").env(failpoint::VARIABLE, armed).spawn()?;
     writer.wait_ready_within(Duration::from_mins(1)).await?;
     pipeline.writers.push(writer);
     pipeline.run().await?;

@@ -1,6 +1,6 @@
 //! The filter between the socket and the AMQP library.
 
-#![expect(clippy::disallowed_types, reason = "the library's runtime speaks of the standard library's clock")]
+#![expect(clippy::disallowed_types, reason = "the runtime of lapin speaks of it")]
 
 use std::io;
 use std::net::SocketAddr;
