@@ -11,7 +11,7 @@ async fn ends_with_the_reason(mut worker: Worker, failpoint: &str) -> Result<()>
     ensure!(status.code() == Some(1), "{failpoint}: {status}: {log}");
     let said = log.lines().find(|line| line.contains("panicked") && line.contains("ERROR"));
     let said = said.unwrap_or_default();
-    ensure!(said.contains(failpoint) && said.contains("failpoint.rs:"), "{failpoint}: {log}");
+    ensure!(said.contains(failpoint) && said.contains("shared/failpoint/src/lib.rs:"), "{failpoint}: {log}");
     Ok(())
 }
 
