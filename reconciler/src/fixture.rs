@@ -12,21 +12,7 @@ use amfj_sync_projection::View;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-const SETTINGS: &str = r#"
-[broker]
-url = "amqp://guest:guest@127.0.0.1:5672/%2f"
-[[integration]]
-id = "acme"
-mode = "apply"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "T" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "T" }
-[integration.sync]
-default_asset_type = "Laptop"
-"#;
+const SETTINGS: &str = include_str!("../../shared/config/src/fixture.toml");
 
 /// An integration with these settings in `[integration.sync]`.
 pub(crate) fn config(sync: &str) -> Integration {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use amfj_sync_config::Integration;
 use amfj_sync_model::mapping::known::{is_documented, nearest};
-use amfj_sync_model::mapping::{Mapping, PropertyPath};
+use amfj_sync_model::mapping::{Mapping, Place, PropertyPath};
+use amfj_sync_model::messages::Details;
 use serde_json::Value;
 
 #[cfg(test)]
@@ -39,7 +40,7 @@ impl Unproven {
     }
 
     /// Takes note of details that were read in an earlier run.
-    pub(crate) fn know_details(&mut self, known: &amfj_sync_model::messages::Details) {
+    pub(crate) fn know_details(&mut self, known: &Details) {
         self.details.retain(|path| known.values.get(&path.to_string()).is_none_or(Value::is_null));
     }
 
@@ -60,7 +61,7 @@ impl Unproven {
     }
 
     /// Whether details show every property that is still unproven, be it as nothing.
-    pub(crate) fn are_all_in(&self, known: &amfj_sync_model::messages::Details) -> bool {
+    pub(crate) fn are_all_in(&self, known: &Details) -> bool {
         self.details.iter().all(|path| known.values.contains_key(path.as_str()))
     }
 
@@ -134,12 +135,7 @@ pub(crate) fn remembered(path: &PropertyPath) -> String {
     format!("property/{path}")
 }
 
-fn sentence(
-    table: &str,
-    field: &str,
-    place: &amfj_sync_model::mapping::Place,
-    path: &PropertyPath,
-) -> String {
+fn sentence(table: &str, field: &str, place: &Place, path: &PropertyPath) -> String {
     let hint = nearest(&path.to_string()).map_or_else(
         || "see Kandji's device list and details for what there is".to_owned(),
         |nearest| format!("did you mean \"{nearest}\"?"),

@@ -155,30 +155,12 @@ fn device(id: &str, name: &str) -> DeviceEntry {
 
 /// An outcome about a device; `step` gives it its place and its id.
 fn outcome(device: &str, step: u32) -> Outcome {
-    Outcome {
-        change: Uuid::from_u128(u128::from(step) + 1),
-        sequence: Sequence { run: 1, step },
-        key: Key::Device(device_id(device)),
-        label: device.into(),
-        kind: "update-asset".into(),
-        ending: Ending::Applied,
-        action: None,
-        attempts: 1,
-        replay: None,
-        uncertain: false,
-        asset: None,
-        asset_deleted: None,
-        record: None,
-        link: None,
-        user_link: None,
-        settled: None,
-        edits: BTreeMap::new(),
-        found_holder: None,
-        location_due: false,
-        doubtful: false,
-        refused: BTreeMap::new(),
-        fingerprints: BTreeMap::new(),
-    }
+    let key = Key::Device(device_id(device));
+    let action = Action::UpdateAsset { asset: asset_id(), write: AssetWrite::default() };
+    let change = Change { key, label: device.into(), serial: String::new(), serials: Vec::new(), action };
+    let place = Sequence { run: 1, step };
+    let outcome = Outcome::of(Uuid::from_u128(u128::from(step) + 1), place, &change, Ending::Applied);
+    Outcome { attempts: 1, ..outcome }
 }
 
 fn link(device: &str, step: u32, asset: &AssetId) -> Fact {

@@ -419,26 +419,12 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: &str = r#"
-[broker]
-url = "amqp://u:p@127.0.0.1:1"
-[[integration]]
-id = "acme"
-mode = "plan"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "T" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "T" }
-[integration.sync]
-default_asset_type = "Laptop"
-"#;
+    const INTEGRATION: &str = include_str!("../../config/src/fixture.toml");
 
     /// Whose work hangs. There is no broker, so nothing else takes time.
     fn hanging() -> Worker {
-        let loaded =
-            parse(Path::new("amfj-sync.toml"), SETTINGS.to_owned(), &BTreeMap::new(), Tokens::None).unwrap();
+        let text = format!("[broker]\nurl = \"amqp://u:p@127.0.0.1:1\"\n{INTEGRATION}");
+        let loaded = parse(Path::new("amfj-sync.toml"), text, &BTreeMap::new(), Tokens::None).unwrap();
         let (id, shutdown) = ("writer/1".to_owned(), Shutdown::default());
         let worker = Worker::connected("writer", id, Caller::Worker, loaded.config, None, shutdown);
         worker.tasks.spawn(std::future::pending::<()>());

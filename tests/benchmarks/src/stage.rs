@@ -164,7 +164,7 @@ impl Stage {
                     }
                 }
             }
-            let in_flight = worker.metrics().await?.sum("amfj_sync_in_flight", &[]);
+            let in_flight = worker.in_flight().await?;
             if in_flight > 0.0 {
                 return Ok(Some(format!("a {} has {in_flight} in flight", worker.role().name())));
             }

@@ -214,6 +214,14 @@ impl Worker {
         MetricsPage::parse(&body)
     }
 
+    /// Messages that it has taken and not acknowledged, of all integrations, as it says itself.
+    ///
+    /// # Errors
+    /// As for [`Self::metrics`].
+    pub async fn in_flight(&self) -> Result<f64> {
+        Ok(self.metrics().await?.sum("amfj_sync_in_flight", &[]))
+    }
+
     /// The most memory it has had resident so far, in bytes.
     ///
     /// # Errors

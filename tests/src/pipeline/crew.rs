@@ -330,7 +330,7 @@ impl Pipeline {
                     );
                 }
             }
-            let in_flight = worker.metrics().await?.sum("amfj_sync_in_flight", &[]);
+            let in_flight = worker.in_flight().await?;
             ensure!(in_flight == 0.0, "the {} has {in_flight} in flight", worker.role().name());
         }
         Ok(offsets)

@@ -113,7 +113,7 @@ impl Outage {
         last(&pipeline.writers[0], self.shortened() / 2, &mut memory_kib).await?;
         let requests = services.amfj.request_count() - of_the_run;
         let waiting = f64::from(pipeline.waiting("acme", "apply").await?);
-        let in_hand = pipeline.writers[0].metrics().await?.sum("amfj_sync_in_flight", &[]);
+        let in_hand = pipeline.writers[0].in_flight().await?;
         ensure!(waiting + in_hand > 0.0, "the changes are not where they can be seen");
         ensure!(pipeline.dead_letters().await? == 0, "an outage is no reason for a dead letter");
         services.amfj.faults().clear();

@@ -110,7 +110,7 @@ pub(crate) async fn decided(pipeline: &Pipeline) -> Result<()> {
             let own = &status["integrations"]["acme"];
             ensure!(own["partitions_decided"] == 2, "{own}");
             ensure!(own["run_allowed"] == true && own["kept_back"] == 0, "kept back: {own}");
-            let in_flight = reconciler.metrics().await?.sum("amfj_sync_in_flight", &[]);
+            let in_flight = reconciler.in_flight().await?;
             ensure!(in_flight == 0.0, "{in_flight} in flight");
         }
         Ok(())

@@ -8,7 +8,7 @@ use amfj_sync_config::{Config, Secret, SigningConfig};
 use amfj_sync_model::amfj::{Asset, Named};
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key};
 use amfj_sync_model::messages::{
-    Ending, Event, FORMAT, Fact, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
+    Action, AssetWrite, Change, Ending, Event, FORMAT, Fact, LinkOutcome, Outcome, Rule, RunStarted, Sequence,
 };
 use amfj_sync_projection::{OnDisk, Verdict};
 use amfj_sync_service::worker::{Shutdown, Worker};
@@ -94,30 +94,19 @@ pub(crate) fn linked(number: u32) -> Result<Outcome> {
         checked_out_to: None,
         created_at: None,
     };
-    Ok(Outcome {
-        change: uuid::Uuid::from_u128(u128::from(number)),
-        sequence: Sequence { run: 1, step: 1 },
-        key: Key::Device(DeviceId::new(format!("device-{number}"))?),
-        label: format!("Mac {number}"),
-        kind: "link-asset".into(),
-        ending: Ending::Applied,
-        action: None,
-        attempts: 0,
-        replay: None,
-        uncertain: false,
-        asset: Some(record),
-        asset_deleted: None,
-        record: None,
-        link: Some(LinkOutcome::Linked { asset, rule: Rule::Name, takes_over: None }),
-        user_link: None,
-        settled: None,
-        edits: BTreeMap::new(),
-        found_holder: None,
-        location_due: false,
-        doubtful: false,
-        refused: BTreeMap::new(),
-        fingerprints: BTreeMap::new(),
-    })
+    let (rule, takes_over, label) = (Rule::Name, None, record.name.clone());
+    let action = Action::LinkAsset {
+        asset: asset.clone(),
+        rule,
+        takes_over: takes_over.clone(),
+        write: AssetWrite::default(),
+    };
+    let key = Key::Device(DeviceId::new(format!("device-{number}"))?);
+    let change = Change { key, label, serial: String::new(), serials: Vec::new(), action };
+    let place = Sequence { run: 1, step: 1 };
+    let outcome = Outcome::of(uuid::Uuid::from_u128(u128::from(number)), place, &change, Ending::Applied);
+    let link = LinkOutcome::Linked { asset, rule, takes_over };
+    Ok(Outcome { asset: Some(record), link: Some(link), ..outcome })
 }
 
 pub(crate) fn started(number: u64, leader: &str) -> Fact {

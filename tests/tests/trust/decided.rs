@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_failpoint as failpoint;
+use amfj_sync_failpoint::VARIABLE;
 use amfj_sync_model::messages::{Action, Decided, Decision, Event, Fact};
 use amfj_sync_tests::harness::raw_amqp::RawPublisher;
 use amfj_sync_tests::harness::{Role, eventually};
@@ -47,7 +47,7 @@ async fn a_decision_that_is_published_after_its_change_is_waited_for() -> Result
     let queue = attacker.queue(decision.key.partition(2));
     attacker.publish_to(&queue, event.encode()).await?;
     eventually(RUN_LIMIT, "the writer to have it", async || {
-        let in_flight = pipeline.writers[0].metrics().await?.sum("amfj_sync_in_flight", &[]);
+        let in_flight = pipeline.writers[0].in_flight().await?;
         ensure!(in_flight > 0.0 || pipeline.dead_letters().await? > 0, "it is still in its queue");
         Ok(())
     })
@@ -82,7 +82,7 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
         Pipeline::with(Crew { reconcilers: 1, writers: 0 }, vec![("acme", settings)], |config| config)
             .await?;
     let armed = "state.received=wait@200:5s";
-    let mut writer = pipeline.call(Role::Writer).arg("run").env(failpoint::VARIABLE, armed).spawn()?;
+    let mut writer = pipeline.call(Role::Writer).arg("run").env(VARIABLE, armed).spawn()?;
     writer.wait_ready_within(Duration::from_mins(1)).await?;
     pipeline.writers.push(writer);
     pipeline.run().await?;
@@ -118,7 +118,7 @@ async fn what_was_queued_is_not_made_once_it_is_not_allowed_although_nobody_deci
     pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
     eventually(RUN_LIMIT, "all of them to be out of date", async || {
         let left = pipeline.waiting("acme", "apply").await?;
-        let in_flight = pipeline.writers[0].metrics().await?.sum("amfj_sync_in_flight", &[]);
+        let in_flight = pipeline.writers[0].in_flight().await?;
         ensure!(left == 0 && in_flight == 0.0, "{left} wait, {in_flight} are in flight");
         Ok(())
     })

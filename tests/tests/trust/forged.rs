@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::amfj::{Holder, Named};
-use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{
-    Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, UserWrite,
+    Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, Sequence, UserWrite,
 };
-use amfj_sync_tests::harness::Role;
-use amfj_sync_tests::pipeline::{Pipeline, Services};
+use amfj_sync_tests::harness::{Role, eventually};
+use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     );
     let own = harmless.key.partition(2);
     let mut event = attacker.event(harmless.clone());
-    event.integration = amfj_sync_model::ids::IntegrationId::new("other").unwrap();
+    event.integration = IntegrationId::new("other").unwrap();
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
     let event = attacker.event(harmless.clone());
     attacker.publish_to(&attacker.queue(1 - own), event.encode()).await?;
@@ -180,8 +180,7 @@ async fn a_forged_change_does_nothing_and_is_kept_with_the_reason() -> Result<()
     event.subject = "device/other".to_owned();
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
     let mut event = attacker.event(harmless);
-    event.sequence =
-        event.sequence.map(|place| amfj_sync_model::messages::Sequence { run: 100_000_000_000_000, ..place });
+    event.sequence = event.sequence.map(|place| Sequence { run: 100_000_000_000_000, ..place });
     attacker.publish_to(&attacker.queue(own), event.encode()).await?;
 
     let reasons = reasons(&pipeline, count + 4).await?;
@@ -317,20 +316,16 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
     attacker.publish_change(change).await?;
     let first = letters(&pipeline, 1).await?.remove(0);
     pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
-    amfj_sync_tests::harness::eventually(
-        amfj_sync_tests::pipeline::RUN_LIMIT,
-        "it to come back",
-        async || {
-            let again = letters(&pipeline, 1).await?.remove(0);
-            ensure!(again["time"] != first["time"] && again["id"] == first["id"], "{again}");
-            Ok(())
-        },
-    )
+    eventually(RUN_LIMIT, "it to come back", async || {
+        let again = letters(&pipeline, 1).await?.remove(0);
+        ensure!(again["time"] != first["time"] && again["id"] == first["id"], "{again}");
+        Ok(())
+    })
     .await?;
     let mapped = settings().field("Model", "model");
     pipeline.reconfigure(vec![("acme", mapped)]).await?;
     pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
-    amfj_sync_tests::harness::eventually(amfj_sync_tests::pipeline::RUN_LIMIT, "the change", async || {
+    eventually(RUN_LIMIT, "the change", async || {
         let model = services.amfj.asset(asset.as_str()).and_then(|asset| asset.fields.get("Model").cloned());
         ensure!(model == Some(json!("by hand")), "{model:?}");
         Ok(())
@@ -345,21 +340,17 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
 async fn changes_that_were_queued_when_a_field_was_unmapped_are_decided_anew() -> Result<()> {
     let services = Services::plain(6, 93).await?;
     let both = services.integration("acme").field("Model", "model").field("Notes", "asset_tag");
-    let mut pipeline = Pipeline::with(
-        amfj_sync_tests::pipeline::Crew { reconcilers: 1, writers: 0 },
-        vec![("acme", both)],
-        |config| config,
-    )
-    .await?;
+    let mut pipeline =
+        Pipeline::with(Crew { reconcilers: 1, writers: 0 }, vec![("acme", both)], |config| config).await?;
     pipeline.fetch_all().await?;
-    amfj_sync_tests::harness::eventually(amfj_sync_tests::pipeline::RUN_LIMIT, "changes", async || {
+    eventually(RUN_LIMIT, "changes", async || {
         ensure!(pipeline.waiting("acme", "apply").await? >= 6);
         Ok(())
     })
     .await?;
     let fewer = services.integration("acme").field("Notes", "asset_tag");
     pipeline.reconfigure(vec![("acme", fewer)]).await?;
-    pipeline.hire(amfj_sync_tests::pipeline::Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 0, "{}", reasons(&pipeline, 6).await?);
     ensure!(services.take_writes().iter().all(|write| !write.contains("Model")));

@@ -7,9 +7,7 @@ use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::support::letters;
-
-const KEY: &str = "a signing key that nobody else has: 0123456789";
+use crate::support::{know_the_key, letters, with_a_key};
 
 /// Bytes of a frame that are not the headers of these messages.
 const AROUND: usize = 64;
@@ -99,7 +97,7 @@ async fn survive(adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder, reason: &st
     let services = Services::plain(4, 101).await?;
     let integration = services.integration("acme").field("Serial Number", "serial_number");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], adapt).await?;
-    pipeline.config.environment.insert("KEY".to_owned(), KEY.to_owned());
+    know_the_key(&mut pipeline);
     pipeline.hire(Crew::default()).await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
     fetcher.wait_ready().await?;
@@ -129,6 +127,5 @@ async fn no_headers_end_a_worker_or_its_connection() -> Result<()> {
 
 #[tokio::test]
 async fn no_headers_end_a_worker_that_has_a_key() -> Result<()> {
-    let key = toml::Value::Table(toml::Table::from_iter([("env".to_owned(), "KEY".into())]));
-    survive(|config| config.set("broker.signing_key", key), "refused unread").await
+    survive(with_a_key, "refused unread").await
 }

@@ -10,14 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Attacker, letters};
+use crate::support::{Attacker, env, letters};
 
 const OLD: &str = "an old key that is long enough: 0123456789";
 const NEW: &str = "the new key that comes after it: 0123456789";
-
-fn env(name: &str) -> toml::Value {
-    toml::Value::Table(toml::Table::from_iter([("env".to_owned(), name.into())]))
-}
 
 fn with_keys(own: &'static str, others: &[&str]) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder {
     let others: Vec<toml::Value> = others.iter().map(|name| env(name)).collect();

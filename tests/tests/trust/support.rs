@@ -3,7 +3,7 @@
 use amfj_sync_model::ids::{DeviceId, IntegrationId, Key};
 use amfj_sync_model::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
 use amfj_sync_projection::View;
-use amfj_sync_tests::harness::{Role, eventually};
+use amfj_sync_tests::harness::{ConfigBuilder, Role, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
@@ -11,6 +11,23 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::Value;
+
+const KEY: &str = "a signing key that nobody else has: 0123456789";
+
+/// A setting whose value stands in the environment.
+pub(crate) fn env(name: &str) -> toml::Value {
+    toml::Value::Table(toml::Table::from_iter([("env".to_owned(), name.into())]))
+}
+
+/// Workers have a key, which stands in `KEY`.
+pub(crate) fn with_a_key(config: ConfigBuilder) -> ConfigBuilder {
+    config.set("broker.signing_key", env("KEY"))
+}
+
+/// What workers with and without a key are started with.
+pub(crate) fn know_the_key(pipeline: &mut Pipeline) {
+    pipeline.config.environment.insert("KEY".to_owned(), KEY.to_owned());
+}
 
 /// Somebody who may write to the broker, and knows everything that is in it.
 pub(crate) struct Attacker<'a> {

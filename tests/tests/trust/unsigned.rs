@@ -1,7 +1,8 @@
 //! With a signing key, what nobody signed is not even read: each is looked for where it would show, not where it would be
 //! written to AMFJ.
 
-use amfj_sync_model::messages::{Event, Fact, Payload, State};
+use amfj_sync_model::ids::{DeviceId, Key};
+use amfj_sync_model::messages::{Decision, Event, Fact, Payload, State};
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Context as _, Result, ensure};
@@ -12,18 +13,14 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-use crate::support::{Attacker, publish_all};
-
-const KEY: &str = "a signing key that nobody else has: 0123456789";
+use crate::support::{Attacker, know_the_key, publish_all, with_a_key};
 
 /// So many that several reach a follower of the stream at once, whatever else the machine does.
 const DEVICES: u16 = 40;
 
 async fn signed(services: &Services) -> Result<Pipeline> {
-    let key = toml::Value::Table(toml::Table::from_iter([("env".to_owned(), "KEY".into())]));
-    let adapt = |config: amfj_sync_tests::harness::ConfigBuilder| config.set("broker.signing_key", key);
-    let mut pipeline = Pipeline::idle(vec![("acme", services.integration("acme"))], adapt).await?;
-    pipeline.config.environment.insert("KEY".to_owned(), KEY.to_owned());
+    let mut pipeline = Pipeline::idle(vec![("acme", services.integration("acme"))], with_a_key).await?;
+    know_the_key(&mut pipeline);
     pipeline.hire(Crew::default()).await?;
     Ok(pipeline)
 }
@@ -45,9 +42,9 @@ async fn no_unsigned_fact_is_folded_not_the_second_of_a_batch_or_message_either(
     let attacker = Attacker::at(&pipeline).await?;
     let mut forged = Vec::new();
     for device in services.kandji.devices() {
-        let key = amfj_sync_model::ids::Key::Device(amfj_sync_model::ids::DeviceId::new(&device.device_id)?);
+        let key = Key::Device(DeviceId::new(&device.device_id)?);
         let decision = attacker.view.decision(&key).context("a device of which nothing was decided")?;
-        let decision = amfj_sync_model::messages::Decision { state: State::Failed, ..decision };
+        let decision = Decision { state: State::Failed, ..decision };
         let fact = Fact::Decided(Box::new(decision));
         forged.push(Event::fact(&Attacker::origin("acme"), Timestamp::now(), fact).encode());
     }

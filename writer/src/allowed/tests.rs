@@ -17,24 +17,15 @@ use uuid::Uuid;
 
 use super::*;
 
-const BASE: &str = r#"
-[[integration]]
-id = "acme"
-mode = "apply"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "T" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "T" }
+const BASE: &str = include_str!("../../../shared/config/src/fixture.toml");
+
+const TABLES: &str = r#"
 [integration.asset_types]
 iPhone = "Phone"
 [integration.fields]
 "Serial Number" = "serial_number"
 [integration.user_fields]
 "Team" = "user.name"
-[integration.sync]
-default_asset_type = "Laptop"
 "#;
 
 /// Run numbers are the milliseconds of their start.
@@ -79,7 +70,7 @@ impl World {
     /// With these settings in `[integration.sync]`.
     fn new(sync: &str) -> Self {
         let tokens = BTreeMap::from([("T".to_owned(), "secret".to_owned())]);
-        let text = format!("{BASE}{sync}\n");
+        let text = format!("{BASE}{sync}\n{TABLES}");
         let loaded = config::parse(Path::new("amfj-sync.toml"), text, &tokens, Tokens::Both)
             .unwrap_or_else(|errors| panic!("{errors}"));
         let config = loaded.config.integrations.into_iter().next().unwrap();

@@ -10,18 +10,8 @@ use serde_json::json;
 use super::*;
 
 fn integration() -> Integration {
-    let text = r#"
-[[integration]]
-id = "acme"
-mode = "plan"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "PATH" }
-[integration.amfj]
-api_url = "https://api.example.com/v1"
-token = { env = "PATH" }
-[integration.sync]
-default_asset_type = "Laptop"
+    let base = include_str!("../../../../shared/config/src/fixture.toml");
+    let fields = r#"
 [integration.scope]
 exclude = { platform = ["iPad"] }
 [integration.fields]
@@ -31,7 +21,7 @@ exclude = { platform = ["iPad"] }
 "Notes" = "{{ model }}, {{ os_version }}"
 "#;
     let path = Path::new("amfj-sync.toml");
-    let loaded = config::parse(path, text.to_owned(), &BTreeMap::new(), Tokens::None).unwrap();
+    let loaded = config::parse(path, format!("{base}{fields}"), &BTreeMap::new(), Tokens::None).unwrap();
     loaded.config.integrations[0].clone()
 }
 

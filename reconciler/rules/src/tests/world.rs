@@ -53,23 +53,10 @@ pub(crate) struct World {
 /// From one run to the next: a run is numbered by the milliseconds since 1970.
 const RUN_MS: u64 = 3_600_000;
 
-const BASE: &str = r#"
-[broker]
-url = "amqp://guest:guest@127.0.0.1:5672/%2f"
-[[integration]]
-id = "acme"
-mode = "apply"
-[integration.kandji]
-api_url = "https://acme.api.kandji.io"
-token = { env = "KANDJI_TOKEN" }
-[integration.amfj]
-api_url = "https://amfj.example/v1"
-token = { env = "AMFJ_TOKEN" }
-[integration.asset_types]
-iPhone = "Phone"
-[integration.sync]
-default_asset_type = "Laptop"
-"#;
+const BASE: &str = include_str!("../../../../shared/config/src/fixture.toml");
+
+/// Beside the default.
+const ASSET_TYPES: &str = "[integration.asset_types]\niPhone = \"Phone\"";
 
 fn field(name: &str, field_type: FieldType, required: bool, options: &[&str]) -> Field {
     let options = options.iter().map(ToString::to_string).collect();
@@ -97,8 +84,8 @@ fn catalogue() -> Catalogue {
 impl World {
     /// A world whose integration has these settings in `[integration.sync]`, and these tables after it.
     pub(crate) fn new(sync: &str, tables: &str) -> Self {
-        let text = format!("{BASE}{sync}\n{tables}\n");
-        let tokens = ["KANDJI_TOKEN", "AMFJ_TOKEN"].map(|name| (name.to_owned(), "secret".to_owned()));
+        let text = format!("{BASE}{sync}\n{ASSET_TYPES}\n{tables}\n");
+        let tokens = [("T".to_owned(), "secret".to_owned())];
         let loaded =
             config::parse(Path::new("amfj-sync.toml"), text, &BTreeMap::from(tokens), config::Tokens::Both)
                 .unwrap_or_else(|errors| panic!("{errors}"));

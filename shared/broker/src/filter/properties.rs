@@ -50,22 +50,22 @@ enum Kind {
     Time,
 }
 
-/// The properties of a message, each with its bit of the flags, in the order in which they come.
-const PROPERTIES: [(u16, Kind); 14] = [
-    (15, Kind::Text),
-    (14, Kind::Text),
-    (13, Kind::Table),
-    (12, Kind::Octet),
-    (11, Kind::Octet),
-    (10, Kind::Text),
-    (9, Kind::Text),
-    (8, Kind::Text),
-    (7, Kind::Text),
-    (6, Kind::Time),
-    (5, Kind::Text),
-    (4, Kind::Text),
-    (3, Kind::Text),
-    (2, Kind::Text),
+/// The properties of a message in the order in which they come; the first has the highest of sixteen flags, the others the next.
+const PROPERTIES: [Kind; 14] = [
+    Kind::Text,
+    Kind::Text,
+    Kind::Table,
+    Kind::Octet,
+    Kind::Octet,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Time,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
 ];
 
 /// The payload of a content header of so many bytes at most, with what is read of it. What cannot be read has no properties.
@@ -79,7 +79,8 @@ fn kept(properties: &[u8], room: usize) -> Option<Vec<u8>> {
     let mut bytes = Bytes(properties);
     let flags = u16::from_be_bytes(bytes.take(2)?.try_into().ok()?);
     let (mut before, mut headers, mut behind) = (Vec::new(), None, Vec::new());
-    for (_, kind) in PROPERTIES.iter().filter(|(bit, _)| flags & (1 << bit) != 0) {
+    let there = PROPERTIES.iter().enumerate().filter(|(place, _)| flags & (0x8000 >> place) != 0);
+    for (_, kind) in there {
         let to = if headers.is_none() { &mut before } else { &mut behind };
         match kind {
             Kind::Text => put_text(to, bytes.short_text()?),

@@ -1,8 +1,10 @@
 //! The inventory of a run: staged fact by fact, in force all at once.
 
-use amfj_sync_model::ids::{DeviceId, Key};
-use amfj_sync_model::messages::Outcome;
-use amfj_sync_model::messages::{Absence, Details, DeviceEntry, Fact, InventoryCounts, ReadingReport};
+use amfj_sync_model::amfj::{Asset, UserRecord};
+use amfj_sync_model::ids::{AssetId, DeviceId, Key, RecordId};
+use amfj_sync_model::messages::{
+    Absence, Details, DeviceEntry, Fact, InventoryCounts, Outcome, ReadingReport,
+};
 
 use super::super::keys::table;
 use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRow};
@@ -89,7 +91,7 @@ impl Folding<'_, '_> {
         }
     }
 
-    fn asset_listed(&mut self, run: &RunRow, asset: amfj_sync_model::amfj::Asset) -> Result<(), StoreError> {
+    fn asset_listed(&mut self, run: &RunRow, asset: Asset) -> Result<(), StoreError> {
         let old = self.asset(&asset.id)?;
         if let Some(row) = &old
             && (row.age.outlives_list_of(run) || row.age.is_listed() && row.asset == asset)
@@ -113,18 +115,14 @@ impl Folding<'_, '_> {
         self.put_asset(&row)
     }
 
-    fn asset_absent(&mut self, run: &RunRow, id: &amfj_sync_model::ids::AssetId) -> Result<(), StoreError> {
+    fn asset_absent(&mut self, run: &RunRow, id: &AssetId) -> Result<(), StoreError> {
         if self.asset(id)?.is_some_and(|row| row.age.outlives_list_of(run)) {
             return Ok(());
         }
         self.delete_asset(id)
     }
 
-    fn record_listed(
-        &mut self,
-        run: &RunRow,
-        record: amfj_sync_model::amfj::UserRecord,
-    ) -> Result<(), StoreError> {
+    fn record_listed(&mut self, run: &RunRow, record: UserRecord) -> Result<(), StoreError> {
         let old = self.record(&record.id)?;
         let in_force = self.meta.in_force.as_ref();
         let as_before =
@@ -146,7 +144,7 @@ impl Folding<'_, '_> {
         self.put_record(&row)
     }
 
-    fn record_absent(&mut self, run: &RunRow, id: &amfj_sync_model::ids::RecordId) -> Result<(), StoreError> {
+    fn record_absent(&mut self, run: &RunRow, id: &RecordId) -> Result<(), StoreError> {
         let Some(mut row) = self.record(id)?.filter(|row| !row.age.outlives_list_of(run)) else {
             return Ok(());
         };

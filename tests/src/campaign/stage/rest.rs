@@ -200,7 +200,7 @@ impl Stage {
                 Role::Reconciler => decided(own, run)?,
                 Role::Writer => {}
             }
-            let in_flight = worker.metrics().await?.sum("amfj_sync_in_flight", &[]);
+            let in_flight = worker.in_flight().await?;
             ensure!(in_flight == 0.0, "a {name} has {in_flight} in flight");
         }
         common.context("nobody serves")

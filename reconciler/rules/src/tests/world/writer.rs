@@ -1,7 +1,5 @@
 //! A writer that always succeeds, unless it is told to fail.
 
-use std::collections::BTreeMap;
-
 use amfj_sync_model::ids::{AssetId, DeviceId};
 use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Ending, Fact, LinkOutcome, Outcome, Rule, Sequence, Settled,
@@ -29,30 +27,9 @@ impl World {
 
     pub(crate) fn outcome(&mut self, change: &Change, ending: Ending) -> Outcome {
         self.step += 1;
-        Outcome {
-            change: Uuid::from_u128(u128::from(self.offset)),
-            sequence: Sequence { run: self.run, step: self.step },
-            key: change.key.clone(),
-            label: change.label.clone(),
-            kind: change.action.kind().to_owned(),
-            ending,
-            action: None,
-            attempts: 1,
-            replay: None,
-            uncertain: false,
-            asset: None,
-            asset_deleted: None,
-            record: None,
-            link: None,
-            user_link: None,
-            settled: None,
-            edits: BTreeMap::new(),
-            found_holder: None,
-            location_due: false,
-            doubtful: false,
-            refused: BTreeMap::new(),
-            fingerprints: BTreeMap::new(),
-        }
+        let sequence = Sequence { run: self.run, step: self.step };
+        let outcome = Outcome::of(Uuid::from_u128(u128::from(self.offset)), sequence, change, ending);
+        Outcome { attempts: 1, ..outcome }
     }
 
     fn perform(&mut self, change: &Change, outcome: &mut Outcome) {
