@@ -68,8 +68,12 @@ pub(super) fn devices(known: &Known, texts: &[&str]) -> Vec<Vec<Found<DeviceRow>
         state.read(|view| {
             view.each_device(&mut |row| {
                 let (by_id, others) = wanted.that_fit(&row.entry);
-                by_id.iter().for_each(|at| found[*at].by_id.push(of(&row)));
-                others.iter().for_each(|at| found[*at].others.push(of(&row)));
+                for at in by_id {
+                    found[at].by_id.push(of(&row));
+                }
+                for at in others {
+                    found[at].others.push(of(&row));
+                }
                 true
             });
         });

@@ -59,8 +59,8 @@ fn read(file: &Path) -> Result<(Vec<Pair>, Vec<Wrong>), Exit> {
 }
 
 async fn make_all(known: &Known, file: &Path, pairs: &[Pair], wrong: Vec<Wrong>) -> Result<(), Exit> {
-    let lines = pairs.len() + wrong.len();
-    let links = look_up(known, pairs, wrong).map_err(|wrong| refusal(file, lines, &wrong))?;
+    let in_all = pairs.len() + wrong.len();
+    let links = look_up(known, pairs, wrong).map_err(|wrong| refusal(file, in_all, &wrong))?;
     let mut refused = 0_usize;
     for (at, link) in links.iter().enumerate() {
         let stopped = known.worker.shutdown.soft.is_cancelled();
@@ -153,9 +153,9 @@ fn named_twice(known: &Known, links: &[Link]) -> Vec<Wrong> {
     wrong
 }
 
-fn refusal(file: &Path, lines: usize, wrong: &[Wrong]) -> Exit {
+fn refusal(file: &Path, in_all: usize, wrong: &[Wrong]) -> Exit {
     let file = legible(&file.display().to_string());
-    let mut text = format!("nothing was linked: of {lines} lines in {file}, these are wrong");
+    let mut text = format!("nothing was linked: of {in_all} lines in {file}, these are wrong");
     for one in wrong {
         let _ = write!(text, "\n  line {}: {}", one.line, one.why.replace('\n', "\n    "));
     }
