@@ -1,5 +1,4 @@
 //! The answers of docs/development.md to *where is …*: each function is in the file that the page names.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 use std::fs::read_to_string;
 use std::path::Path;

@@ -38,7 +38,8 @@ fn size(marker: Marker, behind: &[u8]) -> Option<(usize, usize)> {
         | Marker::False
         | Marker::Reserved => (0, 0),
         Marker::U8 | Marker::I8 => (0, 1),
-        Marker::U16 | Marker::I16 => (0, 2),
+        // An extension has a byte for its kind.
+        Marker::U16 | Marker::I16 | Marker::FixExt1 => (0, 2),
         Marker::U32 | Marker::I32 | Marker::F32 => (0, 4),
         Marker::U64 | Marker::I64 | Marker::F64 => (0, 8),
         Marker::FixStr(length) => (0, usize::from(length)),
@@ -48,7 +49,6 @@ fn size(marker: Marker, behind: &[u8]) -> Option<(usize, usize)> {
         Marker::Ext8 => return text(1, 1),
         Marker::Ext16 => return text(2, 1),
         Marker::Ext32 => return text(4, 1),
-        Marker::FixExt1 => (0, 2),
         Marker::FixExt2 => (0, 3),
         Marker::FixExt4 => (0, 5),
         Marker::FixExt8 => (0, 9),
