@@ -42,6 +42,7 @@ impl Answered {
     pub fn of(error: &CallError) -> Self {
         let (status, form) = match error {
             CallError::Invalid { .. } => return Self::Impossible,
+            CallError::Before { error, .. } | CallError::Partly { error, .. } => return Self::of(error),
             CallError::NotSent { .. } | CallError::Unknown { .. } | CallError::NotJson { .. } => {
                 return Self::Failed;
             }
@@ -82,6 +83,7 @@ mod tests {
         CallError::Status {
             call: "AMFJ, update asset".to_owned(),
             status,
+            wire_status: status,
             retry_after: retry_after.map(Duration::from_secs),
             body: ServiceWords::default(),
             field: field.map(ServiceWords::of),
