@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::Integration;
 use amfj_sync_config::catalogue::{maps_user_fields, problems};
@@ -19,7 +20,7 @@ use super::people::Records;
 use super::report::{Report, counted};
 
 /// What to do where an error does not tell.
-const CURE: &str = "check amfj.api_url; if AMFJ's addresses differ, set amfj.paths";
+const CURE: &str = "check amfj.api_url; if AMFJ's interface is another one, describe it in a profile (docs/amfj-profile.md)";
 
 /// A list that cannot be read, with the cure that fits.
 fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
@@ -125,6 +126,9 @@ async fn check_records(
             }
         }
     };
+    if !client.can(Op::ListUsers) {
+        return records;
+    }
     if let Err(stopped) = client.all_users(reads, stop, &mut count).await {
         failed(report, &stopped);
     } else if all == 0 {

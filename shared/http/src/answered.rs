@@ -42,6 +42,7 @@ impl Answered {
     pub fn of(error: &CallError) -> Self {
         let (status, form) = match error {
             CallError::Invalid { .. } => return Self::Impossible,
+            CallError::Unwritable { field, .. } => return Self::Value { field: field.as_str().to_owned() },
             CallError::Before { error, .. } | CallError::Partly { error, .. } => return Self::of(error),
             CallError::NotSent { .. } | CallError::Unknown { .. } | CallError::NotJson { .. } => {
                 return Self::Failed;

@@ -88,6 +88,15 @@ pub enum CallError {
         /// The beginning of the body.
         body: ServiceWords,
     },
+    /// A value that the service has no form for: nothing was sent.
+    Unwritable {
+        /// Service and operation.
+        call: String,
+        /// The field that it is for.
+        field: ServiceWords,
+        /// Why.
+        reason: ServiceWords,
+    },
     /// Something that has to be read before a write could not be: nothing was written.
     Before {
         /// Service and operation that was to follow.
@@ -159,6 +168,9 @@ impl CallError {
             Self::Status { call, wire_status, body, .. } => {
                 format!("{call}: answered {} {}", status_text(*wire_status), sentence(body))
             }
+            Self::Unwritable { call, field, reason } => {
+                format!("{call}: the value of “{}” cannot be written: {reason}", field.as_str().replace(['“', '”'], "\""))
+            }
             Self::Before { call, error } => format!("{call}: {}", error.seen()),
             Self::Partly { call, done, of, error } => {
                 format!("{call}: {done} of {of} requests were carried out, then {}", error.seen())
@@ -176,7 +188,7 @@ impl CallError {
         let setting = format!("{service}.api_url");
         match self {
             Self::Before { error, .. } | Self::Partly { error, .. } => error.cure(),
-            Self::Invalid { .. } => None,
+            Self::Invalid { .. } | Self::Unwritable { .. } => None,
             Self::NotSent { fault, .. } | Self::Unknown { fault, .. } => Some(fault.cure(&setting)),
             Self::NotJson { .. } => Some(format!("check that {setting} is the address of the API")),
             Self::Status { status, form, .. } => match (*status, *form) {
@@ -211,6 +223,7 @@ impl CallError {
         | Self::Unknown { call, .. }
         | Self::Status { call, .. }
         | Self::NotJson { call, .. }
+        | Self::Unwritable { call, .. }
         | Self::Before { call, .. }
         | Self::Partly { call, .. }) = self;
         call.split(',').next().unwrap_or_default().to_lowercase()
@@ -222,7 +235,10 @@ impl CallError {
         match self {
             Self::Status { status, .. } | Self::NotJson { status, .. } => Some(*status),
             Self::Before { error, .. } | Self::Partly { error, .. } => error.status(),
-            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unknown { .. } => None,
+            Self::Invalid { .. }
+            | Self::NotSent { .. }
+            | Self::Unknown { .. }
+            | Self::Unwritable { .. } => None,
         }
     }
 
@@ -241,8 +257,8 @@ impl CallError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Status { field, .. } => field.as_ref().map(ServiceWords::as_str),
-            // What was read before blames no value, but one that cannot be written down does.
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.field(),
+            Self::Unwritable { field, .. } => Some(field.as_str()),
+            Self::Partly { error, .. } => error.field(),
             _ => None,
         }
     }
@@ -285,7 +301,7 @@ impl CallError {
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Invalid { .. } | Self::NotSent { .. } | Self::Before { .. } => false,
+            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unwritable { .. } | Self::Before { .. } => false,
             Self::Unknown { .. } | Self::NotJson { .. } | Self::Partly { .. } => true,
             // 408 and 5xx may come from a proxy whose back end went on working.
             Self::Status { status, .. } => *status == 408 || *status >= 500,
@@ -306,10 +322,37 @@ impl CallError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Invalid { .. } => false,
+            Self::Invalid { .. } | Self::Unwritable { .. } => false,
             Self::NotSent { .. } | Self::Unknown { .. } | Self::NotJson { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             Self::Before { error, .. } | Self::Partly { error, .. } => error.is_transient(),
+        }
+    }
+
+    /// The same, with the field that it blames by another name.
+    #[must_use]
+    pub fn blaming(self, name: &str) -> Self {
+        match self {
+            Self::Status { call, status, wire_status, retry_after, body, form, .. } => {
+                let field = Some(ServiceWords::of(name));
+                Self::Status { call, status, wire_status, retry_after, body, field, form }
+            }
+            Self::Partly { call, done, of, error } => {
+                Self::Partly { call, done, of, error: Box::new(error.blaming(name)) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, meant as the refusal of one value.
+    #[must_use]
+    pub fn refusing(self, name: &str) -> Self {
+        match self {
+            Self::Status { call, wire_status, retry_after, body, form, .. } => {
+                let field = Some(ServiceWords::of(name));
+                Self::Status { call, status: 422, wire_status, retry_after, body, field, form }
+            }
+            other => other,
         }
     }
 

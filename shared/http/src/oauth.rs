@@ -158,34 +158,19 @@ impl OAuth {
         refresh: Option<&SecretString>,
         timeout: Duration,
     ) -> Result<Access, Failure> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        match refresh {
-            Some(refresh) => {
-                form.append_pair("grant_type", "refresh_token");
-                form.append_pair("refresh_token", refresh.expose_secret());
-            }
-            None => drop(form.append_pair("grant_type", "client_credentials")),
-        }
-        form.extend_pairs(&self.parameters);
         let mut request = client
             .post(self.endpoint.clone())
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        match self.authentication {
-            ClientAuthentication::Basic => {
-                let pair = format!("{}:{}", self.client_id, secret.expose_secret());
-                request = request.header(AUTHORIZATION, basic(&pair).map_err(Failure::Unusable)?);
-            }
-            ClientAuthentication::Body => {
-                form.append_pair("client_id", &self.client_id);
-                form.append_pair("client_secret", secret.expose_secret());
-            }
+        if self.authentication == ClientAuthentication::Basic {
+            let pair = format!("{}:{}", self.client_id, secret.expose_secret());
+            request = request.header(AUTHORIZATION, basic(&pair).map_err(Failure::Unusable)?);
         }
         let broken = |error: reqwest::Error| {
             let (fault, reason) = NetworkFault::of(&error.without_url(), timeout, timeout);
             Failure::Network { fault, reason }
         };
-        let mut response = request.body(form.finish()).send().await.map_err(broken)?;
+        let mut response = request.body(self.form(secret, refresh)).send().await.map_err(broken)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -198,6 +183,26 @@ impl OAuth {
             return Err(Failure::Refused { status, body });
         }
         self.read(&body)
+    }
+
+    /// What is asked of the token endpoint.
+    fn form(&self, secret: &SecretString, refresh: Option<&SecretString>) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        match refresh {
+            Some(refresh) => {
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("refresh_token", refresh.expose_secret());
+            }
+            None => {
+                form.append_pair("grant_type", "client_credentials");
+            }
+        }
+        form.extend_pairs(&self.parameters);
+        if self.authentication == ClientAuthentication::Body {
+            form.append_pair("client_id", &self.client_id);
+            form.append_pair("client_secret", secret.expose_secret());
+        }
+        form.finish()
     }
 
     fn read(&self, body: &[u8]) -> Result<Access, Failure> {

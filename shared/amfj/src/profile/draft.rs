@@ -1,0 +1,1 @@
+//! A first draft of a profile from an OpenAPI document.
