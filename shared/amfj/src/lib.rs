@@ -5,5 +5,6 @@
 
 pub mod client;
 pub mod lenient;
+pub mod probe;
 pub mod profile;
 mod wire;

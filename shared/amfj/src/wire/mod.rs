@@ -369,6 +369,13 @@ impl AmfjClient {
         answer.read(amfj_sync_http::json::value).map(|_| 0)
     }
 
+    /// The body of the first page of a list, as it came.
+    pub(crate) async fn first_page(&self, op: Op, names: &Names) -> Result<Value, CallError> {
+        let Some(shape) = &self.operation(op)?.list else { return Err(invalid(op, "it does not list")) };
+        let call = lists::ask(self.api(), self.call(op, names)?, op.label(), shape, None)?;
+        self.judged(op, self.send(call).await?)?.read(amfj_sync_http::json::value)
+    }
+
     fn is_plain_op(&self, op: Op) -> bool {
         let is_plain = |operation: &Operation| {
             operation.list.as_ref().is_some_and(is_plain_list)

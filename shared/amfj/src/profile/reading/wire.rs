@@ -186,8 +186,10 @@ fn time_form(node: &Node, standard: &str) -> Result<TimeForm, String> {
         "epoch-milliseconds" => Ok(TimeForm::EpochMilliseconds),
         text if text == standard => Ok(TimeForm::Standard),
         text if text.contains('%') => {
+            // What is written is to be read back.
             let example = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(TimeZone::UTC);
             jiff::fmt::strtime::format(text, &example)
+                .and_then(|written| jiff::fmt::strtime::parse(text, written)?.to_date())
                 .map(|_| TimeForm::Format(text.to_owned()))
                 .map_err(|error| format!("is no form of a date: {error}"))
         }
