@@ -20,7 +20,8 @@ use super::people::Records;
 use super::report::{Report, counted};
 
 /// What to do where an error does not tell.
-const CURE: &str = "check amfj.api_url; if AMFJ's interface is another one, describe it in a profile (docs/amfj-profile.md)";
+const CURE: &str =
+    "check amfj.api_url; if AMFJ's interface is another one, describe it in a profile (docs/amfj-profile.md)";
 
 /// A list that cannot be read, with the cure that fits.
 fn failed(report: &mut Report, stopped: &Stopped<CallError>) {

@@ -401,7 +401,10 @@ fn credentials(parts: &Parts, profile: &Profile) -> Result<Credentials, SetupErr
     let client_id = parts.client_id.clone().or_else(|| oauth.and_then(|oauth| oauth.client_id.clone()));
     let shown = &authentication.shown;
     let named = shown.headers.iter().chain(&shown.query).any(|(_, pattern)| pattern.has_client_id())
-        || shown.basic.as_ref().is_some_and(|(user, password)| user.has_client_id() || password.has_client_id());
+        || shown
+            .basic
+            .as_ref()
+            .is_some_and(|(user, password)| user.has_client_id() || password.has_client_id());
     if client_id.is_none() && (named || oauth.is_some()) {
         return Err(failed("the profile's authentication needs client_id in [integration.amfj]"));
     }

@@ -211,9 +211,14 @@ async fn paths_and_header_are_those_of_the_profile() {
     let profile = profile::parse("amfj.toml".as_ref(), &text).unwrap_or_else(|errors| panic!("{errors}"));
     let token = SecretString::from(TOKEN);
     let limiter = Limiter::new(100.0);
-    let client =
-        AmfjClient::with_profile(stub.base.clone(), token, Duration::from_secs(1), limiter, Arc::new(profile))
-            .unwrap();
+    let client = AmfjClient::with_profile(
+        stub.base.clone(),
+        token,
+        Duration::from_secs(1),
+        limiter,
+        Arc::new(profile),
+    )
+    .unwrap();
     client.check_in(&asset_id(), None).await.unwrap();
     let seen = stub.only();
     assert_eq!(seen.target, "/v1/inventory/items/a%2F1/check-in");

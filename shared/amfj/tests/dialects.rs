@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, NewAsset, UserPatch};
-use amfj_sync_amfj::profile::{self, Op};
 use amfj_sync_amfj::probe;
+use amfj_sync_amfj::profile::{self, Op};
 use amfj_sync_config::{self as config, Config, Tokens};
 use amfj_sync_http::{Answered, CallError, Limiter};
 use amfj_sync_model::amfj::{Asset, Source};
@@ -84,7 +84,9 @@ impl Stub {
             self.base
         );
         let variables = BTreeMap::from([("T".to_owned(), TOKEN.to_owned())]);
-        config::parse("amfj-sync.toml".as_ref(), text, &variables, Tokens::Both).unwrap_or_else(|e| panic!("{e}")).config
+        config::parse("amfj-sync.toml".as_ref(), text, &variables, Tokens::Both)
+            .unwrap_or_else(|e| panic!("{e}"))
+            .config
     }
 
     fn client(&self, dialect: &str) -> AmfjClient {
@@ -133,7 +135,7 @@ fn old_asset(number: u64, custody: &Value) -> Value {
 fn old(seen: &Seen) -> Response {
     let definition = |id: u64, label: &str, kind: &str| {
         json!({"definitionId": id, "label": label, "kind": kind, "mandatory": false, "typeIds": [3],
-               "choices": [{"choiceId": 5, "name": "Red"}, {"choiceId": 6, "name": "Blue"}]})
+               "choices": [{"choiceId": 5, "label": "Red"}, {"choiceId": 6, "label": "Blue"}]})
     };
     let list = |items: Value| json!({"data": {"items": items, "total": 3}});
     match (seen.method.as_str(), seen.target.as_str()) {
@@ -149,8 +151,11 @@ fn old(seen: &Seen) -> Response {
         ("GET", target) if target.starts_with("/api/inventory/definitions") => answer(
             200,
             &list(json!([
-                definition(71, "Bought", "day"), definition(72, "Leased", "switch"), definition(73, "Colour", "choice"),
-                definition(74, "Memory", "line"), definition(75, "Cores", "integer")
+                definition(71, "Bought", "day"),
+                definition(72, "Leased", "switch"),
+                definition(73, "Colour", "choice"),
+                definition(74, "Memory", "line"),
+                definition(75, "Cores", "integer")
             ])),
         ),
         ("GET", target) if target.starts_with("/api/inventory/types") => {
@@ -171,7 +176,9 @@ fn old(seen: &Seen) -> Response {
             answer(400, &json!({"errors": [{"code": "BAD", "text": "no such memory", "definitionId": 74}]}))
         }
         ("PUT", _) | ("DELETE", "/api/inventory/asset/1/custody") => empty(204),
-        ("POST", "/api/inventory/asset/1/custody") => answer(423, &json!({"errors": [{"text": "Sam has it"}]})),
+        ("POST", "/api/inventory/asset/1/custody") => {
+            answer(423, &json!({"errors": [{"text": "Sam has it"}]}))
+        }
         _ => answer(404, &json!({"text": "no such address"})),
     }
 }
@@ -193,10 +200,14 @@ async fn an_old_inventory_is_read_with_its_keys_words_dates_and_tree() {
     let second = client.assets_page(first.next.as_deref()).await.unwrap();
     let holder = second.results[0].checked_out_to.as_ref().expect("what is not shown is not nobody (P30)");
     assert!(!holder.is_readable() && second.odd.len() == 1, "{second:?}");
-    let places: Vec<String> = client.locations().await.unwrap().results.into_iter().map(|place| place.name).collect();
+    let places: Vec<String> =
+        client.locations().await.unwrap().results.into_iter().map(|place| place.name).collect();
     assert_eq!(places, ["HQ", "HQ / Lab"]);
     let types = client.asset_types().await.unwrap().results;
-    assert_eq!(types[0].fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["Bought", "Leased", "Colour", "Memory", "Cores"]);
+    assert_eq!(
+        types[0].fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(),
+        ["Bought", "Leased", "Colour", "Memory", "Cores"]
+    );
     let seen = stub.seen.lock()[0].clone();
     assert_eq!((seen.headers["x-api-key"].as_str(), seen.headers["x-api-client"].as_str()), (TOKEN, "c1"));
     assert!(!seen.headers.contains_key("authorization"));
@@ -207,7 +218,12 @@ async fn an_old_inventory_gets_the_whole_record_back_with_what_is_unknown_kept()
     let stub = Stub::start(old).await;
     let client = stub.client("offset-put");
     let patch = AssetPatch {
-        fields: fields([("Bought", Value::Null), ("Cores", json!(8)), ("Colour", json!("Blue")), ("Leased", json!(false))]),
+        fields: fields([
+            ("Bought", Value::Null),
+            ("Cores", json!(8)),
+            ("Colour", json!("Blue")),
+            ("Leased", json!(false)),
+        ]),
         ..AssetPatch::default()
     };
     let error = client.update_asset(&id("1"), &patch).await.unwrap_err();
@@ -241,8 +257,11 @@ async fn an_old_inventory_says_the_id_of_what_it_made_and_that_is_read() {
     let sent = stub.writes();
     assert_eq!(
         (sent.len(), &sent[0].body),
-        (1, &json!({"status": "in use", "title": "Mac 1", "typeId": 3, "placeId": 11,
-                    "attributes": [{"definitionId": 74, "content": "8 GB"}]}))
+        (
+            1,
+            &json!({"status": "in use", "title": "Mac 1", "typeId": 3, "placeId": 11,
+                    "attributes": [{"definitionId": 74, "content": "8 GB"}]})
+        )
     );
 }
 
@@ -267,7 +286,9 @@ async fn refusals_of_an_old_inventory_mean_what_its_profile_says() {
 
 #[tokio::test]
 async fn what_has_to_be_read_before_and_cannot_be_says_that_nothing_was_written() {
-    let stub = Stub::start(|seen| if seen.target.contains("/asset?") { answer(503, &json!({})) } else { old(seen) }).await;
+    let stub =
+        Stub::start(|seen| if seen.target.contains("/asset?") { answer(503, &json!({})) } else { old(seen) })
+            .await;
     let patch = AssetPatch { name: Some("n".to_owned()), ..AssetPatch::default() };
     let error = stub.client("offset-put").update_asset(&id("1"), &patch).await.unwrap_err();
     assert!(matches!(&error, CallError::Before { .. }) && !error.may_have_happened(), "{error:?}");
@@ -289,7 +310,9 @@ fn young(seen: &Seen) -> Response {
     let field = |title: &str, kind: &str| json!({"attributes": {"title": title, "schema": {"type": kind, "required": false}}});
     let job = |state: &str| json!({"state": state, "job": "/api/jobs/7", "result": {"id": "a1"}});
     match (seen.method.as_str(), seen.target.as_str()) {
-        ("POST", "/oauth/token") => answer(200, &json!({"access_token": format!("access-{}", seen.text.len()), "expires_in": 3600})),
+        ("POST", "/oauth/token") => {
+            answer(200, &json!({"access_token": format!("access-{}", seen.text.len()), "expires_in": 3600}))
+        }
         ("GET", "/api/v3/assets?page%5Bsize%5D=100") => answer(
             200,
             &json!({"records": {"a1": young_asset(&json!({"email": "sam@example.com", "name": "Sam"})), "a2": young_asset(&Value::Null)},
@@ -304,7 +327,9 @@ fn young(seen: &Seen) -> Response {
             answer(200, &json!({"record": young_asset(&json!({"email": "sam@example.com", "name": "Sam"}))}))
         }
         ("GET", "/api/v3/assets/a2") => answer(200, &json!({"record": young_asset(&Value::Null)})),
-        ("GET", target) if target.starts_with("/api/v3/people-fields") => answer(200, &json!({"records": {}})),
+        ("GET", target) if target.starts_with("/api/v3/people-fields") => {
+            answer(200, &json!({"records": {}}))
+        }
         ("GET", target) if target.starts_with("/api/v3/people/") => {
             let who = target.rsplit('/').next().unwrap();
             answer(200, &json!({"record": people[who]}))
@@ -318,7 +343,9 @@ fn young(seen: &Seen) -> Response {
         }
         ("POST", "/api/v3/assets") | ("PATCH", "/api/v3/assets/a1") => answer(202, &job("queued")),
         ("GET", "/api/jobs/7") => answer(200, &job("succeeded")),
-        ("POST", "/api/v3/actions") => answer(200, &json!({"record": young_asset(&json!({"email": "kim@example.com", "name": "Kim"}))})),
+        ("POST", "/api/v3/actions") => {
+            answer(200, &json!({"record": young_asset(&json!({"email": "kim@example.com", "name": "Kim"}))}))
+        }
         _ => answer(410, &json!({"title": "nothing here"})),
     }
 }
@@ -329,7 +356,10 @@ async fn a_young_interface_is_read_with_oauth_keys_addresses_and_emails() {
     let client = stub.client("envelope-jobs");
     let first = client.assets_page(None).await.unwrap();
     let asset = &first.results[0];
-    assert_eq!((asset.id.as_str(), asset.asset_type.id.as_str(), asset.asset_type.name.as_str()), ("a1", "Laptop", "Laptop"));
+    assert_eq!(
+        (asset.id.as_str(), asset.asset_type.id.as_str(), asset.asset_type.name.as_str()),
+        ("a1", "Laptop", "Laptop")
+    );
     assert_eq!(asset.checked_out_to.as_ref().unwrap().id.as_str(), "u1", "an email is who has it");
     assert_eq!(asset.fields, fields([("Bought", json!("2026-07-01")), ("Memory", json!("8 GB"))]));
     assert_eq!(first.results[1].checked_out_to, None);
@@ -339,11 +369,23 @@ async fn a_young_interface_is_read_with_oauth_keys_addresses_and_emails() {
     let seen = stub.seen.lock().clone();
     let tokens: Vec<&Seen> = seen.iter().filter(|seen| seen.target == "/oauth/token").collect();
     assert_eq!(tokens.len(), 1, "one token is good for many calls");
-    for part in ["grant_type=client_credentials", "client_id=c1", "client_secret=7c0ffee1-token", "scope=assets+people"] {
+    for part in [
+        "grant_type=client_credentials",
+        "client_id=c1",
+        "client_secret=7c0ffee1-token",
+        "scope=assets+people",
+    ] {
         assert!(tokens[0].text.contains(part), "{part}: {}", tokens[0].text);
     }
-    assert!(seen.iter().filter(|seen| seen.method == "GET").all(|seen| seen.headers["authorization"].starts_with("Bearer access-")));
-    assert!(!seen.iter().filter(|seen| seen.method == "GET").any(|seen| format!("{seen:?}").contains(TOKEN)), "the secret goes nowhere else");
+    assert!(
+        seen.iter()
+            .filter(|seen| seen.method == "GET")
+            .all(|seen| seen.headers["authorization"].starts_with("Bearer access-"))
+    );
+    assert!(
+        !seen.iter().filter(|seen| seen.method == "GET").any(|seen| format!("{seen:?}").contains(TOKEN)),
+        "the secret goes nowhere else"
+    );
 }
 
 #[tokio::test]
@@ -362,7 +404,14 @@ async fn an_access_token_that_is_refused_is_fetched_anew() {
 
 #[tokio::test]
 async fn an_access_token_that_cannot_be_had_blames_the_token_and_sends_nothing() {
-    let stub = Stub::start(|seen| if seen.target == "/oauth/token" { answer(400, &json!({"error": "invalid_client"})) } else { young(seen) }).await;
+    let stub = Stub::start(|seen| {
+        if seen.target == "/oauth/token" {
+            answer(400, &json!({"error": "invalid_client"}))
+        } else {
+            young(seen)
+        }
+    })
+    .await;
     let error = stub.client("envelope-jobs").asset(&id("a1")).await.unwrap_err();
     assert_eq!(Answered::of(&error), Answered::TokenRefused, "{error}");
     assert!(stub.seen.lock().iter().all(|seen| seen.target == "/oauth/token"));
@@ -380,8 +429,14 @@ async fn a_job_is_looked_at_until_it_is_done() {
     };
     assert_eq!(client.create_asset(&new).await.unwrap().id.as_str(), "a1");
     let sent = stub.writes().into_iter().find(|seen| seen.is("POST", "/api/v3/assets")).unwrap();
-    assert_eq!(sent.body, json!({"attributes": {"name": "Mac", "type": "Laptop", "custom": {"f1": 1_782_856_800_000_i64}}}));
-    let patch = AssetPatch { fields: fields([("Memory", json!("9 GB")), ("Bought", Value::Null)]), ..AssetPatch::default() };
+    assert_eq!(
+        sent.body,
+        json!({"attributes": {"name": "Mac", "type": "Laptop", "custom": {"f1": 1_782_856_800_000_i64}}})
+    );
+    let patch = AssetPatch {
+        fields: fields([("Memory", json!("9 GB")), ("Bought", Value::Null)]),
+        ..AssetPatch::default()
+    };
     assert!(client.update_asset(&id("a1"), &patch).await.unwrap_err().is_unshown_success());
     let sent = stub.writes().into_iter().find(|seen| seen.method == "PATCH").unwrap();
     assert_eq!(sent.headers["content-type"], "application/json-patch+json");
@@ -411,7 +466,11 @@ async fn a_job_that_fails_is_a_refusal_and_one_that_does_not_end_may_have_happen
     let endless = Stub::start(with("running")).await;
     let error = endless.client("envelope-jobs").create_asset(&new).await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }) && error.may_have_happened(), "{error}");
-    assert_eq!(endless.writes().iter().filter(|seen| seen.is("POST", "/api/v3/assets")).count(), 1, "never twice");
+    assert_eq!(
+        endless.writes().iter().filter(|seen| seen.is("POST", "/api/v3/assets")).count(),
+        1,
+        "never twice"
+    );
 }
 
 #[tokio::test]
@@ -441,7 +500,10 @@ fn flat(seen: &Seen) -> Response {
     let path = seen.target.split('?').next().unwrap_or_default();
     let page = |number: u64, rows: Value| {
         let all = seen.target.contains(&format!("page={number}"));
-        Response::builder().header("X-Total-Count", "3").body(Body::from(if all { rows } else { json!([]) }.to_string())).unwrap()
+        Response::builder()
+            .header("X-Total-Count", "3")
+            .body(Body::from(if all { rows } else { json!([]) }.to_string()))
+            .unwrap()
     };
     match (seen.method.as_str(), path) {
         ("GET", "/api/rows/assets") if seen.target.contains("page=1&") => {
@@ -452,15 +514,23 @@ fn flat(seen: &Seen) -> Response {
         ("GET", "/api/rows/assets/a2") => answer(200, &flat_asset("a2", "")),
         ("GET", "/api/rows/assets/gone") => empty(404),
         ("GET", "/api/rows/types") => answer(200, &json!([{"name": "Laptop"}])),
-        ("GET", "/api/rows/columns/assets") => {
-            answer(200, &json!([{"caption": "Memory", "column": "mem"}, {"caption": "Model", "column": "model"}]))
-        }
+        ("GET", "/api/rows/columns/assets") => answer(
+            200,
+            &json!([{"caption": "Memory", "column": "mem"}, {"caption": "Model", "column": "model"}]),
+        ),
         ("GET", "/api/rows/columns/people") => answer(200, &json!([])),
-        ("GET", "/api/rows/people") => answer(200, &json!([{"uid": "u1", "full_name": "Sam", "mail": "sam@example.com"}])),
-        ("PUT", "/api/rows/assets/a1/model") => answer(422, &json!({"message": "no such model", "column": "model"})),
+        ("GET", "/api/rows/people") => {
+            answer(200, &json!([{"uid": "u1", "full_name": "Sam", "mail": "sam@example.com"}]))
+        }
+        ("PUT", "/api/rows/assets/a1/model") => {
+            answer(422, &json!({"message": "no such model", "column": "model"}))
+        }
         ("PUT", "/api/rows/assets/busy/mem") => Response::builder()
             .status(503)
-            .header("Retry-At", httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(30)))
+            .header(
+                "Retry-At",
+                httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(30)),
+            )
             .body(Body::from("busy"))
             .unwrap(),
         ("PUT", _) => empty(204),
@@ -493,7 +563,10 @@ async fn flat_records_are_read_page_by_page_with_the_token_in_the_query() {
 async fn each_field_is_one_request_and_a_refusal_names_it_although_others_were_written() {
     let stub = Stub::start(flat).await;
     let client = stub.client("prefix-members");
-    let patch = AssetPatch { fields: fields([("Memory", Value::Null), ("Model", json!("M9"))]), ..AssetPatch::default() };
+    let patch = AssetPatch {
+        fields: fields([("Memory", Value::Null), ("Model", json!("M9"))]),
+        ..AssetPatch::default()
+    };
     let error = client.update_asset(&id("a1"), &patch).await.unwrap_err();
     assert!(matches!(error, CallError::Partly { done: 1, of: 2, .. }), "{error:?}");
     assert_eq!(Answered::of(&error), Answered::Value { field: "Model".to_owned() });
@@ -551,7 +624,10 @@ async fn what_an_interface_cannot_do_is_refused_with_the_settings_name() {
         ("\"auto_checkout\"", "check_out"),
         ("\"default_location\"", "list_locations"),
     ] {
-        let said = refusals.iter().find(|refusal| refusal.contains(setting)).unwrap_or_else(|| panic!("{setting}: {refusals:?}"));
+        let said = refusals
+            .iter()
+            .find(|refusal| refusal.contains(setting))
+            .unwrap_or_else(|| panic!("{setting}: {refusals:?}"));
         assert!(said.contains(lacks) && said.contains("assumed-v1"), "{said}");
     }
     assert!(!refusals.iter().any(|refusal| refusal.contains("when_gone")), "it can check in: {refusals:?}");
@@ -574,11 +650,16 @@ async fn a_profile_that_needs_a_client_id_says_so() {
 async fn the_probe_finds_what_is_there_and_the_nearest_thing_to_what_is_not() {
     let stub = Stub::start(flat).await;
     let report = probe::read(&stub.client("prefix-members")).await.to_string();
-    for line in ["ok list_assets: 2 rows at the body itself", "ok [asset] id: in 2 of 2 at \"/uid\", for example \"a1\"", "-- find_assets_by_name"] {
+    for line in [
+        "ok list_assets: 2 rows at the body itself",
+        "ok [asset] id: in 2 of 2 at \"/uid\", for example \"a1\"",
+        "-- find_assets_by_name",
+    ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
     assert!(!report.contains("sam@example.com") && report.contains("xxx@xxxxxxx.xxx"), "{report}");
-    let other = Stub::start(|_| answer(200, &json!({"data": [{"identifier": 1, "names": "Sam"}], "count": 1}))).await;
+    let other =
+        Stub::start(|_| answer(200, &json!({"data": [{"identifier": 1, "names": "Sam"}], "count": 1}))).await;
     let config = other.config("prefix-members", "");
     let mut amfj = config.integrations[0].amfj.clone();
     amfj.profile = config::ProfileSource::default();
@@ -586,7 +667,10 @@ async fn the_probe_finds_what_is_there_and_the_nearest_thing_to_what_is_not() {
     let report = probe::read(&client).await;
     assert!(!report.is_fine());
     let said = report.to_string();
-    assert!(said.contains("!! list_assets: no member \"/results\"; there is a list of 1 objects at \"/data\""), "{said}");
+    assert!(
+        said.contains("!! list_assets: no member \"/results\"; there is a list of 1 objects at \"/data\""),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -601,9 +685,14 @@ async fn the_probe_writes_to_the_one_asset_that_was_named_and_puts_it_back() {
         let path = seen.target.split('?').next().unwrap_or_default();
         match (seen.method.as_str(), path) {
             ("GET", "/api/assets") => answer(200, &json!({"results": [*asset], "next_cursor": null})),
-            ("GET", "/api/users") => answer(200, &json!({"results": [{"id": "u1", "name": "Sam", "source": "local"}]})),
-            ("GET", "/api/asset-types") => answer(200, &json!({"results": [{"id": "t", "name": "T", "fields": [
-                {"name": "Memory", "type": "text"}, {"name": "Cores", "type": "number"}]}]})),
+            ("GET", "/api/users") => {
+                answer(200, &json!({"results": [{"id": "u1", "name": "Sam", "source": "local"}]}))
+            }
+            ("GET", "/api/asset-types") => answer(
+                200,
+                &json!({"results": [{"id": "t", "name": "T", "fields": [
+                {"name": "Memory", "type": "text"}, {"name": "Cores", "type": "number"}]}]}),
+            ),
             ("GET", _) => answer(200, &asset),
             ("PATCH", _) if seen.body["fields"]["Cores"].is_string() => {
                 answer(422, &json!({"error": {"message": "no number", "field": "Cores"}}))
@@ -614,12 +703,16 @@ async fn the_probe_writes_to_the_one_asset_that_was_named_and_puts_it_back() {
                 }
                 answer(200, &asset)
             }
-            ("POST", "/api/assets/s1/check-out") if !asset["checked_out_to"].is_null() => answer(409, &json!({})),
+            ("POST", "/api/assets/s1/check-out") if !asset["checked_out_to"].is_null() => {
+                answer(409, &json!({}))
+            }
             ("POST", "/api/assets/s1/check-out") => {
                 asset["checked_out_to"] = json!({"id": seen.body["user_id"], "name": "Sam"});
                 answer(200, &asset)
             }
-            ("POST", "/api/assets/s1/check-in") if asset["checked_out_to"].is_null() => answer(409, &json!({})),
+            ("POST", "/api/assets/s1/check-in") if asset["checked_out_to"].is_null() => {
+                answer(409, &json!({}))
+            }
             ("POST", "/api/assets/s1/check-in") => {
                 asset["checked_out_to"] = Value::Null;
                 answer(200, &asset)
@@ -636,7 +729,11 @@ async fn the_probe_writes_to_the_one_asset_that_was_named_and_puts_it_back() {
     assert_eq!(stub.writes().len(), 0);
     let report = probe::write(&client, "scratch").await.unwrap();
     let said = report.to_string();
-    for line in ["a refused value: 422, and the field is named", "check_out, twice: refused: it is so already", "list_delay = \"5s\""] {
+    for line in [
+        "a refused value: 422, and the field is named",
+        "check_out, twice: refused: it is so already",
+        "list_delay = \"5s\"",
+    ] {
         assert!(said.contains(line), "{line}\n{said}");
     }
     assert!(report.is_fine(), "{said}");
@@ -650,16 +747,32 @@ async fn the_long_way_sends_and_reads_what_the_straight_way_does() {
     let shown = json!({"id": "a1", "name": "n", "asset_type": {"id": "t", "name": "T"}, "location": {"id": "l", "name": "L"},
                        "fields": {"Memory": "8 GB"}, "checked_out_to": {"id": "u", "name": "U"}, "created_at": "2026-01-01T00:00:00Z"});
     let stub = Stub::start(move |seen| {
-        if seen.target.contains("limit=100") { answer(200, &json!({"results": [shown], "next_cursor": "c"})) } else { answer(200, &shown) }
+        if seen.target.contains("limit=100") {
+            answer(200, &json!({"results": [shown], "next_cursor": "c"}))
+        } else {
+            answer(200, &shown)
+        }
     })
     .await;
     // A member that no answer has, so that nothing is the assumed one any more.
     let text = profile::show("assumed-v1").unwrap().replacen("[asset]\n", "[asset]\n# changed\n", 1);
-    let text = text.replacen("created_at = { at = \"/created_at\", optional = true }", "created_at = \"/created_at\"", 1);
+    let text = text.replacen(
+        "created_at = { at = \"/created_at\", optional = true }",
+        "created_at = \"/created_at\"",
+        1,
+    );
     let other = Arc::new(profile::parse("amfj.toml".as_ref(), &text).unwrap());
     let token = || amfj_sync_http::SecretString::from(TOKEN);
-    let straight = AmfjClient::new(stub.base.clone(), token(), Duration::from_secs(1), Limiter::new(1e4)).unwrap();
-    let long = AmfjClient::with_profile(stub.base.clone(), token(), Duration::from_secs(1), Limiter::new(1e4), other).unwrap();
+    let straight =
+        AmfjClient::new(stub.base.clone(), token(), Duration::from_secs(1), Limiter::new(1e4)).unwrap();
+    let long = AmfjClient::with_profile(
+        stub.base.clone(),
+        token(),
+        Duration::from_secs(1),
+        Limiter::new(1e4),
+        other,
+    )
+    .unwrap();
     let mut answers: Vec<(Asset, Asset)> = Vec::new();
     let new = NewAsset {
         name: "n".to_owned(),
@@ -667,19 +780,28 @@ async fn the_long_way_sends_and_reads_what_the_straight_way_does() {
         location_id: Some("l".to_owned()),
         fields: fields([("Memory", json!("8 GB"))]),
     };
-    let patch = AssetPatch { name: Some("n".to_owned()), location_id: None, fields: fields([("Memory", Value::Null)]) };
+    let patch = AssetPatch {
+        name: Some("n".to_owned()),
+        location_id: None,
+        fields: fields([("Memory", Value::Null)]),
+    };
     for client in [&straight, &long] {
         let page = client.assets_page(Some("c0")).await.unwrap();
         assert_eq!((page.next.as_deref(), page.rows, page.odd.len()), (Some("c"), 1, 0));
         let made = client.create_asset(&new).await.unwrap();
         client.update_asset(&id("a1"), &patch).await.unwrap();
         assert!(matches!(client.check_out(&id("a1"), &record("u"), Some("x")).await, Ok(Assigned::Done(_))));
-        client.update_user(&record("a1"), &UserPatch { name: Some("n".to_owned()), ..UserPatch::default() }).await.unwrap_err();
+        client
+            .update_user(&record("a1"), &UserPatch { name: Some("n".to_owned()), ..UserPatch::default() })
+            .await
+            .unwrap_err();
         answers.push((page.results[0].clone(), made));
     }
     assert_eq!(answers[0], answers[1]);
     let seen = stub.seen.lock().clone();
     let (one, other) = seen.split_at(seen.len() / 2);
-    let said = |seen: &[Seen]| seen.iter().map(|one| (one.method.clone(), one.target.clone(), one.body.clone())).collect::<Vec<_>>();
+    let said = |seen: &[Seen]| {
+        seen.iter().map(|one| (one.method.clone(), one.target.clone(), one.body.clone())).collect::<Vec<_>>()
+    };
     assert_eq!(said(one), said(other));
 }

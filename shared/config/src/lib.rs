@@ -45,8 +45,8 @@ pub use secret::{BrokerUrl, Secret};
 pub use token::Token;
 pub use tokens::{TokenVariables, Tokens};
 pub use types::{
-    AmfjConfig, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
-    ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
+    AmfjConfig, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope, ScopeRule,
+    ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
 pub use values::Percent;
 pub use words::{

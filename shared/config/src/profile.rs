@@ -37,7 +37,8 @@ impl ProfileSource {
         if let Some(known) = BUILT_IN_PROFILES.into_iter().find(|known| *known == text) {
             return Ok(Self::BuiltIn(known));
         }
-        let is_toml = Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        let is_toml =
+            Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         if is_toml || text.contains('/') {
             return Ok(Self::File(folder.join(text)));
         }

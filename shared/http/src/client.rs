@@ -428,7 +428,10 @@ impl Api {
             Target::Address(address) if is_of_host(&address, &self.0.base) => return Ok(address),
             // The token goes nowhere else.
             Target::Address(_) => {
-                return Err("an address of another host was given, and the token is sent to none but its own".to_owned());
+                return Err(
+                    "an address of another host was given, and the token is sent to none but its own"
+                        .to_owned(),
+                );
             }
             Target::Path(path) => path,
         };

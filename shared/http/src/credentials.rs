@@ -34,7 +34,9 @@ impl Pattern {
                 "token" => Part::Token,
                 "client_id" => Part::ClientId,
                 other => {
-                    return Err(format!("names something unknown: \"{other}\"; known are token and client_id"));
+                    return Err(format!(
+                        "names something unknown: \"{other}\"; known are token and client_id"
+                    ));
                 }
             });
             rest = behind;
@@ -162,9 +164,8 @@ impl Credentials {
 }
 
 fn header(text: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
-        "the token has characters that no HTTP header can carry; copy it again".to_owned()
-    })?;
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| "the token has characters that no HTTP header can carry; copy it again".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -169,7 +169,10 @@ impl CallError {
                 format!("{call}: answered {} {}", status_text(*wire_status), sentence(body))
             }
             Self::Unwritable { call, field, reason } => {
-                format!("{call}: the value of “{}” cannot be written: {reason}", field.as_str().replace(['“', '”'], "\""))
+                format!(
+                    "{call}: the value of “{}” cannot be written: {reason}",
+                    field.as_str().replace(['“', '”'], "\"")
+                )
             }
             Self::Before { call, error } => format!("{call}: {}", error.seen()),
             Self::Partly { call, done, of, error } => {
@@ -235,10 +238,9 @@ impl CallError {
         match self {
             Self::Status { status, .. } | Self::NotJson { status, .. } => Some(*status),
             Self::Before { error, .. } | Self::Partly { error, .. } => error.status(),
-            Self::Invalid { .. }
-            | Self::NotSent { .. }
-            | Self::Unknown { .. }
-            | Self::Unwritable { .. } => None,
+            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unknown { .. } | Self::Unwritable { .. } => {
+                None
+            }
         }
     }
 
@@ -301,7 +303,9 @@ impl CallError {
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unwritable { .. } | Self::Before { .. } => false,
+            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unwritable { .. } | Self::Before { .. } => {
+                false
+            }
             Self::Unknown { .. } | Self::NotJson { .. } | Self::Partly { .. } => true,
             // 408 and 5xx may come from a proxy whose back end went on working.
             Self::Status { status, .. } => *status == 408 || *status >= 500,

@@ -66,7 +66,9 @@ impl Failure {
     pub(super) fn into_error(self, call: String, host: &str) -> CallError {
         let host = host.to_owned();
         match self {
-            Self::Network { fault, reason } => CallError::NotSent { call, host, reason: reason.into(), fault },
+            Self::Network { fault, reason } => {
+                CallError::NotSent { call, host, reason: reason.into(), fault }
+            }
             Self::Unusable(reason) => {
                 CallError::NotSent { call, host, reason: reason.into(), fault: NetworkFault::Other }
             }
@@ -210,7 +212,10 @@ impl OAuth {
             .map_err(|_| Failure::Unusable("what the token endpoint answers is no JSON".to_owned()))?;
         let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
         let token = text(&self.pointers[0]).filter(|token| is_token(token)).ok_or_else(|| {
-            Failure::Unusable(format!("there is no token at {} in what the token endpoint answers", self.pointers[0]))
+            Failure::Unusable(format!(
+                "there is no token at {} in what the token endpoint answers",
+                self.pointers[0]
+            ))
         })?;
         keep_unsaid(token);
         let life = answer.pointer(&self.pointers[1]).and_then(|seconds| match seconds {

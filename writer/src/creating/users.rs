@@ -34,7 +34,9 @@ impl Creatable for NewUser {
     /// There is no search by name, and not everywhere one by email.
     async fn search(&self, site: &Site) -> Result<Option<Vec<UserRecord>>, CallError> {
         match &self.email {
-            Some(email) if site.client.can(Op::FindUsersByEmail) => site.client.find_users_by_email(email).await.map(Some),
+            Some(email) if site.client.can(Op::FindUsersByEmail) => {
+                site.client.find_users_by_email(email).await.map(Some)
+            }
             _ => Ok(None),
         }
     }

@@ -24,7 +24,11 @@ fn all(value: &Value) -> Vec<(String, &Value)> {
             && let Value::Object(members) = value
         {
             for (name, member) in members.iter().rev() {
-                next.push((format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), member, depth + 1));
+                next.push((
+                    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    member,
+                    depth + 1,
+                ));
             }
         }
     }
@@ -33,7 +37,8 @@ fn all(value: &Value) -> Vec<(String, &Value)> {
 
 /// Where else a list of objects is.
 pub(super) fn list(body: &Value, looked_at: &Pointer) -> String {
-    let is_list = |value: &&Value| value.as_array().is_some_and(|rows| rows.first().is_none_or(Value::is_object));
+    let is_list =
+        |value: &&Value| value.as_array().is_some_and(|rows| rows.first().is_none_or(Value::is_object));
     let missing = if looked_at.as_str().is_empty() {
         "the body itself is no list".to_owned()
     } else {

@@ -113,7 +113,11 @@ async fn list(client: &AmfjClient, op: Op, names: &Names, report: &mut Report) -
             return None;
         }
     };
-    let place = if shape.rows.as_str().is_empty() { "the body itself".to_owned() } else { format!("\"{}\"", shape.rows.as_str()) };
+    let place = if shape.rows.as_str().is_empty() {
+        "the body itself".to_owned()
+    } else {
+        format!("\"{}\"", shape.rows.as_str())
+    };
     let rows: Rows = match (shape.form, shape.rows.get(&body)) {
         (ListForm::List, Some(Value::Array(rows))) => rows.iter().map(|row| (None, row.clone())).collect(),
         (ListForm::ById, Some(Value::Object(rows))) => {
@@ -148,9 +152,10 @@ fn member(what: &str, member: &Member, rows: &Rows, is_personal: bool, report: &
         return;
     }
     let (count, all) = (found.len(), rows.len());
-    let example = found.iter().find(|value| !value.is_null()).map_or("always null".to_owned(), |value| {
-        format!("for example {}", example(value, is_personal))
-    });
+    let example = found
+        .iter()
+        .find(|value| !value.is_null())
+        .map_or("always null".to_owned(), |value| format!("for example {}", example(value, is_personal)));
     // What is not everywhere cannot be read where it is not.
     let verdict = if count == all || *optional { Verdict::Found } else { Verdict::Differs };
     let rest = if verdict == Verdict::Differs { "; write optional = true if that is right" } else { "" };
@@ -162,9 +167,8 @@ fn named(what: &str, shape: &NamedShape, rows: &Rows, is_personal: bool, report:
         if let Some(Member::At { pointer, .. }) = found {
             // Null in the place of the object is nobody, and nowhere.
             let within = Pointer::parse(pointer.as_str().rsplit_once('/').map_or("", |(object, _)| object));
-            let is_nobody = |row: &Value| {
-                within.as_ref().is_ok_and(|within| within.get(row).is_some_and(Value::is_null))
-            };
+            let is_nobody =
+                |row: &Value| within.as_ref().is_ok_and(|within| within.get(row).is_some_and(Value::is_null));
             let there: Rows = rows.iter().filter(|(_, row)| !is_nobody(row)).cloned().collect();
             let named = Member::At { pointer: pointer.clone(), optional: shape.optional };
             member(&format!("{what} {part}"), &named, &there, is_personal && part != "id", report);
@@ -175,7 +179,8 @@ fn named(what: &str, shape: &NamedShape, rows: &Rows, is_personal: bool, report:
 fn fields(what: &str, shape: Option<&FieldsShape>, rows: &Rows, report: &mut Report) {
     let (Some(shape), Some((_, first))) = (shape, rows.first()) else { return };
     let mut odd = Vec::new();
-    let mut labels: Vec<String> = rows.iter().flat_map(|(_, row)| labelled(shape, row, &mut odd)).map(|(label, _)| label).collect();
+    let mut labels: Vec<String> =
+        rows.iter().flat_map(|(_, row)| labelled(shape, row, &mut odd)).map(|(label, _)| label).collect();
     labels.sort_unstable();
     labels.dedup();
     if let Some(why) = odd.first().filter(|_| labels.is_empty()) {
@@ -209,9 +214,20 @@ async fn by_id(client: &AmfjClient, op: Op, id: &Member, rows: &Rows, report: &m
 }
 
 /// Looks for the first row by its name or email.
-async fn search(client: &AmfjClient, op: Op, name: &str, by: Option<&Member>, rows: &Rows, report: &mut Report) {
+async fn search(
+    client: &AmfjClient,
+    op: Op,
+    name: &str,
+    by: Option<&Member>,
+    rows: &Rows,
+    report: &mut Report,
+) {
     if !client.can(op) {
-        return report.say(Verdict::Absent, op.key(), "the profile says that there is none: the list is walked");
+        return report.say(
+            Verdict::Absent,
+            op.key(),
+            "the profile says that there is none: the list is walked",
+        );
     }
     let said = rows.iter().find_map(|(key, value)| {
         let row = Row { value, key: key.as_deref() };
@@ -232,9 +248,15 @@ async fn search(client: &AmfjClient, op: Op, name: &str, by: Option<&Member>, ro
     };
     match hits {
         Ok((all, 0)) => {
-            report.say(Verdict::Differs, op.key(), format!("{all} hits, and not the one that was looked for"));
+            report.say(
+                Verdict::Differs,
+                op.key(),
+                format!("{all} hits, and not the one that was looked for"),
+            );
         }
-        Ok((all, exact)) => report.say(Verdict::Found, op.key(), format!("{all} hits, {exact} of them exact")),
+        Ok((all, exact)) => {
+            report.say(Verdict::Found, op.key(), format!("{all} hits, {exact} of them exact"))
+        }
         Err(error) => report.say(Verdict::Differs, op.key(), words(&error)),
     }
 }

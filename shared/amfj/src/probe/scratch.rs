@@ -27,17 +27,25 @@ pub async fn write(client: &AmfjClient, name: &str) -> Result<Report, String> {
     let asset = only(client, name).await?;
     let mut report = Report::default();
     let types = client.asset_types().await.map_err(|error| outline(&error.to_string()))?;
-    let own = types.results.into_iter().find(|one| one.id == asset.asset_type.id || one.name == asset.asset_type.name);
+    let own = types
+        .results
+        .into_iter()
+        .find(|one| one.id == asset.asset_type.id || one.name == asset.asset_type.name);
     let fields = own.map(|one| one.fields).unwrap_or_default();
     let is_text = |field: &&Field| field.field_type == FieldType::Text && field.options.is_empty();
     match fields.iter().find(is_text) {
         Some(field) => values(client, &asset, field, &mut report).await,
         None => report.say(Verdict::Absent, "update_asset", "its type has no text field to try it with"),
     }
-    let strict = |field: &&Field| matches!(field.field_type, FieldType::Number | FieldType::Date | FieldType::Select);
+    let strict =
+        |field: &&Field| matches!(field.field_type, FieldType::Number | FieldType::Date | FieldType::Select);
     match fields.iter().find(strict) {
         Some(field) => refused(client, &asset, field, &mut report).await,
-        None => report.say(Verdict::Absent, "a refused value", "its type has no number, date or choice to try it with"),
+        None => report.say(
+            Verdict::Absent,
+            "a refused value",
+            "its type has no number, date or choice to try it with",
+        ),
     }
     assignments(client, &asset, &mut report).await;
     report.say(Verdict::Absent, "unique names", "not tried: that needs a second asset of this name");
@@ -49,7 +57,8 @@ async fn only(client: &AmfjClient, name: &str) -> Result<Asset, String> {
     let mut cursors = Cursors::new("list assets");
     let mut found = Vec::new();
     loop {
-        let page = client.assets_page(cursors.current()).await.map_err(|error| outline(&error.to_string()))?;
+        let page =
+            client.assets_page(cursors.current()).await.map_err(|error| outline(&error.to_string()))?;
         found.extend(page.results.into_iter().filter(|asset| asset.name == name));
         match cursors.advance(page.next, page.rows, page.rows) {
             Ok(true) => {}
@@ -74,7 +83,14 @@ fn words(error: &CallError) -> String {
 }
 
 /// Writes, or says why it could not be.
-async fn put(client: &AmfjClient, asset: &Asset, field: &str, value: Value, what: &str, report: &mut Report) -> bool {
+async fn put(
+    client: &AmfjClient,
+    asset: &Asset,
+    field: &str,
+    value: Value,
+    what: &str,
+    report: &mut Report,
+) -> bool {
     match client.update_asset(&asset.id, &patch(field, value)).await {
         Ok(shown) => {
             let value = shown.fields.get(field).cloned().unwrap_or_default();
@@ -107,7 +123,8 @@ async fn values(client: &AmfjClient, asset: &Asset, field: &Field, report: &mut 
     let at_once = shown(client, asset, name).await;
     let as_it_is = at_once.as_ref() == Some(&json!(TEXT));
     let verdict = if as_it_is { Verdict::Found } else { Verdict::Differs };
-    let said = at_once.map_or("it cannot be read".to_owned(), |value| format!("read at once, it shows {value}"));
+    let said =
+        at_once.map_or("it cannot be read".to_owned(), |value| format!("read at once, it shows {value}"));
     report.say(verdict, "a value that was written", said);
     put(client, asset, name, json!(TEXT), "update_asset, twice", report).await;
     if let Some(delay) = listed_after(client, asset, name, began).await {
@@ -116,7 +133,11 @@ async fn values(client: &AmfjClient, asset: &Asset, field: &Field, report: &mut 
         let delay = (seconds * 3.0).ceil().max(5.0);
         report.settings.push(format!("list_delay = \"{delay:.0}s\"             # in [integration.amfj]"));
     } else {
-        report.say(Verdict::Differs, "list delay", format!("the list does not show it within {} s", WATCH.as_secs()));
+        report.say(
+            Verdict::Differs,
+            "list delay",
+            format!("the list does not show it within {} s", WATCH.as_secs()),
+        );
     }
     if put(client, asset, name, Value::Null, "update_asset, clearing", report).await {
         let cleared = shown(client, asset, name).await.unwrap_or_default();
@@ -201,7 +222,12 @@ async fn assignments(client: &AmfjClient, asset: &Asset, report: &mut Report) {
     let before: Option<RecordId> = asset.checked_out_to.as_ref().map(|holder| holder.id.clone());
     let user = match &before {
         Some(user) => Some(user.clone()),
-        None => client.users_page(None).await.ok().and_then(|page| page.results.into_iter().next()).map(|user| user.id),
+        None => client
+            .users_page(None)
+            .await
+            .ok()
+            .and_then(|page| page.results.into_iter().next())
+            .map(|user| user.id),
     };
     let Some(user) = user else {
         return report.say(Verdict::Absent, "check_out", "there is no user record to try it with");
@@ -217,7 +243,9 @@ async fn assignments(client: &AmfjClient, asset: &Asset, report: &mut Report) {
     report.say(Verdict::Measured, "check_out, twice", holder(&again));
     let takes_over = client.profile().operation(Op::CheckOut).is_some_and(|out| out.takes_over);
     if is_done(&again) && !takes_over {
-        report.settings.push("when_taken = \"taken-over\"         # in [operations.check_out] of the profile".to_owned());
+        report.settings.push(
+            "when_taken = \"taken-over\"         # in [operations.check_out] of the profile".to_owned(),
+        );
     }
     let into = client.check_in(&asset.id, None).await;
     let verdict = if is_done(&into) { Verdict::Found } else { Verdict::Differs };

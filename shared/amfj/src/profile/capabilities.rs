@@ -32,10 +32,9 @@ pub fn refusals(config: &Integration, profile: &Profile) -> Vec<String> {
     let mut refusals = Vec::new();
     let mut refuse = |key: &str, is_set: bool, lacks: &str, write: &str| {
         if is_set {
-            let place = config.place_of(key).map_or_else(
-                || format!("integration {}: ", config.id),
-                |place| format!("{place}: "),
-            );
+            let place = config
+                .place_of(key)
+                .map_or_else(|| format!("integration {}: ", config.id), |place| format!("{place}: "));
             let short = key.split_once('.').map_or(key, |(_, name)| name);
             refusals.push(format!(
                 "{place}\"{short}\" cannot be kept: the profile {} has no {lacks}; {write}",

@@ -9,9 +9,11 @@ use serde_json::Value;
 const DEEPEST: usize = 8;
 
 /// Words by which things are recognised, the best first.
-const ASSETS: &[&str] = &["assets", "asset", "devices", "device", "hardware", "items", "objects", "inventory"];
+const ASSETS: &[&str] =
+    &["assets", "asset", "devices", "device", "hardware", "items", "objects", "inventory"];
 const USERS: &[&str] = &["users", "user", "people", "persons", "person", "members", "employees"];
-const TYPES: &[&str] = &["asset-types", "asset_types", "assettypes", "types", "categories", "kinds", "models"];
+const TYPES: &[&str] =
+    &["asset-types", "asset_types", "assettypes", "types", "categories", "kinds", "models"];
 const LOCATIONS: &[&str] = &["locations", "location", "places", "sites", "offices", "rooms"];
 const OUT: &[&str] = &["check-out", "checkout", "check_out", "assign", "issue", "lend"];
 const IN: &[&str] = &["check-in", "checkin", "check_in", "unassign", "return", "release"];
@@ -55,7 +57,8 @@ impl<'a> Document<'a> {
     /// The path of a list: the shortest that ends with one of these words and can be read.
     fn list(self, words: &[&str]) -> Option<&'a str> {
         words.iter().find_map(|word| {
-            let ends = |path: &&str| path.rsplit('/').next().is_some_and(|end| end.eq_ignore_ascii_case(word));
+            let ends =
+                |path: &&str| path.rsplit('/').next().is_some_and(|end| end.eq_ignore_ascii_case(word));
             let readable = self.paths().filter(|(_, item)| item.get("get").is_some()).map(|(path, _)| path);
             readable.filter(ends).min_by_key(|path| path.len())
         })
@@ -101,7 +104,8 @@ impl<'a> Document<'a> {
 
     /// The names of its query parameters.
     fn parameters(self, path: &str) -> Vec<&'a str> {
-        let list = self.operation(path, "get").and_then(|get| get.get("parameters")).and_then(Value::as_array);
+        let list =
+            self.operation(path, "get").and_then(|get| get.get("parameters")).and_then(Value::as_array);
         let query = |parameter: &&Value| parameter.get("in").and_then(Value::as_str) == Some("query");
         list.into_iter()
             .flatten()
@@ -141,7 +145,9 @@ impl<'a> Document<'a> {
     fn member(self, row: &'a Value, words: &[&str]) -> Option<(&'a str, &'a Value)> {
         let members = self.members(row);
         let exact = words.iter().find_map(|word| members.iter().find(|(name, _)| plain(name) == plain(word)));
-        let ending = || words.iter().find_map(|word| members.iter().find(|(name, _)| plain(name).ends_with(&plain(word))));
+        let ending = || {
+            words.iter().find_map(|word| members.iter().find(|(name, _)| plain(name).ends_with(&plain(word))))
+        };
         exact.or_else(ending).copied()
     }
 }
@@ -213,7 +219,8 @@ impl Draft<'_> {
         self.line("\nformat = 1");
         self.guess(&format!("name = {}", quoted(&title)), "the title of the description");
         let assets = self.api.list(ASSETS);
-        let row = assets.and_then(|path| self.api.answer(path, "get")).and_then(|schema| self.api.rows(schema, 0));
+        let row =
+            assets.and_then(|path| self.api.answer(path, "get")).and_then(|schema| self.api.rows(schema, 0));
         self.ids(row.as_ref().map(|(_, row)| *row));
         self.authentication();
         self.lists(assets, row.as_ref().map(|(rows, _)| rows.as_str()));
@@ -237,7 +244,8 @@ impl Draft<'_> {
     fn authentication(&mut self) {
         self.line("\n[authentication]");
         let schemes = self.api.0.pointer("/components/securitySchemes").and_then(Value::as_object);
-        let scheme = schemes.and_then(|schemes| schemes.values().next()).map(|scheme| self.api.resolved(scheme));
+        let scheme =
+            schemes.and_then(|schemes| schemes.values().next()).map(|scheme| self.api.resolved(scheme));
         let text = |name: &str| scheme.and_then(|scheme| scheme.get(name)).and_then(Value::as_str);
         let name = text("name").unwrap_or("X-Api-Key").to_owned();
         match (text("type"), text("in"), text("scheme")) {
@@ -250,16 +258,23 @@ impl Draft<'_> {
                 self.line(&format!("headers = {{ {} = \"{{{{ token }}}}\" }}", quoted(&name)));
             }
             (Some("http"), _, Some("basic")) => {
-                self.guess("basic = { user = \"{{ client_id }}\", password = \"{{ token }}\" }", "which of both is the token");
+                self.guess(
+                    "basic = { user = \"{{ client_id }}\", password = \"{{ token }}\" }",
+                    "which of both is the token",
+                );
             }
             (Some("oauth2"), _, _) => {
                 self.line("headers = { Authorization = \"Bearer {{ token }}\" }\n\n[authentication.oauth]");
                 let url = scheme.and_then(|scheme| scheme.pointer("/flows/clientCredentials/tokenUrl"));
                 let path = url.and_then(Value::as_str).map_or("/oauth/token", path_part).to_owned();
-                self.guess(&format!("token_path = {}", quoted(&path)), "if it is another host: token_url in the configuration");
+                self.guess(
+                    &format!("token_path = {}", quoted(&path)),
+                    "if it is another host: token_url in the configuration",
+                );
             }
             (kind, ..) => {
-                let why = if kind.is_some() { "it is a bearer token" } else { "the description names no way" };
+                let why =
+                    if kind.is_some() { "it is a bearer token" } else { "the description names no way" };
                 self.guess("headers = { Authorization = \"Bearer {{ token }}\" }", why);
             }
         }
@@ -267,11 +282,16 @@ impl Draft<'_> {
 
     fn lists(&mut self, assets: Option<&str>, rows: Option<&str>) {
         self.line("\n[lists]");
-        self.guess(&format!("rows = {}", quoted(rows.unwrap_or("/results"))), if rows.is_some() { "the first list in the answer" } else { "nothing was found" });
+        self.guess(
+            &format!("rows = {}", quoted(rows.unwrap_or("/results"))),
+            if rows.is_some() { "the first list in the answer" } else { "nothing was found" },
+        );
         self.line("\n[lists.paging]");
         let parameters = assets.map(|path| self.api.parameters(path)).unwrap_or_default();
         let find = |words: &[&str]| {
-            words.iter().find_map(|word| parameters.iter().find(|name| plain(name) == plain(word)).map(|name| (*name).to_owned()))
+            words.iter().find_map(|word| {
+                parameters.iter().find(|name| plain(name) == plain(word)).map(|name| (*name).to_owned())
+            })
         };
         let size = find(&["limit", "per_page", "page_size", "pagesize", "size", "count", "max", "top"]);
         let schema = assets.and_then(|path| self.api.answer(path, "get"));
@@ -284,7 +304,10 @@ impl Draft<'_> {
             let next = next(&["next_cursor", "next_page_token", "cursor", "next"]);
             self.line("form = \"cursor\"");
             self.line(&format!("parameter = {}", quoted(&parameter)));
-            self.guess(&format!("next = {}", quoted(next.as_deref().unwrap_or("/next_cursor"))), "where the answer says how it goes on");
+            self.guess(
+                &format!("next = {}", quoted(next.as_deref().unwrap_or("/next_cursor"))),
+                "where the answer says how it goes on",
+            );
         } else if let Some(parameter) = find(&["offset", "skip", "start"]) {
             self.line("form = \"offset\"");
             self.line(&format!("parameter = {}", quoted(&parameter)));
@@ -312,8 +335,12 @@ impl Draft<'_> {
     fn put(&mut self, row: Option<&Value>, key: &str, words: &[&str]) -> bool {
         let found = row.and_then(|row| self.api.member(row, words)).map(|(name, _)| name.to_owned());
         match &found {
-            Some(name) => self.guess(&format!("{key} = {}", quoted(&format!("/{}", escaped(name)))), "by its name"),
-            None => self.guess(&format!("{key} = {}", quoted(&format!("/{}", words[0]))), "nothing was found"),
+            Some(name) => {
+                self.guess(&format!("{key} = {}", quoted(&format!("/{}", escaped(name)))), "by its name")
+            }
+            None => {
+                self.guess(&format!("{key} = {}", quoted(&format!("/{}", words[0]))), "nothing was found")
+            }
         }
         found.is_some()
     }
@@ -344,8 +371,15 @@ impl Draft<'_> {
         self.put(row, "name", &["name", "title", "label", "display_name"]);
         self.named(row, "asset_type", &["type", "asset_type", "category", "kind", "model", "type_id"], true);
         self.named(row, "location", &["location", "place", "site", "office", "location_id"], false);
-        self.named(row, "holder", &["checked_out_to", "assigned_to", "assignee", "holder", "owner", "user"], false);
-        if let Some((name, _)) = row.and_then(|row| self.api.member(row, &["created_at", "created", "creation_date"])) {
+        self.named(
+            row,
+            "holder",
+            &["checked_out_to", "assigned_to", "assignee", "holder", "owner", "user"],
+            false,
+        );
+        if let Some((name, _)) =
+            row.and_then(|row| self.api.member(row, &["created_at", "created", "creation_date"]))
+        {
             let at = quoted(&format!("/{}", escaped(name)));
             self.guess(&format!("created_at = {{ at = {at}, optional = true }}"), "by its name");
         }
@@ -353,8 +387,14 @@ impl Draft<'_> {
         self.line("\n[asset.write]");
         let body = assets.and_then(|path| self.api.body(path, "post"));
         self.put(body, "name", &["name", "title", "label", "display_name"]);
-        self.put(body, "asset_type", &["asset_type_id", "type_id", "type", "asset_type", "category", "category_id"]);
-        if let Some((name, _)) = body.and_then(|body| self.api.member(body, &["location_id", "location", "place", "site"])) {
+        self.put(
+            body,
+            "asset_type",
+            &["asset_type_id", "type_id", "type", "asset_type", "category", "category_id"],
+        );
+        if let Some((name, _)) =
+            body.and_then(|body| self.api.member(body, &["location_id", "location", "place", "site"]))
+        {
             self.guess(&format!("location = {}", quoted(&format!("/{}", escaped(name)))), "by its name");
         }
     }
@@ -380,12 +420,14 @@ impl Draft<'_> {
 
     fn user(&mut self) {
         let users = self.api.list(USERS);
-        let row = users.and_then(|path| self.api.answer(path, "get")).and_then(|schema| self.api.rows(schema, 0));
+        let row =
+            users.and_then(|path| self.api.answer(path, "get")).and_then(|schema| self.api.rows(schema, 0));
         let row = row.map(|(_, row)| row);
         self.line("\n[user]");
         self.put(row, "id", &["id", "uid", "uuid", "key"]);
         self.put(row, "name", &["name", "display_name", "full_name", "title"]);
-        if let Some((name, _)) = row.and_then(|row| self.api.member(row, &["email", "mail", "email_address"])) {
+        if let Some((name, _)) = row.and_then(|row| self.api.member(row, &["email", "mail", "email_address"]))
+        {
             let at = quoted(&format!("/{}", escaped(name)));
             self.guess(&format!("email = {{ at = {at}, optional = true }}"), "by its name");
         }
@@ -393,7 +435,9 @@ impl Draft<'_> {
         self.line("\n[user.write]");
         let body = users.and_then(|path| self.api.body(path, "post"));
         self.put(body, "name", &["name", "display_name", "full_name", "title"]);
-        if let Some((name, _)) = body.and_then(|body| self.api.member(body, &["email", "mail", "email_address"])) {
+        if let Some((name, _)) =
+            body.and_then(|body| self.api.member(body, &["email", "mail", "email_address"]))
+        {
             self.guess(&format!("email = {}", quoted(&format!("/{}", escaped(name)))), "by its name");
         }
     }
@@ -401,19 +445,24 @@ impl Draft<'_> {
     fn catalogue(&mut self) {
         for (table, words) in [("asset_type", TYPES), ("location", LOCATIONS)] {
             let path = self.api.list(words);
-            let row = path.and_then(|path| self.api.answer(path, "get")).and_then(|schema| self.api.rows(schema, 0));
+            let row = path
+                .and_then(|path| self.api.answer(path, "get"))
+                .and_then(|schema| self.api.rows(schema, 0));
             let row = row.map(|(_, row)| row);
             self.line(&format!("\n[{table}]"));
             self.put(row, "id", &["id", "uid", "key"]);
             self.put(row, "name", &["name", "title", "label"]);
             if table == "asset_type"
-                && let Some((name, _)) = row.and_then(|row| self.api.member(row, &["fields", "custom_fields", "attributes"]))
+                && let Some((name, _)) =
+                    row.and_then(|row| self.api.member(row, &["fields", "custom_fields", "attributes"]))
             {
                 self.guess(&format!("fields = {}", quoted(&format!("/{}", escaped(name)))), "by its name");
             }
         }
         self.line("\n[field]");
-        for (key, at) in [("name", "/name"), ("type", "/type"), ("required", "/required"), ("options", "/options")] {
+        for (key, at) in
+            [("name", "/name"), ("type", "/type"), ("required", "/required"), ("options", "/options")]
+        {
             self.guess(&format!("{key} = \"{at}\""), "as most have it");
         }
     }
@@ -433,11 +482,22 @@ impl Draft<'_> {
         let operations = std::mem::replace(&mut self.text, String::new());
         text.push_str("\n[operations]\n");
         let absent: Vec<String> = self.absent.iter().map(|name| quoted(name)).collect();
-        let _ = writeln!(text, "{:<60} # guess: nothing was found for them", format!("absent = [{}]", absent.join(", ")));
+        let _ = writeln!(
+            text,
+            "{:<60} # guess: nothing was found for them",
+            format!("absent = [{}]", absent.join(", "))
+        );
         self.text = text + &operations;
     }
 
-    fn operation(&mut self, op: &'static str, path: Option<&str>, method: &str, more: &[&str], placeholder: Option<&str>) {
+    fn operation(
+        &mut self,
+        op: &'static str,
+        path: Option<&str>,
+        method: &str,
+        more: &[&str],
+        placeholder: Option<&str>,
+    ) {
         let Some(known) = path.or(placeholder) else {
             self.absent.push(op);
             return;
@@ -453,12 +513,16 @@ impl Draft<'_> {
 
     fn list_operations(&mut self, assets: Option<&str>, users: Option<&str>) {
         let api = self.api;
-        let has = |path: Option<&str>, method: &str| path.filter(|path| api.operation(path, method).is_some()).map(str::to_owned);
+        let has = |path: Option<&str>, method: &str| {
+            path.filter(|path| api.operation(path, method).is_some()).map(str::to_owned)
+        };
         let item = assets.and_then(|path| api.item(path));
         let user = users.and_then(|path| api.item(path));
         let search = |path: Option<&str>, words: &[&str]| {
             let parameters = path.map(|path| api.parameters(path)).unwrap_or_default();
-            words.iter().find_map(|word| parameters.iter().find(|name| plain(name) == plain(word)).map(|name| (*name).to_owned()))
+            words.iter().find_map(|word| {
+                parameters.iter().find(|name| plain(name) == plain(word)).map(|name| (*name).to_owned())
+            })
         };
         self.operation("list_assets", assets, "get", &[], Some("assets"));
         match search(assets, &["name", "title", "search", "q", "query"]) {
@@ -476,16 +540,30 @@ impl Draft<'_> {
             let found = api.action(item, words).filter(|(path, _)| path.contains('{'));
             let body = if op == "check_out" {
                 let body = found.and_then(|(path, method)| api.body(path, method));
-                let name = body.and_then(|body| api.member(body, &["user_id", "user", "assignee", "id"])).map_or("user_id", |(name, _)| name);
+                let name = body
+                    .and_then(|body| api.member(body, &["user_id", "user", "assignee", "id"]))
+                    .map_or("user_id", |(name, _)| name);
                 Some(format!("body = {{ {} = \"{{{{ user.id }}}}\" }}", quoted(name)))
             } else {
                 None
             };
             let lines: Vec<&str> = body.as_deref().into_iter().collect();
-            self.operation(op, found.map(|(path, _)| path), found.map_or("post", |(_, method)| method), &lines, None);
+            self.operation(
+                op,
+                found.map(|(path, _)| path),
+                found.map_or("post", |(_, method)| method),
+                &lines,
+                None,
+            );
         }
         self.operation("list_users", users, "get", &[], None);
-        self.operation("read_user", user.filter(|path| api.operation(path, "get").is_some()), "get", &[], None);
+        self.operation(
+            "read_user",
+            user.filter(|path| api.operation(path, "get").is_some()),
+            "get",
+            &[],
+            None,
+        );
         match search(users, &["email", "mail", "search", "q", "query"]) {
             Some(parameter) => {
                 let query = format!("query = {{ {} = \"{{{{ email }}}}\" }}", quoted(&parameter));
@@ -503,7 +581,9 @@ impl Draft<'_> {
     }
 
     fn update(&mut self, op: &'static str, item: Option<&str>, placeholder: Option<&str>) {
-        let method = ["patch", "put", "post"].into_iter().find(|method| item.is_some_and(|path| self.api.operation(path, method).is_some()));
+        let method = ["patch", "put", "post"]
+            .into_iter()
+            .find(|method| item.is_some_and(|path| self.api.operation(path, method).is_some()));
         let how = if method == Some("put") { "update = \"replace\"" } else { "update = \"merge\"" };
         self.operation(op, item.filter(|_| method.is_some()), method.unwrap_or("patch"), &[how], placeholder);
     }
@@ -560,7 +640,8 @@ mod tests {
     #[test]
     fn a_draft_is_a_profile_and_says_what_it_guessed() {
         let draft = from_openapi(&document().to_string()).unwrap();
-        let profile = parse(Path::new("draft.toml"), &draft).unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
+        let profile =
+            parse(Path::new("draft.toml"), &draft).unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
         for line in [
             "ids = \"number\"",
             "headers = { \"X-Key\" = \"{{ token }}\" }",
@@ -589,7 +670,11 @@ mod tests {
         let looping = json!({"openapi": "3.0.0", "paths": {"/assets": {"get": {"responses": {"200": {"content": {"a": {"schema": {"$ref": "#/components/schemas/A"}}}}}}}},
             "components": {"schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}}});
         assert!(from_openapi(&looping.to_string()).is_ok());
-        for (text, why) in [("{", "no JSON"), ("{\"swagger\": \"2.0\"}", "OpenAPI 3"), ("{\"openapi\": \"3.0.0\"}", "no paths")] {
+        for (text, why) in [
+            ("{", "no JSON"),
+            ("{\"swagger\": \"2.0\"}", "OpenAPI 3"),
+            ("{\"openapi\": \"3.0.0\"}", "no paths"),
+        ] {
             assert!(from_openapi(text).unwrap_err().contains(why), "{text}");
         }
     }

@@ -22,7 +22,9 @@ impl Pointer {
         for token in text.split('/').skip(1) {
             let bare = token.replace("~0", "").replace("~1", "");
             if bare.contains('~') {
-                return Err(format!("is no JSON Pointer: in \"{text}\" a ~ is neither ~0 (for ~) nor ~1 (for /)"));
+                return Err(format!(
+                    "is no JSON Pointer: in \"{text}\" a ~ is neither ~0 (for ~) nor ~1 (for /)"
+                ));
             }
             tokens.push(token.replace("~1", "/").replace("~0", "~"));
         }

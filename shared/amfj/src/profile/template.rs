@@ -40,8 +40,11 @@ impl Template {
             };
             if !known.iter().any(|known| is_known(known)) {
                 let known: Vec<&str> = known.iter().map(|name| name.trim_end_matches('.')).collect();
-                let known =
-                    if known.is_empty() { "nothing is known here".to_owned() } else { format!("known are {}", known.join(", ")) };
+                let known = if known.is_empty() {
+                    "nothing is known here".to_owned()
+                } else {
+                    format!("known are {}", known.join(", "))
+                };
                 return Err(format!("names something unknown: \"{name}\"; {known}"));
             }
         }
@@ -68,9 +71,8 @@ impl Template {
     /// Whether it looks up this name, or something in it.
     #[must_use]
     pub fn looks_up(&self, name: &str) -> bool {
-        let is_of = |found: &str| {
-            found == name || found.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
-        };
+        let is_of =
+            |found: &str| found == name || found.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         match &self.form {
             Form::Name(pointer) => is_of(&pointer.tokens().join(".")),
             Form::Mixed(template) => template.names().iter().any(|found| is_of(found)),
@@ -217,7 +219,10 @@ mod tests {
         let body = Body::Table(vec![
             ("who".to_owned(), Body::Template(template("{{ user.id }}"))),
             ("mail".to_owned(), Body::Template(template("{{ user.email }}"))),
-            ("ids".to_owned(), Body::List(vec![Body::Template(template("{{ id }}")), Body::Value(json!(true))])),
+            (
+                "ids".to_owned(),
+                Body::List(vec![Body::Template(template("{{ id }}")), Body::Value(json!(true))]),
+            ),
         ]);
         assert_eq!(body.fill(&names()), Ok(Some(json!({"who": "u 1", "ids": [7, true]}))));
     }

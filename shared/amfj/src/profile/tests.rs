@@ -30,30 +30,62 @@ fn a_mistake_of_each_kind_is_told_with_its_line_and_word() {
         ("format = 1", "format = 2", "\"format\" must be"),
         ("ids = \"text\"", "idz = \"text\"", "unknown key \"idz\"; did you mean \"ids\"?"),
         ("form = \"cursor\"", "form = \"cursors\"", "did you mean \"cursor\"?"),
-        ("next = \"/next_cursor\"", "next = \"next_cursor\"", "no JSON Pointer: \"next_cursor\"; write \"/next_cursor\""),
+        (
+            "next = \"/next_cursor\"",
+            "next = \"next_cursor\"",
+            "no JSON Pointer: \"next_cursor\"; write \"/next_cursor\"",
+        ),
         ("next = \"/next_cursor\"\n", "\n", "\"next\" is missing"),
         ("rows = \"/results\"\n\n", "\n", "\"rows\" is missing"),
         ("id = \"/checked_out_to/id\", ", "", "needs id or email"),
-        ("name = { at = \"/name\", optional = true }\nasset_type", "name = { att = \"/name\" }\nasset_type", "did you mean \"at\"?"),
-        ("label = \"name\"\noptional = true\n\n[asset.write]", "label = \"key\"\n\n[asset.write]", "label = \"key\" needs key"),
-        ("{{ user.id }}", "{{ user.nr }}", "names something unknown: \"user.nr\"; known are id, note, user.id"),
+        (
+            "name = { at = \"/name\", optional = true }\nasset_type",
+            "name = { att = \"/name\" }\nasset_type",
+            "did you mean \"at\"?",
+        ),
+        (
+            "label = \"name\"\noptional = true\n\n[asset.write]",
+            "label = \"key\"\n\n[asset.write]",
+            "label = \"key\" needs key",
+        ),
+        (
+            "{{ user.id }}",
+            "{{ user.nr }}",
+            "names something unknown: \"user.nr\"; known are id, note, user.id",
+        ),
         ("{{ user.id }}", "{{ user.id", "is wrong"),
         ("{{ user.id }}", "nobody", "names nobody"),
         ("{{ token }}", "{{ secret }}", "names something unknown: \"secret\""),
         ("Bearer {{ token }}", "Bearer", "the token stands nowhere"),
         ("path = \"assets/{{ id }}\"", "path = \"assets/../{{ id }}\"", "has a part \"..\""),
-        ("path = \"assets/{{ id }}\"", "path = \"https://evil.example/{{ id }}\"", "must be a path below api_url"),
+        (
+            "path = \"assets/{{ id }}\"",
+            "path = \"https://evil.example/{{ id }}\"",
+            "must be a path below api_url",
+        ),
         ("path = \"assets/{{ id }}\"", "path = \"assets\"", "\"id\" stands neither in path"),
-        ("path = \"assets\"\nquery = { name = \"{{ name }}\" }", "path = \"assets\"", "does not say what is looked for"),
+        (
+            "path = \"assets\"\nquery = { name = \"{{ name }}\" }",
+            "path = \"assets\"",
+            "does not say what is looked for",
+        ),
         ("method = \"PATCH\"", "method = \"PATCHES\"", "did you mean \"PATCH\"?"),
         ("method = \"PATCH\"\n", "", "must be one that writes"),
         ("update = \"merge\"", "update = \"holder\"", "\"update\" must be"),
         ("when_taken = \"refused\"", "update = \"holder\"", "needs holder = \"/pointer\" in [asset.write]"),
         ("[operations.create_user]", "[operations.create_users]", "did you mean \"create_user\"?"),
-        ("absent = [\"read_user\", ", "absent = [", "\"read_user\" is missing; describe it in [operations.read_user], or name it in absent"),
+        (
+            "absent = [\"read_user\", ",
+            "absent = [",
+            "\"read_user\" is missing; describe it in [operations.read_user], or name it in absent",
+        ),
         ("absent = [\"read_user\"", "absent = [\"read_asset\"", "without which nothing works"),
         ("absent = [\"read_user\"", "absent = [\"read_usr\"", "did you mean \"read_user\"?"),
-        ("absent = [\"read_user\"", "absent = [\"read_user\", \"probe\"", "is described, and named as absent"),
+        (
+            "absent = [\"read_user\"",
+            "absent = [\"read_user\", \"probe\"",
+            "is described, and named as absent",
+        ),
         ("gone = [404, 410]", "gone = [404, 41]", "\"gone\" has an element"),
         ("form = \"seconds-or-date\"", "form = \"minutes\"", "\"form\" must be"),
         ("header = \"Retry-After\"", "header = \"Retry After\"", "name of a header"),
@@ -86,7 +118,8 @@ fn p27_a_token_in_a_profile_is_refused_and_not_shown() {
 #[test]
 fn a_file_that_is_no_profile_says_how_to_make_one() {
     let dir = tempfile::tempdir().unwrap();
-    let load_it = |path: std::path::PathBuf| load(&ProfileSource::File(path)).map(drop).unwrap_err().to_string();
+    let load_it =
+        |path: std::path::PathBuf| load(&ProfileSource::File(path)).map(drop).unwrap_err().to_string();
     let said = load_it(dir.path().join("amfj.toml"));
     assert!(said.contains("cannot be read") && said.contains("amfj-sync profile show"), "{said}");
     assert!(load_it(dir.path().to_owned()).contains("it is no file"));

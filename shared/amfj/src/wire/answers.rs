@@ -33,7 +33,10 @@ impl Refusals {
 
     fn pause(&self, answer: &Answer) -> Option<Duration> {
         let (header, form) = self.profile.limits.pause.as_ref()?;
-        #[expect(clippy::disallowed_methods, reason = "a date in HTTP is compared with the clock of the system")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a date in HTTP is compared with the clock of the system"
+        )]
         pause_of(answer.header(header)?, *form, SystemTime::now())
     }
 
@@ -206,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_and_which_field_in_several_shapes() {
-        let body = json!({"errors": {"serial": ["is taken"]}, "title": "no", "list": [{"field": "a", "text": "b"}]});
+        let body =
+            json!({"errors": {"serial": ["is taken"]}, "title": "no", "list": [{"field": "a", "text": "b"}]});
         let only = [place("/errors", true)];
         assert_eq!(blamed(&only, &body).as_deref(), Some("serial"));
         assert_eq!(first(&only, &body).as_deref(), Some("is taken"));

@@ -33,7 +33,8 @@ impl AmfjClient {
         };
         let takes_over = user.is_some() && (operation.takes_over || by_holder);
         let reads = takes_over || operation.if_match || operation.looks_up("record");
-        let before = if reads { Some(self.before(&self.side(Of::Assets), op, id.as_str()).await?) } else { None };
+        let before =
+            if reads { Some(self.before(&self.side(Of::Assets), op, id.as_str()).await?) } else { None };
         if let Some(before) = before.as_ref().filter(|_| takes_over)
             && let Some(conflict) = self.taken(op, id, before).await?
         {
@@ -82,7 +83,10 @@ impl AmfjClient {
         if let Some(user) = user {
             let email = person.and_then(|person| person.email.clone());
             let name = person.map(|person| person.name.clone());
-            names.insert("user".to_owned(), json!({"id": self.id_value(user.as_str()), "email": email, "name": name}));
+            names.insert(
+                "user".to_owned(),
+                json!({"id": self.id_value(user.as_str()), "email": email, "name": name}),
+            );
         }
         let reads = before.is_some();
         let (record, etag) = before.map_or((Value::Null, None), |before| (before.value, before.etag));
@@ -127,9 +131,13 @@ impl AmfjClient {
         let Some(person) = found else {
             return Err(not_it(op.label(), "no user record of this id").before(&called(op)));
         };
-        let by_email = self.operation(op)?.looks_up("user.email") || self.operation(op)?.update == Update::Holder;
+        let by_email =
+            self.operation(op)?.looks_up("user.email") || self.operation(op)?.update == Update::Holder;
         if by_email && person.email.as_deref().and_then(email_key).is_none() {
-            return Err(invalid(op, "the user record shows no email, and the interface tells people by their email"));
+            return Err(invalid(
+                op,
+                "the user record shows no email, and the interface tells people by their email",
+            ));
         }
         Ok(person)
     }

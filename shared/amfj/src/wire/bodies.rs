@@ -61,16 +61,19 @@ fn cleared(clear: Clear) -> Option<Value> {
 }
 
 /// Puts a change into a body.
-pub(crate) fn put(body: &mut Value, change: &Change, fields: Option<FieldsAt<'_>>, clear: Clear) -> Result<(), String> {
+pub(crate) fn put(
+    body: &mut Value,
+    change: &Change,
+    fields: Option<FieldsAt<'_>>,
+    clear: Clear,
+) -> Result<(), String> {
     let value = change.value.clone().or_else(|| cleared(clear));
     let pointer = match (&change.target, fields) {
         (Target::Member(pointer), _) => pointer.clone(),
-        (Target::Field(label), Some(fields)) => {
-            match fields.pointer(&as_text(label).unwrap_or_default()) {
-                Some(pointer) => pointer,
-                None => return put_row(body, label, value, fields),
-            }
-        }
+        (Target::Field(label), Some(fields)) => match fields.pointer(&as_text(label).unwrap_or_default()) {
+            Some(pointer) => pointer,
+            None => return put_row(body, label, value, fields),
+        },
         (Target::Field(_), None) => return Err("records have no custom fields".to_owned()),
     };
     let Some(value) = value else {
@@ -85,7 +88,12 @@ pub(crate) fn put(body: &mut Value, change: &Change, fields: Option<FieldsAt<'_>
 }
 
 /// Puts a row into a list of fields: that of the same label, or a new one.
-fn put_row(body: &mut Value, label: &Value, value: Option<Value>, fields: FieldsAt<'_>) -> Result<(), String> {
+fn put_row(
+    body: &mut Value,
+    label: &Value,
+    value: Option<Value>,
+    fields: FieldsAt<'_>,
+) -> Result<(), String> {
     let FieldsForm::List { row_label, row_value, .. } = &fields.shape.form else { return Ok(()) };
     let at = fields.write_at();
     let mut rows = match at.get(body) {
@@ -107,7 +115,11 @@ fn put_row(body: &mut Value, label: &Value, value: Option<Value>, fields: Fields
         }
         (None, None) => {}
     }
-    if at.set(body, Value::Array(rows)) { Ok(()) } else { Err(format!("\"{}\" cannot be written", at.as_str())) }
+    if at.set(body, Value::Array(rows)) {
+        Ok(())
+    } else {
+        Err(format!("\"{}\" cannot be written", at.as_str()))
+    }
 }
 
 /// Whether the record has to be read before these changes can be written.
@@ -176,10 +188,8 @@ pub(crate) fn update(
             Ok(body)
         }
         Update::JsonPatch => {
-            let operations: Result<Vec<Value>, String> = changes
-                .iter()
-                .map(|change| patch(change, record.as_ref(), fields, clear))
-                .collect();
+            let operations: Result<Vec<Value>, String> =
+                changes.iter().map(|change| patch(change, record.as_ref(), fields, clear)).collect();
             operations.map(Value::Array)
         }
     }
@@ -258,7 +268,8 @@ fn patch_row(
     let at = fields.write_at();
     let rows = record.and_then(|record| at.get(record)).and_then(Value::as_array);
     let wanted = as_text(label);
-    let place = rows.and_then(|rows| rows.iter().position(|row| row_label.get(row).and_then(as_text) == wanted));
+    let place =
+        rows.and_then(|rows| rows.iter().position(|row| row_label.get(row).and_then(as_text) == wanted));
     match (place, value) {
         (Some(place), Some(value)) => {
             let path = format!("{}/{place}{}", at.as_str(), row_value.as_str());
@@ -334,11 +345,19 @@ mod tests {
         let [object, list, prefix] = forms();
         let replace = |shape, record, clear| body(Update::Replace, shape, record, clear);
         assert_eq!(
-            replace(&object, json!({"a": {"name": "o", "fields": {"7": "4 GB", "8": "x", "9": 1}}, "more": [1]}), Clear::Omit),
+            replace(
+                &object,
+                json!({"a": {"name": "o", "fields": {"7": "4 GB", "8": "x", "9": 1}}, "more": [1]}),
+                Clear::Omit
+            ),
             json!({"a": {"name": "n", "fields": {"7": "8 GB", "9": 1}}, "more": [1]})
         );
         assert_eq!(
-            replace(&list, json!({"fields": [{"id": 9, "value": 1, "x": 2}, {"id": "7", "value": 4}, {"id": 8}]}), Clear::Omit),
+            replace(
+                &list,
+                json!({"fields": [{"id": 9, "value": 1, "x": 2}, {"id": "7", "value": 4}, {"id": 8}]}),
+                Clear::Omit
+            ),
             json!({"a": {"name": "n"}, "fields": [{"id": 9, "value": 1, "x": 2}, {"id": "7", "value": "8 GB"}]})
         );
         assert_eq!(
@@ -352,7 +371,10 @@ mod tests {
         let [object, ..] = forms();
         let record = json!({"a": {"name": "o", "fields": {"8": "x", "9": 1}, "kept": true}, "more": 1});
         let sent = body(Update::Changed, &object, record, Clear::Null);
-        assert_eq!(sent, json!({"a": {"name": "n", "fields": {"7": "8 GB", "8": null, "9": 1}, "kept": true}}));
+        assert_eq!(
+            sent,
+            json!({"a": {"name": "n", "fields": {"7": "8 GB", "8": null, "9": 1}, "kept": true}})
+        );
     }
 
     #[test]
@@ -369,9 +391,8 @@ mod tests {
     #[test]
     fn a_record_is_read_first_only_where_something_would_be_lost_without() {
         let [object, list, prefix] = forms();
-        let needs = |how, shape, changes: &[Change]| {
-            needs_record(how, changes, Some(FieldsAt { shape, at: None }))
-        };
+        let needs =
+            |how, shape, changes: &[Change]| needs_record(how, changes, Some(FieldsAt { shape, at: None }));
         let all = changes();
         let name = [Change { target: Target::Member(pointer("/name")), value: Some(json!("n")) }];
         assert!(!needs(Update::Merge, &list, &all) && needs(Update::Replace, &prefix, &name));

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::client::AmfjClient;
 use crate::lenient::Page;
-use crate::profile::types::{FieldsShape, Label};
 use crate::profile::Op;
+use crate::profile::types::{FieldsShape, Label};
 
 /// How long definitions are good for; every run reads them anew.
 const GOOD_FOR: Duration = Duration::from_mins(5);
@@ -169,8 +169,7 @@ impl AmfjClient {
         let fields = page.results.iter().map(|definition| definition.field.clone()).collect();
         let definitions = Arc::new(page.results);
         *self.cache().users.lock() = Some((Instant::now(), Arc::clone(&definitions)));
-        let page =
-            Page { results: fields, next: None, rows: page.rows, lost: page.lost, odd: page.odd };
+        let page = Page { results: fields, next: None, rows: page.rows, lost: page.lost, odd: page.odd };
         Ok((page, definitions))
     }
 
@@ -208,7 +207,8 @@ impl AmfjClient {
             people.read = Some(Instant::now());
         }
         let people = self.cache().people.lock();
-        let known = emails.iter().filter_map(|email| Some((email.clone(), people.by_email.get(email)?.clone())));
+        let known =
+            emails.iter().filter_map(|email| Some((email.clone(), people.by_email.get(email)?.clone())));
         Ok(known.collect())
     }
 }

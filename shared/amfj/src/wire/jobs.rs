@@ -19,7 +19,12 @@ enum State {
 
 impl AmfjClient {
     /// Waits for a job to be done; answers the id of what it made, where it says so.
-    pub(crate) async fn finish_job(&self, op: Op, job: &Job, answer: Answer) -> Result<Option<String>, CallError> {
+    pub(crate) async fn finish_job(
+        &self,
+        op: Op,
+        job: &Job,
+        answer: Answer,
+    ) -> Result<Option<String>, CallError> {
         let answer = answer.success()?;
         let location = answer.header("location").map(str::to_owned);
         let first: Option<Value> = match answer.read(|body| amfj_sync_http::json::value(body)) {
@@ -45,7 +50,8 @@ impl AmfjClient {
         loop {
             tokio::time::sleep(job.every).await;
             let call = Call::at(op.label(), address.clone());
-            let looked = self.send_further(call).await.and_then(|answer| answer.read(amfj_sync_http::json::value));
+            let looked =
+                self.send_further(call).await.and_then(|answer| answer.read(amfj_sync_http::json::value));
             // A look that fails says nothing about the job.
             if let Ok(body) = looked
                 && let Some(ended) = ended(op, state(job, &body))

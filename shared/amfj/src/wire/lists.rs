@@ -22,7 +22,13 @@ pub(crate) struct RawPage {
 }
 
 /// Asks for the page that begins at a cursor.
-pub(crate) fn ask(api: &Api, mut call: Call, label: &'static str, shape: &ListShape, cursor: Option<&str>) -> Result<Call, CallError> {
+pub(crate) fn ask(
+    api: &Api,
+    mut call: Call,
+    label: &'static str,
+    shape: &ListShape,
+    cursor: Option<&str>,
+) -> Result<Call, CallError> {
     if let (Paging::NextUrl { .. }, Some(address)) = (&shape.paging, cursor) {
         let address = api.own_address(address);
         let foreign = || CallError::Invalid {
@@ -35,11 +41,15 @@ pub(crate) fn ask(api: &Api, mut call: Call, label: &'static str, shape: &ListSh
         call = call.query(parameter.clone(), size);
     }
     let parameter = match &shape.paging {
-        Paging::Cursor { parameter, .. } | Paging::Offset { parameter, .. } | Paging::Page { parameter, .. } => parameter,
+        Paging::Cursor { parameter, .. }
+        | Paging::Offset { parameter, .. }
+        | Paging::Page { parameter, .. } => parameter,
         Paging::None | Paging::NextUrl { .. } => return Ok(call),
     };
     let place = match &shape.paging {
-        Paging::Page { first, .. } => Some(cursor.map_or(first.to_string(), |cursor| Position::parse(cursor).page.to_string())),
+        Paging::Page { first, .. } => {
+            Some(cursor.map_or(first.to_string(), |cursor| Position::parse(cursor).page.to_string()))
+        }
         Paging::Offset { .. } => cursor.map(|cursor| Position::parse(cursor).rows.to_string()),
         _ => cursor.map(str::to_owned),
     };
@@ -164,7 +174,8 @@ fn goes_on(so_far: u64, count: u64, total: Option<u64>, shape: &ListShape) -> bo
 
 fn own(api: &Api, said: &str) -> serde_json::Result<String> {
     let address = api.own_address(said);
-    let foreign = || serde_json::Error::custom("the next page is at another host, where the token is not sent");
+    let foreign =
+        || serde_json::Error::custom("the next page is at another host, where the token is not sent");
     address.map(|address| address.to_string()).ok_or_else(foreign)
 }
 
@@ -214,10 +225,14 @@ type ReadRows = Vec<Result<(Option<String>, Value), String>>;
 
 fn rows(whole: &RawValue, shape: &ListShape) -> serde_json::Result<ReadRows> {
     let Some(found) = descend(whole, &shape.rows)? else {
-        return Err(serde_json::Error::custom(format!("there is nothing at {}, where the list is to be", shown(&shape.rows))));
+        return Err(serde_json::Error::custom(format!(
+            "there is nothing at {}, where the list is to be",
+            shown(&shape.rows)
+        )));
     };
     let text = found.get().trim_start();
-    let unreadable = |error: serde_json::Error| format!("it is no JSON that can be read ({error}); it is left out");
+    let unreadable =
+        |error: serde_json::Error| format!("it is no JSON that can be read ({error}); it is left out");
     if shape.form == ListForm::ById && text.starts_with('{') {
         let members: Members<'_> = serde_json::from_str(found.get())?;
         if members.len() > MOST_ROWS {
@@ -230,11 +245,17 @@ fn rows(whole: &RawValue, shape: &ListShape) -> serde_json::Result<ReadRows> {
     }
     if !text.starts_with('[') {
         let kind = if text.starts_with('{') { "an object" } else { "no list" };
-        return Err(serde_json::Error::custom(format!("there is {kind} at {}, where the list is to be", shown(&shape.rows))));
+        return Err(serde_json::Error::custom(format!(
+            "there is {kind} at {}, where the list is to be",
+            shown(&shape.rows)
+        )));
     }
     let rows: Rows<'_> = serde_json::from_str(found.get())?;
     if shape.form == ListForm::ById && !rows.is_empty() {
-        return Err(serde_json::Error::custom(format!("there is a list at {}, and no object by id", shown(&shape.rows))));
+        return Err(serde_json::Error::custom(format!(
+            "there is a list at {}, and no object by id",
+            shown(&shape.rows)
+        )));
     }
     let row = |raw: Result<&str, String>| match raw {
         Ok(text) => json::read(text).map(|value| (None, value)).map_err(unreadable),
@@ -244,7 +265,11 @@ fn rows(whole: &RawValue, shape: &ListShape) -> serde_json::Result<ReadRows> {
 }
 
 fn shown(pointer: &Pointer) -> String {
-    if pointer.as_str().is_empty() { "the body itself".to_owned() } else { format!("\"{}\"", pointer.as_str()) }
+    if pointer.as_str().is_empty() {
+        "the body itself".to_owned()
+    } else {
+        format!("\"{}\"", pointer.as_str())
+    }
 }
 
 /// A page of what `read` makes of each row.
@@ -317,9 +342,15 @@ mod tests {
         };
         let one = (None, json!({"a": 1}));
         assert_eq!(list(&json!([{"a": 1}]), "", ListForm::List).unwrap(), [one.clone()]);
-        assert_eq!(list(&json!({"data": {"items": [{"a": 1}]}}), "/data/items", ListForm::List).unwrap(), [one]);
+        assert_eq!(
+            list(&json!({"data": {"items": [{"a": 1}]}}), "/data/items", ListForm::List).unwrap(),
+            [one]
+        );
         let by_id = json!({"records": {"7": {"a": 1}}});
-        assert_eq!(list(&by_id, "/records", ListForm::ById).unwrap(), [(Some("7".to_owned()), json!({"a": 1}))]);
+        assert_eq!(
+            list(&by_id, "/records", ListForm::ById).unwrap(),
+            [(Some("7".to_owned()), json!({"a": 1}))]
+        );
         assert_eq!(list(&json!({"records": []}), "/records", ListForm::ById).unwrap(), [], "as PHP has it");
         for (body, rows, form, why) in [
             (json!({"data": []}), "/results", ListForm::List, "nothing at \"/results\""),
@@ -357,19 +388,28 @@ mod tests {
         ] {
             assert_eq!(next(&json!({"r": [], "next": said}), &url, None).unwrap().as_deref(), Some(address));
         }
-        for foreign in
-            ["https://127.0.0.1:9/x", "http://127.0.0.1:8/x", "//evil.example/x", "http://u@127.0.0.1:9/", "ftp://127.0.0.1:9/x"]
-        {
+        for foreign in [
+            "https://127.0.0.1:9/x",
+            "http://127.0.0.1:8/x",
+            "//evil.example/x",
+            "http://u@127.0.0.1:9/",
+            "ftp://127.0.0.1:9/x",
+        ] {
             let said = next(&json!({"r": [], "next": foreign}), &url, None).unwrap_err().to_string();
             assert!(said.contains("another host"), "{foreign}: {said}");
-            assert!(ask(&api(), Call::get("list assets", ["a"]), "list assets", &url, Some(foreign)).is_err());
+            assert!(
+                ask(&api(), Call::get("list assets", ["a"]), "list assets", &url, Some(foreign)).is_err()
+            );
         }
     }
 
     #[test]
     fn the_header_link_says_where_the_next_page_is() {
         for (header, next) in [
-            ("<https://h/a?page=2>; rel=\"next\", <https://h/a?page=9>; rel=\"last\"", Some("https://h/a?page=2")),
+            (
+                "<https://h/a?page=2>; rel=\"next\", <https://h/a?page=9>; rel=\"last\"",
+                Some("https://h/a?page=2"),
+            ),
             ("</a?page=1>; rel=prev, </a?page=3>;rel=next", Some("/a?page=3")),
             ("<a,b>; title=\"next\"; rel=\"first next\"", Some("a,b")),
             ("<a>; rel=\"last\"", None),
@@ -390,7 +430,11 @@ mod tests {
         assert_eq!(next(&rows(2), &total, None).unwrap().as_deref(), Some("1:2"));
         assert_eq!(next(&rows(1), &total, Some("1:2")).unwrap(), None);
         let none = offset(None);
-        assert_eq!(next(&rows(1), &none, Some("1:2")).unwrap().as_deref(), Some("2:3"), "it may be short for other reasons");
+        assert_eq!(
+            next(&rows(1), &none, Some("1:2")).unwrap().as_deref(),
+            Some("2:3"),
+            "it may be short for other reasons"
+        );
         assert_eq!(next(&rows(0), &none, Some("2:3")).unwrap(), None);
         let wrong = offset(Some("/wrong"));
         assert_eq!(next(&rows(2), &wrong, None).unwrap().as_deref(), Some("1:2"), "a full page is no end");

@@ -52,7 +52,14 @@ impl Plain {
         let is_same = |op: Op| match (profile.operation(op), assumed.operation(op)) {
             (Some(one), Some(other)) => {
                 (&one.update, &one.body, &one.answer, &one.record, &one.success, one.if_match)
-                    == (&other.update, &other.body, &other.answer, &other.record, &other.success, other.if_match)
+                    == (
+                        &other.update,
+                        &other.body,
+                        &other.answer,
+                        &other.record,
+                        &other.success,
+                        other.if_match,
+                    )
             }
             (None, _) => true,
             (_, None) => false,
@@ -240,7 +247,8 @@ impl AmfjClient {
             answer.means(StatusCode::OK);
         } else if status.is_success() {
             let promised: Vec<String> = operation.success.iter().map(u16::to_string).collect();
-            let reason = format!("answered {} where the profile has {}", status.as_u16(), promised.join(" or "));
+            let reason =
+                format!("answered {} where the profile has {}", status.as_u16(), promised.join(" or "));
             return Err(CallError::NotJson {
                 call: called(op),
                 status: 502,
@@ -301,7 +309,12 @@ impl AmfjClient {
     }
 
     /// One page of whatever an operation lists, unread.
-    pub(crate) async fn raw_page(&self, op: Op, names: &Names, cursor: Option<&str>) -> Result<RawPage, CallError> {
+    pub(crate) async fn raw_page(
+        &self,
+        op: Op,
+        names: &Names,
+        cursor: Option<&str>,
+    ) -> Result<RawPage, CallError> {
         let operation = self.operation(op)?;
         let Some(shape) = &operation.list else { return Err(invalid(op, "it does not list")) };
         let call = self.call(op, names)?;
@@ -405,7 +418,11 @@ impl AmfjClient {
     }
 
     /// Definitions of custom fields, as an operation lists them.
-    pub(crate) async fn read_definitions(&self, op: Op, names: &Names) -> Result<Page<Definition>, CallError> {
+    pub(crate) async fn read_definitions(
+        &self,
+        op: Op,
+        names: &Names,
+    ) -> Result<Page<Definition>, CallError> {
         let nothing = (Definitions::new(), Directory::new());
         let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
         self.whole(op, names, Field::WHAT, |key, value| {
@@ -558,6 +575,9 @@ pub(crate) fn record_in(body: &[u8], operation: &Operation) -> serde_json::Resul
         return Ok(value);
     }
     operation.record.get(&value).cloned().ok_or_else(|| {
-        serde_json::Error::custom(format!("there is nothing at \"{}\", where the record is to be", operation.record.as_str()))
+        serde_json::Error::custom(format!(
+            "there is nothing at \"{}\", where the record is to be",
+            operation.record.as_str()
+        ))
     })
 }

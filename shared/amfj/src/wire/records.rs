@@ -77,7 +77,9 @@ impl Shown {
 
 /// Something with an id, or null where the interface says that there is none. What cannot be read is an object without id.
 fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
-    let Some(by) = shape.id.as_ref().or(shape.email.as_ref()).or(shape.name.as_ref()) else { return Value::Null };
+    let Some(by) = shape.id.as_ref().or(shape.email.as_ref()).or(shape.name.as_ref()) else {
+        return Value::Null;
+    };
     let name = shape.name.as_ref().and_then(|name| at(name, row)).map(|name| plain(lens, name.into_owned()));
     let found = match at(by, row) {
         Some(found) => plain(lens, found.into_owned()),
@@ -157,10 +159,14 @@ pub(crate) fn labelled<'v>(
     record: &'v Value,
     odd: &mut Vec<String>,
 ) -> Vec<(String, &'v Value)> {
-    let (FieldsForm::Object { at } | FieldsForm::List { at, .. } | FieldsForm::Prefix { at, .. }) = &shape.form;
+    let (FieldsForm::Object { at } | FieldsForm::List { at, .. } | FieldsForm::Prefix { at, .. }) =
+        &shape.form;
     let Some(found) = at.get(record) else {
         if !shape.optional {
-            odd.push(format!("its fields are not at {} where they are to be, and count as none", at.as_str()));
+            odd.push(format!(
+                "its fields are not at {} where they are to be, and count as none",
+                at.as_str()
+            ));
         }
         return Vec::new();
     };

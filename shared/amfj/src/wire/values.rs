@@ -149,7 +149,10 @@ fn read_number(values: &Values, value: Value) -> Value {
 
 fn integer(value: &Value) -> Option<i64> {
     match value {
-        #[expect(clippy::cast_possible_truncation, reason = "moments with a fraction lose it, which is no day")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "moments with a fraction lose it, which is no day"
+        )]
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
@@ -255,7 +258,9 @@ mod tests {
         assert_eq!(write(values, Label::Key, Some(&definition), ours).as_ref(), Ok(theirs), "{ours}");
         let read = read(values, Label::Key, Some(&definition), theirs.clone());
         let comparable = |value: &Value| match value {
-            Value::String(text) if field_type == FieldType::Number => text.parse().map_or(value.clone(), |n: f64| json!(n)),
+            Value::String(text) if field_type == FieldType::Number => {
+                text.parse().map_or(value.clone(), |n: f64| json!(n))
+            }
             Value::Number(number) => json!(number.as_f64()),
             other => other.clone(),
         };
@@ -269,7 +274,10 @@ mod tests {
         let day = json!("2026-07-01");
         for (values, theirs) in [
             (date(TimeForm::Format("%d/%m/%Y".to_owned()), &TimeZone::UTC), json!("01/07/2026")),
-            (date(TimeForm::Format("%Y-%m-%dT%H:%M:%S%z".to_owned()), &berlin), json!("2026-07-01T00:00:00+0200")),
+            (
+                date(TimeForm::Format("%Y-%m-%dT%H:%M:%S%z".to_owned()), &berlin),
+                json!("2026-07-01T00:00:00+0200"),
+            ),
             (date(TimeForm::Epoch, &TimeZone::UTC), json!(1_782_864_000)),
             (date(TimeForm::EpochMilliseconds, &berlin), json!(1_782_856_800_000_i64)),
             (values(), day.clone()),

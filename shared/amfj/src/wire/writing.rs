@@ -94,7 +94,9 @@ impl AmfjClient {
         }
         let call = self.call(op, names)?.json(&body);
         let answer = self.judged(op, self.send(call).await?)?;
-        self.shown::<T>(op, answer, None, &definitions).await.map_err(|error| self.named(&side, &definitions, error))
+        self.shown::<T>(op, answer, None, &definitions)
+            .await
+            .map_err(|error| self.named(&side, &definitions, error))
     }
 
     /// Changes a record.
@@ -174,7 +176,10 @@ impl AmfjClient {
         });
         let mut changes: Vec<Change> = members
             .iter()
-            .map(|(pointer, value)| Change { target: Target::Member((*pointer).clone()), value: value.clone() })
+            .map(|(pointer, value)| Change {
+                target: Target::Member((*pointer).clone()),
+                value: value.clone(),
+            })
             .collect();
         let placeholder = |_: &_| Change { target: Target::Field(Value::Null), value: None };
         let shaped: Vec<Change> = changes.iter().cloned().chain(fields.iter().map(placeholder)).collect();
@@ -201,7 +206,8 @@ impl AmfjClient {
         if let Some(etag) = etag.filter(|_| operation.if_match) {
             call = call.header("If-Match", etag);
         }
-        let answer = self.judged(op, if reads { self.send_further(call).await? } else { self.send(call).await? })?;
+        let answer =
+            self.judged(op, if reads { self.send_further(call).await? } else { self.send(call).await? })?;
         let shown = self.shown::<T>(op, answer, Some(id), definitions).await;
         shown.map_err(|error| self.named(&side, definitions, error))
     }
@@ -344,7 +350,10 @@ impl AmfjClient {
     fn asset_type_in(&self, value: &Value, id: &str) -> Option<String> {
         let nothing = (Definitions::new(), Directory::new());
         let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
-        let shown = <amfj_sync_model::amfj::Asset as super::records::Described>::show(&lens, &Row { value, key: Some(id) });
+        let shown = <amfj_sync_model::amfj::Asset as super::records::Described>::show(
+            &lens,
+            &Row { value, key: Some(id) },
+        );
         shown.members.get("asset_type")?.get("id").and_then(as_text)
     }
 
@@ -459,7 +468,8 @@ impl AmfjClient {
         let lens = Lens { profile: self.profile(), definitions, people: &people };
         let members = T::show(&lens, &Row { value: &value, key: id }).members;
         let shown_id = members.get("id").and_then(lenient::as_text);
-        let Some(shown_id) = shown_id.map(|id| id.trim().to_owned()).filter(|_| members.contains_key("name")) else {
+        let Some(shown_id) = shown_id.map(|id| id.trim().to_owned()).filter(|_| members.contains_key("name"))
+        else {
             return Err(unshown(op));
         };
         if id.is_some_and(|id| id != shown_id) {
@@ -503,7 +513,8 @@ fn name_of_field(side: &Side<'_>, definitions: &Definitions, label: &str) -> Opt
         (&side.write.asset_type, "asset_type_id"),
     ];
     let end = label.rsplit(['/', '.']).next().unwrap_or(label);
-    let exact = own.iter().find(|(pointer, _)| pointer.as_ref().is_some_and(|pointer| pointer.as_str() == label));
+    let exact =
+        own.iter().find(|(pointer, _)| pointer.as_ref().is_some_and(|pointer| pointer.as_str() == label));
     if let Some((_, name)) = exact {
         return Some((*name).to_owned());
     }
@@ -522,4 +533,3 @@ fn name_of_field(side: &Side<'_>, definitions: &Definitions, label: &str) -> Opt
     let by_end = own.iter().find(|(pointer, _)| pointer.as_ref().and_then(Pointer::last) == Some(end));
     by_end.map(|(_, name)| (*name).to_owned()).or_else(|| bare.map(str::to_owned))
 }
-

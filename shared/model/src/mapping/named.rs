@@ -67,7 +67,8 @@ mod tests {
             let said = NamedTemplate::parse(text).unwrap_err().to_string();
             assert!(said.contains(why), "{text}: {said}");
         }
-        let endless = "{% for a in id %}{% for b in id %}{% for c in id %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
+        let endless =
+            "{% for a in id %}{% for b in id %}{% for c in id %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
         let Value::Object(values) = json!({"id": "x".repeat(200)}) else { panic!() };
         let values = Map::from_iter(values.into_iter().map(|(name, _)| (name, json!(vec![1; 200]))));
         assert!(NamedTemplate::parse(endless).unwrap().fill(&values).unwrap_err().contains("too much"));

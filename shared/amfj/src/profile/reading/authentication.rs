@@ -52,7 +52,11 @@ fn table(
         match parsed {
             Ok(pattern) => read.push((name, pattern)),
             Err(message) => {
-                below.complain_hidden(reading, &node.key_at, &format!("\"{}\" {message}", file::shown(&name)));
+                below.complain_hidden(
+                    reading,
+                    &node.key_at,
+                    &format!("\"{}\" {message}", file::shown(&name)),
+                );
                 complete = false;
             }
         }
@@ -62,7 +66,8 @@ fn table(
 }
 
 pub(super) fn is_header(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte))
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte))
 }
 
 fn pattern(node: &Node) -> Result<Pattern, String> {
@@ -72,12 +77,17 @@ fn pattern(node: &Node) -> Result<Pattern, String> {
         .split(|c: char| c.is_whitespace() || matches!(c, '=' | ';' | ',' | '"'))
         .any(|word| looks_like_token(word) && word.bytes().filter(u8::is_ascii_digit).count() > 3);
     if is_secret {
-        return Err("looks like a token; that stands in the configuration, and here as {{ token }}".to_owned());
+        return Err(
+            "looks like a token; that stands in the configuration, and here as {{ token }}".to_owned()
+        );
     }
     Ok(pattern)
 }
 
-#[expect(clippy::option_option, reason = "as all readers: none outside where something is wrong, which was told")]
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn basic(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<(Pattern, Pattern)>> {
     let mut below = section.section(reading, "basic");
     if !below.has_more() {
@@ -85,13 +95,19 @@ fn basic(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<(Pat
     }
     let user =
         below.read(reading, "user", pattern).required(&mut below, "user", "user = \"{{ client_id }}\"");
-    let password =
-        below.read(reading, "password", pattern).required(&mut below, "password", "password = \"{{ token }}\"");
+    let password = below.read(reading, "password", pattern).required(
+        &mut below,
+        "password",
+        "password = \"{{ token }}\"",
+    );
     below.finish(reading);
     Some(Some((user?, password?)))
 }
 
-#[expect(clippy::option_option, reason = "as all readers: none outside where something is wrong, which was told")]
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn oauth(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<OAuthShape>> {
     let mut below = section.section(reading, "oauth");
     if !below.has_more() {
@@ -109,7 +125,8 @@ fn oauth(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<OAut
         .or(ClientAuthentication::Basic);
     let parameters = below.read(reading, "parameters", parameters).or(Vec::new());
     let mut at = |key, default: &str| {
-        let read = |node: &Node| Pointer::parse(&file::text(node)?).map(|pointer| pointer.as_str().to_owned());
+        let read =
+            |node: &Node| Pointer::parse(&file::text(node)?).map(|pointer| pointer.as_str().to_owned());
         below.read(reading, key, read).or(default.to_owned())
     };
     let access = at("access_token", "/access_token");
@@ -145,7 +162,8 @@ fn parameters(node: &Node) -> Result<Vec<(String, String)>, String> {
         if matches!(name.as_str(), "grant_type" | "client_secret" | "client_id" | "refresh_token") {
             return Err(format!("must not set {name}, which is set anyway"));
         }
-        let text = file::text(&value).map_err(|error| format!("is wrong: \"{}\" {error}", file::shown(&name)))?;
+        let text =
+            file::text(&value).map_err(|error| format!("is wrong: \"{}\" {error}", file::shown(&name)))?;
         parameters.push((name, text));
     }
     Ok(parameters)

@@ -23,7 +23,10 @@ pub(super) fn check(profile: &Profile, at: &At, places: &Places, reading: &mut R
         }
         let names_its_record = matches!(op, Op::ReadAsset | Op::ReadUser | Op::UpdateAsset | Op::UpdateUser);
         if names_its_record && !operation.looks_up("id") {
-            complain(*op, "\"id\" stands neither in path nor in query nor in body; write path = \"assets/{{ id }}\"");
+            complain(
+                *op,
+                "\"id\" stands neither in path nor in query nor in body; write path = \"assets/{{ id }}\"",
+            );
         }
         if operation.update == Update::Holder && profile.asset.write.holder.is_none() {
             complain(*op, "update = \"holder\" needs holder = \"/pointer\" in [asset.write]");
@@ -38,7 +41,12 @@ pub(super) fn check(profile: &Profile, at: &At, places: &Places, reading: &mut R
     let searches = [(Op::FindAssetsByName, "name"), (Op::FindUsersByEmail, "email")];
     for (op, name) in searches {
         if profile.operation(op).is_some_and(|operation| !operation.looks_up(name)) {
-            complain(op, &format!("does not say what is looked for; write query = {{ {name} = \"{{{{ {name} }}}}\" }}"));
+            complain(
+                op,
+                &format!(
+                    "does not say what is looked for; write query = {{ {name} = \"{{{{ {name} }}}}\" }}"
+                ),
+            );
         }
     }
     writing(profile, &mut complain);
@@ -59,7 +67,10 @@ fn writing(profile: &Profile, complain: &mut dyn FnMut(Op, &str)) {
     for (op, clears) in [(Op::UpdateAsset, Op::ClearAssetField), (Op::UpdateUser, Op::ClearUserField)] {
         let replaces = profile.operation(op).is_none_or(|operation| operation.update == Update::Replace);
         if profile.values.clear == Clear::Omit && !replaces && !profile.has(clears) {
-            complain(op, "clears nothing: clear = \"omit\" in [values] works with update = \"replace\" alone");
+            complain(
+                op,
+                "clears nothing: clear = \"omit\" in [values] works with update = \"replace\" alone",
+            );
         }
     }
     if let Some(read) = profile.operation(Op::ReadAsset)
@@ -83,7 +94,10 @@ fn fields(profile: &Profile, complain: &mut dyn FnMut(Op, &str)) {
     }
     let of_users = profile.user.fields.as_ref();
     if of_users.is_some_and(needs_key) && !profile.has(Op::ListUserFields) {
-        complain(Op::ListUsers, "fields are told by their keys, and nothing lists them: describe list_user_fields");
+        complain(
+            Op::ListUsers,
+            "fields are told by their keys, and nothing lists them: describe list_user_fields",
+        );
     }
     let by_key = |shape: &FieldsShape| shape.label == Label::Key;
     if (of_assets.is_some_and(by_key) || of_users.is_some_and(by_key)) && profile.field.key.is_none() {
@@ -91,7 +105,10 @@ fn fields(profile: &Profile, complain: &mut dyn FnMut(Op, &str)) {
     }
     let by_option = |shape: &FieldsShape| shape.options == Label::Key;
     if of_assets.is_some_and(by_option) && profile.field.option.is_none() {
-        complain(Op::ListAssetTypes, "options = \"key\" needs option = { key = \"/id\", name = \"/name\" } in [field]");
+        complain(
+            Op::ListAssetTypes,
+            "options = \"key\" needs option = { key = \"/id\", name = \"/name\" } in [field]",
+        );
     }
     let is_patch = profile.operation(Op::UpdateAsset).is_some_and(|op| op.update == Update::JsonPatch);
     let is_list = |shape: &FieldsShape| matches!(shape.form, FieldsForm::List { .. });

@@ -51,7 +51,10 @@ pub(super) fn table(node: &Node, more: &[&str]) -> Result<(Member, Vec<(String, 
 }
 
 fn must_be(found: &NodeValue) -> String {
-    format!("must be a pointer such as \"/name\" or a table such as {{ at = \"/name\", optional = true }}, not {}", found.described())
+    format!(
+        "must be a pointer such as \"/name\" or a table such as {{ at = \"/name\", optional = true }}, not {}",
+        found.described()
+    )
 }
 
 /// Something with an id, a name or an email.

@@ -29,17 +29,33 @@ pub(super) fn read(mut section: Section, reading: &mut Reading<'_>, lists: Optio
         let is_absent = absent.as_ref().is_none_or(|absent| absent.contains(&op));
         let Some(node) = section.take(op.key()) else {
             if !is_absent && !op.is_extra() {
-                let cure = if op.is_required() { String::new() } else {
-                    format!(", or name it in absent = [\"{}\"] where the interface has no such thing", op.key())
+                let cure = if op.is_required() {
+                    String::new()
+                } else {
+                    format!(
+                        ", or name it in absent = [\"{}\"] where the interface has no such thing",
+                        op.key()
+                    )
                 };
                 let at = section.at.clone();
-                section.complain(reading, &at, &format!("the operation \"{0}\" is missing; describe it in [operations.{0}]{cure}", op.key()));
+                section.complain(
+                    reading,
+                    &at,
+                    &format!(
+                        "the operation \"{0}\" is missing; describe it in [operations.{0}]{cure}",
+                        op.key()
+                    ),
+                );
                 complete = false;
             }
             continue;
         };
         if absent.is_some() && is_absent {
-            section.complain(reading, &node.key_at, &format!("\"{}\" is described, and named as absent", op.key()));
+            section.complain(
+                reading,
+                &node.key_at,
+                &format!("\"{}\" is described, and named as absent", op.key()),
+            );
             complete = false;
         }
         places.insert(op, node.key_at.clone());
@@ -58,8 +74,10 @@ fn absent(node: &Node) -> Result<Vec<Op>, String> {
     for name in file::names(node)? {
         let Some(op) = Op::ALL.into_iter().find(|op| op.key() == name) else {
             let known = Op::ALL.map(Op::key);
-            let meant = file::nearest(&name, known)
-                .map_or_else(|| format!("known are {}", known.join(", ")), |known| format!("did you mean \"{known}\"?"));
+            let meant = file::nearest(&name, known).map_or_else(
+                || format!("known are {}", known.join(", ")),
+                |known| format!("did you mean \"{known}\"?"),
+            );
             return Err(format!("names no operation: \"{}\"; {meant}", file::shown(&name)));
         };
         if op.is_required() {
@@ -147,13 +165,7 @@ fn root() -> Option<Pointer> {
 }
 
 fn method(node: &Node) -> Result<Method, String> {
-    let methods = [
-        ("GET", 0),
-        ("POST", 1),
-        ("PUT", 2),
-        ("PATCH", 3),
-        ("DELETE", 4),
-    ];
+    let methods = [("GET", 0), ("POST", 1), ("PUT", 2), ("PATCH", 3), ("DELETE", 4)];
     word(node, &methods)
         .map(|at| [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE][at].clone())
 }
@@ -162,7 +174,10 @@ fn method(node: &Node) -> Result<Method, String> {
 fn path(node: &Node, op: Op) -> Result<Vec<Template>, String> {
     let text = file::name(node)?;
     if text.contains("://") || text.starts_with("//") {
-        return Err("must be a path below api_url, such as \"assets\"; the host is that of the configuration".to_owned());
+        return Err(
+            "must be a path below api_url, such as \"assets\"; the host is that of the configuration"
+                .to_owned(),
+        );
     }
     let mut segments = vec![String::new()];
     let mut rest = text.trim_matches('/');
@@ -178,7 +193,9 @@ fn path(node: &Node, op: Op) -> Result<Vec<Template>, String> {
         rest = behind;
     }
     let segment = |text: &String| match text.as_str() {
-        "" | "." | ".." => Err(format!("has a part \"{text}\" between slashes; write \"assets/{{{{ id }}}}\"")),
+        "" | "." | ".." => {
+            Err(format!("has a part \"{text}\" between slashes; write \"assets/{{{{ id }}}}\""))
+        }
         text if !text.contains('{') && text.contains(['?', '#', '\\', '%']) => {
             Err("has a sign of an address in it; parameters stand in query = { name = \"value\" }".to_owned())
         }
@@ -244,7 +261,10 @@ fn body(node: &Node, names: &[&str], depth: usize) -> Result<Body, String> {
             .map(|one| body(one, names, depth + 1).map_err(|error| inside("a list", error)))
             .collect::<Result<_, _>>()
             .map(Body::List),
-        other => Err(format!("must be a table such as {{ user_id = \"{{{{ user.id }}}}\" }}, not {}", other.described())),
+        other => Err(format!(
+            "must be a table such as {{ user_id = \"{{{{ user.id }}}}\" }}, not {}",
+            other.described()
+        )),
     }
 }
 
@@ -267,14 +287,17 @@ enum Form {
 }
 
 fn answer(section: &mut Section, reading: &mut Reading<'_>) -> Option<AnswerForm> {
-    let forms =
-        [("record", Form::Record), ("id", Form::Id), ("nothing", Form::Nothing), ("job", Form::Job)];
+    let forms = [("record", Form::Record), ("id", Form::Id), ("nothing", Form::Nothing), ("job", Form::Job)];
     let form = section.read(reading, "answer", |node| word(node, &forms)).or(Form::Record)?;
     match form {
         Form::Record => Some(AnswerForm::Record),
         Form::Nothing => Some(AnswerForm::Nothing),
         Form::Id => {
-            let id = section.read(reading, "id", pointer).required(section, "id", "id = \"/id\", the pointer to it");
+            let id = section.read(reading, "id", pointer).required(
+                section,
+                "id",
+                "id = \"/id\", the pointer to it",
+            );
             id.map(AnswerForm::Id)
         }
         Form::Job => {
@@ -292,7 +315,8 @@ fn job(mut section: Section, reading: &mut Reading<'_>) -> Option<Job> {
         section.read(reading, "done", file::names).required(&mut section, "done", "done = [\"finished\"]");
     let failed = section.read(reading, "failed", file::names).or(Vec::new());
     let bounds = Duration::from_millis(10)..=Duration::from_mins(1);
-    let every = section.read(reading, "every", |node| file::duration(node, bounds)).or(Duration::from_secs(1));
+    let every =
+        section.read(reading, "every", |node| file::duration(node, bounds)).or(Duration::from_secs(1));
     section.finish(reading);
     Some(Job {
         address: address?,

@@ -62,15 +62,7 @@ pub(super) fn user(mut section: Section, reading: &mut Reading<'_>) -> Option<Us
     let write = write(&mut section, reading, false);
     section.finish(reading);
     let (source, jira) = source?;
-    Some(UserShape {
-        id: id?,
-        name: name?,
-        email: email?,
-        source,
-        jira,
-        fields: fields?,
-        write: write?,
-    })
+    Some(UserShape { id: id?, name: name?, email: email?, source, jira, fields: fields?, write: write? })
 }
 
 fn write(section: &mut Section, reading: &mut Reading<'_>, of_asset: bool) -> Option<WriteShape> {
@@ -105,7 +97,10 @@ enum Form {
 }
 
 /// Custom fields, where records have some.
-#[expect(clippy::option_option, reason = "as all readers: none outside where something is wrong, which was told")]
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn fields(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<FieldsShape>> {
     let mut section = section.section(reading, "fields");
     if !section.has_more() {
@@ -169,9 +164,7 @@ pub(super) fn asset_type(mut section: Section, reading: &mut Reading<'_>) -> Opt
 
 /// An interface without locations need not say what one looks like.
 pub(super) fn location(mut section: Section, reading: &mut Reading<'_>) -> Option<LocationShape> {
-    let at = |text: &str| {
-        Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false })
-    };
+    let at = |text: &str| Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false });
     let id = section.read(reading, "id", member).or(at("/id")?);
     let name = section.read(reading, "name", member).or(at("/name")?);
     let children = section.read(reading, "children", |node| pointer(node).map(Some)).or(None);
@@ -181,9 +174,7 @@ pub(super) fn location(mut section: Section, reading: &mut Reading<'_>) -> Optio
 }
 
 pub(super) fn field(mut section: Section, reading: &mut Reading<'_>) -> Option<FieldShape> {
-    let at = |text: &str| {
-        Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false })
-    };
+    let at = |text: &str| Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false });
     let name = section.read(reading, "name", member).or(at("/name")?);
     let key = optional(&mut section, reading, "key");
     let kind = optional(&mut section, reading, "type");

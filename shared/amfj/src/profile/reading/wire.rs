@@ -43,7 +43,9 @@ pub(super) fn list_of(
     } else {
         lists.map(|lists| (lists.paging.clone(), lists.size.clone()))
     };
-    let page_size = section.read(reading, "page_size", |node| file::integer(node, 0..=LARGEST_PAGE).map(Some)).or(None)?;
+    let page_size = section
+        .read(reading, "page_size", |node| file::integer(node, 0..=LARGEST_PAGE).map(Some))
+        .or(None)?;
     let lists = lists?;
     let (paging, size) = paging?;
     let size = match page_size {
@@ -125,14 +127,20 @@ fn one_paging(form: Form, section: &mut Section, reading: &mut Reading<'_>) -> O
     })
 }
 
-#[expect(clippy::option_option, reason = "as all readers: none outside where something is wrong, which was told")]
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn size(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<(String, u32)>> {
     let parameter = section.read(reading, "size_parameter", |node| file::name(node).map(Some)).or(None);
     let size = section.read(reading, "size", |node| file::integer(node, 1..=LARGEST_PAGE)).or(100);
     Some(parameter?.zip(Some(size?)))
 }
 
-#[expect(clippy::option_option, reason = "as all readers: none outside where something is wrong, which was told")]
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn total(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<Total>> {
     let at = section.read(reading, "total", |node| pointer(node).map(Some)).or(None);
     let header = section.read(reading, "total_header", |node| header(node).map(Some)).or(None);
@@ -145,14 +153,19 @@ fn total(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<Tota
 
 fn header(node: &Node) -> Result<String, String> {
     let name = file::name(node)?;
-    if is_header(&name) { Ok(name) } else { Err("must be the name of a header, such as \"Retry-After\"".to_owned()) }
+    if is_header(&name) {
+        Ok(name)
+    } else {
+        Err("must be the name of a header, such as \"Retry-After\"".to_owned())
+    }
 }
 
 pub(super) fn values(mut section: Section, reading: &mut Reading<'_>) -> Option<Values> {
     let clears = [("null", Clear::Null), ("empty", Clear::Empty), ("omit", Clear::Omit)];
     let clear = section.read(reading, "clear", |node| word(node, &clears)).or(Clear::Null);
     let date = section.read(reading, "date", |node| time_form(node, "%Y-%m-%d")).or(TimeForm::Standard);
-    let timestamp = section.read(reading, "timestamp", |node| time_form(node, "rfc3339")).or(TimeForm::Standard);
+    let timestamp =
+        section.read(reading, "timestamp", |node| time_form(node, "rfc3339")).or(TimeForm::Standard);
     let zone = section.read(reading, "time_zone", zone).or(TimeZone::UTC);
     let numbers =
         [("number", NumberForm::Number), ("text", NumberForm::Text), ("text-comma", NumberForm::TextComma)];
@@ -204,11 +217,15 @@ fn time_form(node: &Node, standard: &str) -> Result<TimeForm, String> {
 fn zone(node: &Node) -> Result<TimeZone, String> {
     let text = file::name(node)?;
     let wrong = || {
-        format!("is no time zone: \"{}\"; write \"+02:00\", or a name such as \"Europe/Berlin\"", file::shown(&text))
+        format!(
+            "is no time zone: \"{}\"; write \"+02:00\", or a name such as \"Europe/Berlin\"",
+            file::shown(&text)
+        )
     };
     if let Some(rest) = text.strip_prefix(['+', '-']) {
         let (hours, minutes) = rest.split_once(':').ok_or_else(wrong)?;
-        let number = |text: &str| text.parse::<i32>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        let number =
+            |text: &str| text.parse::<i32>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         let (hours, minutes) = number(hours).zip(number(minutes)).ok_or_else(wrong)?;
         if hours > 15 || minutes > 59 {
             return Err(wrong());
@@ -264,7 +281,10 @@ fn own_forms(node: &Node) -> Result<Vec<OwnForm>, String> {
     let names = file::names(node)?;
     let unknown = |name: &&String| named(name).is_none();
     if let Some(other) = names.iter().find(unknown) {
-        return Err(format!("has an element \"{}\"; known are object, list, text, empty", file::shown(other)));
+        return Err(format!(
+            "has an element \"{}\"; known are object, list, text, empty",
+            file::shown(other)
+        ));
     }
     Ok(names.iter().filter_map(named).collect())
 }
@@ -296,7 +316,8 @@ pub(super) fn limits(mut section: Section, reading: &mut Reading<'_>) -> Option<
             ("date", PauseForm::Date),
             ("seconds-or-date", PauseForm::SecondsOrDate),
         ];
-        let name = below.read(reading, "header", header).required(&mut below, "header", "header = \"Retry-After\"");
+        let name =
+            below.read(reading, "header", header).required(&mut below, "header", "header = \"Retry-After\"");
         let form: Found<PauseForm> = below.read(reading, "form", |node| word(node, &forms));
         name.zip(form.or(PauseForm::SecondsOrDate)).map(Some)
     } else {

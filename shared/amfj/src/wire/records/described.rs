@@ -28,7 +28,8 @@ impl Described for Asset {
             shown.members.insert("created_at".to_owned(), value);
         }
         if let Some(shape) = &shape.fields {
-            let asset_type = shown.members.get("asset_type").and_then(|named| named.get("id")).and_then(as_text);
+            let asset_type =
+                shown.members.get("asset_type").and_then(|named| named.get("id")).and_then(as_text);
             fields(lens, shape, asset_type.as_deref(), row, &mut shown);
         }
         shown
@@ -44,7 +45,8 @@ impl Described for UserRecord {
         if let Some(email) = &shape.email {
             shown.put(lens, "email", email, row);
         }
-        let source = shape.source.as_ref().and_then(|source| at(source, row)).and_then(|source| as_text(&source));
+        let source =
+            shape.source.as_ref().and_then(|source| at(source, row)).and_then(|source| as_text(&source));
         let is_jira = source.is_some_and(|source| shape.jira.iter().any(|word| word == source.trim()));
         shown.members.insert("source".to_owned(), json!(if is_jira { "jira" } else { "local" }));
         if let Some(shape) = &shape.fields {
@@ -63,7 +65,9 @@ impl Described for AssetType {
         shown.put(lens, "name", &shape.name, row);
         let found = shape.fields.as_ref().and_then(|fields| fields.get(row.value));
         let listed = match found {
-            Some(Value::Array(rows)) => Value::Array(rows.iter().map(|row| field_of_type(lens, row, None)).collect()),
+            Some(Value::Array(rows)) => {
+                Value::Array(rows.iter().map(|row| field_of_type(lens, row, None)).collect())
+            }
             Some(Value::Object(rows)) => {
                 Value::Array(rows.iter().map(|(key, row)| field_of_type(lens, row, Some(key))).collect())
             }
@@ -194,7 +198,11 @@ pub(crate) fn definitions_of(lens: &Lens<'_>, asset_type: &AssetType, row: &Row<
 }
 
 /// The locations in a tree, each with the way to it as its name where the profile has a separator.
-pub(crate) fn tree<'v>(lens: &Lens<'_>, value: &'v Value, key: Option<&'v str>) -> Vec<(Map<String, Value>, &'v Value)> {
+pub(crate) fn tree<'v>(
+    lens: &Lens<'_>,
+    value: &'v Value,
+    key: Option<&'v str>,
+) -> Vec<(Map<String, Value>, &'v Value)> {
     let mut found = Vec::new();
     descend(lens, value, key, "", 0, &mut found);
     found

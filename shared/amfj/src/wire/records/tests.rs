@@ -32,7 +32,8 @@ fn row(custody: Option<Value>) -> Value {
 #[test]
 fn p30_a_holder_is_nobody_only_where_the_interface_says_so() {
     let strict = profile("format = 1", "format = 1");
-    let optional = profile("name = \"/custody/personName\" }", "name = \"/custody/personName\", optional = true }");
+    let optional =
+        profile("name = \"/custody/personName\" }", "name = \"/custody/personName\", optional = true }");
     for (custody, by_strict, by_optional) in [
         (None, Some(false), None),
         (Some(json!(null)), None, None),
