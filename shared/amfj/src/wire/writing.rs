@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amfj_sync_http::{Answer, Answered, CallError};
+use amfj_sync_model::amfj::FieldType;
 use amfj_sync_model::mapping::is_blank;
 use serde_json::{Value, json};
 
@@ -399,11 +400,16 @@ impl AmfjClient {
             None
         } else {
             let written = values::write(&self.profile().values, shape.options, definition, value);
-            Some(written.map_err(|why| CallError::Unwritable {
+            let written = written.map_err(|why| CallError::Unwritable {
                 call: called(op),
                 field: amfj_sync_security::secrets::ServiceWords::of(name),
                 reason: why.into(),
-            })?)
+            })?;
+            let is_choice = definition.is_some_and(|one| one.field.field_type == FieldType::Select);
+            Some(match written {
+                Value::String(key) if is_choice && shape.options == Label::Key => self.id_value(&key),
+                written => written,
+            })
         };
         Ok(Change { target: Target::Field(label), value })
     }
