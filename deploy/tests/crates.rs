@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 10] = [
     &["amfj", "kandji", "stream"],
     &["service"],
     &["fetcher", "reconciler", "writer"],
-    &["tests"],
+    &["commands", "tests"],
     &["benchmarks", "decoders", "deploy"],
 ];
 
@@ -144,13 +144,14 @@ fn the_picture_of_the_crates_is_current() {
 }
 
 #[test]
-fn rules_know_no_broker_no_service_and_no_disk_and_the_reconciler_no_service() {
+fn rules_know_no_broker_no_service_and_no_disk_the_reconciler_no_service_and_commands_no_simulator() {
     let crates = crates();
     let named = |name: &str| crates[name].ours.iter().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(named("rules"), ["config", "model", "projection"]);
     for stranger in ["http", "amfj", "kandji"] {
         assert!(!reached(&crates, "reconciler").contains(stranger), "the reconciler reaches {stranger}");
     }
+    assert!(!reached(&crates, "commands").contains("tests"), "commands for people reach the simulators");
     let impure = ["tokio", "reqwest", "lapin", "sled", "futures", "hyper", "axum"];
     for name in ["model", "rules"] {
         let waits: Vec<_> =

@@ -21,12 +21,12 @@ use tokio::time::Instant;
 /// Much more than it takes, for machines that do other things as well.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// `up` looks for the others beside itself, and Cargo builds only `up` for these tests. `tests/run`
+/// `up` looks for the others beside itself, and Cargo builds only `amfj-sync` for these tests. `tests/run`
 /// builds all of them beforehand; called without it, these tests see to it that they are there.
 fn build_the_others() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_up")).parent().unwrap();
+        let folder = Path::new(env!("CARGO_BIN_EXE_amfj-sync")).parent().unwrap();
         if ["fetcher", "reconciler", "writer", "simulate", "private-broker"]
             .iter()
             .all(|name| folder.join(name).is_file())
@@ -41,7 +41,7 @@ fn build_the_others() {
     });
 }
 
-/// A call of `up`; killed when dropped.
+/// A call of `amfj-sync up`; killed when dropped.
 struct Up {
     child: Child,
     scratch: Scratch,
@@ -52,7 +52,8 @@ impl Up {
         build_the_others();
         let scratch = Scratch::new().unwrap();
         let file = |name: &str| fs::File::create(scratch.path().join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_up"))
+        let child = Command::new(env!("CARGO_BIN_EXE_amfj-sync"))
+            .arg("up")
             .args(arguments)
             .envs(environment.iter().copied())
             // Whatever it forgets to remove is found here.
@@ -111,7 +112,7 @@ impl Drop for Up {
 /// A program of this workspace.
 fn beside(name: &str) -> PathBuf {
     build_the_others();
-    Path::new(env!("CARGO_BIN_EXE_up")).with_file_name(name)
+    Path::new(env!("CARGO_BIN_EXE_amfj-sync")).with_file_name(name)
 }
 
 fn environment_of(written: &WrittenConfig) -> Vec<(&str, &str)> {
@@ -169,13 +170,13 @@ fn the_two_lines_to_paste_make_every_command_work() {
     let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("export ")).collect();
     assert_eq!(lines.len(), 2, "{out}");
     let commands = [
-        "fetcher check",
-        "fetcher trigger",
-        "reconciler status",
-        "reconciler plan",
-        "reconciler explain 'Front Desk iPad'",
-        "writer history 'Front Desk iPad'",
-        "writer dead list",
+        "amfj-sync check",
+        "amfj-sync trigger",
+        "amfj-sync status",
+        "amfj-sync plan",
+        "amfj-sync explain 'Front Desk iPad'",
+        "amfj-sync history 'Front Desk iPad'",
+        "amfj-sync dead list",
     ];
     let (password, left_open) = (broker_password(&up.folder()), open_to_others(&up.folder()));
     assert_eq!(left_open, [""; 0], "others can read what it made");
@@ -262,8 +263,9 @@ fn a_signal_while_it_starts_says_what_stops() {
 fn a_folder_for_temporary_files_that_cannot_be_used_is_named_at_once() {
     // Nobody can write there, root included.
     let began = Instant::now();
-    for program in [env!("CARGO_BIN_EXE_up").into(), beside("private-broker")] {
-        let done = Command::new(program).env("TMPDIR", "/proc").stdin(Stdio::null()).output().unwrap();
+    for (program, arguments) in [("amfj-sync", &["up"][..]), ("private-broker", &[])] {
+        let mut call = Command::new(beside(program));
+        let done = call.args(arguments).env("TMPDIR", "/proc").stdin(Stdio::null()).output().unwrap();
         let err = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(!done.status.success() && err.contains("/proc") && err.contains("TMPDIR"), "{err}");
     }
@@ -313,6 +315,28 @@ fn a_worker_that_dies_ends_it_and_its_log_stays() {
 }
 
 #[test]
+fn options_that_say_nothing_where_they_stand_are_refused() {
+    let program = env!("CARGO_BIN_EXE_amfj-sync");
+    let table: [(&[&str], &str); 5] = [
+        (&["up", "--config", "my.toml", "--devices", "60"], "--devices"),
+        (&["--config", "my.toml", "up", "--once"], "--once"),
+        (&["up", "--yes"], "--config"),
+        (&["up", "--integration", "acme"], "--integration"),
+        (&["up", "--once", "--stay"], "--stay"),
+    ];
+    for (arguments, named) in table {
+        let done = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let err = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(
+            done.status.code() == Some(2) && err.contains(named),
+            "{arguments:?}: {}: {err}",
+            done.status
+        );
+        assert!(done.stdout.is_empty(), "a refusal is no result");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_before_anything_starts() {
     let scratch = Scratch::new().unwrap();
     let path = scratch.path().join("wrong.toml");
@@ -342,7 +366,7 @@ async fn own_services(scratch: &Scratch, mode: &str) -> (KandjiSim, AmfjSim, Wri
 fn commands_find_the_broker(up: &Up) {
     let out = up.text("out");
     let line = out.lines().find(|line| line.starts_with(". /")).unwrap();
-    let script = format!("{line}\nset -ex\nreconciler plan\nwriter dead list");
+    let script = format!("{line}\nset -ex\namfj-sync plan\namfj-sync dead list");
     let mut shell = Command::new("sh");
     let done = shell.args(["-c", &script]).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin").output();
     let done = done.unwrap();
@@ -427,8 +451,8 @@ async fn p25_a_person_who_says_no_starts_nothing() {
     let pair = nix::pty::openpty(None, None).unwrap();
     let path = written.path.to_str().unwrap();
     let out = fs::File::create(scratch.path().join("out")).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_up"))
-        .args(["--config", path])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_amfj-sync"))
+        .args(["up", "--config", path])
         .envs(environment_of(&written))
         .env("TMPDIR", scratch.path())
         .current_dir(scratch.path())

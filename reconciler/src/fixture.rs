@@ -1,4 +1,4 @@
-//! An integration and its state stream, for tests of what the worker and its commands make of them.
+//! An integration and its state stream, for tests of what the worker makes of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,7 +3,6 @@
 //! It is a pure function between two queues: the rules decide on a view, the worker around them gives
 //! the results ids and places, and publishes.
 
-pub mod commands;
 mod deciding;
 mod events;
 #[cfg(test)]

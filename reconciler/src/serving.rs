@@ -24,7 +24,6 @@ mod mass_changes;
 mod under_way;
 
 use again::Listening;
-pub(crate) use concluding::with_views;
 use under_way::{AT_ONCE, Decided, TAKEN, UnderWay};
 
 /// Everything that deciding one integration needs.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Device, Fleet};
@@ -59,8 +59,7 @@ async fn a_third_is_refused(statuses: &[u16]) -> Result<()> {
     .await?;
     pipeline.settle().await?;
     // A 404 is for those to judge who read the asset afterwards.
-    let letters: Value =
-        serde_json::from_str(&pipeline.said(Role::Writer, &["dead", "list", "--json"]).await?)?;
+    let letters: Value = serde_json::from_str(&pipeline.said(&["dead", "list", "--json"]).await?)?;
     let letters = letters.as_array().context("a list")?;
     let judged =
         services.amfj.faults().active().iter().filter(|(_, rule)| rule.action != refused(404)).count();
@@ -128,7 +127,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
         Ok(())
     })
     .await?;
-    let shown = pipeline.said(Role::Reconciler, &["status"]).await?;
+    let shown = pipeline.said(&["status"]).await?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(shown.contains("permission to create users"), "{shown}");
     let before = services.amfj.requests().iter().filter(|ask| ask.path.ends_with("/users")).count();
@@ -182,14 +181,14 @@ async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
         Ok(())
     })
     .await?;
-    let shown = pipeline.said(Role::Reconciler, &["status"]).await?;
+    let shown = pipeline.said(&["status"]).await?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(shown.contains("asked again in 29 min") && !shown.contains("takes changes"), "{shown}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(pipeline.dead_letters().await? == 0);
     services.amfj.faults().remove(rule);
     services.take_writes();
-    pipeline.said(Role::Writer, &["stopped", "retry", "--all"]).await?;
+    pipeline.said(&["stopped", "retry", "--all"]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 20 && pipeline.dead_letters().await? == 0);
     let writes = services.take_writes();
@@ -197,7 +196,7 @@ async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
     Ok(())
 }
 
-/// What stepped aside is named by `status`, `explain` and `writer stopped list`, can be tried at once, and given up.
+/// What stepped aside is named by `status`, `explain` and `amfj-sync stopped list`, can be tried at once, and given up.
 #[tokio::test]
 async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<()> {
     let services = Services::plain(12, 306).await?;
@@ -219,32 +218,31 @@ async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<
     })
     .await?;
     let (first, second) = (&devices[0], &devices[1]);
-    let listed: Value =
-        serde_json::from_str(&pipeline.said(Role::Writer, &["stopped", "list", "--json"]).await?)?;
+    let listed: Value = serde_json::from_str(&pipeline.said(&["stopped", "list", "--json"]).await?)?;
     ensure!(listed[0]["in_all"] == 2, "{listed}");
     ensure!(listed[0]["records"][0]["reason"].as_str().is_some_and(|why| why.contains("403")), "{listed}");
-    let text = pipeline.said(Role::Writer, &["stopped", "list"]).await?;
+    let text = pipeline.said(&["stopped", "list"]).await?;
     ensure!(text.contains(&first.device_name) && text.contains("next try"), "{text}");
-    let status: Value = serde_json::from_str(&pipeline.said(Role::Reconciler, &["status", "--json"]).await?)?;
+    let status: Value = serde_json::from_str(&pipeline.said(&["status", "--json"]).await?)?;
     let troubles = &status["integrations"][0]["troubles"];
     ensure!(troubles[0]["stopped"] == 2 && troubles[0]["records"][0]["attempts"] == 1, "{troubles}");
-    let why = pipeline.said(Role::Reconciler, &["explain", &first.serial_number]).await?;
+    let why = pipeline.said(&["explain", &first.serial_number]).await?;
     ensure!(why.contains("refused") && why.contains("403"), "{why}");
 
     services.amfj.faults().clear();
-    pipeline.said(Role::Writer, &["stopped", "retry", &first.serial_number]).await?;
+    pipeline.said(&["stopped", "retry", &first.serial_number]).await?;
     eventually(RUN_LIMIT, "the first, tried at once", async || {
         ensure!(written(&services) == 11);
         Ok(())
     })
     .await?;
-    pipeline.said(Role::Writer, &["stopped", "drop", &second.device_id]).await?;
+    pipeline.said(&["stopped", "drop", &second.device_id]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 11 && pipeline.dead_letters().await? == 1);
-    let letters = pipeline.said(Role::Writer, &["dead", "list"]).await?;
+    let letters = pipeline.said(&["dead", "list"]).await?;
     ensure!(letters.contains("given up by"), "{letters}");
-    ensure!(pipeline.said(Role::Writer, &["stopped", "list"]).await?.contains("Nothing is stopped"));
-    pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
+    ensure!(pipeline.said(&["stopped", "list"]).await?.contains("Nothing is stopped"));
+    pipeline.said(&["dead", "replay", "--all"]).await?;
     pipeline.settle().await?;
     ensure!(written(&services) == 12 && pipeline.dead_letters().await? == 0);
     Ok(())

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::workers::Finished;
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Site, Traps};
@@ -33,22 +33,22 @@ fn enrol(services: &Services, name: &str, owner: Option<(&str, &str)>) -> Result
     Ok(services.kandji.add_device(new)?.device_id)
 }
 
-async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<Finished> {
-    pipeline.call(role).args(arguments).finish(LIMIT).await
+async fn call(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
+    pipeline.command(arguments).finish(LIMIT).await
 }
 
 /// What a command that must succeed prints.
 async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    pipeline.said(Role::Reconciler, arguments).await
+    pipeline.said(arguments).await
 }
 
 async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    pipeline.said_as_json(Role::Reconciler, arguments).await
+    pipeline.said_as_json(arguments).await
 }
 
 /// What a command that must be refused says.
 async fn refused(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    let done = call(pipeline, Role::Reconciler, arguments).await?;
+    let done = call(pipeline, arguments).await?;
     ensure!(done.status.code() == Some(1), "{arguments:?} ended with {}:\n{}", done.status, done.stdout);
     ensure!(done.stdout.is_empty(), "a refusal is no result: {}", done.stdout);
     Ok(done.stderr)
@@ -232,7 +232,7 @@ async fn a_person_links_and_unlinks_devices() -> Result<()> {
     )?;
     ensure_says(&refused(&pipeline, &["link", &twin, "no-such"]).await?, &["no asset \"no-such\" is known"])?;
     let explained = said(&pipeline, &["explain", &twin]).await?;
-    ensure_says(&explained, &["ambiguous", &one, "to do", "reconciler link", "Considered and not chosen"])?;
+    ensure_says(&explained, &["ambiguous", &one, "to do", "amfj-sync link", "Considered and not chosen"])?;
 
     let linked = said(&pipeline, &["link", &twin, "spare"]).await?;
     ensure_says(&linked, &["is linked to asset \"Spare\"", "written to AMFJ"])?;
@@ -281,7 +281,7 @@ async fn a_person_links_and_unlinks_users() -> Result<()> {
     let explained = said(&pipeline, &["explain", &device]).await?;
     ensure_says(
         &explained,
-        &["user problem", "reconciler link-user ana@example.com", &doubles[0], &doubles[1]],
+        &["user problem", "amfj-sync link-user ana@example.com", &doubles[0], &doubles[1]],
     )?;
     ensure_says(
         &refused(&pipeline, &["link-user", "ana@example.com", "ana@example.com"]).await?,
@@ -336,13 +336,13 @@ async fn p23_release_and_p5_rematch() -> Result<()> {
     devices.iter().take(8).try_for_each(|device| services.kandji.remove_device(&device.device_id))?;
     let held = pipeline.fetch(&[]).await?;
     ensure!(held.status.code() == Some(1) && held.stderr.contains("held"), "{}{}", held.stdout, held.stderr);
-    ensure_says(&said(&pipeline, &["status"]).await?, &[", held", "reconciler release acme"])?;
+    ensure_says(&said(&pipeline, &["status"]).await?, &[", held", "amfj-sync release acme"])?;
     ensure_says(&said(&pipeline, &["plan"]).await?, &["The run is held"])?;
     let released = said(&pipeline, &["release", "acme"]).await?;
     ensure_says(&released, &["acme is released", "as soon as a fetcher runs"])?;
     ensure_says(&refused(&pipeline, &["release", "acme"]).await?, &["acme is not held"])?;
     pipeline.run().await?;
-    let wrong = call(&pipeline, Role::Reconciler, &["release", "acne"]).await?;
+    let wrong = call(&pipeline, &["release", "acne"]).await?;
     ensure!(wrong.status.code() == Some(2) && wrong.stderr.contains("it has: acme"), "{}", wrong.stderr);
     Ok(())
 }
@@ -359,7 +359,7 @@ async fn dead_letters_and_history_are_shown() -> Result<()> {
         |config| config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms"),
     )
     .await?;
-    let none = call(&pipeline, Role::Writer, &["dead", "list"]).await?;
+    let none = call(&pipeline, &["dead", "list"]).await?;
     ensure!(
         none.status.success() && none.stdout.contains("no dead letters"),
         "{}{}",
@@ -371,44 +371,46 @@ async fn dead_letters_and_history_are_shown() -> Result<()> {
     pipeline.run().await?;
     let mut letters = Value::Null;
     for _ in 0..25 {
-        let list = call(&pipeline, Role::Writer, &["dead", "list", "--json"]).await?;
+        let list = call(&pipeline, &["dead", "list", "--json"]).await?;
         ensure!(list.status.success(), "{}", list.stderr);
         letters = serde_json::from_str(&list.stdout)?;
         ensure!(letters.as_array().is_some_and(|letters| letters.len() == 1), "{letters}");
     }
     ensure!(letters[0]["kind"] == "update-asset" && letters[0]["integration"] == "acme", "{letters}");
     let id = letters[0]["id"].as_str().unwrap();
-    let list =
-        call(&pipeline, Role::Writer, &["dead", "list", "--kind", "update-asset", "--since", "1h"]).await?;
+    let list = call(&pipeline, &["dead", "list", "--kind", "update-asset", "--since", "1h"]).await?;
     ensure_says(&list.stdout, &[&id[..8], "acme, ", "update-asset for", "tried", "1 in all"])?;
-    let other = call(&pipeline, Role::Writer, &["dead", "list", "--kind", "create-user"]).await?;
+    let other = call(&pipeline, &["dead", "list", "--kind", "create-user"]).await?;
     ensure_says(&other.stdout, &["None of the 1 dead letters fits"])?;
-    let shown = call(&pipeline, Role::Writer, &["dead", "show", &id[..8]]).await?;
+    let shown = call(&pipeline, &["dead", "show", &id[..8]]).await?;
     ensure_says(&shown.stdout, &[id, "why not", &asset, "update_asset"])?;
-    let missing = call(&pipeline, Role::Writer, &["dead", "show", "ffffffff"]).await?;
+    let missing = call(&pipeline, &["dead", "show", "ffffffff"]).await?;
     ensure!(missing.status.code() == Some(1), "{}", missing.stderr);
     ensure!(pipeline.dead_letters().await? == 1, "a look takes nothing");
-    ensure_says(&said(&pipeline, &["explain", &bad.serial_number]).await?, &["failed", "writer dead list"])?;
-    ensure_says(&said(&pipeline, &["status"]).await?, &["1; `writer dead list`"])?;
+    ensure_says(
+        &said(&pipeline, &["explain", &bad.serial_number]).await?,
+        &["failed", "amfj-sync dead list"],
+    )?;
+    ensure_says(&said(&pipeline, &["status"]).await?, &["1; `amfj-sync dead list`"])?;
 
     let good = services.kandji.devices()[1].clone();
-    let past = call(&pipeline, Role::Writer, &["history", &good.serial_number, "--json"]).await?;
+    let past = call(&pipeline, &["history", &good.serial_number, "--json"]).await?;
     ensure!(past.status.success(), "{}", past.stderr);
     let applied: Value = serde_json::from_str(&past.stdout)?;
     ensure!(applied.as_array().is_some_and(|all| all.len() == 1), "{applied}");
     ensure!(applied[0]["edits"]["Notes"] == json!({"old": null, "new": good.device_id}), "{applied}");
     let run = applied[0]["run"].as_str().unwrap();
-    let past = call(&pipeline, Role::Writer, &["history", "--run", run, "--since", "1h"]).await?;
+    let past = call(&pipeline, &["history", "--run", run, "--since", "1h"]).await?;
     ensure_says(&past.stdout, &[run, "Notes  (empty)", &good.device_id])?;
     // The link stands although the values beside it were refused (P4).
-    let past = call(&pipeline, Role::Writer, &["history", &bad.serial_number, "--json"]).await?;
+    let past = call(&pipeline, &["history", &bad.serial_number, "--json"]).await?;
     let applied: Value = serde_json::from_str(&past.stdout)?;
     ensure!(
         applied.as_array().is_some_and(|all| all.len() == 1)
             && applied[0]["edits"].as_object().is_none_or(serde_json::Map::is_empty),
         "{applied}"
     );
-    let wrong = call(&pipeline, Role::Writer, &["history", "--since", "someday"]).await?;
+    let wrong = call(&pipeline, &["history", "--since", "someday"]).await?;
     ensure!(wrong.status.code() == Some(2), "{}", wrong.stderr);
     Ok(())
 }
@@ -438,7 +440,7 @@ async fn plans_are_filtered_and_go_into_spreadsheets() -> Result<()> {
     let total = head.find("In total: 2 linked").context("the totals")?;
     ensure!(total < head.find("Links to be made").context("the links")?, "totals come first:\n{head}");
     ensure_says(&head, &["1 value that is not blank is overwritten: 1 in \"Model\"."])?;
-    let check = pipeline.said(Role::Fetcher, &["check"]).await?;
+    let check = pipeline.said(&["check"]).await?;
     ensure_says(
         &check.split_whitespace().collect::<Vec<_>>().join(" "),
         &["would overwrite 1 value that is not blank in the 2 assets", "1 in \"Model\""],
@@ -469,7 +471,7 @@ async fn plans_are_filtered_and_go_into_spreadsheets() -> Result<()> {
         &["near it", "Ana’s MacBook"],
     )?;
     for (filter, word) in [("--kind", "hand-over"), ("--state", "in-sync"), ("--field", "\"Model\"")] {
-        let wrong = call(&pipeline, Role::Reconciler, &["plan", filter, "nonsense"]).await?;
+        let wrong = call(&pipeline, &["plan", filter, "nonsense"]).await?;
         ensure!(wrong.status.code() == Some(2) && wrong.stderr.contains(word), "{filter}: {}", wrong.stderr);
     }
     let table = said(&pipeline, &["plan", "--csv"]).await?;
@@ -529,7 +531,7 @@ async fn assets_and_people_are_explained_and_have_a_past() -> Result<()> {
         &["no device, asset or person", "near it", &device, &asset],
     )?;
 
-    let past = async |text: &str| call(&pipeline, Role::Writer, &["history", text]).await;
+    let past = async |text: &str| call(&pipeline, &["history", text]).await;
     for text in ["Imani's MacBook", &asset, "gita@example.com", "Gita Rao"] {
         let past = past(text).await?;
         ensure!(past.status.success(), "{text}: {}", past.stderr);
@@ -562,7 +564,7 @@ async fn a_missing_broker_is_named_with_the_cure() -> Result<()> {
     for arguments in [&["plan"][..], &["status"], &["link", "a", "b"]] {
         ensure_says(&refused(&pipeline, arguments).await?, &["check broker.url"])?;
     }
-    let dead = call(&pipeline, Role::Writer, &["dead", "list"]).await?;
+    let dead = call(&pipeline, &["dead", "list"]).await?;
     ensure!(dead.status.code() == Some(1) && dead.stderr.contains("check broker.url"), "{}", dead.stderr);
     Ok(())
 }

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::harness::workers::Finished;
-use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::Fleet;
@@ -20,13 +20,13 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
-async fn writer(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
-    pipeline.call(Role::Writer).args(arguments).finish(LIMIT).await
+async fn called(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
+    pipeline.command(arguments).finish(LIMIT).await
 }
 
 /// What a command that must succeed prints.
 async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    pipeline.said(Role::Writer, arguments).await
+    pipeline.said(arguments).await
 }
 
 async fn listed(pipeline: &Pipeline) -> Result<Vec<Value>> {
@@ -96,7 +96,7 @@ async fn a_replayed_change_that_failed_is_tried_again_until_it_succeeds() -> Res
     services.amfj.clear_requests();
     pipeline.run().await?;
     ensure!(requests(&services, "PATCH") == 0, "an idle run writes nothing");
-    let status = pipeline.call(Role::Reconciler).args(["status"]).finish(LIMIT).await?;
+    let status = pipeline.command(["status"]).finish(LIMIT).await?;
     ensure!(!status.stdout.contains("failed"), "{}", status.stdout);
     Ok(())
 }
@@ -109,8 +109,7 @@ async fn a_replay_that_is_killed_loses_nothing_and_does_nothing_twice() -> Resul
     services.amfj.faults().clear();
     services.amfj.clear_requests();
     let kill = "command.dead-letters-replayed=kill";
-    let call =
-        pipeline.call(Role::Writer).env("AMFJ_SYNC_FAILPOINTS", kill).args(["dead", "replay", "--all"]);
+    let call = pipeline.command(["dead", "replay", "--all"]).env("AMFJ_SYNC_FAILPOINTS", kill);
     let killed = call.finish(LIMIT).await?;
     ensure!(!killed.status.success(), "the command was not killed");
     eventually(RUN_LIMIT, "the change to be made", async || {
@@ -200,7 +199,7 @@ async fn a_replayed_creation_is_looked_for_first() -> Result<()> {
     ensure!(services.amfj.assets().len() == 1, "the replay made a second asset");
     ensure!(pipeline.dead_letters().await? == 0, "{:?}", listed(&pipeline).await?);
     let device = &services.kandji.devices()[0].serial_number;
-    let told = pipeline.call(Role::Reconciler).args(["explain", device]).finish(LIMIT).await?;
+    let told = pipeline.command(["explain", device]).finish(LIMIT).await?;
     ensure!(told.stdout.contains("in sync"), "{}", told.stdout);
     Ok(())
 }
@@ -292,11 +291,11 @@ async fn any_number_of_dead_letters_is_listed_and_only_the_chosen_are_dropped() 
     ensure!(all.len() == MANY, "{} of {MANY} are listed", all.len());
     ensure!(all.is_sorted(), "they are not in order");
 
-    let unclear = writer(&pipeline, &["dead", "drop"]).await?;
+    let unclear = called(&pipeline, &["dead", "drop"]).await?;
     ensure!(unclear.status.code() == Some(2) && unclear.stderr.contains("--all"), "{}", unclear.stderr);
-    let unasked = writer(&pipeline, &["dead", "drop", "--all"]).await?;
+    let unasked = called(&pipeline, &["dead", "drop", "--all"]).await?;
     ensure!(unasked.status.code() == Some(2) && unasked.stderr.contains("--yes"), "{}", unasked.stderr);
-    let nowhere = writer(&pipeline, &["dead", "replay", "00000004"]).await?;
+    let nowhere = called(&pipeline, &["dead", "replay", "00000004"]).await?;
     ensure!(nowhere.status.code() == Some(1), "{}", nowhere.stdout);
     ensure!(
         nowhere.stdout.contains("stays: it") || nowhere.stdout.contains("stays: its"),

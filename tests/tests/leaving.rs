@@ -1,7 +1,7 @@
 //! Devices that leave Kandji, or seem to (P9, P22, P23): what is proof, what is not, and what a person
 //! has to look at first.
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::Device;
@@ -33,7 +33,7 @@ async fn devices(pipeline: &Pipeline, state: &str) -> Result<u64> {
 }
 
 async fn command(pipeline: &Pipeline, arguments: &[&str]) -> Result<()> {
-    let done = pipeline.call(Role::Reconciler).args(arguments).finish(RUN_LIMIT).await?;
+    let done = pipeline.command(arguments).finish(RUN_LIMIT).await?;
     ensure!(done.status.success(), "{arguments:?}: {}", done.stderr);
     Ok(())
 }
@@ -43,7 +43,7 @@ async fn held(pipeline: &Pipeline, word: &str) -> Result<()> {
     let done = pipeline.fetch(&[]).await?;
     let said = format!("{}{}", done.stdout, done.stderr);
     ensure!(done.status.code() == Some(1), "a held run ends with 1, not {}:\n{said}", done.status);
-    ensure!(said.contains(word) && said.contains("reconciler release acme"), "{said}");
+    ensure!(said.contains(word) && said.contains("amfj-sync release acme"), "{said}");
     eventually(RUN_LIMIT, "the metric", async || {
         let metrics = pipeline.reconcilers[0].metrics().await?;
         ensure!(metrics.sum("amfj_sync_held", &[("integration", "acme")]) > 0.0, "it is not held");
@@ -180,7 +180,7 @@ async fn p9_a_newcomer_waits_until_the_old_device_is_known_to_be_gone() -> Resul
 
 /// What people are told of the devices that a held run does not see: in the plan, by its filters, and of each device (P23).
 async fn shows_vanished(pipeline: &Pipeline, vanished: &[Device]) -> Result<()> {
-    let plan = pipeline.said_as_json(Role::Reconciler, &["plan", "--json"]).await?;
+    let plan = pipeline.said_as_json(&["plan", "--json"]).await?;
     let keys = |plan: &serde_json::Value| -> Vec<String> {
         let listed = plan[0]["vanished"].as_array().cloned().unwrap_or_default();
         let mut keys: Vec<String> =
@@ -195,7 +195,7 @@ async fn shows_vanished(pipeline: &Pipeline, vanished: &[Device]) -> Result<()> 
     ensure!(plan[0]["devices"]["held"] == wanted.len(), "{}", plan[0]["devices"]);
     ensure!(plan[0]["hold"].is_object() != vanished.is_empty(), "{}", plan[0]["hold"]);
     let Some(first) = vanished.first() else { return Ok(()) };
-    let shown = pipeline.said(Role::Reconciler, &["plan"]).await?;
+    let shown = pipeline.said(&["plan"]).await?;
     ensure!(!shown.contains("nothing to change."), "it is not nothing:\n{shown}");
     for device in vanished {
         ensure!(shown.contains(&device.serial_number), "{} is missing in:\n{shown}", device.serial_number);
@@ -207,13 +207,13 @@ async fn shows_vanished(pipeline: &Pipeline, vanished: &[Device]) -> Result<()> 
         (&["--kind", "hand-over"], 0),
     ] {
         let arguments = [&["plan", "--json"], filter].concat();
-        let plan = pipeline.said_as_json(Role::Reconciler, &arguments).await?;
+        let plan = pipeline.said_as_json(&arguments).await?;
         ensure!(keys(&plan).len() == count, "{filter:?}: {:?}", keys(&plan));
     }
-    let explained = pipeline.said_as_json(Role::Reconciler, &["explain", &first.device_id, "--json"]).await?;
+    let explained = pipeline.said_as_json(&["explain", &first.device_id, "--json"]).await?;
     ensure!(explained["state"] == "held", "{explained}");
     let text = format!("{}{}", explained["reason"], explained["what_to_do"]);
-    ensure!(text.contains("vanished") && text.contains("reconciler release acme"), "{text}");
+    ensure!(text.contains("vanished") && text.contains("amfj-sync release acme"), "{text}");
     Ok(())
 }
 
@@ -257,7 +257,7 @@ async fn p23_too_many_vanished_devices_hold_the_run_until_released_or_back() -> 
         services.kandji.remove_device(&device.device_id)?;
     }
     held(&pipeline, "gone_limit").await?;
-    let released = pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
+    let released = pipeline.said(&["release", "acme"]).await?;
     for device in &leaving {
         ensure!(
             released.contains(&device.serial_number),

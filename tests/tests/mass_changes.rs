@@ -1,7 +1,7 @@
 //! Mass changes: what a mistake in Kandji, or another tenant's token, would do to AMFJ is held until a
 //! person has looked (P23).
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::kandji::NewDevice;
 use anyhow::{Result, ensure};
@@ -80,14 +80,13 @@ async fn p23_a_released_run_goes_on() -> Result<()> {
     held_run(&pipeline).await?;
     ensure!(assignments(&services.take_writes()) == 0, "more than five of forty at once");
     // The new holder has no record yet: what follows from its creation is held with it, and said.
-    let plan =
-        pipeline.said_as_json(Role::Reconciler, &["plan", "--json", "--kind", "assign,create-user"]).await?;
+    let plan = pipeline.said_as_json(&["plan", "--json", "--kind", "assign,create-user"]).await?;
     ensure!(plan[0]["totals"] == serde_json::json!({}), "nothing is made before the release: {plan}");
     ensure!(plan[0]["kept_back"] == serde_json::json!({"create-user": 1, "hand-over": 8}), "{plan}");
-    let shown = pipeline.said(Role::Reconciler, &["plan"]).await?;
+    let shown = pipeline.said(&["plan"]).await?;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(shown.contains("kept back: ") && shown.contains("8 hand-overs"), "{shown}");
-    let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
+    let released = pipeline.command(["release", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(released.status.success(), "{}", released.stderr);
     let lines = released.stdout.lines().filter(|line| line.starts_with("  hand-over ")).count();
     ensure!(lines == 8, "{lines} of 8 hand-overs are listed:\n{}", released.stdout);
@@ -131,9 +130,9 @@ async fn p23_not_one_write_comes_of_a_held_run() -> Result<()> {
     pipeline.settle().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "a held run was written:\n{}", writes.join("\n"));
-    let plan = pipeline.call(Role::Reconciler).args(["plan", "acme"]).finish(RUN_LIMIT).await?;
+    let plan = pipeline.command(["plan", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(plan.stdout.contains("Kept back") && plan.stdout.contains("Newcomer"), "{}", plan.stdout);
-    let released = pipeline.call(Role::Reconciler).args(["release", "acme"]).finish(RUN_LIMIT).await?;
+    let released = pipeline.command(["release", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(released.status.success(), "{}", released.stderr);
     eventually(RUN_LIMIT, "everything of the run", async || {
         let new = services.amfj.assets().len() - assets;
@@ -156,7 +155,7 @@ async fn held_for(pipeline: &Pipeline, services: &Services, word: &str) -> Resul
     let status = pipeline.reconcilers[0].status().await?;
     let own = &status["integrations"]["acme"];
     ensure!(own["run_held"] == true, "the run is not held: {own}");
-    let plan = pipeline.said(Role::Reconciler, &["plan", "acme"]).await?;
+    let plan = pipeline.said(&["plan", "acme"]).await?;
     ensure!(plan.contains(word), "the plan does not say {word:?}:\n{plan}");
     Ok(())
 }
@@ -198,7 +197,7 @@ async fn p23_a_new_mapping_over_what_people_wrote_is_held() -> Result<()> {
     let mapped = services.integration("acme").field("Notes", "os_version");
     pipeline.reconfigure(vec![("acme", mapped)]).await?;
     held_for(&pipeline, &services, "lose a value that is not blank").await?;
-    pipeline.said(Role::Reconciler, &["release", "acme"]).await?;
+    pipeline.said(&["release", "acme"]).await?;
     eventually(RUN_LIMIT, "the new values", async || {
         let by_hand = "lent to the archive".into();
         let left =

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
 use amfj_sync_tests::sim::amfj::Forms;
 use amfj_sync_tests::sim::faults::{Action, Rule};
@@ -158,7 +158,7 @@ async fn p26_a_check_out_whose_answer_was_lost_is_in_the_history() -> Result<()>
         .amfj
         .fault(Rule::new(Action::StatusAfter { code: 502 }).on("POST", "/assets/*/check-out").times(3));
     pipeline.run().await?;
-    let past = pipeline.said_as_json(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said_as_json(&["history", "--since", "1h", "--json"]).await?;
     let given = |one: &&Value| !one["edits"]["Checked out to"].is_null();
     let given = past.as_array().into_iter().flatten().filter(given).count();
     let made = services.amfj.handovers().len();
@@ -177,9 +177,9 @@ async fn p15_what_amfj_does_not_keep_is_neither_in_the_history_nor_sent_again() 
     services.take_writes();
     pipeline.run().await?;
     ensure!(services.take_writes().is_empty(), "it is sent again");
-    let past = pipeline.said_as_json(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said_as_json(&["history", "--since", "1h", "--json"]).await?;
     ensure!(!past.to_string().contains("Notes\":{"), "it is said to be written: {past}");
-    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(&["status", "--json"]).await?;
     ensure!(status.to_string().contains("field problem"), "{status}");
     Ok(())
 }
@@ -321,7 +321,7 @@ async fn p7_several_records_that_look_like_an_interrupted_creation_are_left_to_a
     services.amfj.set_field(&twin, "Serial Number", json!(device.serial_number))?;
     pipeline.settle().await?;
     ensure!(services.amfj.assets().len() == 2, "{} assets", services.amfj.assets().len());
-    let letters = pipeline.said(Role::Writer, &["dead", "list", "--json"]).await?;
+    let letters = pipeline.said(&["dead", "list", "--json"]).await?;
     ensure!(letters.contains("2 new assets look like it"), "{letters}");
     pipeline.run().await?;
     ensure!(services.amfj.assets().len() == 2, "one more was made in the next run");

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_mins(2);
 
 async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    pipeline.said_as_json(Role::Writer, arguments).await
+    pipeline.said_as_json(arguments).await
 }
 
 /// A fleet that was synced, and whose first device got another model and another owner since.

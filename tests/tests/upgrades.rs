@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{Role, eventually};
+use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
@@ -52,7 +52,7 @@ async fn a_message_of_a_future_version_is_a_dead_letter_that_says_so() -> Result
         Ok(())
     })
     .await?;
-    let letters = pipeline.call(Role::Writer).args(["dead", "list", "--json"]).finish(RUN_LIMIT);
+    let letters = pipeline.command(["dead", "list", "--json"]).finish(RUN_LIMIT);
     let letters = letters.await?;
     for kind in ["dev.amfj-sync.change.v2", "dev.amfj-sync.device-snapshot.v2"] {
         ensure!(letters.stdout.contains(kind), "{}", letters.stdout);
@@ -228,7 +228,7 @@ async fn there_and_back(seed: u64, way: Way) -> Result<()> {
     let unreadable =
         upgraded.pipeline.writers[0].metrics().await?.sum("amfj_sync_unreadable_facts_total", &[]);
     ensure!(unreadable == 0.0, "{unreadable} facts of the earlier release are not understood");
-    let status = upgraded.pipeline.said(Role::Reconciler, &["status"]).await?;
+    let status = upgraded.pipeline.said(&["status"]).await?;
     println!("{status}");
 
     upgraded.queue_changes("new 2").await?;

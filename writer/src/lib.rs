@@ -11,7 +11,6 @@ pub mod applying;
 pub mod blame;
 pub mod circuit;
 mod claims;
-pub mod commands;
 mod creating;
 mod dead_letters;
 mod events;
@@ -27,3 +26,16 @@ mod steps;
 mod updating;
 pub mod worker;
 mod working;
+
+use amfj_sync_config::Integration;
+use amfj_sync_model::ids::Key;
+use amfj_sync_model::messages::Past;
+
+/// Whether a writer with this configuration writes a past value again; else why not. Whoever shows what a replay would do
+/// asks the writer's own rule (P29).
+///
+/// # Errors
+/// With the reason why not.
+pub fn restorable(config: &Integration, key: &Key, field: &str, past: &Past) -> Result<(), String> {
+    allowed::restorable(config, key, field, past).map_err(|reason| reason.to_string())
+}

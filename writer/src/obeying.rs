@@ -1,4 +1,4 @@
-//! What a person wants of changes that stepped aside (`writer stopped retry`, `writer stopped drop`) comes through the
+//! What a person wants of changes that stepped aside (`amfj-sync stopped retry`, `amfj-sync stopped drop`) comes through the
 //! state stream, as every decision does; whichever writer has the change in hand obeys.
 
 use std::sync::Arc;

@@ -88,13 +88,13 @@ impl Sight {
         if seen * 2 < expected {
             return Some(format!(
                 "only {seen} of {expected} linked devices are in Kandji's list, as if it were another tenant's: \
-                 check kandji.api_url and kandji.token; if it is right, run `reconciler release {id}`"
+                 check kandji.api_url and kandji.token; if it is right, run `amfj-sync release {id}`"
             ));
         }
         (vanished > ALWAYS_ALLOWED && limit.is_exceeded(vanished, linked)).then(|| {
             format!(
                 "{vanished} of {linked} linked devices vanished from Kandji at once, more than gone_limit \
-                 ({limit}) allows: check Kandji; if it is right, run `reconciler release {id}`"
+                 ({limit}) allows: check Kandji; if it is right, run `amfj-sync release {id}`"
             )
         })
     }

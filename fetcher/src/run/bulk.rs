@@ -135,7 +135,7 @@ impl Bulk {
 }
 
 /// The mapped details with their columns, none without `kandji.bulk`; or a mapped detail that Prism lacks.
-pub(crate) fn columns(config: &Integration) -> Result<Vec<(String, &'static str)>, String> {
+pub fn columns(config: &Integration) -> Result<Vec<(String, &'static str)>, String> {
     if config.kandji.bulk == Setting::Off {
         return Ok(Vec::new());
     }

@@ -17,7 +17,7 @@ mod tests;
 
 /// The properties that the mapping needs, by where they are.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Mapped {
+pub struct Mapped {
     /// Of the device list, for assets.
     list: Vec<(String, PropertyPath)>,
     /// Of the details, for assets.
@@ -28,7 +28,8 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     /// What the mapping of an integration needs.
-    pub(crate) fn of(config: &Integration) -> Self {
+    #[must_use]
+    pub fn of(config: &Integration) -> Self {
         let named = |mapping: &Mapping, details: bool| {
             let paths = mapping.properties().into_iter().filter(|path| path.is_details() == details);
             paths.map(|path| (path.to_string(), path)).collect()
@@ -41,12 +42,14 @@ impl Mapped {
     }
 
     /// The mapped values of a device's details, read at this check-in.
-    pub(crate) fn details_of(&self, details: &Value, check_in: &str) -> Details {
+    #[must_use]
+    pub fn details_of(&self, details: &Value, check_in: &str) -> Details {
         Details { check_in: check_in.to_owned(), values: values(&self.details, details) }
     }
 
     /// Whether details that are known hold everything that is mapped today, and on some device.
-    pub(crate) fn is_covered_by(&self, known: &Details, left_out: &BTreeSet<String>) -> bool {
+    #[must_use]
+    pub fn is_covered_by(&self, known: &Details, left_out: &BTreeSet<String>) -> bool {
         self.details.iter().all(|(name, _)| known.values.contains_key(name) || left_out.contains(name))
     }
 }
@@ -66,35 +69,42 @@ fn values(paths: &[(String, PropertyPath)], object: &Value) -> BTreeMap<String, 
 
 /// A device of the walk, as it is kept until the end of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ListedDevice {
+pub struct ListedDevice {
     /// What the run says about it.
-    pub(crate) entry: DeviceEntry,
+    pub entry: DeviceEntry,
     /// Its `last_check_in` as Kandji wrote it: details read at one are good until the next.
-    pub(crate) check_in: String,
+    pub check_in: String,
 }
 
 /// What one row says.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) listed: ListedDevice,
+pub struct Row {
+    /// The device, as the run says it.
+    pub listed: ListedDevice,
     /// The person whom a device that counts names: in scope, not removed (P10).
-    pub(crate) person: Option<Named>,
+    pub person: Option<Named>,
     /// The row as it came.
-    pub(crate) raw: Value,
+    pub raw: Value,
 }
 
 /// A person as one device names them.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Named {
-    pub(crate) key: UserKey,
-    pub(crate) id: KandjiUserId,
-    pub(crate) by: DeviceId,
-    pub(crate) user: KandjiUser,
-    pub(crate) values: BTreeMap<String, Value>,
+pub struct Named {
+    /// By which they are one person.
+    pub key: UserKey,
+    /// Their id in Kandji.
+    pub id: KandjiUserId,
+    /// The device that names them.
+    pub by: DeviceId,
+    /// What it says of them.
+    pub user: KandjiUser,
+    /// Their mapped values.
+    pub values: BTreeMap<String, Value>,
 }
 
 /// Reads one row of the list.
-pub(crate) fn read_row(device: Device, scope: &Scope, mapped: &Mapped) -> Row {
+#[must_use]
+pub fn read_row(device: Device, scope: &Scope, mapped: &Mapped) -> Row {
     let Device { device_id, name, serial, platform, blueprint_id, blueprint_name, tags, user, .. } = device;
     let (check_in, removed) = (device.last_check_in.unwrap_or_default(), device.is_removed);
     let raw = Value::Object(device.raw);
@@ -144,7 +154,7 @@ fn primary_user(user: Option<&KandjiUser>) -> (PrimaryUser, Option<KandjiUserId>
 
 /// The Kandji users who are one person, sorted by their ids: nearly always one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Person(Vec<Account>);
+pub struct Person(Vec<Account>);
 
 /// One Kandji user, as the device with the smallest id names them: whatever order the devices come in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +167,7 @@ struct Account {
 
 impl Person {
     /// Takes note of whom a device names.
-    pub(crate) fn meet(&mut self, named: Named) {
+    pub fn meet(&mut self, named: Named) {
         let Named { key: _, id, by, user, values } = named;
         let account = Account { id, by, user, values };
         let accounts = &mut self.0;
@@ -169,7 +179,8 @@ impl Person {
     }
 
     /// One person of several Kandji users: the one with the smallest id speaks, blanks are filled by the next.
-    pub(crate) fn entry(&self, key: &UserKey) -> UserEntry {
+    #[must_use]
+    pub fn entry(&self, key: &UserKey) -> UserEntry {
         let accounts = &self.0;
         let first = |text: fn(&KandjiUser) -> Option<&String>| {
             accounts.iter().find_map(|account| text(&account.user)).cloned()

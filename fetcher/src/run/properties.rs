@@ -14,14 +14,15 @@ mod tests;
 
 /// Mapped properties that are not documented and have not been seen yet.
 #[derive(Debug, Clone)]
-pub(crate) struct Unproven {
+pub struct Unproven {
     list: Vec<PropertyPath>,
     details: Vec<PropertyPath>,
 }
 
 impl Unproven {
     /// The properties of an integration that are not documented.
-    pub(crate) fn of(config: &Integration) -> Self {
+    #[must_use]
+    pub fn of(config: &Integration) -> Self {
         let mut paths = config.fields.properties();
         paths.extend(config.user_fields.properties());
         let undocumented = paths.into_iter().filter(|path| !is_documented(path));
@@ -30,50 +31,53 @@ impl Unproven {
     }
 
     /// Takes note of a row of the device list.
-    pub(crate) fn see_row(&mut self, row: &Value) {
+    pub fn see_row(&mut self, row: &Value) {
         self.list.retain(|path| path.lookup(row).is_none());
     }
 
     /// Takes note of the details of a device.
-    pub(crate) fn see_details(&mut self, details: &Value) {
+    pub fn see_details(&mut self, details: &Value) {
         self.details.retain(|path| path.lookup(details).is_none());
     }
 
     /// Takes note of details that were read in an earlier run.
-    pub(crate) fn know_details(&mut self, known: &Details) {
+    pub fn know_details(&mut self, known: &Details) {
         self.details.retain(|path| known.values.get(&path.to_string()).is_none_or(Value::is_null));
     }
 
     /// Takes note of properties that were present, whatever they said, by their names.
-    pub(crate) fn were_present(&mut self, names: &BTreeSet<String>) {
+    pub fn were_present(&mut self, names: &BTreeSet<String>) {
         self.list.retain(|path| !names.contains(path.as_str()));
         self.details.retain(|path| !names.contains(path.as_str()));
     }
 
     /// Those of the device list that an earlier run found: they are missing now, and no mistake.
-    pub(crate) fn missing_from_list(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
+    pub fn missing_from_list(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
         missing(&mut self.list, before)
     }
 
     /// The same of the details.
-    pub(crate) fn missing_from_details(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
+    pub fn missing_from_details(&mut self, before: &BTreeSet<String>) -> Vec<PropertyPath> {
         missing(&mut self.details, before)
     }
 
     /// Whether details show every property that is still unproven, be it as nothing.
-    pub(crate) fn are_all_in(&self, known: &Details) -> bool {
+    #[must_use]
+    pub fn are_all_in(&self, known: &Details) -> bool {
         self.details.iter().all(|path| known.values.contains_key(path.as_str()))
     }
 
     /// The names under which the next run looks up what was there.
-    pub(crate) fn proven(&self, config: &Integration) -> BTreeSet<String> {
+    #[must_use]
+    pub fn proven(&self, config: &Integration) -> BTreeSet<String> {
         let all = Self::of(config);
         let paths = all.list.iter().chain(&all.details).filter(|path| !self.has(path));
         paths.map(remembered).collect()
     }
 
     /// The settings that need these properties.
-    pub(crate) fn settings_with(config: &Integration, path: &PropertyPath) -> Vec<String> {
+    #[must_use]
+    pub fn settings_with(config: &Integration, path: &PropertyPath) -> Vec<String> {
         let of = |table: &'static str, mapping: &Mapping| -> Vec<String> {
             let lines = mapping.iter().filter(|(_, mapped)| mapped.source.properties().contains(path));
             lines.map(|(field, _)| format!("{table}.{field}")).collect()
@@ -82,32 +86,36 @@ impl Unproven {
     }
 
     /// The details that are still unproven.
-    pub(crate) fn details(&self) -> &[PropertyPath] {
+    #[must_use]
+    pub fn details(&self) -> &[PropertyPath] {
         &self.details
     }
 
     /// Whether some of the details are unproven.
-    pub(crate) fn needs_details(&self) -> bool {
+    #[must_use]
+    pub fn needs_details(&self) -> bool {
         !self.details.is_empty()
     }
 
     /// The details cannot be read, so nothing can be said about them.
-    pub(crate) fn give_details_up(&mut self) {
+    pub fn give_details_up(&mut self) {
         self.details.clear();
     }
 
     /// Only the details are of interest.
-    pub(crate) fn give_list_up(&mut self) {
+    pub fn give_list_up(&mut self) {
         self.list.clear();
     }
 
     /// Whether this property is unproven.
-    pub(crate) fn has(&self, path: &PropertyPath) -> bool {
+    #[must_use]
+    pub fn has(&self, path: &PropertyPath) -> bool {
         self.list.contains(path) || self.details.contains(path)
     }
 
     /// One sentence for every line that maps a property which no device has.
-    pub(crate) fn problems(&self, config: &Integration) -> Vec<String> {
+    #[must_use]
+    pub fn problems(&self, config: &Integration) -> Vec<String> {
         let wrong: Vec<&PropertyPath> = self.list.iter().chain(&self.details).collect();
         let of = |table: &str, mapping: &Mapping| -> Vec<String> {
             let lines = mapping.iter().flat_map(|(field, mapped)| {

@@ -16,7 +16,7 @@ pub(super) fn of_device(site: &Site<'_>, device: &DeviceEntry) -> Option<Resolut
         return None;
     }
     let reason = format!(
-        "An interrupted creation may have made asset \"{}\" of \"{}\"; if it did: `reconciler link \"{}\" {}`; if \
+        "An interrupted creation may have made asset \"{}\" of \"{}\"; if it did: `amfj-sync link \"{}\" {}`; if \
          not, delete that asset in AMFJ.",
         asset.name,
         label(device),

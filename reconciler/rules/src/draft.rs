@@ -127,7 +127,7 @@ impl Findings {
                 None => "is not tried again until its values differ".to_owned(),
             };
             let reason = format!(
-                "{} The change ({}) {until} or the dead letter is replayed (`writer dead list`).",
+                "{} The change ({}) {until} or the dead letter is replayed (`amfj-sync dead list`).",
                 sentence(&failed.reason),
                 action.kind()
             );

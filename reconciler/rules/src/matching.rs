@@ -139,7 +139,7 @@ fn closed(site: &Site<'_>, device: &DeviceEntry) -> Option<String> {
     }
     site.view.is_unlinked_by_person(&device.device_id).then(|| {
         format!(
-            "A person unlinked \"{label}\", so no rule links it again; `reconciler link \"{handle}\" \
+            "A person unlinked \"{label}\", so no rule links it again; `amfj-sync link \"{handle}\" \
              ASSET` does."
         )
     })
@@ -184,7 +184,7 @@ struct Beside {
 /// P7: nothing is created beside a free asset of the device's name, or of a near one, or beside any that holds its serial.
 fn without_match(site: &Site<'_>, device: &DeviceEntry, beside: Beside) -> Resolution {
     let (label, handle) = (label(device), handle(device));
-    let by_hand = |asset: &str| format!("`reconciler link \"{handle}\" {asset}`");
+    let by_hand = |asset: &str| format!("`amfj-sync link \"{handle}\" {asset}`");
     let Beside { same, refused, near } = beside;
     if let Some(reason) = may_not_create(site, device, !refused.is_empty()) {
         let reason = match (same.first(), near.first()) {

@@ -167,7 +167,7 @@ fn warn_of_emails(user: &UserEntry, record: &UserRecord, findings: &mut Findings
     if let Some((kandji, amfj)) = matching::other_email(user, record) {
         findings.warn(format!(
             "\"{}\" was matched by name, but has {kandji} in Kandji and {amfj} in AMFJ; if these are two \
-             people: `reconciler unlink-user {}`.",
+             people: `amfj-sync unlink-user {}`.",
             label(user),
             user.key
         ));
@@ -179,7 +179,7 @@ fn warn_of_namesake(site: &Site<'_>, user: &UserEntry, findings: &mut Findings) 
     if let Some(record) = matching::namesake_without_email(site.view, user) {
         findings.warn(format!(
             "User record \"{}\" ({}) shows no email and has the name of \"{}\", who has no record; if it is theirs: \
-             `reconciler link-user {} {}`.",
+             `amfj-sync link-user {} {}`.",
             record.name,
             record.id,
             label(user),
@@ -195,7 +195,7 @@ fn warn_of_twin(site: &Site<'_>, user: &UserEntry, record: &UserRecord, findings
         let of_jira = if other.source == Source::Local { "" } else { " of Jira" };
         findings.warn(format!(
             "User record \"{}\" ({}), which was created for \"{}\", and record \"{}\" ({}){of_jira} bear one email; if the \
-             other is to be theirs: `reconciler link-user {} {}`.",
+             other is to be theirs: `amfj-sync link-user {} {}`.",
             record.name,
             record.id,
             label(user),

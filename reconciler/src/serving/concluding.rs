@@ -7,7 +7,7 @@ use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_projection::{Unreadable, View};
 use amfj_sync_rules::{self as rules, Draft, Site};
-use amfj_sync_stream::State;
+use amfj_sync_stream::with_views;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
@@ -206,21 +206,6 @@ impl Partition<'_> {
 /// person may decide at any time.
 fn is_between_runs(run: &RunRow, partition: u16, by_person: bool) -> bool {
     !by_person && run.decided.contains_key(&partition)
-}
-
-/// Borrows the views of several states at once.
-pub(crate) fn with_views<R>(
-    states: &[&State],
-    borrowed: &mut Vec<&View>,
-    then: &mut dyn FnMut(&[&View]) -> R,
-) -> R {
-    match states.split_first() {
-        None => then(borrowed),
-        Some((first, rest)) => first.read(|view| {
-            let mut borrowed: Vec<&View> = borrowed.iter().copied().chain([view]).collect();
-            with_views(rest, &mut borrowed, then)
-        }),
-    }
 }
 
 #[cfg(test)]

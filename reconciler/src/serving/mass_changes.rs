@@ -143,8 +143,8 @@ impl Counted {
         let Self { first_sync, taken, counts, links, people, .. } = *self;
         let limit = sync.change_limit;
         let cure = format!(
-            "so nothing of this run is written: look at them (`reconciler plan {id}`), and if they are right, run \
-             `reconciler release {id}`"
+            "so nothing of this run is written: look at them (`amfj-sync plan {id}`), and if they are right, run \
+             `amfj-sync release {id}`"
         );
         let with_new = links + counts.linked as usize;
         if first_sync && are_too_many(taken, with_new, sync.first_take_over_limit) {

@@ -16,7 +16,7 @@ pub enum BrokerError {
     Unreachable(#[from] Unreachable),
     /// The user may enter the virtual host, and not make queues there.
     #[error(
-        "RabbitMQ does not let this user make what is needed and is not there ({0}): run `reconciler status` once with a \
+        "RabbitMQ does not let this user make what is needed and is not there ({0}): run `amfj-sync status` once with a \
          user who may (docs/security.md), or `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'` there, with the \
          user and virtual host of broker.url"
     )]
@@ -43,7 +43,7 @@ pub enum BrokerError {
         "integration `{integration}`: broker.partitions is {configured}, but its queues were declared with {declared}: set \
          broker.partitions = {declared}. Another number needs new queues, and deleting these now would cost {} and all \
          that is known of the integration, such as links that a person made{}. docs/operating.md \
-         says how it is done without loss of what waits: stop the fetchers, wait until `reconciler status` says that \
+         says how it is done without loss of what waits: stop the fetchers, wait until `amfj-sync status` says that \
          nothing waits, stop the other workers, then {}",
         cost(*.to_decide, *.to_apply), again(*.to_apply), deletion(.prefix, .integration)
     )]

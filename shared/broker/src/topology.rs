@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Above anything that restarts and open circuits use up, below for ever.
 const DELIVERY_LIMIT: i64 = 1_000;
 
-/// Every look at the dead letters (`writer dead list`) counts as a delivery, and on RabbitMQ 4 a queue
+/// Every look at the dead letters (`amfj-sync dead list`) counts as a delivery, and on RabbitMQ 4 a queue
 /// without a limit of its own drops a message after 20.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 

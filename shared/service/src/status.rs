@@ -1,4 +1,4 @@
-//! How everything stands: one structure for `reconciler status` and for `/status` of every worker.
+//! How everything stands: one structure for `amfj-sync status` and for `/status` of every worker.
 //!
 //! What the state stream tells is the same for everybody who has read it, worker or not ([`SiteStatus`]).
 //! The rest only a worker knows about itself: [`WorkerReport`], which it gives to whoever asks.

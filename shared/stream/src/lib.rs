@@ -8,6 +8,7 @@
 mod attaching;
 mod read_only;
 mod reading;
+mod views;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+pub use views::with_views;
 
 use attaching::attach;
 use reading::{read_until_broken, unreadable_facts};

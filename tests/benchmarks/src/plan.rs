@@ -1,10 +1,10 @@
-//! The commands for people on a large fleet: `reconciler plan` and what one types beside it, each a
+//! The commands for people on a large fleet: `amfj-sync plan` and what one types beside it, each a
 //! process of its own that reads everything from the broker, with no worker running.
 
 use std::time::{Duration, Instant};
 
 use amfj_sync_benchmarks::figures::{Rounds, machine, table};
-use amfj_sync_tests::harness::{IntegrationBuilder, Role};
+use amfj_sync_tests::harness::IntegrationBuilder;
 use amfj_sync_tests::pipeline::{Services, spec};
 use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Context as _, Result, ensure};
@@ -71,7 +71,7 @@ fn integration(services: &Services, mode: &str) -> IntegrationBuilder {
 
 /// How many changes the plan has.
 async fn planned(stage: &Stage) -> Result<usize> {
-    let done = stage.call(Role::Reconciler).args(["plan", "--json"]).finish(LIMIT).await?;
+    let done = stage.command(["plan", "--json"]).finish(LIMIT).await?;
     ensure!(done.status.success(), "plan ended with {}:\n{}", done.status, done.stderr);
     let plans: Value = serde_json::from_str(&done.stdout)?;
     Ok(plans[0]["changes"].as_array().context("changes")?.len())
@@ -81,7 +81,7 @@ async fn measure(stage: &Stage, command: &[&str], rounds: usize) -> Result<Strin
     let mut took = Rounds::default();
     for _ in 0..rounds {
         let begin = Instant::now();
-        let done = stage.call(Role::Reconciler).args(command).finish(LIMIT).await?;
+        let done = stage.command(command).finish(LIMIT).await?;
         took.add(begin.elapsed().as_secs_f64());
         ensure!(done.status.success(), "{command:?} ended with {}:\n{}", done.status, done.stderr);
     }

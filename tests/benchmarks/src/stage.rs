@@ -1,6 +1,7 @@
 //! The whole pipeline as it is shipped, between simulated services, for a measurement.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use amfj_sync_tests::harness::{
@@ -82,9 +83,17 @@ impl Stage {
         self.call(role).arg("run").spawn()
     }
 
-    /// A call of one of the binaries.
+    /// A call of a worker.
     pub(crate) fn call(&self, role: Role) -> Launch {
         Launch::with(role, &self.config)
+    }
+
+    /// A call of `amfj-sync` with these arguments.
+    pub(crate) fn command<I>(&self, arguments: I) -> Launch
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        Launch::command(&self.config, arguments)
     }
 
     /// The same when all workers have ended in good order.

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use amfj_sync_broker::letters::{Death, Replay, dead_letter, header};
 use amfj_sync_broker::{FrameFilter, Names, Received, SIGNATURE, Signing, Stage};
+use amfj_sync_commands::as_text;
 use amfj_sync_config::{Secret, SigningConfig};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, passed};
-use amfj_sync_writer::commands;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -78,7 +78,7 @@ fn acme() -> Option<IntegrationId> {
 /// Shown to a person, it steers no terminal.
 fn is_told(received: &Received) {
     let known: Vec<IntegrationId> = acme().into_iter().collect();
-    let shown = passed(&commands::as_text(received, &NAMES, &known, &Screen::plain()));
+    let shown = passed(&as_text(received, &NAMES, &known, &Screen::plain()));
     assert!(!shown.chars().any(steers), "{shown:?}");
 }
 

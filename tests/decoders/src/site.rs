@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use amfj_sync_commands::time_args;
 use amfj_sync_config::{Config, Integration, Tokens, parse};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
@@ -13,7 +14,6 @@ use amfj_sync_projection::rows::{DeviceRow, UserRow};
 use amfj_sync_rules::{self as rules, Site};
 use amfj_sync_security::screen::passed;
 use amfj_sync_service::status::SiteStatus;
-use amfj_sync_writer::commands::moments;
 use jiff::Timestamp;
 
 use crate::screen::is_on_one_line;
@@ -137,12 +137,12 @@ pub(crate) fn selected(input: &[u8]) {
         tell(&VIEW, &text);
         drop(Key::parse(&text));
         let now = Timestamp::UNIX_EPOCH;
-        if let Ok(moment) = moments::ago(&text, now) {
+        if let Ok(moment) = time_args::ago(&text, now) {
             assert!(moment <= now);
-            is_on_one_line(&moments::shown(moment));
+            is_on_one_line(&amfj_sync_commands::time(moment));
         }
-        if let Ok(moment) = moments::since(&text, now) {
-            is_on_one_line(&moments::shown(moment));
+        if let Ok(moment) = time_args::since(&text, now) {
+            is_on_one_line(&amfj_sync_commands::time(moment));
         }
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Stage, flapping};
-use crate::harness::Role;
 use crate::model::{KandjiContent, Model, Prediction};
 use crate::sim::fleet::Site;
 
@@ -73,7 +72,7 @@ async fn explained(stage: &Stage, differences: &str) -> String {
         differences.split(word).filter(|word| uuid::Uuid::try_parse(word).is_ok()).collect();
     let mut all = String::new();
     for device in devices.into_iter().take(3) {
-        let call = stage.crew.call(Role::Reconciler).args(["explain", device]);
+        let call = stage.crew.command(&["explain", device]);
         match call.finish(EXPLAIN_LIMIT).await {
             Ok(done) => all.extend([done.stdout, done.stderr]),
             Err(error) => all.extend([format!("{error:#}")]),

@@ -95,6 +95,12 @@ impl Crew {
         Launch::with(role, &self.config)
     }
 
+    /// A call of `amfj-sync` with these arguments and the campaign's configuration.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Launch {
+        Launch::command(&self.config, arguments)
+    }
+
     /// From now on workers of a role are started with this in their environment.
     pub fn set_environment(&mut self, role: Role, name: &str, value: &str) {
         self.environment.entry(role.name()).or_default().insert(name.to_owned(), value.to_owned());

@@ -228,14 +228,14 @@ impl Stage {
     async fn request_a_run(&mut self) -> Result<bool> {
         let begin = Instant::now();
         loop {
-            let done = self.crew.call(Role::Fetcher).arg("trigger").finish(Duration::from_mins(1)).await?;
+            let done = self.crew.command(&["trigger"]).finish(Duration::from_mins(1)).await?;
             let nobody = ["no fetcher runs", "is not ready"].iter().any(|why| done.stderr.contains(why));
             if done.status.success() || nobody {
                 return Ok(done.status.success());
             }
             ensure!(
                 begin.elapsed() < Duration::from_mins(1),
-                "`fetcher trigger` fails with {}:\n{}",
+                "`amfj-sync trigger` fails with {}:\n{}",
                 done.status,
                 done.stderr
             );

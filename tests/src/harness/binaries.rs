@@ -1,4 +1,4 @@
-//! Where the workers' binaries are, and that they are of today's source.
+//! Where the programs are, and that they are of today's source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub const BINARIES_VARIABLE: &str = "AMFJ_SYNC_BIN_DIR";
 /// One build at a time; Cargo's own lock would do, but says so on the terminal.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// The path of a worker's binary, of the profile that this executable has. It is built first if it
+/// The path of a program, of the profile that this executable has. It is built first if it
 /// is missing or older than its source.
 ///
 /// # Errors
@@ -26,10 +26,12 @@ pub fn binary(role: Role) -> Result<PathBuf> {
     static FETCHER: OnceLock<PathBuf> = OnceLock::new();
     static RECONCILER: OnceLock<PathBuf> = OnceLock::new();
     static WRITER: OnceLock<PathBuf> = OnceLock::new();
+    static OPERATOR: OnceLock<PathBuf> = OnceLock::new();
     let known = match role {
         Role::Fetcher => &FETCHER,
         Role::Reconciler => &RECONCILER,
         Role::Writer => &WRITER,
+        Role::Operator => &OPERATOR,
     };
     if let Some(path) = known.get() {
         return Ok(path.clone());
@@ -81,8 +83,15 @@ fn workspace() -> PathBuf {
 /// dependency.
 fn is_current(path: &Path, role: Role) -> bool {
     let Ok(built) = fs::metadata(path).and_then(|data| data.modified()) else { return false };
-    let mut sources = sources_below(&workspace().join("shared"));
-    sources.extend(sources_below(&workspace().join(role.name())));
+    let of_it: &[&str] = match role {
+        Role::Fetcher => &["fetcher"],
+        Role::Reconciler => &["reconciler"],
+        Role::Writer => &["writer"],
+        // It knows the readings of the one, the rules of the other and what the third makes again.
+        Role::Operator => &["deploy", "fetcher", "reconciler", "writer"],
+    };
+    let folders = of_it.iter().chain(&["shared"]).map(|folder| workspace().join(folder));
+    let sources: Vec<PathBuf> = folders.flat_map(|folder| sources_below(&folder)).collect();
     sources.iter().all(|folder| newest(folder).is_none_or(|changed| changed <= built))
 }
 

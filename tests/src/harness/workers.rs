@@ -26,7 +26,7 @@ pub const TERMINATION_LIMIT: Duration = Duration::from_secs(20);
 /// How long a worker may take until it is ready, on a machine that is busy building.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Which of the three workers.
+/// Which of the programs: one of the three workers, or that for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Reads both sides.
@@ -35,10 +35,12 @@ pub enum Role {
     Reconciler,
     /// Changes AMFJ.
     Writer,
+    /// Serves nothing: `amfj-sync`, with the commands for people.
+    Operator,
 }
 
 impl Role {
-    /// All of them, in the order in which things flow.
+    /// The three workers, in the order in which things flow.
     pub const ALL: [Self; 3] = [Self::Fetcher, Self::Reconciler, Self::Writer];
 
     /// The name of the binary.
@@ -48,6 +50,7 @@ impl Role {
             Self::Fetcher => "fetcher",
             Self::Reconciler => "reconciler",
             Self::Writer => "writer",
+            Self::Operator => "amfj-sync",
         }
     }
 
@@ -57,13 +60,13 @@ impl Role {
         let of = |service: &str| variable.starts_with(&format!("{service}_TOKEN"));
         match self {
             Self::Fetcher => true,
-            Self::Reconciler => !of("KANDJI") && !of("AMFJ"),
+            Self::Reconciler | Self::Operator => !of("KANDJI") && !of("AMFJ"),
             Self::Writer => !of("KANDJI"),
         }
     }
 }
 
-/// A running worker. Dropping it kills it; so does the death of this process.
+/// A running worker or command. Dropping it kills it; so does the death of this process.
 ///
 /// While a test fails, dropping it also prints the end of its log.
 #[derive(Debug)]

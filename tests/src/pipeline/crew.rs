@@ -1,6 +1,7 @@
 //! The workers of a test and what they are told to do.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,7 +167,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// A call of one of the binaries with this pipeline's configuration.
+    /// A call of a worker with this pipeline's configuration.
     #[must_use]
     pub fn call(&self, role: Role) -> Launch {
         let launch = Launch::with(role, &self.config).args(&self.extra_arguments);
@@ -176,12 +177,24 @@ impl Pipeline {
         }
     }
 
+    /// A call of `amfj-sync` with these arguments and this pipeline's configuration. It is always that of this source: people
+    /// upgrade their own program first, and it reads what older workers wrote.
+    #[must_use]
+    pub fn command<I>(&self, arguments: I) -> Launch
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let all =
+            self.extra_arguments.iter().map(OsString::from).chain(arguments.into_iter().map(Into::into));
+        Launch::command(&self.config, all)
+    }
+
     /// What a command that must succeed prints.
     ///
     /// # Errors
     /// When it fails, or does not end in time.
-    pub async fn said(&self, role: Role, arguments: &[&str]) -> Result<String> {
-        let done = self.call(role).args(arguments).finish(RUN_LIMIT).await?;
+    pub async fn said(&self, arguments: &[&str]) -> Result<String> {
+        let done = self.command(arguments).finish(RUN_LIMIT).await?;
         // A status that shows something wrong, such as that no fetcher runs all the time, is one that was shown.
         let is_status = arguments.first() == Some(&"status") && done.status.code() == Some(3);
         ensure!(
@@ -198,8 +211,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Pipeline::said`], and when it is no JSON.
-    pub async fn said_as_json(&self, role: Role, arguments: &[&str]) -> Result<Value> {
-        let text = self.said(role, arguments).await?;
+    pub async fn said_as_json(&self, arguments: &[&str]) -> Result<Value> {
+        let text = self.said(arguments).await?;
         serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed no JSON:\n{text}"))
     }
 

@@ -54,7 +54,7 @@ async fn what_workers_hold_is_their_owners_alone_on_disk_and_in_memory() -> Resu
     ensure!(open.is_empty() && fs::metadata(&data)?.mode() & 0o777 == 0o700, "{open:?}");
     let plan = data.with_file_name("plan.csv");
     let asked = ["plan", "--csv", "--out"].map(str::to_owned).into_iter().chain([plan.display().to_string()]);
-    let done = pipeline.call(Role::Reconciler).args(asked).finish(RUN_LIMIT).await?;
+    let done = pipeline.command(asked).finish(RUN_LIMIT).await?;
     ensure!(done.status.success(), "{}", done.stderr);
     ensure!(fs::metadata(&plan)?.mode() & 0o777 == 0o600);
     fetcher.terminate().await?;

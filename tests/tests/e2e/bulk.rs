@@ -106,7 +106,7 @@ async fn p17_later_runs_ask_prism_only_for_what_was_updated() -> Result<()> {
     services.kandji.set(&quiet.device_id, "last_check_in", json!("2020-01-01T00:00:00Z"))?;
     let again = async |fetcher: &amfj_sync_tests::harness::Worker| -> Result<(usize, usize, Vec<String>)> {
         let before = pipeline.runs_in_force().await?;
-        let done = pipeline.call(Role::Fetcher).args(["trigger", "acme"]).finish(RUN_LIMIT).await?;
+        let done = pipeline.command(["trigger", "acme"]).finish(RUN_LIMIT).await?;
         ensure!(done.status.success(), "{}", done.stderr);
         pipeline.settle_after(&before).await.with_context(|| fetcher.log_tail())?;
         Ok(asked(&services))

@@ -60,44 +60,44 @@ async fn no_name_writes_on_the_terminal_of_any_command() -> Result<()> {
     ensure_harmless("the log of the fetcher", &fetched.stderr)?;
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 1, "the refused creation is no dead letter");
-    let letters = pipeline.said_as_json(Role::Writer, &["dead", "list", "--json"]).await?;
+    let letters = pipeline.said_as_json(&["dead", "list", "--json"]).await?;
     let letter = letters[0]["id"].as_str().unwrap_or_default();
     let asset = services.amfj.assets()[0].id.clone();
-    let calls: [(Role, &[&str]); 25] = [
-        (Role::Fetcher, &["check"]),
-        (Role::Reconciler, &["plan", "--no-pager"]),
-        (Role::Reconciler, &["plan", "--json"]),
-        (Role::Reconciler, &["plan", "--csv"]),
-        (Role::Reconciler, &["plan", "--csv", "--out", &plan]),
-        (Role::Reconciler, &["status"]),
-        (Role::Reconciler, &["status", "--json"]),
-        (Role::Reconciler, &["explain", &device]),
-        (Role::Reconciler, &["explain", NAME, "--json"]),
-        (Role::Reconciler, &["explain", "Mac"]),
-        (Role::Reconciler, &["explain", "no such thing\u{202e}\nerror: FORGED"]),
-        (Role::Reconciler, &["link", SERIAL, "no such asset\u{1b}[2J\nerror: FORGED"]),
-        (Role::Reconciler, &["link", NAME, &asset]),
-        (Role::Reconciler, &["link", &device, NAME]),
-        (Role::Reconciler, &["unlink", NAME]),
-        (Role::Reconciler, &["link-user", NAME, NAME]),
-        (Role::Reconciler, &["plan", NAME]),
-        (Role::Reconciler, &["release", "acme", "--integration", NAME]),
-        (Role::Reconciler, &[NAME]),
-        (Role::Writer, &["dead", "list"]),
-        (Role::Writer, &["dead", "show", letter]),
-        (Role::Writer, &["dead", "show", NAME]),
-        (Role::Writer, &["history"]),
-        (Role::Writer, &["history", NAME]),
-        (Role::Writer, &["stopped", "list"]),
+    let calls: [&[&str]; 25] = [
+        &["check"],
+        &["plan", "--no-pager"],
+        &["plan", "--json"],
+        &["plan", "--csv"],
+        &["plan", "--csv", "--out", &plan],
+        &["status"],
+        &["status", "--json"],
+        &["explain", &device],
+        &["explain", NAME, "--json"],
+        &["explain", "Mac"],
+        &["explain", "no such thing\u{202e}\nerror: FORGED"],
+        &["link", SERIAL, "no such asset\u{1b}[2J\nerror: FORGED"],
+        &["link", NAME, &asset],
+        &["link", &device, NAME],
+        &["unlink", NAME],
+        &["link-user", NAME, NAME],
+        &["plan", NAME],
+        &["release", "acme", "--integration", NAME],
+        &[NAME],
+        &["dead", "list"],
+        &["dead", "show", letter],
+        &["dead", "show", NAME],
+        &["history"],
+        &["history", NAME],
+        &["stopped", "list"],
     ];
-    for (role, arguments) in calls {
-        let done = pipeline.call(role).log_format("text").args(arguments).finish(RUN_LIMIT).await?;
-        let place = format!("{} {arguments:?}", role.name());
+    for arguments in calls {
+        let done = pipeline.command(arguments).log_format("text").finish(RUN_LIMIT).await?;
+        let place = format!("amfj-sync {arguments:?}");
         ensure_harmless(&place, &done.stdout)?;
         ensure_harmless(&format!("{place}, its errors"), &done.stderr)?;
     }
     ensure_harmless("the file of plan --csv", &std::fs::read_to_string(&plan)?)?;
-    let explained = pipeline.said_as_json(Role::Reconciler, &["explain", &device, "--json"]).await?;
+    let explained = pipeline.said_as_json(&["explain", &device, "--json"]).await?;
     ensure!(
         explained.to_string().contains(&Value::from(NAME.trim()).to_string()),
         "JSON stays the same value"

@@ -21,7 +21,7 @@ async fn pipeline(services: &Services, settings: &Settings) -> Result<Pipeline> 
 
 /// What `status` says was left out.
 async fn left_out(pipeline: &Pipeline) -> Result<String> {
-    let done = pipeline.call(Role::Reconciler).args(["status", "--json"]).finish(RUN_LIMIT).await?;
+    let done = pipeline.command(["status", "--json"]).finish(RUN_LIMIT).await?;
     let status: Value = serde_json::from_str(&done.stdout).context(done.stderr)?;
     Ok(status["integrations"][0]["unusable"].to_string())
 }
@@ -114,7 +114,7 @@ async fn p20_p30_a_holder_who_cannot_be_read_is_not_nobody() -> Result<()> {
     pipeline.run().await?;
     pipeline.run().await?;
     ensure!(services.amfj.handovers().len() == before, "{:?}", services.amfj.handovers().last());
-    let done = pipeline.call(Role::Reconciler).args(["explain", device]).finish(RUN_LIMIT).await?;
+    let done = pipeline.command(["explain", device]).finish(RUN_LIMIT).await?;
     ensure!(done.stdout.contains("cannot be read"), "{}", done.stdout);
     services.amfj.disguise(&asset.id, None);
     pipeline.run().await?;

@@ -158,38 +158,38 @@ async fn commands(pipeline: &Pipeline, services: &Services, said: &mut Said) -> 
     let asset = asset.into_iter().next().context("an asset for the first device")?.id;
     let person = services.kandji.people().into_iter().find_map(|person| person.email).context("a person")?;
     let record = services.amfj.users().into_iter().next().context("a user record")?.id;
-    let letters = call(pipeline, Role::Writer, &["dead", "list", "--json"], said).await?;
+    let letters = call(pipeline, &["dead", "list", "--json"], said).await?;
     let letters: serde_json::Value = serde_json::from_str(&letters)?;
     let letter = letters[0]["id"].as_str().context("a dead letter")?;
-    let calls: [(Role, &[&str]); 24] = [
-        (Role::Fetcher, &["check"]),
-        (Role::Fetcher, &["check", "--json"]),
-        (Role::Fetcher, &["trigger"]),
-        (Role::Reconciler, &["plan"]),
-        (Role::Reconciler, &["plan", "--json"]),
-        (Role::Reconciler, &["status"]),
-        (Role::Reconciler, &["status", "--json"]),
-        (Role::Reconciler, &["explain", &device]),
-        (Role::Reconciler, &["explain", &device, "--json"]),
-        (Role::Reconciler, &["explain", "no such device"]),
-        (Role::Writer, &["dead", "list"]),
-        (Role::Writer, &["dead", "show", letter]),
-        (Role::Writer, &["dead", "show", letter, "--json"]),
-        (Role::Writer, &["history"]),
-        (Role::Writer, &["history", "--json"]),
-        (Role::Writer, &["replay", "--since", "1h", "--dry-run"]),
-        (Role::Reconciler, &["unlink", &device]),
-        (Role::Reconciler, &["link", &device, &asset]),
-        (Role::Reconciler, &["link", &device, "no such asset"]),
-        (Role::Reconciler, &["link-user", &person, &record]),
-        (Role::Reconciler, &["unlink-user", &person]),
-        (Role::Reconciler, &["release", "acme"]),
-        (Role::Reconciler, &["rematch", "acme"]),
+    let calls: [&[&str]; 24] = [
+        &["check"],
+        &["check", "--json"],
+        &["trigger"],
+        &["plan"],
+        &["plan", "--json"],
+        &["status"],
+        &["status", "--json"],
+        &["explain", &device],
+        &["explain", &device, "--json"],
+        &["explain", "no such device"],
+        &["dead", "list"],
+        &["dead", "show", letter],
+        &["dead", "show", letter, "--json"],
+        &["history"],
+        &["history", "--json"],
+        &["replay", "--since", "1h", "--dry-run"],
+        &["unlink", &device],
+        &["link", &device, &asset],
+        &["link", &device, "no such asset"],
+        &["link-user", &person, &record],
+        &["unlink-user", &person],
+        &["release", "acme"],
+        &["rematch", "acme"],
         // No such command, so that a wrong call is looked at too.
-        (Role::Reconciler, &["linc", &device]),
+        &["linc", &device],
     ];
-    for (role, arguments) in calls {
-        call(pipeline, role, arguments, said).await?;
+    for arguments in calls {
+        call(pipeline, arguments, said).await?;
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ async fn again(pipeline: &Pipeline, said: &mut Said) -> Result<()> {
         &["dead", "list"],
     ];
     for arguments in calls {
-        call(pipeline, Role::Writer, arguments, said).await?;
+        call(pipeline, arguments, said).await?;
     }
     Ok(())
 }
@@ -212,12 +212,16 @@ async fn again(pipeline: &Pipeline, said: &mut Said) -> Result<()> {
 async fn a_broker_that_refuses(pipeline: &Pipeline, said: &mut Said) -> Result<()> {
     let wrong = pipeline.broker().url().replacen("//", "//stranger-", 1);
     for (role, arguments) in [
-        (Role::Reconciler, &["status"][..]),
-        (Role::Writer, &["dead", "list"]),
-        (Role::Fetcher, &["check"]),
+        (Role::Operator, &["status"][..]),
+        (Role::Operator, &["dead", "list"]),
+        (Role::Operator, &["check"]),
         (Role::Fetcher, &["run", "--once"]),
     ] {
-        let call = pipeline.call(role).env("AMFJ_SYNC__BROKER__URL", &wrong).args(arguments);
+        let call = match role {
+            Role::Operator => pipeline.command(arguments),
+            role => pipeline.call(role).args(arguments),
+        };
+        let call = call.env("AMFJ_SYNC__BROKER__URL", &wrong);
         let refused = call.env("AMFJ_SYNC__TIMING__CONNECT_TIMEOUT", "2s").finish(RUN_LIMIT).await?;
         ensure!(refused.status.code() == Some(1), "{}{}", refused.stdout, refused.stderr);
         let place = format!("{} {} at a broker that refuses", role.name(), arguments.join(" "));
@@ -227,9 +231,9 @@ async fn a_broker_that_refuses(pipeline: &Pipeline, said: &mut Said) -> Result<(
 }
 
 /// Calls one, however it ends; what it answers and logs is to be searched.
-async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str], said: &mut Said) -> Result<String> {
-    let answered = pipeline.call(role).args(arguments).finish(RUN_LIMIT).await?;
-    let place = format!("{} {}", role.name(), arguments.join(" "));
+async fn call(pipeline: &Pipeline, arguments: &[&str], said: &mut Said) -> Result<String> {
+    let answered = pipeline.command(arguments).finish(RUN_LIMIT).await?;
+    let place = format!("amfj-sync {}", arguments.join(" "));
     let is_wrong = arguments[0] == "linc";
     ensure!((answered.status.code() == Some(2)) == is_wrong, "{place}: {}", answered.stderr);
     ensure!(!answered.stderr.is_empty() || !answered.stdout.is_empty(), "{place} says nothing");

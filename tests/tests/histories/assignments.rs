@@ -67,8 +67,7 @@ async fn p21_a_queued_check_out_to_somebody_who_was_unlinked_meanwhile_is_not_ma
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 1).await?;
-    let unlinked =
-        pipeline.call(Role::Reconciler).args(["unlink-user", "next@example.com"]).finish(RUN_LIMIT).await?;
+    let unlinked = pipeline.command(["unlink-user", "next@example.com"]).finish(RUN_LIMIT).await?;
     ensure!(unlinked.status.success(), "{}", unlinked.stderr);
     a_while().await;
     join(&mut pipeline, Role::Writer, |launch| launch).await?;

@@ -48,7 +48,7 @@ async fn a_leader_loses_its_lock_in_the_middle_of_a_run() -> Result<()> {
     .await?;
     // The first leader's run was started and never finished, so the next one is due at once or when a
     // person asks for it.
-    let asked = pipeline.call(Role::Fetcher).args(["trigger", "acme"]).finish(RUN_LIMIT).await?;
+    let asked = pipeline.command(["trigger", "acme"]).finish(RUN_LIMIT).await?;
     ensure!(asked.status.success(), "{}", asked.stderr);
     eventually(RUN_LIMIT, "the second run written", async || {
         let assets = services.amfj.assets();

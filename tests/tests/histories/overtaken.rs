@@ -105,7 +105,7 @@ async fn p26_what_was_carried_out_is_found_out_and_is_in_the_history() -> Result
         let expected = if assets.contains(&asset) { &both[..] } else { &both[1..] };
         ensure!(notes == expected, "{asset} got {notes:?}");
     }
-    let said = pipeline.call(Role::Writer).args(["history", "--json"]).finish(RUN_LIMIT).await?.stdout;
+    let said = pipeline.command(["history", "--json"]).finish(RUN_LIMIT).await?.stdout;
     let history: Value = serde_json::from_str(&said).context(said.clone())?;
     for asset in &assets {
         let own = history.as_array().context("a list")?.iter().filter(|one| one["asset"] == json!(asset));

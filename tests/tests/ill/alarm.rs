@@ -44,12 +44,8 @@ async fn workers_are_not_ready_during_an_alarm_and_commands_say_what_they_wait_f
         ensure!(wrong.contains(SAYS), "{wrong}");
     }
     let mut commands = Vec::new();
-    for (role, arguments) in [
-        (Role::Reconciler, vec!["status"]),
-        (Role::Fetcher, vec!["trigger"]),
-        (Role::Writer, vec!["history"]),
-    ] {
-        commands.push(Launch::with(role, &config).args(arguments).spawn()?);
+    for name in ["status", "trigger", "history"] {
+        commands.push(Launch::command(&config, [name]).spawn()?);
     }
     for command in &commands {
         // From its start on, which takes a while on a machine that is busy.

@@ -86,7 +86,7 @@ async fn shares_its_work(role: Role, failure: Failure) -> Result<()> {
     give_work(&services, "meanwhile")?;
     pipeline.run().await?;
     all_is_done(&services, "meanwhile")?;
-    let status = pipeline.said(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said(&["status", "--json"]).await?;
     let named = format!("a {} on", role.name());
     ensure!(status.contains(&named) && status.contains(failure.says()), "{status}");
     ensure!(ill.exited()?.is_none(), "it ended: {}", ill.log_tail());
@@ -123,7 +123,7 @@ async fn leads_again(failure: Failure) -> Result<()> {
     fetcher.wait_ready_within(WELL_WITHIN).await?;
     give_work(&services, "afterwards")?;
     let before = pipeline.runs_in_force().await?;
-    pipeline.said(Role::Fetcher, &["trigger"]).await?;
+    pipeline.said(&["trigger"]).await?;
     pipeline.settle_after(&before).await?;
     all_is_done(&services, "afterwards")?;
     ensure!(fetcher.exited()?.is_none(), "it ended: {}", fetcher.log_tail());

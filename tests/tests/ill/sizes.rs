@@ -1,6 +1,6 @@
 //! What is larger than a message may be is left out and named, and all else is done; the same is not tried for ever.
 
-use amfj_sync_tests::harness::{PrivateBroker, Role, SharedBroker};
+use amfj_sync_tests::harness::{PrivateBroker, SharedBroker};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, Services, spec};
 use amfj_sync_tests::sim::fleet::{FieldKind, FieldSpec, Fleet};
 use anyhow::{Context as _, Result, ensure};
@@ -24,7 +24,7 @@ async fn p30_what_is_too_large_is_left_out_and_named_and_written_once() -> Resul
     let written =
         services.amfj.assets().iter().filter(|asset| asset.fields.contains_key("Asset Tag")).count();
     ensure!(written >= 3, "{written} of the others are written");
-    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(&["status", "--json"]).await?;
     let named = status.to_string();
     ensure!(named.contains("its tags is too long") && named.contains("its fields is too long"), "{named}");
     services.amfj.clear_writes();
@@ -109,12 +109,12 @@ async fn p30_a_broker_of_small_messages_takes_all_that_fits() -> Result<()> {
     let status = pipeline.reconcilers[0].status().await?;
     let devices_by_state = &status["integrations"]["acme"]["devices"];
     ensure!(devices_by_state["in sync"] == 27, "{devices_by_state}");
-    let named = pipeline.said(Role::Reconciler, &["status", "--json"]).await?;
+    let named = pipeline.said(&["status", "--json"]).await?;
     for id in [&devices[0].device_id, &asset_of(1)?] {
         ensure!(named.contains(id), "{id} is not named: {named}");
     }
     ensure!(named.contains("the broker takes no message of more than"), "{named}");
-    let explained = pipeline.said(Role::Reconciler, &["explain", &devices[2].device_id]).await?;
+    let explained = pipeline.said(&["explain", &devices[2].device_id]).await?;
     ensure!(explained.contains("larger than a message may be"), "{explained}");
     ensure!(pipeline.dead_letters().await? == 0);
     // A copy of the state can be made, and a new worker begins with it.
@@ -132,8 +132,7 @@ async fn p30_a_broker_of_small_messages_takes_all_that_fits() -> Result<()> {
     ensure!(looked <= 2, "it was looked for {looked} times in two runs");
     let again = refusals(&broker)? - refused;
     ensure!(again <= 2, "{again} channels were closed in two more runs, of a fetcher each");
-    let checked =
-        pipeline.call(Role::Fetcher).arg("check").finish(amfj_sync_tests::pipeline::RUN_LIMIT).await?;
+    let checked = pipeline.command(["check"]).finish(amfj_sync_tests::pipeline::RUN_LIMIT).await?;
     ensure!(checked.stdout.contains("takes messages of up to 65536 bytes"), "{}", checked.stdout);
     Ok(())
 }

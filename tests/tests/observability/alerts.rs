@@ -97,7 +97,7 @@ async fn a_held_run_is_noticed() -> Result<()> {
         monitored.services.kandji.remove_device(&device.device_id)?;
     }
     monitored.fires("AmfjSyncRunHeld", ("integration", "acme")).await?;
-    let release = monitored.pipeline.call(Role::Reconciler).args(["release", "acme"]);
+    let release = monitored.pipeline.command(["release", "acme"]);
     ensure!(release.finish(NOTICED_WITHIN).await?.status.success());
     monitored.calm(&["AmfjSyncRunHeld"]).await
 }

@@ -1,6 +1,5 @@
 //! What was decided in a first sync is not over until it is done (P5), and a link needs no write (P4).
 
-use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::Services;
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
@@ -68,7 +67,7 @@ async fn what_a_first_sync_gave_up_is_made_good_later() -> Result<()> {
     ensure!(scene.amfj().assets().len() == given_up, "asked for again in the next run");
     scene.pipeline.run().await?;
     ensure!(scene.amfj().assets().len() == 12, "nothing is asked for again");
-    scene.said(Role::Writer, &["dead", "replay", "--all"]).await?;
+    scene.said(&["dead", "replay", "--all"]).await?;
     scene.pipeline.settle().await?;
     scene.to_rest().await?;
     scene.ensure_nothing_twice()?;

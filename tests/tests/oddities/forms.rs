@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role};
+use amfj_sync_tests::harness::IntegrationBuilder;
 use amfj_sync_tests::pipeline::Services;
 use amfj_sync_tests::sim::amfj::Mutation;
 use amfj_sync_tests::sim::fleet::FieldSpec;
@@ -119,7 +119,7 @@ async fn not_kept(seed: u64, answers_lie: bool) -> Result<()> {
     scene.ensure_idle().await?;
     // A person who mended it says so.
     scene.amfj().personalities().clear();
-    scene.said(Role::Reconciler, &["rematch", "acme"]).await?;
+    scene.said(&["rematch", "acme"]).await?;
     scene.to_rest().await?;
     scene.ensure_all("in sync").await?;
     scene.ensure_dead_letters(0).await

@@ -1,7 +1,7 @@
 //! What a change that is given up may have done before (P26), and when it is given up at all (P28): not while AMFJ is out of
 //! order, and not where its kind waits.
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality, Shape};
@@ -65,7 +65,7 @@ async fn told_although_refused_later(seed: u64, killed: bool) -> Result<()> {
     } else {
         pipeline.run().await?;
     }
-    let past = pipeline.said(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said(&["history", "--since", "1h", "--json"]).await?;
     ensure!(past.contains("the new tag"), "what was carried out is not in the history: {past}");
     ensure!(pipeline.dead_letters().await? == 0, "it failed, although AMFJ holds what was wanted");
     ensure!(in_sync(&pipeline).await? == 6);
@@ -90,7 +90,7 @@ async fn p26_values_beside_a_link_whose_answer_was_lost_are_told() -> Result<()>
         second_refusal_is_the_last(services.integration("acme").field("Notes", "device_id")).await?;
     services.amfj.fault(Rule::new(Action::StatusAfter { code: 502 }).on("PATCH", "/assets/*").times(4));
     pipeline.run().await?;
-    let past = pipeline.said(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said(&["history", "--since", "1h", "--json"]).await?;
     for device in services.kandji.devices() {
         ensure!(past.contains(&device.device_id), "{} is not in the history: {past}", device.device_name);
     }
@@ -177,7 +177,7 @@ async fn p15_what_a_bare_success_does_not_show_yet_is_read_twice() -> Result<()>
     let old = services.amfj.personality(old.of(&assets[0]).times(1));
     pipeline.run().await?;
     ensure!(services.amfj.personalities().strikes(old) == 1, "it was not read back");
-    let past = pipeline.said(Role::Writer, &["history", "--since", "1h", "--json"]).await?;
+    let past = pipeline.said(&["history", "--since", "1h", "--json"]).await?;
     ensure!(past.contains("the new tag"), "{past}");
     ensure!(in_sync(&pipeline).await? == 6, "it is taken for a value that AMFJ does not keep");
     ensure!(services.amfj.writes().len() == 1, "{:?}", services.take_writes());

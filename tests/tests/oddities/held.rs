@@ -1,6 +1,5 @@
 //! Held whole means: not one write comes of that run (P23), odd or not.
 
-use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::Services;
 use anyhow::{Result, ensure};
 
@@ -25,7 +24,7 @@ async fn a_held_run_writes_nothing_at_all_until_it_is_released() -> Result<()> {
     scene.pipeline.settle().await?;
     let writes = scene.services.take_writes();
     ensure!(writes.is_empty(), "a held run wrote:\n{}", writes.join("\n"));
-    scene.said(Role::Reconciler, &["release", "acme"]).await?;
+    scene.said(&["release", "acme"]).await?;
     scene.versions("odd 1", 40).await?;
     scene.to_rest().await?;
     scene.ensure_with_owners()?;

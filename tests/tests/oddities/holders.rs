@@ -1,6 +1,5 @@
 //! Nothing is left half done (P21, P26): a hand-over that is refused is undone, and one that was carried out is told.
 
-use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::Services;
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
 use anyhow::{Context as _, Result, ensure};
@@ -77,7 +76,7 @@ async fn a_check_out_whose_answer_was_lost_is_in_the_history() -> Result<()> {
         scene.to_rest().await?;
         scene.struck(odd, 1).await?;
         scene.ensure_with_owners()?;
-        let told = scene.said(Role::Writer, &["history", &device.serial_number]).await?;
+        let told = scene.said(&["history", &device.serial_number]).await?;
         let hand_overs = told.matches("Next Owner").count();
         ensure!(hand_overs > 0, "{answer:?}: the hand-over is not told:\n{told}");
         let by_us = scene.amfj().handovers().into_iter().filter(|handover| !handover.by_hand);
@@ -110,7 +109,7 @@ async fn a_check_out_that_amfj_only_says_it_did_is_not_repeated_for_ever() -> Re
         scene.pipeline.run().await?;
         let letters = scene.pipeline.dead_letters().await?;
         ensure!((1..=2).contains(&letters), "{letters} dead letters");
-        let told = scene.said(Role::Writer, &["history", &device.serial_number]).await?;
+        let told = scene.said(&["history", &device.serial_number]).await?;
         ensure!(!told.contains("→ Next Owner"), "it is told as if it were done:\n{told}");
         scene.amfj().clear_requests();
         scene.pipeline.run().await?;

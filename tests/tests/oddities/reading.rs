@@ -1,6 +1,6 @@
 //! One record stops nothing (P30), and one setting only what needs it (P18).
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role};
+use amfj_sync_tests::harness::IntegrationBuilder;
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality, Shape};
@@ -259,7 +259,7 @@ async fn p18_a_mapped_detail_is_judged_only_when_all_details_were_read() -> Resu
     let integration = services.integration("acme").field("Notes", "details.lab.room");
     let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
     pipeline.run().await?;
-    let status = pipeline.said(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said(&["status", "--json"]).await?;
     ensure!(status.contains("1 are still to be read"), "{status}");
     services.kandji.faults().clear();
     pipeline.run().await?;

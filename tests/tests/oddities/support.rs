@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
+use amfj_sync_tests::harness::{IntegrationBuilder, Worker, eventually};
 pub(crate) use amfj_sync_tests::pipeline::newcomers;
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
 use amfj_sync_tests::sim::amfj::AmfjSim;
@@ -203,12 +203,12 @@ impl Scene {
     }
 
     async fn letters(&self) -> Result<String> {
-        Ok(self.said(Role::Writer, &["dead", "list"]).await.unwrap_or_default())
+        Ok(self.said(&["dead", "list"]).await.unwrap_or_default())
     }
 
     /// What a command that must succeed prints.
-    pub(crate) async fn said(&self, role: Role, arguments: &[&str]) -> Result<String> {
-        self.pipeline.said(role, arguments).await
+    pub(crate) async fn said(&self, arguments: &[&str]) -> Result<String> {
+        self.pipeline.said(arguments).await
     }
 
     /// No device has two assets and nobody two records, and there is one asset for each device.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::calling::{ensure_says, json_of, said};
 
-/// The device and the asset of `reconciler link "DEVICE" ASSET` in a sentence.
+/// The device and the asset of `amfj-sync link "DEVICE" ASSET` in a sentence.
 fn link_in(sentence: &str) -> Option<(&str, &str)> {
-    let command = sentence.split_once("`reconciler link \"")?.1.split_once('`')?.0;
+    let command = sentence.split_once("`amfj-sync link \"")?.1.split_once('`')?.0;
     command.split_once("\" ")
 }
 

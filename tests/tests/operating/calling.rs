@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::harness::workers::Finished;
 use amfj_sync_tests::pipeline::{Pipeline, Services, spec};
 use amfj_sync_tests::sim::fleet::{Fleet, Site};
@@ -31,18 +30,18 @@ pub(crate) fn enrol(services: &Services, name: &str, owner: Option<(&str, &str)>
 }
 
 /// Calls a command to its end, however that is.
-pub(crate) async fn call(pipeline: &Pipeline, role: Role, arguments: &[&str]) -> Result<Finished> {
-    pipeline.call(role).args(arguments).finish(LIMIT).await
+pub(crate) async fn call(pipeline: &Pipeline, arguments: &[&str]) -> Result<Finished> {
+    pipeline.command(arguments).finish(LIMIT).await
 }
 
-/// What a command of the reconciler that must succeed prints.
+/// What a command that must succeed prints.
 pub(crate) async fn said(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
-    pipeline.said(Role::Reconciler, arguments).await
+    pipeline.said(arguments).await
 }
 
 /// The same as JSON.
 pub(crate) async fn json_of(pipeline: &Pipeline, arguments: &[&str]) -> Result<Value> {
-    pipeline.said_as_json(Role::Reconciler, arguments).await
+    pipeline.said_as_json(arguments).await
 }
 
 /// All of these words are in the text.

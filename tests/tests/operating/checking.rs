@@ -1,4 +1,4 @@
-//! `fetcher check` finds what a run would stumble over, and names the cure.
+//! `amfj-sync check` finds what a run would stumble over, and names the cure.
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role};
 use amfj_sync_tests::pipeline::{Pipeline, Services};
@@ -13,7 +13,7 @@ async fn idle(integration: IntegrationBuilder) -> Result<Pipeline> {
 
 /// The text of a check, and whether it succeeded.
 async fn check(pipeline: &Pipeline) -> Result<(bool, String)> {
-    let done = call(pipeline, Role::Fetcher, &["check"]).await?;
+    let done = call(pipeline, &["check"]).await?;
     ensure!(matches!(done.status.code(), Some(0 | 1)), "{}{}", done.stdout, done.stderr);
     // Where lines are folded depends on numbers that differ from run to run.
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -54,13 +54,13 @@ async fn a_sound_configuration_passes_line_by_line() -> Result<()> {
             "✓ mapping: fields.\"Serial Number\" from serial_number: 2 of 2 devices have a value",
             "mapping: fields.\"Notes\" from os_version",
             "for instance",
-            "reconciler plan",
+            "amfj-sync plan",
         ],
     )?;
     ensure!(!text.contains('✗'), "{text}");
     ensure!(services.amfj.requests().iter().all(|request| request.method == "GET"), "a check only reads");
 
-    let done = call(&pipeline, Role::Fetcher, &["check", "--json"]).await?;
+    let done = call(&pipeline, &["check", "--json"]).await?;
     let lines: Value = serde_json::from_str(&done.stdout).context("no JSON")?;
     let lines = lines.as_array().context("no list")?;
     ensure!(lines.iter().all(|line| line["result"] != "failed" && line["check"].is_string()), "{lines:?}");
@@ -159,7 +159,7 @@ async fn a_running_fetcher_says_what_is_left_of_the_hour() -> Result<()> {
         .field("Memory", "details.hardware_overview.memory");
     let pipeline = idle(integration).await?;
     let left = async || {
-        let done = call(&pipeline, Role::Fetcher, &["check", "--json"]).await?;
+        let done = call(&pipeline, &["check", "--json"]).await?;
         let lines: Value = serde_json::from_str(&done.stdout)?;
         let mut texts = lines.as_array().into_iter().flatten().filter_map(|line| line["check"].as_str());
         let line = texts.rfind(|text| text.contains("requests left")).context("no such line")?;

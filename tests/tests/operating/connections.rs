@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::pipeline::{Pipeline, Services};
 use anyhow::{Context as _, Result, ensure};
 
@@ -56,7 +55,7 @@ async fn each_cause_of_a_missing_broker_has_its_own_line_and_cure() -> Result<()
         (format!("amqps://{login}@127.0.0.1:{web}/%2f"), &["is no RabbitMQ"]),
     ];
     for (url, words) in table {
-        let asked = pipeline.call(Role::Reconciler).arg("status").env("AMFJ_SYNC__BROKER__URL", &url);
+        let asked = pipeline.command(["status"]).env("AMFJ_SYNC__BROKER__URL", &url);
         let done = asked.finish(LIMIT).await?;
         // A machine without name servers cannot tell that a name does not exist.
         if url.contains("invalid") && done.stderr.contains("Temporary failure") {
@@ -82,7 +81,7 @@ async fn a_check_of_what_never_answers_asks_side_by_side_and_reports_in_order() 
         Pipeline::idle(vec![("acme", integration("acme")), ("beta", integration("beta"))], |config| config)
             .await?;
     let broker = format!("amqp://a:b@127.0.0.1:{}/%2f", port(None)?);
-    let check = pipeline.call(Role::Fetcher).args(["check", "--patience", "4"]);
+    let check = pipeline.command(["check", "--patience", "4"]);
     let began = Instant::now();
     let done = check.env("AMFJ_SYNC__BROKER__URL", &broker).finish(LIMIT).await?;
     let took = began.elapsed();

@@ -5,6 +5,7 @@ mod calling;
 mod checking;
 mod connections;
 mod credentials;
+mod linking;
 mod same_data;
 mod status;
 mod terminal;

@@ -1,4 +1,4 @@
-//! `/status` of the workers and `reconciler status` say the same, so that either can be watched.
+//! `/status` of the workers and `amfj-sync status` say the same, so that either can be watched.
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::calling::json_of;
 
-/// What `reconciler status` adds to how an integration stands: the workers say it elsewhere, or in part.
+/// What `amfj-sync status` adds to how an integration stands: the workers say it elsewhere, or in part.
 const ADDED: [&str; 3] = ["circuits", "troubles", "dead_letters"];
 
 /// What one worker says, against what the command says.

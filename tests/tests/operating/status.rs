@@ -1,4 +1,4 @@
-//! `reconciler status` tells who is there, what each does, and what stands still.
+//! `amfj-sync status` tells who is there, what each does, and what stands still.
 
 use std::time::Duration;
 

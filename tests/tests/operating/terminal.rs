@@ -22,7 +22,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a command of the reconciler on a terminal of 80 columns.
+    /// Starts a command on a terminal of 80 columns.
     pub(crate) fn start(
         config: &WrittenConfig,
         arguments: &[&str],
@@ -31,7 +31,7 @@ impl Terminal {
         let size = Winsize { ws_row: 50, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).context("no pseudo terminal")?;
         let own = |fd: &std::os::fd::OwnedFd| Ok::<_, anyhow::Error>(Stdio::from(fd.try_clone()?));
-        let mut command = Command::new(binary(Role::Reconciler)?);
+        let mut command = Command::new(binary(Role::Operator)?);
         command.arg("--config").arg(&config.path).args(arguments);
         command.envs(&config.environment).env("TERM", "xterm-256color").env_remove("NO_COLOR");
         command.env_remove("PAGER").env_remove("LESS");

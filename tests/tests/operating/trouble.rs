@@ -45,8 +45,8 @@ fn write(file: &std::path::Path, token: &str) -> Result<()> {
 
 /// The status, and its exit code.
 async fn status(pipeline: &Pipeline) -> Result<(Option<i32>, String, Value)> {
-    let text = call(pipeline, Role::Reconciler, &["status"]).await?;
-    let json = call(pipeline, Role::Reconciler, &["status", "--json"]).await?;
+    let text = call(pipeline, &["status"]).await?;
+    let json = call(pipeline, &["status", "--json"]).await?;
     ensure!(text.status.code() == json.status.code(), "{} and {}", text.status, json.status);
     Ok((json.status.code(), text.stdout, serde_json::from_str(&json.stdout).context(json.stdout.clone())?))
 }
@@ -95,7 +95,7 @@ async fn p35_a_service_that_fails_and_a_token_that_is_replaced_are_told_alike_on
     well(&pipeline).await?;
 
     let away = services.kandji.fault(Rule::new(Action::Status { code: 503, body: None }));
-    ensure!(call(&pipeline, Role::Fetcher, &["trigger"]).await?.status.success());
+    ensure!(call(&pipeline, &["trigger"]).await?.status.success());
     all_pages_say(&pipeline, &fetcher, "kandji", &["503", "neither token nor address"]).await?;
     let (_, text, _) = status(&pipeline).await?;
     ensure!(!text.contains("going on") && !text.contains("check kandji.api_url"), "{text}");
@@ -104,13 +104,13 @@ async fn p35_a_service_that_fails_and_a_token_that_is_replaced_are_told_alike_on
     well(&pipeline).await?;
 
     services.kandji.rotate_token("the-next-kandji-token");
-    ensure!(call(&pipeline, Role::Fetcher, &["trigger"]).await?.status.success());
+    ensure!(call(&pipeline, &["trigger"]).await?.status.success());
     all_pages_say(&pipeline, &fetcher, "kandji", &["401", "kandji.token"]).await?;
     write(&kandji, "the-next-kandji-token")?;
     well(&pipeline).await?;
 
     services.amfj.rotate_token("the-next-amfj-token");
-    ensure!(call(&pipeline, Role::Fetcher, &["trigger"]).await?.status.success());
+    ensure!(call(&pipeline, &["trigger"]).await?.status.success());
     all_pages_say(&pipeline, &fetcher, "amfj", &["401", "amfj.token"]).await?;
     let (_, text, _) = status(&pipeline).await?;
     ensure!(!text.contains("takes changes") && !text.contains("amfj.api_url"), "{text}");
@@ -126,7 +126,7 @@ async fn a_trigger_that_no_fetcher_serves_fails_and_says_what_to_do() -> Result<
     let services = Services::plain(2, 92).await?;
     let integrations = vec![("acme", services.integration("acme")), ("beta", services.integration("beta"))];
     let pipeline = Pipeline::idle(integrations, |config| config).await?;
-    let trigger = async |arguments: &[&str]| call(&pipeline, Role::Fetcher, arguments).await;
+    let trigger = async |arguments: &[&str]| call(&pipeline, arguments).await;
     let none = trigger(&["trigger"]).await?;
     ensure!(none.status.code() == Some(1), "{none:?}");
     ensure_says(
@@ -163,7 +163,7 @@ async fn a_taken_port_and_other_partitions_say_what_to_do() -> Result<()> {
         ensure_says(&done.stderr, &[&address, &listen, &another, "ss -ltnp", "127.0.0.1:0"])?;
     }
     ensure!(pipeline.fetch(&[]).await?.status.success());
-    let changed = pipeline.call(Role::Reconciler).arg("status").env("AMFJ_SYNC__BROKER__PARTITIONS", "7");
+    let changed = pipeline.command(["status"]).env("AMFJ_SYNC__BROKER__PARTITIONS", "7");
     let done = changed.finish(Duration::from_mins(1)).await?;
     ensure!(done.status.code() == Some(2), "{done:?}");
     let words =

@@ -10,7 +10,7 @@ use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
 use self::page::Walk;
@@ -47,7 +47,7 @@ async fn call(walk: &mut Walk, pipeline: &Pipeline, command: &str) -> Result<()>
 
 /// Shows the status as it is when it says these words: what the workers do goes on beside.
 async fn show_status(walk: &mut Walk, pipeline: &Pipeline, words: &[&str]) -> Result<()> {
-    let command = "reconciler status";
+    let command = "amfj-sync status";
     let text = eventually(RUN_LIMIT, "what the status is to say", async || {
         let text = output(pipeline, command).await?;
         ensure_says(&text, words)?;
@@ -59,13 +59,12 @@ async fn show_status(walk: &mut Walk, pipeline: &Pipeline, words: &[&str]) -> Re
 
 async fn output(pipeline: &Pipeline, command: &str) -> Result<String> {
     let mut words = words(command).into_iter();
-    let role = match words.next().as_deref() {
-        Some("fetcher") => Role::Fetcher,
-        Some("writer") => Role::Writer,
-        _ => Role::Reconciler,
+    let launch = match words.next().as_deref() {
+        Some("fetcher") => pipeline.call(Role::Fetcher).args(words),
+        Some("amfj-sync") => pipeline.command(words),
+        other => bail!("nobody types {other:?} in `{command}`"),
     };
-    let launch = pipeline.call(role).env("USER", "sam").args(words);
-    let done = launch.finish(LIMIT).await?;
+    let done = launch.env("USER", "sam").finish(LIMIT).await?;
     ensure!(done.status.code() != Some(2), "`{command}`: {}", done.stderr);
     // On success the log is of no interest to whoever reads the page.
     Ok(if done.status.success() { done.stdout } else { last_words(&done.stdout, &done.stderr) })
@@ -168,9 +167,9 @@ async fn a_first_sync_full_of_trouble() -> Result<()> {
     let mut pipeline = Pipeline::start(vec![("acme", integration("plan"))]).await?;
     let mut walk = Walk::of("A first sync full of trouble")?;
     let mut step = async |pipeline: &Pipeline, command: &str| call(&mut walk, pipeline, command).await;
-    step(&pipeline, "fetcher check").await?;
+    step(&pipeline, "amfj-sync check").await?;
     pipeline.run().await?;
-    step(&pipeline, "reconciler plan").await?;
+    step(&pipeline, "amfj-sync plan").await?;
     for device in [
         "\"Conference Room\"",
         "d02",
@@ -181,21 +180,21 @@ async fn a_first_sync_full_of_trouble() -> Result<()> {
         "\"Dana's MacBook\"",
         "\"Erin's MacBook\"",
     ] {
-        step(&pipeline, &format!("reconciler explain {device}")).await?;
+        step(&pipeline, &format!("amfj-sync explain {device}")).await?;
     }
-    step(&pipeline, "reconciler link \"Conference Room\" asset-0000004").await?;
-    step(&pipeline, "reconciler link Lobby asset-0000003").await?;
-    step(&pipeline, "reconciler link d02 asset-0000003").await?;
-    step(&pipeline, "reconciler link-user ben@example.com user-0000007").await?;
-    step(&pipeline, "reconciler link-user c.lee@example.com user-0000011").await?;
+    step(&pipeline, "amfj-sync link \"Conference Room\" asset-0000004").await?;
+    step(&pipeline, "amfj-sync link Lobby asset-0000003").await?;
+    step(&pipeline, "amfj-sync link d02 asset-0000003").await?;
+    step(&pipeline, "amfj-sync link-user ben@example.com user-0000007").await?;
+    step(&pipeline, "amfj-sync link-user c.lee@example.com user-0000011").await?;
     services.kandji.set("d11", "asset_tag", json!("https://warranty.example.com/C02ERIN1"))?;
     services.kandji.set("d09", "user", json!(""))?;
     services.amfj.add_asset("Jürgen's iMac", "Laptop")?;
     services.amfj.add_asset("Front Desk", "Laptop")?;
     pipeline.reconfigure(vec![("acme", integration("apply"))]).await?;
     pipeline.run().await?;
-    step(&pipeline, "reconciler status").await?;
-    step(&pipeline, "reconciler explain C02CONF1").await?;
+    step(&pipeline, "amfj-sync status").await?;
+    step(&pipeline, "amfj-sync explain C02CONF1").await?;
     walk.end()
 }
 
@@ -238,23 +237,23 @@ async fn a_revoked_token() -> Result<()> {
     status_says(&["leads acme", "partitions 0-1 of acme", "3 in sync"]).await?;
 
     services.kandji.rotate_token("a-second-token-of-kandji");
-    call(&mut walk, &pipeline, "fetcher trigger acme").await?;
+    call(&mut walk, &pipeline, "amfj-sync trigger acme").await?;
     show_status(&mut walk, &pipeline, &["failed", "tried again by itself"]).await?;
-    call(&mut walk, &pipeline, "fetcher check").await?;
+    call(&mut walk, &pipeline, "amfj-sync check").await?;
     token("kandji", "a-second-token-of-kandji")?;
     status_says(&["read in", "in 59 min"]).await?;
 
     services.kandji.set("d01", "model", json!("MacBook Pro (14-inch, M4)"))?;
     services.amfj.fault(Rule::new(Action::RevokeToken).on("PATCH", "/assets/*").times(1));
-    call(&mut walk, &pipeline, "fetcher trigger acme").await?;
+    call(&mut walk, &pipeline, "amfj-sync trigger acme").await?;
     let paused = ["PAUSED", "1 message waits", "nobody takes it", "read in", "locations", "in 59 min"];
     show_status(&mut walk, &pipeline, &paused).await?;
-    call(&mut walk, &pipeline, "reconciler explain \"Ana's MacBook\"").await?;
+    call(&mut walk, &pipeline, "amfj-sync explain \"Ana's MacBook\"").await?;
     services.amfj.rotate_token("a-second-token-of-amfj");
     services.amfj.restore_token();
     token("amfj", "a-second-token-of-amfj")?;
     status_says(&["takes changes", "3 in sync"]).await?;
-    call(&mut walk, &pipeline, "writer history C02ANA01").await.context("the history")?;
+    call(&mut walk, &pipeline, "amfj-sync history C02ANA01").await.context("the history")?;
     ensure!(fetcher.terminate().await?.success());
     walk.end()
 }

@@ -35,7 +35,7 @@ async fn status_is_watched_until_q_and_the_terminal_is_left_as_it_was() -> Resul
     ensure!(watching.ends().await?.success());
     ensure!(watching.seen().contains(OWN_SCREEN));
 
-    let piped = call(&pipeline, amfj_sync_tests::harness::Role::Reconciler, &["status", "--watch"]).await?;
+    let piped = call(&pipeline, &["status", "--watch"]).await?;
     ensure!(piped.status.code() == Some(2) && piped.stderr.contains("needs a terminal"), "{}", piped.stderr);
     Ok(())
 }

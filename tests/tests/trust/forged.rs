@@ -248,7 +248,7 @@ async fn workers_answer_into_the_queue_of_who_asks_and_no_other() -> Result<()> 
         ask(pipeline.broker().url(), &format!("{prefix}.roll-call"), &format!("{prefix}.{queue}")).await?;
     }
     // Each worker answers one question after the other.
-    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(&["status", "--json"]).await?;
     ensure!(status["reports"].as_array().is_some_and(|reports| reports.len() == 2), "{status}");
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 0, "{}", letters(&pipeline, 1).await?[0]);
@@ -292,7 +292,7 @@ async fn a_forged_request_for_a_run_ends_nobody() -> Result<()> {
     let event = Event::new(&origin, "run".to_owned(), Timestamp::now(), Payload::RunRequest);
     attacker.publish_to(&triggers, event.encode()).await?;
     let before = pipeline.runs_in_force().await?;
-    pipeline.said(Role::Fetcher, &["trigger"]).await?;
+    pipeline.said(&["trigger"]).await?;
     pipeline.settle_after(&before).await?;
     let log = fetcher.log();
     ensure!(fetcher.exited()?.is_none() && !log.contains("connection is given up"), "{log}");
@@ -315,7 +315,7 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
     let change = attacker.change(device.as_str(), action);
     attacker.publish_change(change).await?;
     let first = letters(&pipeline, 1).await?.remove(0);
-    pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
+    pipeline.said(&["dead", "replay", "--all"]).await?;
     eventually(RUN_LIMIT, "it to come back", async || {
         let again = letters(&pipeline, 1).await?.remove(0);
         ensure!(again["time"] != first["time"] && again["id"] == first["id"], "{again}");
@@ -324,7 +324,7 @@ async fn a_refused_change_is_checked_again_when_it_is_replayed() -> Result<()> {
     .await?;
     let mapped = settings().field("Model", "model");
     pipeline.reconfigure(vec![("acme", mapped)]).await?;
-    pipeline.said(Role::Writer, &["dead", "replay", "--all"]).await?;
+    pipeline.said(&["dead", "replay", "--all"]).await?;
     eventually(RUN_LIMIT, "the change", async || {
         let model = services.amfj.asset(asset.as_str()).and_then(|asset| asset.fields.get("Model").cloned());
         ensure!(model == Some(json!("by hand")), "{model:?}");

@@ -55,14 +55,14 @@ impl Crew {
         Ok(Launch::with(role, &self.config).env("AMFJ_SYNC__BROKER__URL", url(&self.broker, user)?))
     }
 
-    async fn said(&self, role: Role, user: &str, arguments: &[&str]) -> Result<Finished> {
-        self.call(role, user)?.args(arguments.iter().copied()).finish(LIMIT).await
+    async fn said(&self, user: &str, arguments: &[&str]) -> Result<Finished> {
+        self.call(Role::Operator, user)?.args(arguments.iter().copied()).finish(LIMIT).await
     }
 
     async fn at_rest(&self) -> Result<Value> {
         let mut status = Value::Null;
         eventually(LIMIT, "everything decided and written", async || {
-            let done = self.said(Role::Reconciler, "amfj-reader", &["status", "--json"]).await?;
+            let done = self.said("amfj-reader", &["status", "--json"]).await?;
             status = serde_json::from_str(&done.stdout).with_context(|| done.stderr.clone())?;
             let own = &status["integrations"][0];
             ensure!(own["devices"]["in sync"].as_u64().is_some_and(|count| count >= 3), "{own}");
@@ -92,9 +92,9 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
     let mut crew = Crew { broker, config, workers: Vec::new() };
 
     // Whoever may not make the queues says so, and which.
-    let early = crew.said(Role::Reconciler, "amfj-reader", &["status"]).await?;
+    let early = crew.said("amfj-reader", &["status"]).await?;
     ensure!(early.status.code() == Some(1) && early.stderr.contains("docs/security.md"), "{}", early.stderr);
-    let made = crew.said(Role::Reconciler, "amfj-setup", &["status"]).await?;
+    let made = crew.said("amfj-setup", &["status"]).await?;
     ensure!(made.status.code() == Some(3), "{}{}", made.stdout, made.stderr);
 
     for role in [Role::Fetcher, Role::Reconciler, Role::Writer] {
@@ -108,19 +108,15 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
     ensure!(services.take_writes().len() >= 3);
 
     let device = services.kandji.devices()[0].clone();
-    for (role, arguments) in [
-        (Role::Reconciler, vec!["plan"]),
-        (Role::Reconciler, vec!["explain", device.serial_number.as_str()]),
-        (Role::Writer, vec!["history"]),
-    ] {
-        let done = crew.said(role, "amfj-reader", &arguments).await?;
+    for arguments in [vec!["plan"], vec!["explain", device.serial_number.as_str()], vec!["history"]] {
+        let done = crew.said("amfj-reader", &arguments).await?;
         ensure!(done.status.success(), "{arguments:?}: {}{}", done.stdout, done.stderr);
     }
-    let history = crew.said(Role::Writer, "amfj-reader", &["history"]).await?;
+    let history = crew.said("amfj-reader", &["history"]).await?;
     ensure!(history.stdout.contains("Notes"), "{}", history.stdout);
 
     // A reader writes nothing: no decision of a person, no change.
-    let unlink = crew.said(Role::Reconciler, "amfj-reader", &["unlink", &device.serial_number]).await?;
+    let unlink = crew.said("amfj-reader", &["unlink", &device.serial_number]).await?;
     ensure!(
         unlink.status.code() == Some(1) && unlink.stderr.contains("does not permit"),
         "{}",
@@ -131,22 +127,21 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
         "a reader published into an apply queue"
     );
     ensure!(may_publish(&url(&crew.broker, "amfj-operator")?).await?);
-    let letters =
-        async || -> Result<Finished> { crew.said(Role::Writer, "amfj-operator", &["dead", "list"]).await };
+    let letters = async || -> Result<Finished> { crew.said("amfj-operator", &["dead", "list"]).await };
     eventually(LIMIT, "the dead letter", async || {
         let listed = letters().await?;
         ensure!(listed.stdout.contains("not a CloudEvents message"), "{}{}", listed.stdout, listed.stderr);
         Ok(())
     })
     .await?;
-    let refused = crew.said(Role::Writer, "amfj-reader", &["dead", "list"]).await?;
+    let refused = crew.said("amfj-reader", &["dead", "list"]).await?;
     ensure!(refused.status.code() == Some(1), "a reader saw dead letters: {}", refused.stdout);
 
     // An operator acts, and the workers do what follows.
-    let acted = crew.said(Role::Reconciler, "amfj-operator", &["unlink", &device.serial_number]).await?;
+    let acted = crew.said("amfj-operator", &["unlink", &device.serial_number]).await?;
     ensure!(acted.status.success(), "{}", acted.stderr);
     services.kandji.set(&services.kandji.devices()[1].device_id, "serial_number", json!("CHANGED"))?;
-    let asked = crew.said(Role::Fetcher, "amfj-operator", &["trigger"]).await?;
+    let asked = crew.said("amfj-operator", &["trigger"]).await?;
     ensure!(asked.status.success(), "{}{}", asked.stdout, asked.stderr);
     eventually(LIMIT, "the change", async || {
         ensure!(services.amfj.writes().iter().any(|write| write.body.to_string().contains("CHANGED")));

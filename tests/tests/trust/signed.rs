@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::messages::{Action, AssetWrite, Edit, Fact, Order, PersonDecision};
-use amfj_sync_tests::harness::{ConfigBuilder, Role, eventually};
+use amfj_sync_tests::harness::{ConfigBuilder, eventually};
 use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     })
     .await?;
     // A replay would sign it.
-    let replay = pipeline.call(Role::Writer).args(["dead", "replay", "--all"]).finish(RUN_LIMIT).await?;
+    let replay = pipeline.command(["dead", "replay", "--all"]).finish(RUN_LIMIT).await?;
     ensure!(
         replay.status.code() == Some(1) && replay.stdout.contains("no right signature"),
         "{}",
@@ -87,7 +87,7 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     pipeline.run().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "{}", writes.join("\n"));
-    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(&["status", "--json"]).await?;
     ensure!(status["reports"].as_array().is_some_and(|reports| reports.len() == 2), "{status}");
     let state = format!("{}.acme.state", pipeline.broker().prefix());
     let everything = pipeline.everything_in(&state).await? + &pipeline.logs();

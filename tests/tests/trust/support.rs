@@ -3,7 +3,7 @@
 use amfj_sync_model::ids::{DeviceId, IntegrationId, Key};
 use amfj_sync_model::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
 use amfj_sync_projection::View;
-use amfj_sync_tests::harness::{ConfigBuilder, Role, eventually};
+use amfj_sync_tests::harness::{ConfigBuilder, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
@@ -131,7 +131,7 @@ pub(crate) async fn letters(pipeline: &Pipeline, count: usize) -> Result<Vec<Val
         Ok(())
     })
     .await?;
-    let text = pipeline.said(Role::Writer, &["dead", "list", "--json"]).await?;
+    let text = pipeline.said(&["dead", "list", "--json"]).await?;
     serde_json::from_str(&text).with_context(|| format!("no JSON:\n{text}"))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{
-    ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Role, Scratch, eventually, ports,
+    ConfigBuilder, IntegrationBuilder, Launch, PrivateBroker, Scratch, eventually, ports,
 };
 use anyhow::{Context as _, Result, ensure};
 use rustls::pki_types::pem::PemObject as _;
@@ -85,7 +85,7 @@ async fn restart_and_listen(broker: &mut PrivateBroker, port: u16) -> Result<()>
 async fn said(config: ConfigBuilder) -> Result<(Option<i32>, String)> {
     let scratch = Scratch::new()?;
     let written = config.write(&scratch)?;
-    let done = Launch::with(Role::Writer, &written).args(["dead", "list"]).finish(LIMIT).await?;
+    let done = Launch::command(&written, ["dead", "list"]).finish(LIMIT).await?;
     Ok((done.status.code(), format!("{}{}", done.stdout, done.stderr)))
 }
 

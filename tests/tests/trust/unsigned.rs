@@ -26,7 +26,7 @@ async fn signed(services: &Services) -> Result<Pipeline> {
 }
 
 async fn devices(pipeline: &Pipeline) -> Result<Value> {
-    let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+    let status = pipeline.said_as_json(&["status", "--json"]).await?;
     Ok(status["integrations"][0]["devices"].clone())
 }
 
@@ -76,10 +76,8 @@ async fn no_unsigned_request_for_a_run_is_taken() -> Result<()> {
     let queue = format!("{}.triggers", pipeline.broker().prefix());
     publish_all(pipeline.broker().url(), &queue, &[event.encode(), event.encode()]).await?;
     let asked = || fetcher.log().matches("a run was requested").count();
-    eventually(RUN_LIMIT, "the fetcher to serve", async || {
-        pipeline.said(Role::Fetcher, &["trigger"]).await.map(drop)
-    })
-    .await?;
+    eventually(RUN_LIMIT, "the fetcher to serve", async || pipeline.said(&["trigger"]).await.map(drop))
+        .await?;
     eventually(RUN_LIMIT, "the request of a person", async || {
         ensure!(asked() > 0, "nobody asked for a run");
         Ok(())
@@ -120,7 +118,7 @@ async fn no_unsigned_answer_about_a_worker_is_shown() -> Result<()> {
         }
     });
     for _ in 0..3 {
-        let status = pipeline.said_as_json(Role::Reconciler, &["status", "--json"]).await?;
+        let status = pipeline.said_as_json(&["status", "--json"]).await?;
         let reports = status["reports"].as_array().cloned().unwrap_or_default();
         ensure!(reports.len() == 2, "{reports:#?}");
     }

@@ -87,7 +87,7 @@ fn p23_a_run_is_held_when_more_than_the_limit_and_more_than_five_vanish() {
         let reason = sight(linked, vanished).reason_to_hold(tenth, &"acme");
         assert_eq!(reason.is_some(), held, "{vanished} of {linked}: {reason:?}");
         if let Some(reason) = reason {
-            assert!(reason.contains("reconciler release acme"), "{reason}");
+            assert!(reason.contains("amfj-sync release acme"), "{reason}");
         }
     }
 }

@@ -225,7 +225,7 @@ fn ambiguous(
     };
     let first = candidates.first().map_or("ASSET", |candidate| candidate.id.as_str());
     let reason = format!(
-        "{what}, so \"{}\" is not guessed; link it with `reconciler link \"{}\" {first}`, or make the names differ.",
+        "{what}, so \"{}\" is not guessed; link it with `amfj-sync link \"{}\" {first}`, or make the names differ.",
         label(device),
         handle(device)
     );

@@ -56,7 +56,7 @@ pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]
     };
     let reason = format!(
         "\"{}\" (id {id}) is not linked: {problem}; delete the outdated device in Kandji, or unlink it and \
-         link this one with `reconciler link {id} ASSET`.",
+         link this one with `amfj-sync link {id} ASSET`.",
         label(device)
     );
     Some(Resolution::Ambiguous {
@@ -92,7 +92,7 @@ pub(super) fn beside_twins(
     let id = &device.device_id;
     let reason = format!(
         "\"{}\" (id {id}) and device {} have the same serial {}, as after a wipe; delete the outdated one in \
-         Kandji, or link this one with `reconciler link {id} ASSET`.",
+         Kandji, or link this one with `amfj-sync link {id} ASSET`.",
         label(device),
         twin.entry.device_id,
         device.serial.trim()

@@ -117,7 +117,7 @@ fn p5_names_are_matched_in_the_first_sync_only() {
     world.run();
     assert_eq!(left(&world, "d1"), State::Unmatched);
     let decision = world.decide("d1").decision;
-    assert!(decision.reason.contains("`reconciler link \"S1\" a1`"), "{}", decision.reason);
+    assert!(decision.reason.contains("`amfj-sync link \"S1\" a1`"), "{}", decision.reason);
     assert_eq!(decision.candidates[0].id, "a1");
 }
 
@@ -310,7 +310,7 @@ fn p7_nothing_is_created_while_a_free_asset_has_the_name() {
     world.run();
     assert_eq!(left(&world, "d1"), State::Ambiguous);
     let reason = world.decide("d1").decision.reason;
-    assert!(reason.contains("`reconciler link \"S1\" a1`"), "{reason}");
+    assert!(reason.contains("`amfj-sync link \"S1\" a1`"), "{reason}");
 }
 
 #[test]

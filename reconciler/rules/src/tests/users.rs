@@ -321,7 +321,7 @@ fn p11_a_deleted_record_is_matched_again_and_never_created_again() {
     world.run();
     assert_eq!(left(&world, "sam@x.com"), State::UserProblem);
     let reason = world.decide_user("sam@x.com").decision.reason;
-    assert!(reason.contains("`reconciler link-user sam@x.com RECORD`"), "{reason}");
+    assert!(reason.contains("`amfj-sync link-user sam@x.com RECORD`"), "{reason}");
     world.record("r2", "Sam", Some("sam@x.com"));
     world.run();
     assert_eq!(linked_to(&world, "sam@x.com"), ("r2".into(), Rule::Email));

@@ -54,7 +54,7 @@ pub fn resolve_user(site: &Site<'_>, user: &UserEntry) -> UserResolution {
     }
     if user.ids.iter().any(|id| view.is_user_unlinked_by_person(id)) {
         let reason = format!(
-            "A person unlinked \"{}\", so no rule gives them a record; `reconciler link-user {} RECORD` does.",
+            "A person unlinked \"{}\", so no rule gives them a record; `amfj-sync link-user {} RECORD` does.",
             label(user),
             user.key
         );
@@ -72,7 +72,7 @@ pub fn resolve_user(site: &Site<'_>, user: &UserEntry) -> UserResolution {
 fn in_doubt(site: &Site<'_>, user: &UserEntry) -> Option<UserResolution> {
     let record = doubt::of_person(site, &user.key)?.record;
     let reason = format!(
-        "An interrupted creation may have made user record \"{}\" of \"{}\"; if it did: `reconciler link-user {} \
+        "An interrupted creation may have made user record \"{}\" of \"{}\"; if it did: `amfj-sync link-user {} \
          {}`; if not, delete that record in AMFJ.",
         record.name,
         label(user),
@@ -215,7 +215,7 @@ fn needs_name(view: &View, key: &UserKey) -> bool {
 fn ambiguous(user: &UserEntry, why: &str, candidates: Vec<Candidate>) -> UserResolution {
     let first = candidates.first().map_or("RECORD", |candidate| candidate.id.as_str());
     let reason = format!(
-        "\"{}\" gets no user record: {why}; choose one with `reconciler link-user {} {first}`.",
+        "\"{}\" gets no user record: {why}; choose one with `amfj-sync link-user {} {first}`.",
         label(user),
         user.key
     );

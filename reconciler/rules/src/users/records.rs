@@ -60,7 +60,7 @@ fn may_not_create(site: &Site<'_>, user: &UserEntry) -> Option<(State, String)> 
     if has_lost_its_record(view, user) {
         let reason = format!(
             "The user record of \"{label}\" was deleted in AMFJ and is not created again; link another with \
-             `reconciler link-user {} RECORD`.",
+             `amfj-sync link-user {} RECORD`.",
             user.key
         );
         return Some((State::UserProblem, reason));

@@ -71,7 +71,7 @@ fn p23_each_limit_holds_by_itself_and_says_so() {
             None => assert_eq!(reason, None, "{counted:?}"),
             Some(word) => {
                 let reason = reason.unwrap();
-                assert!(reason.contains(word) && reason.contains("reconciler release acme"), "{reason}");
+                assert!(reason.contains(word) && reason.contains("amfj-sync release acme"), "{reason}");
             }
         }
     }

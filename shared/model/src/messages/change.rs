@@ -30,7 +30,7 @@ pub enum Rule {
     UserName,
     /// A Kandji user of a person whose other Kandji user is linked already (P10).
     SamePerson,
-    /// Somebody typed `reconciler link` or `link-user`.
+    /// Somebody typed `amfj-sync link` or `link-user`.
     Person,
 }
 

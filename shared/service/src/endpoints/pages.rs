@@ -27,7 +27,7 @@ pub(super) fn value(value: Value) -> Value {
 }
 
 fn object(members: Map<String, Value>) -> Map<String, Value> {
-    // What could not be used is told by kind; who or which it is, `reconciler status` tells.
+    // What could not be used is told by kind; who or which it is, `amfj-sync status` tells.
     let is_unusable = members.contains_key("what") && members.contains_key("why");
     let is_hidden =
         |name: &str| ABOUT_PEOPLE.contains(&name) || (is_unusable && matches!(name, "id" | "why"));

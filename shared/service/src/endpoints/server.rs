@@ -105,7 +105,7 @@ fn cannot_listen(listen: SocketAddr, role: &str, error: &std::io::Error) -> Stri
     match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "cannot listen on {listen} ({setting}): the port is in use, most likely by another {role} that runs on this \
-             machine. `reconciler status` shows those that run, `ss -ltnp 'sport = :{}'` who has the port. A second \
+             machine. `amfj-sync status` shows those that run, `ss -ltnp 'sport = :{}'` who has the port. A second \
              {role} needs a port of its own: set {setting} = \"{}:0\" for any that is free, in its configuration or as \
              AMFJ_SYNC__{}__LISTEN",
             listen.port(),

@@ -238,7 +238,7 @@ pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
     let answer = move || health.report().within(publisher.largest());
     while let Some(Ok(session)) = stop.run_until_cancelled(worker.broker.session()).await {
         if let Err(error) = answer_roll_calls(&session, worker.broker.names(), &stop, &answer).await {
-            tracing::debug!(%error, "questions of `reconciler status` cannot be answered at the moment");
+            tracing::debug!(%error, "questions of `amfj-sync status` cannot be answered at the moment");
             stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
         }
     }

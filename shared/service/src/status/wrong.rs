@@ -47,7 +47,7 @@ impl Wrong {
     /// Changes that could not be done.
     #[must_use]
     pub(super) fn dead_letters(integration: Option<String>, count: u32) -> Self {
-        let says = format!("{count} dead letter{}; `writer dead list` says which and why", plural(count));
+        let says = format!("{count} dead letter{}; `amfj-sync dead list` says which and why", plural(count));
         Self { integration, says, ..Self::about("dead-letters") }
     }
 
@@ -130,7 +130,7 @@ pub fn wrong_of_site(
         if trouble.stopped > 0 {
             let (count, since) = (trouble.stopped, trouble.records.iter().map(|record| record.since).min());
             let says = format!(
-                "AMFJ refuses {count} change{} and takes others; `writer stopped list` names them",
+                "AMFJ refuses {count} change{} and takes others; `amfj-sync stopped list` names them",
                 plural(count)
             );
             wrong.push(Wrong { says, since, ..Wrong::about("records") });

@@ -164,11 +164,11 @@ impl Fault for Swallowed {
     }
 }
 
-/// What a command of the writer prints.
+/// What a command prints.
 async fn command(stage: &Stage, arguments: &[&str]) -> Result<String> {
-    let done = stage.crew.call(Role::Writer).args(arguments).finish(Duration::from_mins(1)).await?;
+    let done = stage.crew.command(arguments).finish(Duration::from_mins(1)).await?;
     let command = arguments.join(" ");
-    ensure!(done.status.success(), "`writer {command}` ended with {}: {}", done.status, done.stderr);
+    ensure!(done.status.success(), "`amfj-sync {command}` ended with {}: {}", done.status, done.stderr);
     Ok(done.stdout)
 }
 

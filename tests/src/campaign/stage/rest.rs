@@ -198,7 +198,7 @@ impl Stage {
             match worker.role() {
                 Role::Fetcher => ensure!(own["running"] != Value::Bool(true), "a run is under way"),
                 Role::Reconciler => decided(own, run)?,
-                Role::Writer => {}
+                Role::Writer | Role::Operator => {}
             }
             let in_flight = worker.in_flight().await?;
             ensure!(in_flight == 0.0, "a {name} has {in_flight} in flight");

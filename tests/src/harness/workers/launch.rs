@@ -1,4 +1,4 @@
-//! How a worker's binary is called.
+//! How a program is called.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ use super::{Role, Worker};
 pub(super) const STDOUT: &str = "stdout";
 pub(super) const STDERR: &str = "stderr";
 
-/// A call of a worker's binary that is about to be made.
+/// A call of a program that is about to be made.
 #[derive(Debug, Clone)]
 pub struct Launch {
     role: Role,
@@ -66,17 +66,31 @@ impl Launch {
         }
     }
 
-    /// As [`Self::new`], together with those of the configuration's tokens in the environment that the worker sends: it
+    /// As [`Self::new`], together with those of the configuration's tokens in the environment that the program sends: it
     /// has to do without the others.
     #[must_use]
     pub fn with(role: Role, config: &WrittenConfig) -> Self {
-        let mut launch = Self::new(role, &config.path);
-        for (name, value) in &config.environment {
-            if role.sends(name) {
-                launch = launch.env(name, value);
-            }
+        Self::new(role, &config.path).envs_that(config, |name| role.sends(name))
+    }
+
+    /// A command for people: `amfj-sync` with these arguments. Only `check` asks the services, so only it has their tokens.
+    #[must_use]
+    pub fn command<I>(config: &WrittenConfig, arguments: I) -> Self
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let launch = Self::with(Role::Operator, config).args(arguments);
+        if launch.arguments.iter().any(|argument| argument == "check") {
+            launch.envs_that(config, |_| true)
+        } else {
+            launch
         }
-        launch
+    }
+
+    fn envs_that(mut self, config: &WrittenConfig, wanted: impl Fn(&str) -> bool) -> Self {
+        let wanted = config.environment.iter().filter(|(name, _)| wanted(name));
+        self.environment.extend(wanted.map(|(name, value)| (name.into(), value.into())));
+        self
     }
 
     /// Another program than the binary that belongs to this source.

@@ -45,9 +45,9 @@ async fn p23_devices_vanish() -> Result<()> {
     services.take_writes();
     let mut walk = Walk::of("Many devices vanish")?;
     show_status(&mut walk, &pipeline, &["held"]).await?;
-    call(&mut walk, &pipeline, "reconciler plan acme").await?;
-    call(&mut walk, &pipeline, "reconciler explain \"Mac 01\"").await?;
-    call(&mut walk, &pipeline, "reconciler release acme").await?;
+    call(&mut walk, &pipeline, "amfj-sync plan acme").await?;
+    call(&mut walk, &pipeline, "amfj-sync explain \"Mac 01\"").await?;
+    call(&mut walk, &pipeline, "amfj-sync release acme").await?;
     // No fetcher serves here. The released run misses them, the next one is sure.
     pipeline.run().await?;
     pipeline.run().await?;
@@ -66,14 +66,14 @@ async fn p15_a_field_was_mapped_wrongly() -> Result<()> {
     let mut pipeline = Pipeline::start(vec![("acme", wrong)]).await?;
     pipeline.run().await?;
     let mut walk = Walk::of("A field was mapped wrongly")?;
-    call(&mut walk, &pipeline, "reconciler explain \"Mac 01\"").await?;
-    call(&mut walk, &pipeline, "writer history --since 1h").await?;
+    call(&mut walk, &pipeline, "amfj-sync explain \"Mac 01\"").await?;
+    call(&mut walk, &pipeline, "amfj-sync history --since 1h").await?;
     pipeline.reconfigure(vec![("acme", right("plan"))]).await?;
     pipeline.run().await?;
-    call(&mut walk, &pipeline, "reconciler plan").await?;
+    call(&mut walk, &pipeline, "amfj-sync plan").await?;
     pipeline.reconfigure(vec![("acme", right("apply"))]).await?;
     pipeline.run().await?;
-    call(&mut walk, &pipeline, "writer history C02MAC01").await?;
+    call(&mut walk, &pipeline, "amfj-sync history C02MAC01").await?;
     walk.end()
 }
 
@@ -86,10 +86,10 @@ async fn a_second_integration_is_added() -> Result<()> {
     pipeline.run().await?;
     pipeline.reconfigure(vec![("acme", acme()), ("branch", second)]).await?;
     let mut walk = Walk::of("A second integration is added")?;
-    call(&mut walk, &pipeline, "fetcher check branch").await?;
+    call(&mut walk, &pipeline, "amfj-sync check branch").await?;
     pipeline.run().await?;
     show_status(&mut walk, &pipeline, &["2 in sync", "3 plan only"]).await?;
-    call(&mut walk, &pipeline, "reconciler plan branch").await?;
+    call(&mut walk, &pipeline, "amfj-sync plan branch").await?;
     ensure!(branch.take_writes().is_empty(), "the second one only plans");
     walk.end()
 }
@@ -108,12 +108,12 @@ async fn amfj_is_away() -> Result<()> {
     let mut walk = Walk::of("AMFJ is away for two hours")?;
     services.amfj.set_offline(true);
     services.kandji.set("d01", "model", json!("MacBook Pro (14-inch, M4)"))?;
-    pipeline.said(Role::Fetcher, &["trigger", "acme"]).await?;
+    pipeline.said(&["trigger", "acme"]).await?;
     show_status(&mut walk, &pipeline, &["failed", "tried again by itself"]).await?;
     services.amfj.set_offline(false);
     status_says(&pipeline, &["read in", "in 59 min", "3 in sync", "takes changes"]).await?;
     show_status(&mut walk, &pipeline, &["read in", "in 59 min", "3 in sync", "takes changes"]).await?;
-    call(&mut walk, &pipeline, "writer history --since 1h C02MAC01").await?;
+    call(&mut walk, &pipeline, "amfj-sync history --since 1h C02MAC01").await?;
     ensure!(fetcher.terminate().await?.success());
     walk.end()
 }

@@ -38,16 +38,16 @@ async fn why_no_asset_what_changes_hands_and_who_had_it_before() -> Result<()> {
     pipeline.run().await?;
     let mut walk = Walk::of("Three questions of every week")?;
     let mut step = async |pipeline: &Pipeline, command: &str| call(&mut walk, pipeline, command).await;
-    step(&pipeline, "reconciler plan --state unmatched,ambiguous").await?;
-    step(&pipeline, "reconciler explain \"Lobby iMac 2\"").await?;
-    step(&pipeline, "reconciler explain \"Imanis MacBook\"").await?;
-    step(&pipeline, "reconciler explain \"Imani's MacBook\"").await?;
-    step(&pipeline, "reconciler plan --kind hand-over,check-out,check-in").await?;
-    step(&pipeline, "reconciler plan --kind assign --csv").await?;
+    step(&pipeline, "amfj-sync plan --state unmatched,ambiguous").await?;
+    step(&pipeline, "amfj-sync explain \"Lobby iMac 2\"").await?;
+    step(&pipeline, "amfj-sync explain \"Imanis MacBook\"").await?;
+    step(&pipeline, "amfj-sync explain \"Imani's MacBook\"").await?;
+    step(&pipeline, "amfj-sync plan --kind hand-over,check-out,check-in").await?;
+    step(&pipeline, "amfj-sync plan --kind assign --csv").await?;
     pipeline.reconfigure(vec![("acme", integration("apply"))]).await?;
     pipeline.run().await?;
-    step(&pipeline, "writer history \"Ana's MacBook\"").await?;
-    step(&pipeline, "writer history asset-0000002").await?;
-    step(&pipeline, "reconciler explain ben@example.com").await?;
+    step(&pipeline, "amfj-sync history \"Ana's MacBook\"").await?;
+    step(&pipeline, "amfj-sync history asset-0000002").await?;
+    step(&pipeline, "amfj-sync explain ben@example.com").await?;
     walk.end()
 }

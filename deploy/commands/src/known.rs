@@ -1,0 +1,66 @@
+//! What a command knows: the states of the integrations that it is about, read to their end.
+
+use std::collections::BTreeSet;
+
+use amfj_sync_config::{Config, Integration, Tokens};
+use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_projection::View;
+use amfj_sync_service::command;
+use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
+use amfj_sync_stream::{State, with_views};
+
+/// What a command knows: the integrations that it is about, and those of the same AMFJ site.
+pub(crate) struct Known {
+    pub(crate) worker: Worker,
+    pub(crate) asked: BTreeSet<IntegrationId>,
+}
+
+impl Known {
+    /// Reads everything that the command needs, as of now.
+    pub(crate) async fn read(name: &str, common: &CommonArgs) -> Result<Self, Exit> {
+        let mut config = common.load_all(Tokens::None)?;
+        let mut asked = config.clone();
+        common.restrict(&mut asked)?;
+        let asked: BTreeSet<IntegrationId> = asked.integrations.into_iter().map(|one| one.id).collect();
+        keep_sites_of(&mut config, &asked);
+        let worker = command::follow(&format!("amfj-sync-{name}"), config).await?;
+        Ok(Self { worker, asked })
+    }
+
+    /// The integrations that were asked for, in the order of the configuration.
+    pub(crate) fn integrations(&self) -> impl Iterator<Item = (&Integration, &State)> {
+        let asked = self.worker.config.integrations.iter().filter(|one| self.asked.contains(&one.id));
+        asked.filter_map(|one| Some((one, self.worker.states.get(&one.id)?)))
+    }
+
+    pub(crate) fn integration(&self, id: &IntegrationId) -> Result<(&Integration, &State), Exit> {
+        let found = self.worker.config.integration(id).zip(self.worker.states.get(id));
+        found.ok_or_else(|| Exit::Failed(format!("integration {id} is not in the configuration")))
+    }
+
+    /// Looks at the integrations that feed the same AMFJ site: what is linked there is not free (P4).
+    pub(crate) fn with_siblings<R>(&self, of: &Integration, look: &mut dyn FnMut(&[&View]) -> R) -> R {
+        let same_site = |other: &&Integration| other.id != of.id && is_same_site(other, of);
+        let siblings = self.worker.config.integrations.iter().filter(same_site);
+        let siblings: Vec<&State> = siblings.filter_map(|other| self.worker.states.get(&other.id)).collect();
+        with_views(&siblings, &mut Vec::new(), look)
+    }
+
+    /// Lets go of the broker, whatever became of the command.
+    pub(crate) async fn done<T>(self, result: Result<T, Exit>) -> Result<T, Exit> {
+        self.worker.finish().await;
+        result
+    }
+}
+
+/// Whether both feed the same AMFJ site.
+pub(crate) fn is_same_site(one: &Integration, other: &Integration) -> bool {
+    one.amfj.api_url == other.amfj.api_url
+}
+
+/// Leaves the integrations that were asked for, and the others of their AMFJ sites.
+fn keep_sites_of(config: &mut Config, asked: &BTreeSet<IntegrationId>) {
+    let all = config.integrations.clone();
+    let wanted: Vec<&Integration> = all.iter().filter(|one| asked.contains(&one.id)).collect();
+    config.integrations.retain(|one| wanted.iter().any(|wanted| is_same_site(wanted, one)));
+}
