@@ -372,7 +372,7 @@ impl AmfjClient {
     /// A cheap read that says whether the service is well.
     pub async fn probe(&self) -> Result<(), CallError> {
         let op = if self.can(Op::Probe) { Op::Probe } else { Op::ListAssetTypes };
-        self.rows_of(op).await.map(drop)
+        self.is_answered(op).await
     }
 }
 

@@ -166,6 +166,12 @@ impl Section {
         self.entries.remove(key)
     }
 
+    /// Whether a key is there that nobody has asked for yet.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Whether there are keys that nobody has asked for.
     pub fn has_more(&self) -> bool {
         !self.entries.is_empty()

@@ -31,6 +31,10 @@ impl AmfjClient {
             Some(user) => Some(self.person(op, user).await?),
             None => None,
         };
+        if let (Some(person), Some(user)) = (&person, user) {
+            // What the answer shows is understood by it.
+            self.learn(person.email.as_deref(), user);
+        }
         let takes_over = user.is_some() && (operation.takes_over || by_holder);
         let reads = takes_over || operation.if_match || operation.looks_up("record");
         let before =
@@ -46,12 +50,7 @@ impl AmfjClient {
             self.act(op, id, (user, person.as_ref()), note, before).await
         };
         match answer {
-            Ok(asset) => {
-                if let (Some(person), Some(user)) = (&person, user) {
-                    self.learn(person.email.as_deref(), user);
-                }
-                Ok(Assigned::Done(Box::new(asset)))
-            }
+            Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
             Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
             Err(error) => Err(error),
         }

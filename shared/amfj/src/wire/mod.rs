@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_http::cursors::Cursors;
-use amfj_sync_http::{Answer, Call, CallError, StatusCode};
+use amfj_sync_http::{Answer, BodyForm, Call, CallError, StatusCode};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use amfj_sync_model::messages::Unusable;
 use amfj_sync_security::secrets::ServiceWords;
@@ -372,14 +372,15 @@ impl AmfjClient {
         }
     }
 
-    /// How many rows the first page of a list has; of something else, whether it is JSON.
-    pub(crate) async fn rows_of(&self, op: Op) -> Result<usize, CallError> {
+    /// Whether an operation that only reads is answered: with a list, where the profile says so, and with anything but a web page
+    /// otherwise.
+    pub(crate) async fn is_answered(&self, op: Op) -> Result<(), CallError> {
         let names = Names::new();
         if self.operation(op)?.list.is_some() {
-            return self.raw_page(op, &names, None).await.map(|page| page.rows.len());
+            return self.raw_page(op, &names, None).await.map(drop);
         }
-        let answer = self.judged(op, self.send(self.call(op, &names)?).await?)?;
-        answer.read(amfj_sync_http::json::value).map(|_| 0)
+        let answer = self.judged(op, self.send(self.call(op, &names)?).await?)?.success()?;
+        if answer.form() == BodyForm::Html { answer.read(|_| Ok(())) } else { Ok(()) }
     }
 
     /// The body of the first page of a list, as it came.

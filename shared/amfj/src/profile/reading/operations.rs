@@ -121,7 +121,8 @@ fn operation(
     let headers = templates(&mut section, reading, "headers", op, may_be_set);
     let body = section.read(reading, "body", |node| body(node, op.names(), 0).map(Some)).or(None);
     let success = section.read(reading, "success", statuses).or(Vec::new());
-    let list = if op.lists() || op == Op::Probe {
+    // A cheap read may be of anything.
+    let list = if op.lists() || op == Op::Probe && section.has("rows") {
         wire::list_of(&mut section, reading, lists).map(Some)
     } else {
         Some(None)
