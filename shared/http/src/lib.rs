@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
+mod answer;
 mod answered;
 mod body;
 mod client;
@@ -28,8 +29,9 @@ mod retry_after;
 #[cfg(test)]
 mod tests;
 
+pub use answer::Answer;
 pub use answered::Answered;
-pub use client::{Answer, Api, Call, Interpreter, Responder, SetupError};
+pub use client::{Api, Call, Interpreter, Responder, SetupError};
 pub use credentials::{Credentials, Pattern, Shown};
 pub use error::{BodyForm, CallError};
 pub use limit::Limiter;

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+mod document;
+
+use document::Document;
+
 /// How deep references and schemas are followed.
 const DEEPEST: usize = 8;
 
@@ -30,126 +34,6 @@ pub fn from_openapi(json: &str) -> Result<String, String> {
         return Err("the document has no paths".to_owned());
     }
     Ok(Draft { api, text: String::new(), absent: Vec::new() }.write())
-}
-
-#[derive(Clone, Copy)]
-struct Document<'a>(&'a Value);
-
-impl<'a> Document<'a> {
-    fn paths(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        let paths = self.0.get("paths").and_then(Value::as_object);
-        paths.into_iter().flatten().map(|(path, item)| (path.as_str(), item))
-    }
-
-    /// What a reference stands for.
-    fn resolved(self, value: &'a Value) -> &'a Value {
-        let mut at = value;
-        for _ in 0..DEEPEST {
-            let Some(reference) = at.get("$ref").and_then(Value::as_str) else { return at };
-            match reference.strip_prefix('#').and_then(|pointer| self.0.pointer(pointer)) {
-                Some(next) => at = next,
-                None => return at,
-            }
-        }
-        at
-    }
-
-    /// The path of a list: the shortest that ends with one of these words and can be read.
-    fn list(self, words: &[&str]) -> Option<&'a str> {
-        words.iter().find_map(|word| {
-            let ends =
-                |path: &&str| path.rsplit('/').next().is_some_and(|end| end.eq_ignore_ascii_case(word));
-            let readable = self.paths().filter(|(_, item)| item.get("get").is_some()).map(|(path, _)| path);
-            readable.filter(ends).min_by_key(|path| path.len())
-        })
-    }
-
-    /// The path of one record of a list.
-    fn item(self, list: &str) -> Option<&'a str> {
-        self.paths().map(|(path, _)| path).find(|path| {
-            let rest = path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
-            rest.is_some_and(|rest| rest.starts_with('{') && rest.ends_with('}') && !rest.contains('/'))
-        })
-    }
-
-    /// A path that does something with an asset.
-    fn action(self, item: Option<&str>, words: &[&str]) -> Option<(&'a str, &'a str)> {
-        let methods = ["post", "put", "patch", "delete"];
-        words.iter().find_map(|word| {
-            self.paths().find_map(|(path, operations)| {
-                let end = path.rsplit('/').next().unwrap_or_default();
-                let fits = end.eq_ignore_ascii_case(word) && item.is_none_or(|item| path.starts_with(item));
-                let method = methods.into_iter().find(|method| operations.get(*method).is_some());
-                method.filter(|_| fits).map(|method| (path, method))
-            })
-        })
-    }
-
-    fn operation(self, path: &str, method: &str) -> Option<&'a Value> {
-        self.paths().find(|(known, _)| *known == path)?.1.get(method)
-    }
-
-    /// The schema of a successful answer.
-    fn answer(self, path: &str, method: &str) -> Option<&'a Value> {
-        let responses = self.operation(path, method)?.get("responses")?.as_object()?;
-        let success = responses.iter().find(|(status, _)| status.starts_with('2'))?.1;
-        let content = self.resolved(success).get("content")?.as_object()?;
-        content.values().next()?.get("schema").map(|schema| self.resolved(schema))
-    }
-
-    fn body(self, path: &str, method: &str) -> Option<&'a Value> {
-        let body = self.resolved(self.operation(path, method)?.get("requestBody")?);
-        body.get("content")?.as_object()?.values().next()?.get("schema").map(|schema| self.resolved(schema))
-    }
-
-    /// The names of its query parameters.
-    fn parameters(self, path: &str) -> Vec<&'a str> {
-        let list =
-            self.operation(path, "get").and_then(|get| get.get("parameters")).and_then(Value::as_array);
-        let query = |parameter: &&Value| parameter.get("in").and_then(Value::as_str) == Some("query");
-        list.into_iter()
-            .flatten()
-            .map(|parameter| self.resolved(parameter))
-            .filter(query)
-            .filter_map(|parameter| parameter.get("name").and_then(Value::as_str))
-            .collect()
-    }
-
-    fn members(self, schema: &'a Value) -> Vec<(&'a str, &'a Value)> {
-        let schema = self.resolved(schema);
-        let mut members = Vec::new();
-        let parts = schema.get("allOf").and_then(Value::as_array);
-        for part in parts.into_iter().flatten().take(DEEPEST).chain([schema]) {
-            let properties = self.resolved(part).get("properties").and_then(Value::as_object);
-            let named = properties.into_iter().flatten();
-            members.extend(named.map(|(name, member)| (name.as_str(), self.resolved(member))));
-        }
-        members
-    }
-
-    /// Where the rows are in the answer of a list, and what one looks like.
-    fn rows(self, schema: &'a Value, depth: usize) -> Option<(String, &'a Value)> {
-        if schema.get("type").and_then(Value::as_str) == Some("array") {
-            return Some((String::new(), self.resolved(schema.get("items")?)));
-        }
-        if depth > 2 {
-            return None;
-        }
-        self.members(schema).into_iter().find_map(|(name, member)| {
-            let (pointer, row) = self.rows(member, depth + 1)?;
-            Some((format!("/{}{pointer}", escaped(name)), row))
-        })
-    }
-
-    /// The first member whose name is one of these words, or ends with one.
-    fn member(self, row: &'a Value, words: &[&str]) -> Option<(&'a str, &'a Value)> {
-        let members = self.members(row);
-        let exact = words.iter().find_map(|word| members.iter().find(|(name, _)| plain(name) == plain(word)));
-        let ending = || {
-            words.iter().find_map(|word| members.iter().find(|(name, _)| plain(name).ends_with(&plain(word))))
-        };
-        exact.or_else(ending).copied()
-    }
 }
 
 fn plain(name: &str) -> String {
@@ -598,84 +482,4 @@ fn path_part(url: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::profile::{Op, parse};
-
-    fn document() -> Value {
-        let asset = json!({"type": "object", "properties": {
-            "id": {"type": "integer"}, "title": {"type": "string"},
-            "category": {"type": "object", "properties": {"id": {}, "name": {}}},
-            "assigned_to": {"$ref": "#/components/schemas/Person"},
-            "custom_fields": {"type": "array", "items": {"type": "object", "properties": {"key": {}, "value": {}}}}
-        }});
-        let list = json!({"parameters": [
-                {"name": "page", "in": "query"}, {"name": "per_page", "in": "query"}, {"name": "q", "in": "query"}],
-            "responses": {"200": {"content": {"application/json": {"schema": {"type": "object", "properties": {
-                "total": {"type": "integer"}, "data": {"type": "array", "items": {"$ref": "#/components/schemas/Asset"}}}}}}}}});
-        let make = json!({"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Asset"}}}}, "responses": {}});
-        json!({
-            "openapi": "3.0.3", "info": {"title": "Inventory \"X\"\n"}, "servers": [{"url": "https://inv.example.com/api"}],
-            "paths": {
-                "/hardware": {"get": list, "post": make},
-                "/hardware/{hw}": {"get": {}, "put": {}},
-                "/hardware/{hw}/checkout": {"post": {"requestBody": {"content": {"application/json": {"schema": {
-                    "type": "object", "properties": {"assigned_user": {}}}}}}}},
-                "/hardware/{hw}/checkin": {"post": {}},
-                "/users": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {
-                    "type": "array", "items": {"$ref": "#/components/schemas/Person"}}}}}}}},
-                "/categories": {"get": {}}
-            },
-            "components": {
-                "schemas": {"Asset": asset, "Person": {"type": "object", "properties": {"id": {}, "name": {}, "email": {}}}},
-                "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}
-            }
-        })
-    }
-
-    #[test]
-    fn a_draft_is_a_profile_and_says_what_it_guessed() {
-        let draft = from_openapi(&document().to_string()).unwrap();
-        let profile =
-            parse(Path::new("draft.toml"), &draft).unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
-        for line in [
-            "ids = \"number\"",
-            "headers = { \"X-Key\" = \"{{ token }}\" }",
-            "rows = \"/data\"",
-            "form = \"page\"",
-            "size_parameter = \"per_page\"",
-            "name = \"/title\"",
-            "asset_type = { id = \"/category/id\", name = \"/category/name\"",
-            "holder = { id = \"/assigned_to/id\"",
-            "row_label = \"/key\"",
-            "path = \"hardware/{{ id }}\"",
-            "path = \"hardware/{{ id }}/checkout\"",
-            "query = { \"q\" = \"{{ name }}\" }",
-            "# guess",
-        ] {
-            assert!(draft.contains(line), "{line}\n{draft}");
-        }
-        assert!(profile.has(Op::CheckIn) && !profile.has(Op::CreateUser) && !profile.has(Op::ListLocations));
-    }
-
-    #[test]
-    fn whatever_the_document_is_the_draft_is_a_profile_or_the_document_is_refused() {
-        let bare = json!({"openapi": "3.1.0", "paths": {"/x": {"get": {}}}});
-        let draft = from_openapi(&bare.to_string()).unwrap();
-        parse(Path::new("draft.toml"), &draft).unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
-        let looping = json!({"openapi": "3.0.0", "paths": {"/assets": {"get": {"responses": {"200": {"content": {"a": {"schema": {"$ref": "#/components/schemas/A"}}}}}}}},
-            "components": {"schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}}});
-        assert!(from_openapi(&looping.to_string()).is_ok());
-        for (text, why) in [
-            ("{", "no JSON"),
-            ("{\"swagger\": \"2.0\"}", "OpenAPI 3"),
-            ("{\"openapi\": \"3.0.0\"}", "no paths"),
-        ] {
-            assert!(from_openapi(text).unwrap_err().contains(why), "{text}");
-        }
-    }
-}
+mod tests;

@@ -7,8 +7,9 @@ use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::names::email_key;
 use serde_json::{Value, json};
 
+use super::kept::Of;
 use super::writing::Before;
-use super::{Of, called, invalid, not_it};
+use super::{called, invalid, not_it};
 use crate::client::{AmfjClient, Assigned};
 use crate::profile::types::Update;
 use crate::profile::{Names, Op};

@@ -5,127 +5,37 @@ use std::sync::Arc;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_http::cursors::Cursors;
 use amfj_sync_http::{Answer, BodyForm, Call, CallError, StatusCode};
-use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
+use amfj_sync_model::amfj::UserRecord;
 use amfj_sync_model::messages::Unusable;
 use amfj_sync_security::secrets::ServiceWords;
 use serde::de::Error as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::answers::{asset_shows, user_shows};
 use crate::client::{AmfjClient, UNSTATED_PAUSE};
-use crate::lenient::{self, Page, Record, of_members};
+use crate::lenient::{self, Page, Record};
 use crate::profile::types::{ListForm, ListShape, Operation, Paging};
-use crate::profile::{Names, Op, Profile};
+use crate::profile::{Names, Op};
 
 pub(crate) mod answers;
-pub(crate) mod assigning;
-pub(crate) mod bodies;
+mod assigning;
+mod before;
+mod bodies;
+mod catalogue;
 pub(crate) mod definitions;
-pub(crate) mod jobs;
-pub(crate) mod lists;
+mod jobs;
+mod kept;
+mod lists;
 pub(crate) mod records;
-pub(crate) mod values;
-pub(crate) mod writing;
+mod shown;
+mod values;
+mod writing;
 
-use definitions::{Definition, Definitions, Directory};
+use definitions::{Definitions, Directory};
+pub(crate) use kept::Plain;
+use kept::{Kept, Of};
 use lists::{Heading, RawPage, page_of};
-use records::described::{definition, definitions_of, tree};
-use records::{Described, Lens, Row, holders_email};
-
-/// Which records, and which bodies, are those of the assumed contract: they take the straight way, without anything in between.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is about records of its own")]
-pub(crate) struct Plain {
-    pub(crate) assets: bool,
-    pub(crate) users: bool,
-    pub(crate) types: bool,
-    pub(crate) locations: bool,
-    pub(crate) writes_assets: bool,
-    pub(crate) writes_users: bool,
-}
-
-impl Plain {
-    pub(crate) fn of(profile: &Profile) -> Self {
-        let Ok(assumed) = crate::profile::assumed() else { return Self::default() };
-        let values = profile.values == assumed.values && profile.ids == assumed.ids;
-        let is_same = |op: Op| match (profile.operation(op), assumed.operation(op)) {
-            (Some(one), Some(other)) => {
-                (&one.update, &one.body, &one.answer, &one.record, &one.success, one.if_match)
-                    == (
-                        &other.update,
-                        &other.body,
-                        &other.answer,
-                        &other.record,
-                        &other.success,
-                        other.if_match,
-                    )
-            }
-            (None, _) => true,
-            (_, None) => false,
-        };
-        let assets = values && profile.asset == assumed.asset && is_same(Op::ReadAsset);
-        let users = values && profile.user == assumed.user;
-        let fields = profile.field == assumed.field;
-        let extra = |op| profile.has(op);
-        Self {
-            assets,
-            users,
-            types: fields && profile.asset_type == assumed.asset_type && !extra(Op::ListAssetFields),
-            locations: profile.location == assumed.location,
-            writes_assets: assets
-                && is_same(Op::CreateAsset)
-                && is_same(Op::UpdateAsset)
-                && !extra(Op::SetAssetField)
-                && !extra(Op::ClearAssetField),
-            writes_users: users
-                && is_same(Op::CreateUser)
-                && is_same(Op::UpdateUser)
-                && !extra(Op::SetUserField)
-                && !extra(Op::ClearUserField),
-        }
-    }
-}
-
-/// Which definitions a kind of record is understood with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Of {
-    Assets,
-    Users,
-}
-
-/// A record that is listed, found and written.
-pub(crate) trait Kept: Described {
-    const OF: Of;
-    fn is_plain(plain: Plain) -> bool;
-    /// The members that the answer to a write shows under the assumed contract.
-    fn shows(op: Op) -> Box<dyn Iterator<Item = &'static str> + Send>;
-}
-
-impl Kept for Asset {
-    const OF: Of = Of::Assets;
-
-    fn is_plain(plain: Plain) -> bool {
-        plain.assets
-    }
-
-    fn shows(op: Op) -> Box<dyn Iterator<Item = &'static str> + Send> {
-        let holder = matches!(op, Op::CheckOut | Op::CheckIn).then_some("checked_out_to");
-        Box::new(asset_shows().chain(holder))
-    }
-}
-
-impl Kept for UserRecord {
-    const OF: Of = Of::Users;
-
-    fn is_plain(plain: Plain) -> bool {
-        plain.users
-    }
-
-    fn shows(_: Op) -> Box<dyn Iterator<Item = &'static str> + Send> {
-        Box::new(user_shows(false))
-    }
-}
+use records::{Lens, Row, holders_email};
 
 /// Whether a list is one that the records themselves know how to read.
 fn is_plain_list(shape: &ListShape) -> bool {
@@ -329,7 +239,7 @@ impl AmfjClient {
     }
 
     /// All pages of a list that is short, with what `read` makes of each row.
-    async fn whole<R>(
+    pub(super) async fn whole<R>(
         &self,
         op: Op,
         names: &Names,
@@ -354,7 +264,7 @@ impl AmfjClient {
     }
 
     /// The same of records that are those of the assumed contract.
-    async fn whole_plainly<T: Record>(&self, op: Op) -> Result<Page<T>, CallError> {
+    pub(super) async fn whole_plainly<T: Record>(&self, op: Op) -> Result<Page<T>, CallError> {
         let Some(shape) = &self.operation(op)?.list else { return Err(invalid(op, "it does not list")) };
         let mut cursors = Cursors::new(op.label());
         let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
@@ -390,80 +300,13 @@ impl AmfjClient {
         self.judged(op, self.send(call).await?)?.read(amfj_sync_http::json::value)
     }
 
-    fn is_plain_op(&self, op: Op) -> bool {
+    pub(super) fn is_plain_op(&self, op: Op) -> bool {
         let is_plain = |operation: &Operation| {
             operation.list.as_ref().is_some_and(is_plain_list)
                 && operation.empty.is_empty()
                 && operation.success.is_empty()
         };
         self.profile().operation(op).is_some_and(is_plain)
-    }
-
-    /// The asset types, and the definitions that stand in them.
-    pub(crate) async fn read_types_alone(&self) -> Result<(Page<AssetType>, Definitions), CallError> {
-        if self.plain().types && self.is_plain_op(Op::ListAssetTypes) {
-            return Ok((self.whole_plainly(Op::ListAssetTypes).await?, Definitions::new()));
-        }
-        let nothing = (Definitions::new(), Directory::new());
-        let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
-        let mut definitions = Definitions::new();
-        let page = self
-            .whole(Op::ListAssetTypes, &Names::new(), AssetType::WHAT, |key, value| {
-                let row = Row { value, key };
-                let (asset_type, odd): (AssetType, _) = records::read(&lens, &row)?;
-                definitions.extend(definitions_of(&lens, &asset_type, &row));
-                Ok((asset_type, odd))
-            })
-            .await?;
-        Ok((page, definitions))
-    }
-
-    /// Definitions of custom fields, as an operation lists them.
-    pub(crate) async fn read_definitions(
-        &self,
-        op: Op,
-        names: &Names,
-    ) -> Result<Page<Definition>, CallError> {
-        let nothing = (Definitions::new(), Directory::new());
-        let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
-        self.whole(op, names, Field::WHAT, |key, value| {
-            let row = Row { value, key };
-            let (field, odd): (Field, _) = records::read(&lens, &row)?;
-            Ok((definition(&lens, field, &row), odd))
-        })
-        .await
-    }
-
-    pub(crate) async fn read_locations(&self) -> Result<Page<Named>, CallError> {
-        let op = Op::ListLocations;
-        if self.plain().locations && self.is_plain_op(op) {
-            return self.whole_plainly(op).await;
-        }
-        let nothing = (Definitions::new(), Directory::new());
-        let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
-        let page = self
-            .whole(op, &Names::new(), Named::WHAT, |key, value| {
-                let mut found: Vec<Named> = Vec::new();
-                let mut odd = Vec::new();
-                for (members, at) in tree(&lens, value, key) {
-                    let (location, more) = if at.is_object() {
-                        of_members::<Named>(members, &[], false)?
-                    } else {
-                        records::read::<Named>(&lens, &Row { value: at, key: None })?
-                    };
-                    found.push(location);
-                    odd.extend(more);
-                }
-                Ok((found, odd))
-            })
-            .await?;
-        Ok(Page {
-            results: page.results.into_iter().flatten().collect(),
-            next: None,
-            rows: page.rows,
-            lost: page.lost,
-            odd: page.odd,
-        })
     }
 
     /// One record by its id.

@@ -4,33 +4,32 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amfj_sync_http::{Answer, Answered, CallError};
+use amfj_sync_http::{Answered, CallError};
 use amfj_sync_model::amfj::FieldType;
 use amfj_sync_model::mapping::is_blank;
+use amfj_sync_security::secrets::ServiceWords;
 use serde_json::{Value, json};
 
 use super::bodies::{self, Change, FieldsAt, Target};
-use super::definitions::{Definition, Definitions, Directory, Meant, meant};
-use super::records::{Lens, Row};
-use super::{Kept, Of, called, invalid, not_it, record_in, unshown, values};
+use super::definitions::{Definition, Definitions, Meant, meant};
+use super::kept::{Kept, Of};
+use super::{called, invalid, unshown, values};
 use crate::client::AmfjClient;
-use crate::client::answers::written;
-use crate::lenient::{self, as_text};
-use crate::profile::types::{AnswerForm, FieldsShape, Label, Operation, Update, WriteShape};
-use crate::profile::{Names, Op, Pointer};
+use crate::profile::types::{Clear, FieldsShape, Label, Operation, Update, WriteShape};
+use crate::profile::{Body, Names, Op, Pointer};
 
 /// How often an update is tried anew when the record changed between reading and writing it.
 const ROUNDS: usize = 3;
 
 /// The operations and shapes of one kind of record.
 pub(crate) struct Side<'a> {
-    of: Of,
-    read: Op,
-    list: Op,
+    pub(super) of: Of,
+    pub(super) read: Op,
+    pub(super) list: Op,
     set_field: Op,
     clear_field: Op,
-    write: &'a WriteShape,
-    fields: Option<&'a FieldsShape>,
+    pub(super) write: &'a WriteShape,
+    pub(super) fields: Option<&'a FieldsShape>,
 }
 
 /// Values for members of a record; none clears one.
@@ -213,40 +212,6 @@ impl AmfjClient {
         shown.map_err(|error| self.named(&side, definitions, error))
     }
 
-    /// What is to be sent back whole has everything where it is written, and nothing that is not to be sent.
-    fn complete<T: Kept>(
-        &self,
-        side: &Side<'_>,
-        operation: &Operation,
-        record: &mut Value,
-        id: &str,
-        definitions: &Definitions,
-    ) {
-        let people = Directory::new();
-        let lens = Lens { profile: self.profile(), definitions, people: &people };
-        let shown = T::show(&lens, &Row { value: record, key: Some(id) }).members;
-        let text = |name: &str| shown.get(name).and_then(as_text);
-        let id_of = |name: &str| shown.get(name).and_then(|named| named.get("id")).and_then(as_text);
-        let write = side.write;
-        let kept = [
-            (&write.name, text("name").map(Value::String)),
-            (&write.email, text("email").map(Value::String)),
-            (&write.asset_type, id_of("asset_type").map(|id| self.id_value(&id))),
-            (&write.location, id_of("location").map(|id| self.id_value(&id))),
-            (&write.holder, id_of("checked_out_to").map(|id| self.id_value(&id))),
-        ];
-        for pointer in &operation.leave_out {
-            pointer.remove(record);
-        }
-        for (pointer, value) in kept {
-            if let (Some(pointer), Some(value)) = (pointer, value)
-                && pointer.get(record).is_none()
-            {
-                pointer.set(record, value);
-            }
-        }
-    }
-
     /// One request for one custom field, which is refused by itself.
     async fn set_field<T: Kept>(
         &self,
@@ -271,7 +236,7 @@ impl AmfjClient {
             Target::Member(_) => Value::Null,
         };
         let value = change.value.clone().unwrap_or_else(|| match self.profile().values.clear {
-            crate::profile::types::Clear::Empty => Value::String(String::new()),
+            Clear::Empty => Value::String(String::new()),
             _ => Value::Null,
         });
         let names = Names::from_iter([
@@ -297,67 +262,6 @@ impl AmfjClient {
         }
     }
 
-    /// The record as it is before a write.
-    pub(crate) async fn before(&self, side: &Side<'_>, op: Op, id: &str) -> Result<Before, CallError> {
-        self.read_before(side, id).await.map_err(|error| error.before(&called(op)))
-    }
-
-    async fn read_before(&self, side: &Side<'_>, id: &str) -> Result<Before, CallError> {
-        let Some(operation) = self.profile().operation(side.read) else {
-            let value = self.found_in_list(side, id).await?;
-            return Ok(Before { value, etag: None });
-        };
-        let names = Names::from_iter([("id".to_owned(), self.id_value(id))]);
-        let answer = self.judged(side.read, self.send(self.call(side.read, &names)?).await?)?;
-        let etag = answer.header("etag").map(str::to_owned);
-        let value = answer.read(|body| record_in(body, operation))?;
-        let shown = self.shown_id(side, &value, Some(id));
-        if shown.as_deref() != Some(id) {
-            return Err(not_it(side.read.label(), "another record than the one that was asked for"));
-        }
-        Ok(Before { value, etag })
-    }
-
-    fn shown_id(&self, side: &Side<'_>, value: &Value, key: Option<&str>) -> Option<String> {
-        let profile = self.profile();
-        let member = match side.of {
-            Of::Assets => &profile.asset.id,
-            Of::Users => &profile.user.id,
-        };
-        let found = super::records::at(member, &Row { value, key })?;
-        as_text(&found).map(|id| id.trim().to_owned())
-    }
-
-    /// Where nothing is read by its id, the list is gone through.
-    async fn found_in_list(&self, side: &Side<'_>, id: &str) -> Result<Value, CallError> {
-        let mut cursors = amfj_sync_http::cursors::Cursors::new(side.list.label());
-        loop {
-            let raw = self.raw_page(side.list, &Names::new(), cursors.current()).await?;
-            let count = raw.rows.len() as u64;
-            for (key, value) in raw.rows.into_iter().flatten() {
-                if self.shown_id(side, &value, key.as_deref()).as_deref() == Some(id) {
-                    return Ok(value);
-                }
-            }
-            if !cursors.advance(raw.next, count, count)? {
-                return Err(not_it(side.list.label(), "no record of this id"));
-            }
-            if self.is_limited_by_caller() {
-                self.limiter().acquire().await;
-            }
-        }
-    }
-
-    fn asset_type_in(&self, value: &Value, id: &str) -> Option<String> {
-        let nothing = (Definitions::new(), Directory::new());
-        let lens = Lens { profile: self.profile(), definitions: &nothing.0, people: &nothing.1 };
-        let shown = <amfj_sync_model::amfj::Asset as super::records::Described>::show(
-            &lens,
-            &Row { value, key: Some(id) },
-        );
-        shown.members.get("asset_type")?.get("id").and_then(as_text)
-    }
-
     /// What is known of a field that is to be written; the error is about this field alone.
     fn definition_for<'d>(
         &self,
@@ -370,7 +274,7 @@ impl AmfjClient {
         let is_it = |one: &Definition| one.field.name == name;
         let unknown = |why: &str| CallError::Unwritable {
             call: called(op),
-            field: amfj_sync_security::secrets::ServiceWords::of(name),
+            field: ServiceWords::of(name),
             reason: why.into(),
         };
         match meant(definitions, asset_type, is_it) {
@@ -402,7 +306,7 @@ impl AmfjClient {
             let written = values::write(&self.profile().values, shape.options, definition, value);
             let written = written.map_err(|why| CallError::Unwritable {
                 call: called(op),
-                field: amfj_sync_security::secrets::ServiceWords::of(name),
+                field: ServiceWords::of(name),
                 reason: why.into(),
             })?;
             let is_choice = definition.is_some_and(|one| one.field.field_type == FieldType::Select);
@@ -413,88 +317,6 @@ impl AmfjClient {
         };
         Ok(Change { target: Target::Field(label), value })
     }
-
-    /// The record that an answer to a write shows; an error of [`CallError::is_unshown_success`] where it shows none.
-    pub(crate) async fn shown<T: Kept>(
-        &self,
-        op: Op,
-        answer: Answer,
-        id: Option<&str>,
-        definitions: &Arc<Definitions>,
-    ) -> Result<T, CallError> {
-        let operation = self.operation(op)?;
-        match &operation.answer {
-            AnswerForm::Record => self.shown_record(op, operation, answer, id, definitions).await,
-            AnswerForm::Nothing => {
-                answer.read(|_| Ok(()))?;
-                Err(unshown(op))
-            }
-            AnswerForm::Id(pointer) => {
-                let made = answer.read(|body| {
-                    let value = amfj_sync_http::json::value(body)?;
-                    Ok(pointer.get(&value).and_then(as_text))
-                })?;
-                match (id, made) {
-                    (None, Some(made)) => self.read_back::<T>(op, made.trim()).await,
-                    _ => Err(unshown(op)),
-                }
-            }
-            AnswerForm::Job(job) => match self.finish_job(op, job, answer).await? {
-                Some(made) if id.is_none() => self.read_back::<T>(op, made.trim()).await,
-                _ => Err(unshown(op)),
-            },
-        }
-    }
-
-    /// Reads what was created a moment ago. Where that cannot be read yet, it is for the caller to look for it.
-    async fn read_back<T: Kept>(&self, op: Op, id: &str) -> Result<T, CallError> {
-        let side = self.side(T::OF);
-        if !self.profile().has(side.read) {
-            return Err(unshown(op));
-        }
-        if self.is_limited_by_caller() {
-            self.limiter().acquire().await;
-        }
-        self.one::<T>(side.read, id).await.map(|(record, _)| record).map_err(|_| unshown(op))
-    }
-
-    async fn shown_record<T: Kept>(
-        &self,
-        op: Op,
-        operation: &Operation,
-        answer: Answer,
-        id: Option<&str>,
-        definitions: &Arc<Definitions>,
-    ) -> Result<T, CallError> {
-        if T::is_plain(self.plain()) && operation.record.as_str().is_empty() {
-            return written(answer, id, T::shows(op));
-        }
-        let value = answer.read(|body| record_in(body, operation))?;
-        let people = Directory::new();
-        let lens = Lens { profile: self.profile(), definitions, people: &people };
-        let members = T::show(&lens, &Row { value: &value, key: id }).members;
-        let shown_id = members.get("id").and_then(lenient::as_text);
-        let Some(shown_id) = shown_id.map(|id| id.trim().to_owned()).filter(|_| members.contains_key("name"))
-        else {
-            return Err(unshown(op));
-        };
-        if id.is_some_and(|id| id != shown_id) {
-            return Err(not_it(op.label(), "another record than the one that was written"));
-        }
-        let understood = self.understood::<T>(op, &value, &shown_id, definitions).await;
-        understood.map(|(record, _)| record).map_err(|_| unshown(op))
-    }
-
-    /// An error that blames a field by the name that the product has for it.
-    fn named(&self, side: &Side<'_>, definitions: &Definitions, error: CallError) -> CallError {
-        if matches!(error, CallError::Unwritable { .. } | CallError::Before { .. }) {
-            return error;
-        }
-        match error.field().and_then(|label| name_of_field(side, definitions, label)) {
-            Some(name) => error.blaming(&name),
-            None => error,
-        }
-    }
 }
 
 /// A value that is null is no member that is left out, where the body is about nothing else.
@@ -502,40 +324,10 @@ fn keep_null(body: &mut Value, operation: &Operation, value: &Value) {
     if !value.is_null() {
         return;
     }
-    if let (Some(crate::profile::Body::Table(members)), Value::Object(filled)) = (&operation.body, body) {
+    if let (Some(Body::Table(members)), Value::Object(filled)) = (&operation.body, body) {
         for (name, part) in members.iter().filter(|(_, part)| part.looks_up("value")) {
             let _ = part;
             filled.entry(name.clone()).or_insert(Value::Null);
         }
     }
-}
-
-/// The product's name for what an interface calls a field in a refusal: a pointer, a path, a key or a name.
-fn name_of_field(side: &Side<'_>, definitions: &Definitions, label: &str) -> Option<String> {
-    let own = [
-        (&side.write.name, "name"),
-        (&side.write.location, "location_id"),
-        (&side.write.email, "email"),
-        (&side.write.asset_type, "asset_type_id"),
-    ];
-    let end = label.rsplit(['/', '.']).next().unwrap_or(label);
-    let exact =
-        own.iter().find(|(pointer, _)| pointer.as_ref().is_some_and(|pointer| pointer.as_str() == label));
-    if let Some((_, name)) = exact {
-        return Some((*name).to_owned());
-    }
-    let bare = match side.fields.map(|shape| &shape.form) {
-        Some(crate::profile::types::FieldsForm::Prefix { prefix, .. }) => end.strip_prefix(prefix.as_str()),
-        _ => None,
-    };
-    let labels = [Some(label), Some(end), bare];
-    let by = |is_it: &dyn Fn(&Definition, &str) -> bool| {
-        labels.iter().flatten().find_map(|label| definitions.iter().find(|one| is_it(one, label)))
-    };
-    let found = by(&|one, label| one.key == label).or_else(|| by(&|one, label| one.field.name == label));
-    if let Some(definition) = found {
-        return Some(definition.field.name.clone());
-    }
-    let by_end = own.iter().find(|(pointer, _)| pointer.as_ref().and_then(Pointer::last) == Some(end));
-    by_end.map(|(_, name)| (*name).to_owned()).or_else(|| bare.map(str::to_owned))
 }
