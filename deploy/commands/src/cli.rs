@@ -141,7 +141,7 @@ pub enum Profile {
         /// Its name; assumed-v1 if none is said
         name: Option<String>,
     },
-    /// A first draft from an OpenAPI 3 document in JSON; every line that is a guess says so
+    /// A first draft from an `OpenAPI` 3 document in JSON; every line that is a guess says so
     Draft {
         /// The document
         #[arg(long, value_name = "FILE")]

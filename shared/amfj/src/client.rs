@@ -178,7 +178,7 @@ impl AmfjClient {
     fn of(parts: Parts, limiter: Limiter, profile: Arc<Profile>) -> Result<Self, SetupError> {
         let credentials = credentials(&parts, &profile)?;
         let Parts { base, timeout, responder, .. } = parts;
-        let interpreter = Refusals::new(&profile, &limiter);
+        let interpreter = Refusals::of(&profile, &limiter);
         let api = Api::interpreted("AMFJ", base, &credentials, timeout, responder, interpreter)?;
         let plain = Plain::of(&profile);
         let shared = Shared { api, profile, plain, limiter, cache: Cache::default() };
@@ -353,12 +353,12 @@ impl AmfjClient {
         if !self.can(Op::ListUserFields) {
             return Ok(nothing());
         }
-        self.read_user_fields().await.map(|(page, _)| page)
+        Box::pin(self.read_user_fields()).await.map(|(page, _)| page)
     }
 
     /// The asset types with their custom fields.
     pub async fn asset_types(&self) -> Result<Page<AssetType>, CallError> {
-        self.read_asset_types().await.map(|(page, _)| page)
+        Box::pin(self.read_asset_types()).await.map(|(page, _)| page)
     }
 
     /// The locations; none where the interface has no list of them.
@@ -366,7 +366,7 @@ impl AmfjClient {
         if !self.can(Op::ListLocations) {
             return Ok(nothing());
         }
-        self.read_locations().await
+        Box::pin(self.read_locations()).await
     }
 
     /// A cheap read that says whether the service is well.
@@ -377,9 +377,9 @@ impl AmfjClient {
 }
 
 /// What is written, and where; what the profile has no place for is not.
-fn placed<'a, const N: usize>(
-    members: [(&'a Option<profile::Pointer>, Option<Value>); N],
-) -> Vec<(&'a profile::Pointer, Option<Value>)> {
+fn placed<const N: usize>(
+    members: [(&Option<profile::Pointer>, Option<Value>); N],
+) -> Vec<(&profile::Pointer, Option<Value>)> {
     let placed = members.into_iter().filter(|(_, value)| value.is_some());
     placed.filter_map(|(pointer, value)| Some((pointer.as_ref()?, value))).collect()
 }
@@ -411,13 +411,12 @@ fn credentials(parts: &Parts, profile: &Profile) -> Result<Credentials, SetupErr
     let client_id = client_id.unwrap_or_default();
     let credentials = Credentials::new(shown.clone(), parts.token.clone()).of_client(client_id.clone());
     let Some(shape) = oauth else { return Ok(credentials) };
-    let endpoint = match &parts.token_url {
-        Some(url) => url.clone(),
-        None => {
-            let joined = parts.base.join(&shape.token_path).ok();
-            let own = joined.filter(|url| url.origin() == parts.base.origin());
-            own.ok_or_else(|| failed("token_path in the profile is no path of the host of api_url"))?
-        }
+    let endpoint = if let Some(url) = &parts.token_url {
+        url.clone()
+    } else {
+        let joined = parts.base.join(&shape.token_path).ok();
+        let own = joined.filter(|url| url.origin() == parts.base.origin());
+        own.ok_or_else(|| failed("token_path in the profile is no path of the host of api_url"))?
     };
     let mut oauth = OAuth::new(endpoint, client_id, shape.client_authentication);
     oauth.parameters.clone_from(&shape.parameters);

@@ -91,6 +91,7 @@ impl<T> Found<T> {
 
 impl Section {
     /// The tree itself.
+    #[must_use]
     pub fn root(tree: &Node) -> Self {
         Self::of_entries(
             String::new(),
@@ -124,6 +125,7 @@ impl Section {
     }
 
     /// The table under a key, empty if it is not there.
+    #[must_use]
     pub fn section(&mut self, reading: &mut Reading<'_>, key: &'static str) -> Self {
         let name = self.name_of(key);
         match self.take(key) {
@@ -173,6 +175,7 @@ impl Section {
     }
 
     /// Whether there are keys that nobody has asked for.
+    #[must_use]
     pub fn has_more(&self) -> bool {
         !self.entries.is_empty()
     }
@@ -261,6 +264,7 @@ fn renamed(variable: &str, key: &str, known: &str) -> String {
 }
 
 /// A word for a message, unless it may be a token (P27).
+#[must_use]
 pub fn shown(word: &str) -> String {
     let bare = word.trim_matches('"');
     let masked = mask(word);

@@ -73,6 +73,7 @@ impl Node {
 
     /// The value as the type of its setting: a variable's text is read as TOML if that gives the
     /// type, and is a text otherwise.
+    #[must_use]
     pub fn as_kind(&self, kind: Kind) -> NodeValue {
         let NodeValue::Variable(text) = &self.value else { return self.value.clone() };
         let at = |_span| self.at.clone();
@@ -96,6 +97,7 @@ impl NodeValue {
     }
 
     /// What it is, after "not".
+    #[must_use]
     pub fn described(&self) -> String {
         match self {
             Self::Text(text) | Self::Variable(text) => format!("\"{text}\""),

@@ -25,6 +25,10 @@ pub struct Answer {
 
 /// What an interpreter found in an answer, where it is not what any service would have meant.
 #[derive(Default)]
+#[expect(
+    clippy::option_option,
+    reason = "none outside where nobody looked, none inside where no pause is asked for"
+)]
 struct Meaning {
     pause: Option<Option<Duration>>,
     field: Option<ServiceWords>,

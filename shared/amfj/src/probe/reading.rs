@@ -255,7 +255,7 @@ async fn search(
             );
         }
         Ok((all, exact)) => {
-            report.say(Verdict::Found, op.key(), format!("{all} hits, {exact} of them exact"))
+            report.say(Verdict::Found, op.key(), format!("{all} hits, {exact} of them exact"));
         }
         Err(error) => report.say(Verdict::Differs, op.key(), words(&error)),
     }

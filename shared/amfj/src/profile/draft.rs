@@ -1,4 +1,4 @@
-//! A first draft of a profile from an OpenAPI 3 document: a line that is a guess says so, and what was not found is named. Somebody with the
+//! A first draft of a profile from an `OpenAPI` 3 document: a line that is a guess says so, and what was not found is named. Somebody with the
 //! description in one hand corrects it.
 
 use std::fmt::Write as _;
@@ -220,10 +220,10 @@ impl Draft<'_> {
         let found = row.and_then(|row| self.api.member(row, words)).map(|(name, _)| name.to_owned());
         match &found {
             Some(name) => {
-                self.guess(&format!("{key} = {}", quoted(&format!("/{}", escaped(name)))), "by its name")
+                self.guess(&format!("{key} = {}", quoted(&format!("/{}", escaped(name)))), "by its name");
             }
             None => {
-                self.guess(&format!("{key} = {}", quoted(&format!("/{}", words[0]))), "nothing was found")
+                self.guess(&format!("{key} = {}", quoted(&format!("/{}", words[0]))), "nothing was found");
             }
         }
         found.is_some()
@@ -363,7 +363,7 @@ impl Draft<'_> {
         let users = self.api.list(USERS);
         let mut text = std::mem::take(&mut self.text);
         self.list_operations(assets, users);
-        let operations = std::mem::replace(&mut self.text, String::new());
+        let operations = std::mem::take(&mut self.text);
         text.push_str("\n[operations]\n");
         let absent: Vec<String> = self.absent.iter().map(|name| quoted(name)).collect();
         let _ = writeln!(
@@ -392,7 +392,9 @@ impl Draft<'_> {
         }
         let line = format!("path = {}", quoted(&path_of(known)));
         self.guess(&line, if path.is_some() { "by its name" } else { "nothing was found" });
-        more.iter().for_each(|line| self.guess(line, "look it up"));
+        for line in more {
+            self.guess(line, "look it up");
+        }
     }
 
     fn list_operations(&mut self, assets: Option<&str>, users: Option<&str>) {

@@ -38,7 +38,7 @@ impl Template {
                 Some(whole) => name.starts_with(known) || name == whole,
                 None => name == *known,
             };
-            if !known.iter().any(|known| is_known(known)) {
+            if !known.iter().any(is_known) {
                 let known: Vec<&str> = known.iter().map(|name| name.trim_end_matches('.')).collect();
                 let known = if known.is_empty() {
                     "nothing is known here".to_owned()

@@ -23,7 +23,7 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// None where HTTP says it all.
-    pub(crate) fn new(profile: &Arc<Profile>, limiter: &Limiter) -> Option<Arc<dyn Interpreter>> {
+    pub(crate) fn of(profile: &Arc<Profile>, limiter: &Limiter) -> Option<Arc<dyn Interpreter>> {
         let assumed = crate::profile::assumed().ok()?;
         if profile.errors == assumed.errors && profile.limits == assumed.limits {
             return None;
@@ -44,7 +44,7 @@ impl Refusals {
         let errors = &self.profile.errors;
         let code = body.and_then(|body| first(&errors.code, body));
         let by_code = code.and_then(|code| {
-            let is_it = |(_, codes): &&(Refusal, Vec<String>)| codes.iter().any(|known| *known == code);
+            let is_it = |(_, codes): &&(Refusal, Vec<String>)| codes.contains(&code);
             errors.codes.iter().find(is_it).map(|(refusal, _)| *refusal)
         });
         let status = answer.status().as_u16();

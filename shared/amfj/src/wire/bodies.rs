@@ -245,7 +245,7 @@ fn patch(
             match (fields.pointer(&text), &fields.shape.form) {
                 (Some(pointer), _) => pointer.as_str().to_owned(),
                 (None, FieldsForm::List { row_label, row_value, .. }) => {
-                    return patch_row(label, value, record, fields, (row_label, row_value));
+                    return Ok(patch_row(label, value, record, fields, (row_label, row_value)));
                 }
                 (None, _) => return Err("records have no such field".to_owned()),
             }
@@ -264,7 +264,7 @@ fn patch_row(
     record: Option<&Value>,
     fields: FieldsAt<'_>,
     (row_label, row_value): (&Pointer, &Pointer),
-) -> Result<Value, String> {
+) -> Value {
     let at = fields.write_at();
     let rows = record.and_then(|record| at.get(record)).and_then(Value::as_array);
     let wanted = as_text(label);
@@ -273,17 +273,17 @@ fn patch_row(
     match (place, value) {
         (Some(place), Some(value)) => {
             let path = format!("{}/{place}{}", at.as_str(), row_value.as_str());
-            Ok(json!({"op": "add", "path": path, "value": value}))
+            json!({"op": "add", "path": path, "value": value})
         }
-        (Some(place), None) => Ok(json!({"op": "remove", "path": format!("{}/{place}", at.as_str())})),
+        (Some(place), None) => json!({"op": "remove", "path": format!("{}/{place}", at.as_str())}),
         (None, value) => {
             let mut row = Value::Object(Map::new());
             row_label.set(&mut row, label.clone());
             row_value.set(&mut row, value.unwrap_or(Value::Null));
             if rows.is_some() {
-                Ok(json!({"op": "add", "path": format!("{}/-", at.as_str()), "value": row}))
+                json!({"op": "add", "path": format!("{}/-", at.as_str()), "value": row})
             } else {
-                Ok(json!({"op": "add", "path": at.as_str(), "value": [row]}))
+                json!({"op": "add", "path": at.as_str(), "value": [row]})
             }
         }
     }

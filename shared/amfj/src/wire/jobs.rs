@@ -27,7 +27,7 @@ impl AmfjClient {
     ) -> Result<Option<String>, CallError> {
         let answer = answer.success()?;
         let location = answer.header("location").map(str::to_owned);
-        let first: Option<Value> = match answer.read(|body| amfj_sync_http::json::value(body)) {
+        let first: Option<Value> = match answer.read(amfj_sync_http::json::value) {
             Ok(value) => Some(value),
             // An empty body and a header.
             Err(error) if error.is_unshown_success() && location.is_some() => None,

@@ -341,7 +341,7 @@ mod tests {
             page.map(|page| page.rows.into_iter().map(Result::unwrap).collect::<Vec<_>>())
         };
         let one = (None, json!({"a": 1}));
-        assert_eq!(list(&json!([{"a": 1}]), "", ListForm::List).unwrap(), [one.clone()]);
+        assert_eq!(list(&json!([{"a": 1}]), "", ListForm::List).unwrap(), std::slice::from_ref(&one));
         assert_eq!(
             list(&json!({"data": {"items": [{"a": 1}]}}), "/data/items", ListForm::List).unwrap(),
             [one]

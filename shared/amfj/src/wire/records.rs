@@ -81,15 +81,12 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
         return Value::Null;
     };
     let name = shape.name.as_ref().and_then(|name| at(name, row)).map(|name| plain(lens, name.into_owned()));
-    let found = match at(by, row) {
-        Some(found) => plain(lens, found.into_owned()),
-        None => {
-            let unreadable = json!({"id": null, "name": name});
-            return match by {
-                Member::At { pointer, .. } => absent(pointer, shape.optional, row.value, unreadable),
-                _ => unreadable,
-            };
-        }
+    let Some(found) = at(by, row).map(|found| plain(lens, found.into_owned())) else {
+        let unreadable = json!({"id": null, "name": name});
+        return match by {
+            Member::At { pointer, .. } => absent(pointer, shape.optional, row.value, unreadable),
+            _ => unreadable,
+        };
     };
     if found.is_null() || is_empty(&found) {
         return Value::Null;

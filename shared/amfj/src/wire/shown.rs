@@ -86,16 +86,16 @@ impl AmfjClient {
         let understood = self.understood::<T>(op, &value, &shown_id, definitions).await;
         understood.map(|(record, _)| record).map_err(|_| unshown(op))
     }
+}
 
-    /// An error that blames a field by the name that the product has for it.
-    pub(super) fn named(&self, side: &Side<'_>, definitions: &Definitions, error: CallError) -> CallError {
-        if matches!(error, CallError::Unwritable { .. } | CallError::Before { .. }) {
-            return error;
-        }
-        match error.field().and_then(|label| name_of_field(side, definitions, label)) {
-            Some(name) => error.blaming(&name),
-            None => error,
-        }
+/// An error that blames a field by the name that the product has for it.
+pub(super) fn named(side: &Side<'_>, definitions: &Definitions, error: CallError) -> CallError {
+    if matches!(error, CallError::Unwritable { .. } | CallError::Before { .. }) {
+        return error;
+    }
+    match error.field().and_then(|label| name_of_field(side, definitions, label)) {
+        Some(name) => error.blaming(&name),
+        None => error,
     }
 }
 

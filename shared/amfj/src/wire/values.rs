@@ -202,15 +202,12 @@ fn unescape(text: &str) -> String {
                 char::from_u32(code).filter(|letter| *letter != '\0')
             }
         });
-        match (stands_for, escape) {
-            (Some(letter), Some(name)) => {
-                plain.push(letter);
-                rest = &rest[name.len() + 2..];
-            }
-            _ => {
-                plain.push('&');
-                rest = &rest[1..];
-            }
+        if let (Some(letter), Some(name)) = (stands_for, escape) {
+            plain.push(letter);
+            rest = &rest[name.len() + 2..];
+        } else {
+            plain.push('&');
+            rest = &rest[1..];
         }
     }
     plain.push_str(rest);

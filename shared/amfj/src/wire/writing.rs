@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::bodies::{self, Change, FieldsAt, Target};
 use super::definitions::{Definition, Definitions, Meant, meant};
 use super::kept::{Kept, Of};
+use super::shown::named;
 use super::{called, invalid, unshown, values};
 use crate::client::AmfjClient;
 use crate::profile::types::{Clear, FieldsShape, Label, Operation, Update, WriteShape};
@@ -86,7 +87,7 @@ impl AmfjClient {
             .map(|(pointer, value)| Change { target: Target::Member(pointer.clone()), value })
             .collect();
         for (name, value) in fields.iter().filter(|(_, value)| !is_blank(value)) {
-            let definition = self.definition_for(op, &side, &definitions, name, asset_type)?;
+            let definition = definition_for(op, &side, &definitions, name, asset_type)?;
             changes.push(self.field_change(op, &side, definition, name, value)?);
         }
         for change in &changes {
@@ -96,7 +97,7 @@ impl AmfjClient {
         let answer = self.judged(op, self.send(call).await?)?;
         self.shown::<T>(op, answer, None, &definitions)
             .await
-            .map_err(|error| self.named(&side, &definitions, error))
+            .map_err(|error| named(&side, &definitions, error))
     }
 
     /// Changes a record.
@@ -190,7 +191,7 @@ impl AmfjClient {
             _ => None,
         };
         for (name, value) in fields {
-            let definition = self.definition_for(op, &side, definitions, name, asset_type.as_deref())?;
+            let definition = definition_for(op, &side, definitions, name, asset_type.as_deref())?;
             changes.push(self.field_change(op, &side, definition, name, value)?);
         }
         let etag = before.as_ref().and_then(|before| before.etag.clone());
@@ -209,7 +210,7 @@ impl AmfjClient {
         let answer =
             self.judged(op, if reads { self.send_further(call).await? } else { self.send(call).await? })?;
         let shown = self.shown::<T>(op, answer, Some(id), definitions).await;
-        shown.map_err(|error| self.named(&side, definitions, error))
+        shown.map_err(|error| named(&side, definitions, error))
     }
 
     /// One request for one custom field, which is refused by itself.
@@ -227,7 +228,7 @@ impl AmfjClient {
             let before = self.before(&side, op, id).await?;
             asset_type = self.asset_type_in(&before.value, id);
         }
-        let definition = self.definition_for(op, &side, definitions, name, asset_type.as_deref())?;
+        let definition = definition_for(op, &side, definitions, name, asset_type.as_deref())?;
         let change = self.field_change(op, &side, definition, name, value)?;
         let clears = change.value.is_none() && self.profile().has(side.clear_field);
         let single = if clears { side.clear_field } else { side.set_field };
@@ -262,29 +263,6 @@ impl AmfjClient {
         }
     }
 
-    /// What is known of a field that is to be written; the error is about this field alone.
-    fn definition_for<'d>(
-        &self,
-        op: Op,
-        side: &Side<'_>,
-        definitions: &'d Definitions,
-        name: &str,
-        asset_type: Option<&str>,
-    ) -> Result<Option<&'d Definition>, CallError> {
-        let is_it = |one: &Definition| one.field.name == name;
-        let unknown = |why: &str| CallError::Unwritable {
-            call: called(op),
-            field: ServiceWords::of(name),
-            reason: why.into(),
-        };
-        match meant(definitions, asset_type, is_it) {
-            Meant::One(definition) => Ok(Some(definition)),
-            _ if side.fields.is_none_or(|shape| shape.label == Label::Name) => Ok(None),
-            Meant::Several => Err(unknown("several fields have this name")),
-            Meant::None => Err(unknown("the interface lists no field of this name for it")),
-        }
-    }
-
     fn field_change(
         &self,
         op: Op,
@@ -316,6 +294,28 @@ impl AmfjClient {
             })
         };
         Ok(Change { target: Target::Field(label), value })
+    }
+}
+
+/// What is known of a field that is to be written; the error is about this field alone.
+fn definition_for<'d>(
+    op: Op,
+    side: &Side<'_>,
+    definitions: &'d Definitions,
+    name: &str,
+    asset_type: Option<&str>,
+) -> Result<Option<&'d Definition>, CallError> {
+    let is_it = |one: &Definition| one.field.name == name;
+    let unknown = |why: &str| CallError::Unwritable {
+        call: called(op),
+        field: ServiceWords::of(name),
+        reason: why.into(),
+    };
+    match meant(definitions, asset_type, is_it) {
+        Meant::One(definition) => Ok(Some(definition)),
+        _ if side.fields.is_none_or(|shape| shape.label == Label::Name) => Ok(None),
+        Meant::Several => Err(unknown("several fields have this name")),
+        Meant::None => Err(unknown("the interface lists no field of this name for it")),
     }
 }
 

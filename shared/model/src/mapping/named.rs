@@ -70,7 +70,8 @@ mod tests {
         let endless =
             "{% for a in id %}{% for b in id %}{% for c in id %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
         let Value::Object(values) = json!({"id": "x".repeat(200)}) else { panic!() };
-        let values = Map::from_iter(values.into_iter().map(|(name, _)| (name, json!(vec![1; 200]))));
+        let values: Map<String, Value> =
+            values.into_iter().map(|(name, _)| (name, json!(vec![1; 200]))).collect();
         assert!(NamedTemplate::parse(endless).unwrap().fill(&values).unwrap_err().contains("too much"));
     }
 }

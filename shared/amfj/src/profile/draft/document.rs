@@ -1,4 +1,4 @@
-//! An OpenAPI document: its paths, parameters, and schemas, followed as far as they go.
+//! An `OpenAPI` document: its paths, parameters, and schemas, followed as far as they go.
 
 use serde_json::Value;
 

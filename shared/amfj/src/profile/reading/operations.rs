@@ -303,7 +303,7 @@ fn answer(section: &mut Section, reading: &mut Reading<'_>) -> Option<AnswerForm
         }
         Form::Job => {
             let below = section.section(reading, "job");
-            job(below, reading).map(AnswerForm::Job)
+            job(below, reading).map(Box::new).map(AnswerForm::Job)
         }
     }
 }

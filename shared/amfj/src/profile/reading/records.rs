@@ -16,6 +16,10 @@ fn required(section: &mut Section, reading: &mut Reading<'_>, key: &'static str)
     section.read(reading, key, member).required(section, key, &write)
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "as all readers: none outside where something is wrong, which was told"
+)]
 fn optional(section: &mut Section, reading: &mut Reading<'_>, key: &'static str) -> Option<Option<Member>> {
     section.read(reading, key, |node| member(node).map(Some)).or(None)
 }

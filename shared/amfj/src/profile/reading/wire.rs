@@ -278,15 +278,15 @@ fn own_forms(node: &Node) -> Result<Vec<OwnForm>, String> {
         ("empty", OwnForm::Empty),
     ];
     let named = |name: &String| forms.iter().find(|(form, _)| form == name).map(|(_, form)| *form);
-    let names = file::names(node)?;
+    let words = file::names(node)?;
     let unknown = |name: &&String| named(name).is_none();
-    if let Some(other) = names.iter().find(unknown) {
+    if let Some(other) = words.iter().find(unknown) {
         return Err(format!(
             "has an element \"{}\"; known are object, list, text, empty",
             file::shown(other)
         ));
     }
-    Ok(names.iter().filter_map(named).collect())
+    Ok(words.iter().filter_map(named).collect())
 }
 
 /// Pointers, whose last name may be `*`.

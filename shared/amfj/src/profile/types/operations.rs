@@ -83,7 +83,7 @@ pub enum AnswerForm {
     /// Nothing.
     Nothing,
     /// A job to look at.
-    Job(Job),
+    Job(Box<Job>),
 }
 
 /// A job.
