@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     harden_process();
     let Arguments { common, command } = arguments();
     match command {
-        Command::Up(asked) => up::run(&common, asked),
+        Command::Up(asked) => up::run(&common, &asked),
         Command::Other(command) => finish(amfj_sync_commands::run(common, &command)),
     }
 }

@@ -31,6 +31,7 @@ const SEED: u64 = 7;
 
 /// What is to be started.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct UpArgs {
     /// How many devices the simulated fleet has; Kandji answers about 50 requests a second [default: 300]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=5_000))]
@@ -87,7 +88,7 @@ impl UpArgs {
 }
 
 /// Starts it, and returns when it has ended.
-pub(crate) fn run(common: &CommonArgs, asked: UpArgs) -> ExitCode {
+pub(crate) fn run(common: &CommonArgs, asked: &UpArgs) -> ExitCode {
     if asked.needs_broker {
         let needed = common.config.as_deref().is_none_or(own::needs_private_broker);
         return ExitCode::from(u8::from(!needed));
@@ -98,7 +99,7 @@ pub(crate) fn run(common: &CommonArgs, asked: UpArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let started = runtime
         .context("the runtime cannot be started")
-        .and_then(|runtime| runtime.block_on(start(common.config.as_deref(), &asked)));
+        .and_then(|runtime| runtime.block_on(start(common.config.as_deref(), asked)));
     started.unwrap_or_else(|error| complain(&error))
 }
 

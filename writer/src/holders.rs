@@ -33,9 +33,10 @@ pub(crate) struct Assignment<'a> {
     pub(crate) to: Option<&'a Holder>,
 }
 
-/// For how long a hand-over waits, with nobody having the asset, while its check-out is refused in a way that may be about
-/// all check-outs (403): what nobody may do for a moment is not given up, and the asset does not go to and fro. Any other
-/// refusal is about this one, and the asset goes back at once.
+/// For how long a hand-over waits, with nobody having the asset, while its check-out is refused in a way that may pass: one
+/// that may be about all check-outs (403), or one that contradicts what AMFJ shows (404 or 409, and the asset is there with
+/// nobody). The asset does not go to and fro for a moment's trouble. Any other refusal is about this one, and the asset goes
+/// back at once.
 const WAITS_HALFWAY: Duration = Duration::from_mins(1);
 
 /// More rounds than an undisturbed assignment needs; after that the next run decides again.
@@ -58,6 +59,8 @@ struct Course {
     said_done: Option<Has>,
     /// When the check-out of a hand-over was refused first.
     refused: Option<Instant>,
+    /// Whether the last refusal contradicts what AMFJ shows.
+    contradicted: bool,
 }
 
 fn holder_of(asset: &Asset) -> Has {
@@ -73,8 +76,15 @@ impl Assignment<'_> {
     ) -> Result<Held, Trouble> {
         let wanted = self.to.map(|holder| &holder.id);
         let known = (!tried_before && self.expected.is_none()).then_some(None);
-        let mut course =
-            Course { known, wrote: false, taken: false, conflict: None, said_done: None, refused: None };
+        let mut course = Course {
+            known,
+            wrote: false,
+            taken: false,
+            conflict: None,
+            said_done: None,
+            refused: None,
+            contradicted: false,
+        };
         let mut rounds = 0;
         while rounds < ROUNDS {
             rounds += 1;
@@ -143,7 +153,8 @@ impl Assignment<'_> {
                 }
                 Err(Trouble::Fail { reason, .. }) if hands_over => {
                     let since = *course.refused.get_or_insert_with(Instant::now);
-                    if !requests.may_lack_permission() || since.elapsed() >= WAITS_HALFWAY {
+                    let may_pass = course.contradicted || requests.may_lack_permission();
+                    if !may_pass || since.elapsed() >= WAITS_HALFWAY {
                         return self.give_back(requests, reason).await;
                     }
                     requests.refusal = OnRefusal::TriesAgain;
@@ -228,6 +239,7 @@ impl Assignment<'_> {
         holder: Option<&RecordId>,
     ) -> Result<bool, Trouble> {
         let same = course.conflict.take().is_some_and(|met| met.as_ref() == holder);
+        course.contradicted = same;
         if same {
             let reason = "AMFJ does not do it, although the asset is there and nobody else has it";
             requests.refused(reason).await?;

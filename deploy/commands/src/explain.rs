@@ -28,13 +28,13 @@ use self::others::{LoneAsset, Person};
 use self::past::{About, Applied, last_applied};
 use super::format::Serials;
 use super::plan::{Hold, PlannedChange, open_changes, state_of};
-use super::{Known, lookup};
+use super::{CommandContext, lookup};
 
 /// Explains one device, asset or person.
 pub(crate) async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {
-    let known = Known::read("explain", common).await?;
-    let answer = look(&known, what).await;
-    let answer = known.done(answer).await?;
+    let context = CommandContext::read("explain", common).await?;
+    let answer = look(&context, what).await;
+    let answer = context.done(answer).await?;
     if json {
         say_json(&answer);
     } else {
@@ -57,54 +57,59 @@ enum Answer {
     Person(Box<Person>),
 }
 
-async fn look(known: &Known, what: &str) -> Result<Answer, Exit> {
-    let found = lookup::anything(known, what)?;
-    let (config, state) = known.integration(&found.integration)?;
+async fn look(context: &CommandContext, what: &str) -> Result<Answer, Exit> {
+    let found = lookup::anything(context, what)?;
+    let (config, state) = context.integration(&found.integration)?;
     let linked = |view: &View, asset: &AssetId| {
         view.linked_device(asset).or_else(|| others::intended_for(view, asset))
     };
     match found.what {
-        Hit::Device(id) => device(known, config, state, &id).await,
+        Hit::Device(id) => device(context, config, state, &id).await,
         Hit::Asset(asset) => match state.read(|view| linked(view, &asset)) {
-            Some(id) => device(known, config, state, &id).await,
-            None => lone_asset(known, config, state, &asset).await,
+            Some(id) => device(context, config, state, &id).await,
+            None => lone_asset(context, config, state, &asset).await,
         },
-        Hit::Person(key) => person(known, config, state, &others::Who::Person(key)).await,
+        Hit::Person(key) => person(context, config, state, &others::Who::Person(key)).await,
         Hit::Record(id) => {
             let who = state.read(|view| others::Who::of_record(view, id));
-            person(known, config, state, &who).await
+            person(context, config, state, &who).await
         }
     }
 }
 
-async fn device(known: &Known, config: &Integration, state: &State, id: &DeviceId) -> Result<Answer, Exit> {
-    let explained = known.with_siblings(config, &mut |siblings| {
+async fn device(
+    context: &CommandContext,
+    config: &Integration,
+    state: &State,
+    id: &DeviceId,
+) -> Result<Answer, Exit> {
+    let explained = context.with_siblings(config, &mut |siblings| {
         state.read(|view| Some(Explained::of(config, view, siblings, &view.device(id)?)))
     });
     let mut explained =
         explained.ok_or_else(|| Exit::Failed(format!("Kandji's device {id} is not known")))?;
     let key = Key::Device(id.clone());
-    explained.last = last_applied(known, &config.id, &About::Key(&key)).await?;
+    explained.last = last_applied(context, &config.id, &About::Key(&key)).await?;
     let user = explained.user.as_ref().and_then(|user| user.key.clone()).map(|key| format!("user/{key}"));
-    explained.trouble = trouble(known, &config.id, &key.to_string(), user.as_deref()).await?;
+    explained.trouble = trouble(context, &config.id, &key.to_string(), user.as_deref()).await?;
     Ok(Answer::Device(Box::new(explained)))
 }
 
 async fn lone_asset(
-    known: &Known,
+    context: &CommandContext,
     config: &Integration,
     state: &State,
     id: &AssetId,
 ) -> Result<Answer, Exit> {
-    let asset = known
+    let asset = context
         .with_siblings(config, &mut |siblings| state.read(|view| LoneAsset::of(config, view, siblings, id)));
     let mut asset = asset.ok_or_else(|| Exit::Failed(format!("AMFJ's asset {id} is not known")))?;
-    asset.last = last_applied(known, &config.id, &About::Asset(id)).await?;
+    asset.last = last_applied(context, &config.id, &About::Asset(id)).await?;
     Ok(Answer::Asset(Box::new(asset)))
 }
 
 async fn person(
-    known: &Known,
+    context: &CommandContext,
     config: &Integration,
     state: &State,
     who: &others::Who,
@@ -112,7 +117,7 @@ async fn person(
     let mut person = state.read(|view| Person::of(config, view, who));
     let key = person.key();
     if let Some(key) = &key {
-        person.trouble = trouble(known, &config.id, &key.to_string(), None).await?;
+        person.trouble = trouble(context, &config.id, &key.to_string(), None).await?;
     }
     let record = person.record_id();
     let about = match (&key, &record) {
@@ -121,20 +126,20 @@ async fn person(
         (None, None) => None,
     };
     if let Some(about) = about {
-        person.last = last_applied(known, &config.id, &about).await?;
+        person.last = last_applied(context, &config.id, &about).await?;
     }
     Ok(Answer::Person(Box::new(person)))
 }
 
 /// What AMFJ refuses now about the device or its user, as the writers that have it in hand say.
 async fn trouble(
-    known: &Known,
+    context: &CommandContext,
     integration: &IntegrationId,
     device: &str,
     user: Option<&str>,
 ) -> Result<Vec<StoppedRecord>, Exit> {
-    let session = known.worker.broker.session().await?;
-    let (_, reports) = super::status::reports(known, &session).await?;
+    let session = context.worker.broker.session().await?;
+    let (_, reports) = super::status::reports(context, &session).await?;
     let duties =
         reports.into_iter().filter_map(|mut report| report.integrations.remove(integration.as_str()));
     let records = duties.filter_map(|duty| duty.trouble).flat_map(|trouble| trouble.records);

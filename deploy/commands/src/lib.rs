@@ -1,12 +1,13 @@
 //! The commands for people, all but `up`: they ask the services, read the broker, and publish what a person decides.
 //!
 //! None of them opens a worker's directory: they read the streams into memory, and work beside running workers and without
-//! any. Each command is a module; what several of them need stands once beside them: [`Known`] (what is read), `lookup`
-//! (what somebody means by a name), `format` (how things are named), [`time_args`] (moments as people type them) and
-//! `operator_decisions` (what a person decides, published).
+//! any. Each command is a module. What several of them need stands once beside them: `CommandContext` (the states of the
+//! integrations, read to their end), `lookup` (what somebody means by a name), `format` (how things are named),
+//! [`time_args`] (moments as people type them) and `operator_decisions` (what a person decides, published).
 
 mod check;
 mod cli;
+mod context;
 mod dead;
 mod dry_run;
 mod explain;
@@ -14,7 +15,6 @@ mod explain;
 mod fixture;
 mod format;
 mod history;
-mod known;
 mod lookup;
 mod operator_decisions;
 mod past;
@@ -30,4 +30,4 @@ pub use cli::{Command, run};
 pub use dead::as_text;
 pub use format::time;
 
-use known::Known;
+use context::CommandContext;

@@ -14,7 +14,7 @@ use amfj_sync_security::screen::legible;
 use amfj_sync_service::worker::Exit;
 use amfj_sync_stream::State;
 
-use super::{Known, format};
+use super::{CommandContext, format};
 
 /// What was found, and in which integration.
 #[derive(Debug)]
@@ -27,14 +27,14 @@ pub(super) struct Found<T> {
 const DEVICE_BY: &str = "its id, serial or name in Kandji, as of the last run";
 
 /// The device of that id; else the one with that serial or name, listed or missing.
-pub(super) fn device(known: &Known, text: &str) -> Result<Found<DeviceRow>, Exit> {
-    let found = devices(known, &[text]).pop().unwrap_or_default();
-    one_device(known, found, text, Hints::Near)
+pub(super) fn device(context: &CommandContext, text: &str) -> Result<Found<DeviceRow>, Exit> {
+    let found = devices(context, &[text]).pop().unwrap_or_default();
+    one_device(context, found, text, Hints::Near)
 }
 
 /// The one of several devices that fit a text; else why there is none.
 pub(super) fn one_device(
-    known: &Known,
+    context: &CommandContext,
     found: Vec<Found<DeviceRow>>,
     text: &str,
     hints: Hints,
@@ -51,7 +51,7 @@ pub(super) fn one_device(
             serial(&row.entry)
         )
     };
-    one(known, found, text, "device", DEVICE_BY, is_device, shown)
+    one(context, found, text, "device", DEVICE_BY, is_device, shown)
 }
 
 fn serial(device: &DeviceEntry) -> &str {
@@ -60,16 +60,20 @@ fn serial(device: &DeviceEntry) -> &str {
 }
 
 /// The devices that each of the texts stands for, in their order. All devices are walked once, however many texts there are.
-pub(super) fn devices(known: &Known, texts: &[&str]) -> Vec<Vec<Found<DeviceRow>>> {
+pub(super) fn devices(context: &CommandContext, texts: &[&str]) -> Vec<Vec<Found<DeviceRow>>> {
     let wanted = Spellings::of(texts);
     let mut found: Vec<Fitting> = texts.iter().map(|_| Fitting::default()).collect();
-    for (integration, state) in known.integrations() {
+    for (integration, state) in context.integrations() {
         let of = |row: &DeviceRow| Found { integration: integration.id.clone(), what: row.clone() };
         state.read(|view| {
             view.each_device(&mut |row| {
                 let (by_id, others) = wanted.that_fit(&row.entry);
-                by_id.iter().for_each(|at| found[*at].by_id.push(of(&row)));
-                others.iter().for_each(|at| found[*at].others.push(of(&row)));
+                for at in by_id {
+                    found[at].by_id.push(of(&row));
+                }
+                for at in others {
+                    found[at].others.push(of(&row));
+                }
                 true
             });
         });
@@ -172,9 +176,9 @@ fn is_record(hit: &Hit) -> bool {
 }
 
 /// What the text may have been meant for, wherever that is.
-fn near(known: &Known, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
-    let several = known.asked.len() > 1;
-    let lines = known.integrations().flat_map(|(integration, state)| {
+fn near(context: &CommandContext, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
+    let several = context.asked.len() > 1;
+    let lines = context.integrations().flat_map(|(integration, state)| {
         let within = if several { format!("{}: ", integration.id) } else { String::new() };
         let lines = state.read(|view| find::near_lines(view, text, &wanted));
         lines.into_iter().map(move |line| format!("{within}{line}"))
@@ -184,9 +188,9 @@ fn near(known: &Known, text: &str, wanted: fn(&Hit) -> bool) -> Vec<String> {
 
 /// The one device, asset, person or record that the text stands for (P5). Integrations of one AMFJ site know the same
 /// assets and records: each counts once, for the integration that has to do with it.
-pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
+pub(super) fn anything(context: &CommandContext, text: &str) -> Result<Found<Hit>, Exit> {
     let mut found: Vec<(Found<Hit>, Vec<String>, String)> = Vec::new();
-    for (integration, state) in known.integrations() {
+    for (integration, state) in context.integrations() {
         state.read(|view| {
             for hit in find::find(view, text) {
                 let (owned, shown) = (find::belongings(view, &hit), legible(&find::describe(view, &hit)));
@@ -196,9 +200,9 @@ pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
         });
     }
     let same_site = |one: &IntegrationId, other: &IntegrationId| {
-        let config = &known.worker.config;
+        let config = &context.worker.config;
         let sites = config.integration(one).zip(config.integration(other));
-        sites.is_some_and(|(one, other)| super::known::is_same_site(one, other))
+        sites.is_some_and(|(one, other)| super::context::is_same_site(one, other))
     };
     let mut distinct: Vec<(Found<Hit>, String)> = Vec::new();
     for (hit, _, shown) in &found {
@@ -226,7 +230,7 @@ pub(super) fn anything(known: &Known, text: &str) -> Result<Found<Hit>, Exit> {
         .map(|(hit, shown)| Found { integration: hit.integration, what: (hit.what, shown) });
     let what = "device, asset or person";
     let how = "a name, serial number, email or id, as of the last run";
-    let one = one(known, hits.collect(), text, what, how, |_| true, |(_, shown)| shown.clone())?;
+    let one = one(context, hits.collect(), text, what, how, |_| true, |(_, shown)| shown.clone())?;
     Ok(Found { integration: one.integration, what: one.what.0 })
 }
 
@@ -240,7 +244,7 @@ fn is_linked(view: &View, hit: &Hit) -> bool {
 }
 
 /// The device or person that the text stands for.
-pub(super) fn device_or_person(known: &Known, text: &str) -> Result<Found<Key>, Exit> {
+pub(super) fn device_or_person(context: &CommandContext, text: &str) -> Result<Found<Key>, Exit> {
     let keys = |view: &View| -> Vec<(Key, String)> {
         let hits = find::find(view, text).into_iter();
         let keys = hits.filter_map(|hit| {
@@ -256,18 +260,18 @@ pub(super) fn device_or_person(known: &Known, text: &str) -> Result<Found<Key>, 
     let how =
         "a device's id, serial or name in Kandji, or a person's email or Kandji user id, as of the last run";
     let is_either = |hit: &Hit| is_device(hit) || is_person(hit);
-    let found = search(known, keys);
+    let found = search(context, keys);
     let shown = |(_, shown): &(Key, String)| shown.clone();
-    let one = one(known, found, text, "device or person", how, is_either, shown)?;
+    let one = one(context, found, text, "device or person", how, is_either, shown)?;
     Ok(Found { integration: one.integration, what: one.what.0 })
 }
 
 /// The person of that email or Kandji user id.
-pub(super) fn user(known: &Known, text: &str) -> Result<Found<UserEntry>, Exit> {
-    let found = search(known, |view| users(view, text));
+pub(super) fn user(context: &CommandContext, text: &str) -> Result<Found<UserEntry>, Exit> {
+    let found = search(context, |view| users(view, text));
     let shown = |user: &UserEntry| format!("{} {}", user.key, format::quoted(&user.name));
     one(
-        known,
+        context,
         found,
         text,
         "Kandji user",
@@ -307,8 +311,8 @@ pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
     alone(found, text, "user record", "its id or email in AMFJ, as of the last run", &near, format::record)
 }
 
-fn search<T>(known: &Known, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
-    let found = known.integrations().flat_map(|(integration, state)| {
+fn search<T>(context: &CommandContext, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
+    let found = context.integrations().flat_map(|(integration, state)| {
         let found = state.read(|view| look(view));
         found.into_iter().map(|what| Found { integration: integration.id.clone(), what })
     });
@@ -316,7 +320,7 @@ fn search<T>(known: &Known, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
 }
 
 fn one<T>(
-    known: &Known,
+    context: &CommandContext,
     mut found: Vec<Found<T>>,
     text: &str,
     what: &str,
@@ -324,13 +328,13 @@ fn one<T>(
     kind: fn(&Hit) -> bool,
     shown: impl Fn(&T) -> String,
 ) -> Result<Found<T>, Exit> {
-    let several = known.asked.len() > 1;
+    let several = context.asked.len() > 1;
     let line = |found: &Found<T>| {
         let within = if several { format!("{}: ", found.integration) } else { String::new() };
         legible(&format!("{within}{}", shown(&found.what)))
     };
     match found.len() {
-        0 => Err(none(text, what, how, &near(known, text, kind))),
+        0 => Err(none(text, what, how, &near(context, text, kind))),
         1 => Ok(found.remove(0)),
         _ => Err(too_many(text, what, found.iter().map(line), several)),
     }

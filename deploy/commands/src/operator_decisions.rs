@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::plan::{self, Hold, Vanished};
-use super::{Known, format, lookup};
+use super::{CommandContext, format, lookup};
 
 mod from_table;
 mod table;
@@ -25,17 +25,17 @@ pub(crate) use from_table::link_all;
 
 /// This device is this asset.
 pub(crate) async fn link(common: &CommonArgs, device: &str, asset: &str) -> Result<(), Exit> {
-    let known = Known::read("link", common).await?;
-    let done = make_link(&known, device, asset).await;
-    known.done(done).await
+    let context = CommandContext::read("link", common).await?;
+    let done = make_link(&context, device, asset).await;
+    context.done(done).await
 }
 
-async fn make_link(known: &Known, device: &str, asset: &str) -> Result<(), Exit> {
-    let found = lookup::device(known, device)?;
-    let (integration, state) = known.integration(&found.integration)?;
+async fn make_link(context: &CommandContext, device: &str, asset: &str) -> Result<(), Exit> {
+    let found = lookup::device(context, device)?;
+    let (integration, state) = context.integration(&found.integration)?;
     let device = found.what.entry;
     let asset = lookup::asset(state, asset)?;
-    refuse_taken(known, integration, state, &device, &asset)?;
+    refuse_taken(context, integration, state, &device, &asset)?;
     let before = state.read(|view| view.link(&device.device_id)).filter(|link| link.asset != asset.id);
     let order = Order::Link { device: device.device_id.clone(), asset: asset.id.clone() };
     decide(state, order).await?;
@@ -45,14 +45,14 @@ async fn make_link(known: &Known, device: &str, asset: &str) -> Result<(), Exit>
         format::device(&device),
         format::asset(&asset)
     ));
-    say_line(&what_follows(known, integration, "its mapped fields are compared").await?);
+    say_line(&what_follows(context, integration, "its mapped fields are compared").await?);
     Ok(())
 }
 
 /// A link is unique in an AMFJ site (P4). The state refuses what it can see; the device's name, and
 /// other integrations, are seen here.
 fn refuse_taken(
-    known: &Known,
+    context: &CommandContext,
     integration: &Integration,
     state: &State,
     device: &DeviceEntry,
@@ -64,7 +64,7 @@ fn refuse_taken(
         Some(format!("device {name}; type `amfj-sync unlink {}` first", legible(other.as_str())))
     });
     let theirs = || {
-        known.with_siblings(integration, &mut |siblings| {
+        context.with_siblings(integration, &mut |siblings| {
             let other = siblings.iter().find_map(|view| view.linked_device(&asset.id))?;
             let other = legible(other.as_str());
             Some(format!(
@@ -80,14 +80,14 @@ fn refuse_taken(
 
 /// This device is no asset.
 pub(crate) async fn unlink(common: &CommonArgs, device: &str) -> Result<(), Exit> {
-    let known = Known::read("unlink", common).await?;
-    let done = break_link(&known, device).await;
-    known.done(done).await
+    let context = CommandContext::read("unlink", common).await?;
+    let done = break_link(&context, device).await;
+    context.done(done).await
 }
 
-async fn break_link(known: &Known, device: &str) -> Result<(), Exit> {
-    let found = lookup::device(known, device)?;
-    let (_, state) = known.integration(&found.integration)?;
+async fn break_link(context: &CommandContext, device: &str) -> Result<(), Exit> {
+    let found = lookup::device(context, device)?;
+    let (_, state) = context.integration(&found.integration)?;
     let device = found.what.entry;
     let linked = state.read(|view| {
         let link = view.link(&device.device_id)?;
@@ -109,32 +109,32 @@ async fn break_link(known: &Known, device: &str) -> Result<(), Exit> {
 
 /// This Kandji user is this record.
 pub(crate) async fn link_user(common: &CommonArgs, user: &str, record: &str) -> Result<(), Exit> {
-    let known = Known::read("link-user", common).await?;
-    let done = make_user_link(&known, user, record).await;
-    known.done(done).await
+    let context = CommandContext::read("link-user", common).await?;
+    let done = make_user_link(&context, user, record).await;
+    context.done(done).await
 }
 
-async fn make_user_link(known: &Known, user: &str, record: &str) -> Result<(), Exit> {
-    let found = lookup::user(known, user)?;
-    let (integration, state) = known.integration(&found.integration)?;
+async fn make_user_link(context: &CommandContext, user: &str, record: &str) -> Result<(), Exit> {
+    let found = lookup::user(context, user)?;
+    let (integration, state) = context.integration(&found.integration)?;
     let user = found.what;
     let record = lookup::record(state, record)?;
     decide(state, Order::LinkUser { ids: user.ids.clone(), record: record.id.clone() }).await?;
     say_line(&format!("{} is user record {} from now on.", user.key, format::record(&record)));
-    say_line(&what_follows(known, integration, "their devices are decided again").await?);
+    say_line(&what_follows(context, integration, "their devices are decided again").await?);
     Ok(())
 }
 
 /// This Kandji user is no record.
 pub(crate) async fn unlink_user(common: &CommonArgs, user: &str) -> Result<(), Exit> {
-    let known = Known::read("unlink-user", common).await?;
-    let done = break_user_link(&known, user).await;
-    known.done(done).await
+    let context = CommandContext::read("unlink-user", common).await?;
+    let done = break_user_link(&context, user).await;
+    context.done(done).await
 }
 
-async fn break_user_link(known: &Known, user: &str) -> Result<(), Exit> {
-    let found = lookup::user(known, user)?;
-    let (_, state) = known.integration(&found.integration)?;
+async fn break_user_link(context: &CommandContext, user: &str) -> Result<(), Exit> {
+    let found = lookup::user(context, user)?;
+    let (_, state) = context.integration(&found.integration)?;
     let user = found.what;
     let linked = state.read(|view| user.ids.iter().find_map(|id| view.user_link(id)));
     decide(state, Order::UnlinkUser { ids: user.ids.clone() }).await?;
@@ -154,14 +154,14 @@ async fn break_user_link(known: &Known, user: &str) -> Result<(), Exit> {
 
 /// Lets a held run go on (P23).
 pub(crate) async fn release(common: &CommonArgs) -> Result<(), Exit> {
-    let known = Known::read("release", common).await?;
-    let done = each(&known, release_one).await;
-    known.done(done).await
+    let context = CommandContext::read("release", common).await?;
+    let done = each(&context, release_one).await;
+    context.done(done).await
 }
 
-async fn release_one(known: &Known, integration: &Integration, state: &State) -> Result<(), Exit> {
+async fn release_one(context: &CommandContext, integration: &Integration, state: &State) -> Result<(), Exit> {
     let id = &integration.id;
-    let held = known.with_siblings(integration, &mut |siblings| {
+    let held = context.with_siblings(integration, &mut |siblings| {
         state.read(|view| Held::of(integration, view, siblings))
     })?;
     let Some(held) = held else {
@@ -176,13 +176,13 @@ async fn release_one(known: &Known, integration: &Integration, state: &State) ->
         let next = "The next run passes, whatever it finds of this; it was asked for, and starts at once";
         format!(
             "{next}{}.",
-            absence_of(known, "fetcher", " as soon as a fetcher runs (`fetcher run`)").await?
+            absence_of(context, "fetcher", " as soon as a fetcher runs (`fetcher run`)").await?
         )
     } else {
         let absent = " as soon as a reconciler runs (`reconciler run`)";
         format!(
             "What was kept back goes to the writers now{}.",
-            absence_of(known, "reconciler", absent).await?
+            absence_of(context, "reconciler", absent).await?
         )
     });
     Ok(())
@@ -241,12 +241,12 @@ fn list_of(integration: &Integration, held: &Held) -> String {
 
 /// Makes the next run a first sync again (P5).
 pub(crate) async fn rematch(common: &CommonArgs) -> Result<(), Exit> {
-    let known = Known::read("rematch", common).await?;
-    let done = each(&known, rematch_one).await;
-    known.done(done).await
+    let context = CommandContext::read("rematch", common).await?;
+    let done = each(&context, rematch_one).await;
+    context.done(done).await
 }
 
-async fn rematch_one(_: &Known, integration: &Integration, state: &State) -> Result<(), Exit> {
+async fn rematch_one(_: &CommandContext, integration: &Integration, state: &State) -> Result<(), Exit> {
     let id = &integration.id;
     let first = state.read(|view| !view.meta().first_sync_over);
     decide(state, Order::Rematch).await?;
@@ -260,11 +260,11 @@ async fn rematch_one(_: &Known, integration: &Integration, state: &State) -> Res
 
 /// One after the other; the first refusal ends it.
 async fn each(
-    known: &Known,
-    order: impl AsyncFn(&Known, &Integration, &State) -> Result<(), Exit>,
+    context: &CommandContext,
+    order: impl AsyncFn(&CommandContext, &Integration, &State) -> Result<(), Exit>,
 ) -> Result<(), Exit> {
-    for (integration, state) in known.integrations() {
-        order(known, integration, state).await?;
+    for (integration, state) in context.integrations() {
+        order(context, integration, state).await?;
     }
     Ok(())
 }
@@ -285,9 +285,13 @@ pub(crate) async fn decide(state: &State, order: Order) -> Result<(), Exit> {
     }
 }
 
-async fn what_follows(known: &Known, integration: &Integration, what: &str) -> Result<String, Exit> {
+async fn what_follows(
+    context: &CommandContext,
+    integration: &Integration,
+    what: &str,
+) -> Result<String, Exit> {
     let absent = ", as soon as a reconciler runs (`reconciler run`)";
-    let absent = absence_of(known, "reconciler", absent).await?;
+    let absent = absence_of(context, "reconciler", absent).await?;
     let id: &IntegrationId = &integration.id;
     Ok(match integration.mode {
         Mode::Plan => {
@@ -298,8 +302,8 @@ async fn what_follows(known: &Known, integration: &Integration, what: &str) -> R
 }
 
 /// The words for it where no worker of that role runs.
-async fn absence_of(known: &Known, role: &str, words: &'static str) -> Result<&'static str, Exit> {
-    let broker = &known.worker.broker;
+async fn absence_of(context: &CommandContext, role: &str, words: &'static str) -> Result<&'static str, Exit> {
+    let broker = &context.worker.broker;
     let queue = broker.names().workers(role);
     let workers = broker.session().await?.inspect(&queue).await?.map_or(0, |depth| depth.consumers);
     Ok(if workers == 0 { words } else { "" })

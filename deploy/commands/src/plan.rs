@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::filter::Filter;
-use super::Known;
+use super::CommandContext;
 use super::dry_run::DryRun;
 use super::format;
 
@@ -55,9 +55,9 @@ pub struct PlanArgs {
 
 /// Shows the plan, or keeps it in a file. Writes nothing else.
 pub(crate) async fn plan(common: &CommonArgs, asked: &PlanArgs) -> Result<(), Exit> {
-    let known = Known::read("plan", common).await?;
-    let plans = plans(&known, &asked.only);
-    let plans = known.done(plans).await?;
+    let context = CommandContext::read("plan", common).await?;
+    let plans = plans(&context, &asked.only);
+    let plans = context.done(plans).await?;
     match &asked.out {
         Some(file) => keep(&plans, asked, file),
         None if asked.json => {
@@ -76,10 +76,10 @@ pub(crate) async fn plan(common: &CommonArgs, asked: &PlanArgs) -> Result<(), Ex
     }
 }
 
-fn plans(known: &Known, only: &Only) -> Result<Vec<SitePlan>, Exit> {
-    let filter = Filter::of(known, only)?;
-    let plans = known.integrations().map(|(integration, state)| {
-        known.with_siblings(integration, &mut |siblings| {
+fn plans(context: &CommandContext, only: &Only) -> Result<Vec<SitePlan>, Exit> {
+    let filter = Filter::of(context, only)?;
+    let plans = context.integrations().map(|(integration, state)| {
+        context.with_siblings(integration, &mut |siblings| {
             state.read(|view| SitePlan::of(integration, view, siblings, &filter))
         })
     });

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Known;
+use super::CommandContext;
 
 pub(super) use text::ink_of;
 
@@ -37,13 +37,13 @@ pub(crate) async fn status(common: &CommonArgs, json: bool, watch: bool) -> Resu
     if watch {
         live::require_terminal()?;
     }
-    let known = Known::read("status", common).await?;
-    let shown = if watch { live::watch(&known).await } else { show_once(&known, json).await };
-    known.done(shown).await
+    let context = CommandContext::read("status", common).await?;
+    let shown = if watch { live::watch(&context).await } else { show_once(&context, json).await };
+    context.done(shown).await
 }
 
-async fn show_once(known: &Known, json: bool) -> Result<(), Exit> {
-    let status = Looking::default().look(known).await?;
+async fn show_once(context: &CommandContext, json: bool) -> Result<(), Exit> {
+    let status = Looking::default().look(context).await?;
     if json {
         say_json(&status);
     } else {
@@ -113,20 +113,20 @@ struct DeadLetters {
 }
 
 impl Looking {
-    async fn look(&mut self, known: &Known) -> Result<Status, BrokerError> {
-        let broker = &known.worker.broker;
+    async fn look(&mut self, context: &CommandContext) -> Result<Status, BrokerError> {
+        let broker = &context.worker.broker;
         let names = broker.names();
         let session = broker.session().await?;
-        let (workers, reports) = reports(known, &session).await?;
+        let (workers, reports) = reports(context, &session).await?;
         let others = session.inspect_all(&[names.dead(), names.triggers()]).await?;
         let messages = |at: usize| others.get(at).copied().flatten().map_or(0, |depth| depth.messages);
         let (dead_letters, triggers) = (messages(0), messages(1));
-        let dead = self.dead_letters(known, &session, dead_letters).await?;
+        let dead = self.dead_letters(context, &session, dead_letters).await?;
         let mut integrations = Vec::new();
         let mut wrong = Vec::new();
-        for (config, state) in known.integrations() {
+        for (config, state) in context.integrations() {
             let mut site = state.read(|view| SiteStatus::of(config, view, Timestamp::now()));
-            site.queues = waiting(known, &session, config, state, &reports).await?;
+            site.queues = waiting(context, &session, config, state, &reports).await?;
             let duties = || reports.iter().filter_map(|report| report.integrations.get(config.id.as_str()));
             let left = duties().find_map(|duty| duty.kandji_requests_left);
             site.kandji_requests_left = left.unwrap_or(site.kandji_requests_left);
@@ -150,7 +150,7 @@ impl Looking {
     /// How many each integration has; looked at again only where something changed.
     async fn dead_letters(
         &mut self,
-        known: &Known,
+        context: &CommandContext,
         session: &Arc<Session>,
         all: u32,
     ) -> Result<Option<DeadLetters>, BrokerError> {
@@ -162,10 +162,10 @@ impl Looking {
         if let Some(before) = self.counted.as_ref().filter(|before| is_known(before)) {
             return Ok(Some(before.clone()));
         }
-        let ids: Vec<IntegrationId> = known.worker.states.keys().cloned().collect();
+        let ids: Vec<IntegrationId> = context.worker.states.keys().cloned().collect();
         let deadline = Instant::now() + DEAD_PATIENCE;
         while Instant::now() < deadline {
-            let counted = count_dead_letters(session, known.worker.broker.names(), &ids).await;
+            let counted = count_dead_letters(session, context.worker.broker.names(), &ids).await;
             let counted = match counted {
                 // Who may only read looks at none of them.
                 Err(BrokerError::NotPermitted(_)) => return Ok(None),
@@ -184,10 +184,10 @@ impl Looking {
 
 /// How many workers of each role live, and what they say about themselves.
 pub(super) async fn reports(
-    known: &Known,
+    context: &CommandContext,
     session: &Arc<Session>,
 ) -> Result<(BTreeMap<&'static str, u32>, Vec<WorkerReport>), BrokerError> {
-    let names = known.worker.broker.names();
+    let names = context.worker.broker.names();
     let queues: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
     let depths = session.inspect_all(&queues).await?;
     let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
@@ -199,13 +199,13 @@ pub(super) async fn reports(
 /// What waits in both stages, and since when: from the broker, the stream, and what the workers have in
 /// hand.
 async fn waiting(
-    known: &Known,
+    context: &CommandContext,
     session: &Session,
     config: &Integration,
     state: &State,
     reports: &[WorkerReport],
 ) -> Result<BTreeMap<&'static str, Waiting>, BrokerError> {
-    let worker = &known.worker;
+    let worker = &context.worker;
     let partitions = worker.config.broker.partitions;
     let depths = Depths::of(session, worker.broker.names(), &config.id, partitions).await?;
     let (in_force, unanswered) = state.read(|view| (view.meta().in_force.clone(), oldest_unanswered(view)));

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::lookup::{self, Found, key_of};
 use super::operator_decisions::decide;
 use super::status::reports;
-use super::{Known, format};
+use super::{CommandContext, format};
 
 /// Which stopped changes somebody means.
 #[derive(Debug, Clone, Default, Args)]
@@ -49,9 +49,9 @@ struct Stopped {
 
 /// Shows them.
 pub(crate) async fn list(common: &CommonArgs, json: bool) -> Result<(), Exit> {
-    let known = Known::read("stopped", common).await?;
-    let found = look(&known).await;
-    let (writers, found) = known.done(found).await?;
+    let context = CommandContext::read("stopped", common).await?;
+    let found = look(&context).await;
+    let (writers, found) = context.done(found).await?;
     if json {
         say_json(&found);
     } else {
@@ -71,20 +71,20 @@ pub(crate) async fn drop_stopped(common: &CommonArgs, meant: &StoppedSelection) 
 }
 
 async fn order(common: &CommonArgs, meant: &StoppedSelection, wanted: Wanted) -> Result<(), Exit> {
-    let known = Known::read("stopped", common).await?;
-    let done = order_all(&known, meant, wanted).await;
-    known.done(done).await
+    let context = CommandContext::read("stopped", common).await?;
+    let done = order_all(&context, meant, wanted).await;
+    context.done(done).await
 }
 
-async fn order_all(known: &Known, meant: &StoppedSelection, wanted: Wanted) -> Result<(), Exit> {
-    let (writers, stopped) = look(known).await?;
+async fn order_all(context: &CommandContext, meant: &StoppedSelection, wanted: Wanted) -> Result<(), Exit> {
+    let (writers, stopped) = look(context).await?;
     let mut orders: Vec<(&State, Option<Key>)> = Vec::new();
     if meant.all {
-        orders.extend(known.integrations().map(|(_, state)| (state, None)));
+        orders.extend(context.integrations().map(|(_, state)| (state, None)));
     }
     for text in &meant.keys {
-        let Found { integration, what } = find(known, &stopped, text)?;
-        orders.push((known.integration(&integration)?.1, Some(what)));
+        let Found { integration, what } = find(context, &stopped, text)?;
+        orders.push((context.integration(&integration)?.1, Some(what)));
     }
     for (state, key) in orders {
         let order = match wanted {
@@ -108,9 +108,9 @@ async fn order_all(known: &Known, meant: &StoppedSelection, wanted: Wanted) -> R
 }
 
 /// How many writers run, and what they say.
-async fn look(known: &Known) -> Result<(u32, Vec<Stopped>), Exit> {
-    let session = known.worker.broker.session().await?;
-    let (live, reports) = reports(known, &session).await?;
+async fn look(context: &CommandContext) -> Result<(u32, Vec<Stopped>), Exit> {
+    let session = context.worker.broker.session().await?;
+    let (live, reports) = reports(context, &session).await?;
     let of = |id: &IntegrationId| {
         let troubles =
             reports.iter().filter_map(|report| report.integrations.get(id.as_str())?.trouble.as_ref());
@@ -123,20 +123,20 @@ async fn look(known: &Known) -> Result<(u32, Vec<Stopped>), Exit> {
         stopped.records.sort_by(|one, other| (one.since, &one.label).cmp(&(other.since, &other.label)));
         stopped
     };
-    let found = known.integrations().map(|(integration, _)| of(&integration.id)).collect();
+    let found = context.integrations().map(|(integration, _)| of(&integration.id)).collect();
     Ok((live.get("writer").copied().unwrap_or(0), found))
 }
 
 /// What a person means: among what is stopped first, else among what is known. Never a guess.
-fn find(known: &Known, stopped: &[Stopped], text: &str) -> Result<Found<Key>, Exit> {
+fn find(context: &CommandContext, stopped: &[Stopped], text: &str) -> Result<Found<Key>, Exit> {
     let mut found: BTreeSet<(&IntegrationId, Key)> = BTreeSet::new();
-    for (integration, _) in known.integrations() {
+    for (integration, _) in context.integrations() {
         let of_it = stopped.iter().filter(|one| one.integration == integration.id.as_str());
         let meant = of_it.flat_map(|one| &one.records).filter(|record| is_meant(record, text));
         found.extend(meant.filter_map(|record| Some((&integration.id, key_of(&record.key)?))));
     }
     match found.len() {
-        0 => lookup::device_or_person(known, text),
+        0 => lookup::device_or_person(context, text),
         1 => {
             let only = found.into_iter().next().map(|(id, key)| Found { integration: id.clone(), what: key });
             only.ok_or_else(|| Exit::Failed("nothing is stopped".into()))

@@ -236,3 +236,24 @@ fn email(text: &str) -> Result<String, String> {
     });
     if well_formed { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is not an email address")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A number is read as it was written, to its last digit: else it would be written again in every run (P3, P15).
+        #[test]
+        fn p15_a_number_is_the_same_when_it_is_listed(number in proptest::num::f64::NORMAL) {
+            let field =
+                Field { name: "N".to_owned(), field_type: FieldType::Number, required: false, options: Vec::new() };
+            for wanted in [Value::from(number), Value::from(number.to_string())] {
+                let Ok(value) = convert(&field, &wanted) else { continue };
+                let listed: Value = serde_json::from_str(&value.to_string()).unwrap();
+                prop_assert!(is_same(&field, &value, &listed), "{} as {}", value, listed);
+            }
+        }
+    }
+}

@@ -6,6 +6,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+mod counts;
+
 /// Why bytes are not the row that they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("a row of the local state is malformed: {0}")]
@@ -69,6 +71,9 @@ const DEEPEST: usize = 256;
 
 /// Reads a row.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    if !counts::are_possible(bytes) {
+        return Err(rmp_serde::decode::Error::LengthMismatch(0).into());
+    }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     deserializer.set_max_depth(DEEPEST);
     Ok(T::deserialize(&mut deserializer)?)

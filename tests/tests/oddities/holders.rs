@@ -140,3 +140,29 @@ async fn a_check_in_of_an_asset_that_is_said_not_to_be_there_is_tried_again() ->
     scene.ensure_with_owners()?;
     scene.ensure_dead_letters(0).await
 }
+
+/// A check-out that AMFJ refuses for a moment as if there were nothing, or as if somebody had the asset, is made once that is
+/// over: the asset is there, and with nobody after our check-in.
+#[tokio::test]
+async fn a_check_out_that_contradicts_what_amfj_shows_is_tried_again() -> Result<()> {
+    for (seed, status) in [(1690, 404), (1691, 410), (1692, 409)] {
+        let services = Services::plain(8, seed).await?;
+        let settings = everything(&services);
+        let scene = Scene::open(services, settings, "2m").await?;
+        scene.to_rest().await?;
+        let device = scene.services.owned_devices()[0].clone();
+        scene.services.kandji.give_to(&device.device_id, "Next Owner", "next@example.com")?;
+        let contradicts = Oddity::refuse(status).saying(Body::Contract);
+        let odd = scene.odd(Personality::new(contradicts).at(Kind::CheckOut).times_each(3));
+        scene.to_rest().await?;
+        scene.struck(odd, 3).await?;
+        scene.ensure_with_owners()?;
+        let asset = scene.asset_of(&device.serial_number)?.id;
+        let by_us = scene.amfj().handovers().into_iter().filter(|handover| !handover.by_hand);
+        let of_it = by_us.filter(|handover| handover.asset_id == asset).count();
+        ensure!(of_it <= 3, "{status}: to and fro, {of_it} times");
+        scene.ensure_dead_letters(0).await?;
+        scene.ensure_idle().await?;
+    }
+    Ok(())
+}

@@ -54,7 +54,7 @@ pub(crate) async fn list(common: &CommonArgs, filter: &DeadFilter, json: bool) -
         (0, 0) => say("There are no dead letters."),
         (0, all) => say(&format!("None of the {all} dead letters fits.")),
         (some, all) if some == all => {
-            say(&format!("\n{all} in all; `amfj-sync dead show ID` shows one whole."))
+            say(&format!("\n{all} in all; `amfj-sync dead show ID` shows one whole."));
         }
         (some, all) => say(&format!("\n{some} of {all}; `amfj-sync dead show ID` shows one whole.")),
     }

@@ -8,7 +8,7 @@ use amfj_sync_service::worker::Exit;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::Known;
+use crate::CommandContext;
 
 /// Applied changes that are shown, at most.
 const LAST: usize = 5;
@@ -50,17 +50,17 @@ impl About<'_> {
 
 /// What was applied last, newest first.
 pub(super) async fn last_applied(
-    known: &Known,
+    context: &CommandContext,
     integration: &IntegrationId,
     about: &About<'_>,
 ) -> Result<Vec<Applied>, Exit> {
-    let broker = &known.worker.broker;
+    let broker = &context.worker.broker;
     let history = broker.names().history(integration);
     let mut last = Vec::new();
     let session = broker.session().await?;
     amfj_sync_broker::read_stream(
         &session,
-        &known.worker.publisher,
+        &context.worker.publisher,
         integration,
         &history,
         &|subject| about.may_be(subject),

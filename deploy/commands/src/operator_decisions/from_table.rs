@@ -19,7 +19,7 @@ use amfj_sync_service::worker::{CommonArgs, Exit};
 use super::table::{self, Pair, Wrong};
 use super::{announce, refuse_taken, what_follows};
 use crate::lookup::{self, Found, Hints};
-use crate::{Known, format};
+use crate::{CommandContext, format};
 
 /// More than a table of all devices takes.
 const LARGEST: u64 = 32 << 20;
@@ -38,9 +38,9 @@ struct Link {
 /// Each device of the table is the asset beside it.
 pub(crate) async fn link_all(common: &CommonArgs, file: &Path) -> Result<(), Exit> {
     let (pairs, wrong) = read(file)?;
-    let known = Known::read("link", common).await?;
-    let done = make_all(&known, file, &pairs, wrong).await;
-    known.done(done).await
+    let context = CommandContext::read("link", common).await?;
+    let done = make_all(&context, file, &pairs, wrong).await;
+    context.done(done).await
 }
 
 fn read(file: &Path) -> Result<(Vec<Pair>, Vec<Wrong>), Exit> {
@@ -58,13 +58,18 @@ fn read(file: &Path) -> Result<(Vec<Pair>, Vec<Wrong>), Exit> {
     Ok((pairs, wrong))
 }
 
-async fn make_all(known: &Known, file: &Path, pairs: &[Pair], wrong: Vec<Wrong>) -> Result<(), Exit> {
-    let lines = pairs.len() + wrong.len();
-    let links = look_up(known, pairs, wrong).map_err(|wrong| refusal(file, lines, &wrong))?;
+async fn make_all(
+    context: &CommandContext,
+    file: &Path,
+    pairs: &[Pair],
+    wrong: Vec<Wrong>,
+) -> Result<(), Exit> {
+    let in_all = pairs.len() + wrong.len();
+    let links = look_up(context, pairs, wrong).map_err(|wrong| refusal(file, in_all, &wrong))?;
     let mut refused = 0_usize;
     for (at, link) in links.iter().enumerate() {
-        let stopped = known.worker.shutdown.soft.is_cancelled();
-        let decided = if stopped { Err(Exit::Failed("stopped".into())) } else { link.make(known).await };
+        let stopped = context.worker.shutdown.soft.is_cancelled();
+        let decided = if stopped { Err(Exit::Failed("stopped".into())) } else { link.make(context).await };
         match decided {
             Ok(Verdict::Accepted) => say_line(&link.said()),
             Ok(Verdict::Rejected(reason)) => {
@@ -75,8 +80,8 @@ async fn make_all(known: &Known, file: &Path, pairs: &[Pair], wrong: Vec<Wrong>)
         }
     }
     for id in links.iter().map(|link| &link.integration).collect::<BTreeSet<_>>() {
-        let (integration, _) = known.integration(id)?;
-        say_line(&what_follows(known, integration, "their mapped fields are compared").await?);
+        let (integration, _) = context.integration(id)?;
+        say_line(&what_follows(context, integration, "their mapped fields are compared").await?);
     }
     match refused {
         0 => Ok(()),
@@ -89,8 +94,8 @@ async fn make_all(known: &Known, file: &Path, pairs: &[Pair], wrong: Vec<Wrong>)
 }
 
 impl Link {
-    async fn make(&self, known: &Known) -> Result<Verdict, Exit> {
-        let (_, state) = known.integration(&self.integration)?;
+    async fn make(&self, context: &CommandContext) -> Result<Verdict, Exit> {
+        let (_, state) = context.integration(&self.integration)?;
         let (device, asset) = (self.device.device_id.clone(), self.asset.id.clone());
         announce(state, Order::Link { device, asset }).await
     }
@@ -102,17 +107,17 @@ impl Link {
 }
 
 /// What each line means; else everything that is wrong with any of them, in the order of the lines.
-fn look_up(known: &Known, pairs: &[Pair], mut wrong: Vec<Wrong>) -> Result<Vec<Link>, Vec<Wrong>> {
+fn look_up(context: &CommandContext, pairs: &[Pair], mut wrong: Vec<Wrong>) -> Result<Vec<Link>, Vec<Wrong>> {
     let texts: Vec<&str> = pairs.iter().map(|pair| pair.device.as_str()).collect();
     let mut links = Vec::new();
-    for (pair, found) in pairs.iter().zip(lookup::devices(known, &texts)) {
+    for (pair, found) in pairs.iter().zip(lookup::devices(context, &texts)) {
         let hints = if wrong.len() < HINTED { Hints::Near } else { Hints::None };
-        match link(known, pair, found, hints) {
+        match link(context, pair, found, hints) {
             Ok(link) => links.push(link),
             Err(exit) => wrong.push(Wrong { line: pair.line, why: exit.to_string() }),
         }
     }
-    wrong.extend(named_twice(known, &links));
+    wrong.extend(named_twice(context, &links));
     if wrong.is_empty() {
         return Ok(links);
     }
@@ -120,20 +125,26 @@ fn look_up(known: &Known, pairs: &[Pair], mut wrong: Vec<Wrong>) -> Result<Vec<L
     Err(wrong)
 }
 
-fn link(known: &Known, pair: &Pair, found: Vec<Found<DeviceRow>>, hints: Hints) -> Result<Link, Exit> {
-    let Found { integration, what: row } = lookup::one_device(known, found, &pair.device, hints)?;
-    let (config, state) = known.integration(&integration)?;
+fn link(
+    context: &CommandContext,
+    pair: &Pair,
+    found: Vec<Found<DeviceRow>>,
+    hints: Hints,
+) -> Result<Link, Exit> {
+    let Found { integration, what: row } = lookup::one_device(context, found, &pair.device, hints)?;
+    let (config, state) = context.integration(&integration)?;
     let asset = lookup::asset_with(state, &pair.asset, hints)?;
-    refuse_taken(known, config, state, &row.entry, &asset)?;
+    refuse_taken(context, config, state, &row.entry, &asset)?;
     Ok(Link { line: pair.line, integration, device: row.entry, asset })
 }
 
 /// A device has one asset, and an asset of a site one device (P4): the last line would win, whichever was meant.
-fn named_twice(known: &Known, links: &[Link]) -> Vec<Wrong> {
+fn named_twice(context: &CommandContext, links: &[Link]) -> Vec<Wrong> {
     let (mut devices, mut assets) = (BTreeMap::new(), BTreeMap::new());
     let mut wrong = Vec::new();
     for link in links {
-        let site = known.worker.config.integration(&link.integration).map(|one| one.amfj.api_url.to_string());
+        let site =
+            context.worker.config.integration(&link.integration).map(|one| one.amfj.api_url.to_string());
         let device = (&link.integration, &link.device.device_id);
         if let Some(before) = devices.insert(device, link.line) {
             let name = format::device(&link.device);
@@ -153,9 +164,9 @@ fn named_twice(known: &Known, links: &[Link]) -> Vec<Wrong> {
     wrong
 }
 
-fn refusal(file: &Path, lines: usize, wrong: &[Wrong]) -> Exit {
+fn refusal(file: &Path, in_all: usize, wrong: &[Wrong]) -> Exit {
     let file = legible(&file.display().to_string());
-    let mut text = format!("nothing was linked: of {lines} lines in {file}, these are wrong");
+    let mut text = format!("nothing was linked: of {in_all} lines in {file}, these are wrong");
     for one in wrong {
         let _ = write!(text, "\n  line {}: {}", one.line, one.why.replace('\n', "\n    "));
     }

@@ -93,7 +93,7 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
         [0xef, 0xbb, 0xbf, rest @ ..] | rest => String::from_utf8(rest.to_vec()).map_err(|error| {
             let before = &rest[..error.utf8_error().valid_up_to()];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = before.split(|byte| *byte == b'\n').count();
             format!("its line {line} is not UTF-8; save it as \"CSV UTF-8\"")
         }),
     }
@@ -102,7 +102,7 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
 /// The one that the first line has most of: where commas stand in numbers, spreadsheets write semicolons.
 fn separator(text: &str) -> u8 {
     let head = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let count = |separator: &u8| head.bytes().filter(|byte| byte == separator).count();
+    let count = |separator: &u8| head.matches(char::from(*separator)).count();
     // The first of those that are equally many.
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::text::KINDS;
 use super::{NotDone, PlannedChange, SitePlan};
-use crate::{Known, lookup};
+use crate::{CommandContext, lookup};
 
 /// The kinds of assignments together, as the history and the dead letters call them.
 const ASSIGN: &str = "assign";
@@ -70,10 +70,10 @@ pub(super) struct Filter {
 
 impl Filter {
     /// Looks up what the filters name: a plan without a device because it is misspelt would be a lie.
-    pub(super) fn of(known: &Known, only: &Only) -> Result<Self, Exit> {
+    pub(super) fn of(context: &CommandContext, only: &Only) -> Result<Self, Exit> {
         let mut filter = Self { states: only.states(), kinds: only.kinds(), ..Self::default() };
         for device in &only.device {
-            let found = lookup::device(known, device)?;
+            let found = lookup::device(context, device)?;
             let key = Key::Device(found.what.entry.device_id).to_string();
             filter.devices.get_or_insert_default().insert((found.integration, key));
             filter.words.push(format!("device {device}"));
@@ -81,7 +81,7 @@ impl Filter {
         filter.words.extend(only.kind.iter().map(|kind| format!("kind {kind}")));
         filter.words.extend(only.state.iter().map(|state| format!("state {}", state.as_str())));
         for field in &only.field {
-            filter.fields.push(known_field(known, field)?);
+            filter.fields.push(known_field(context, field)?);
             filter.words.push(format!("field {field}"));
         }
         Ok(filter)
@@ -142,10 +142,10 @@ impl Only {
 }
 
 /// A field that a plan may write.
-fn known_field(known: &Known, text: &str) -> Result<NameKey, Exit> {
+fn known_field(context: &CommandContext, text: &str) -> Result<NameKey, Exit> {
     let own = [Outcome::NAME, Outcome::EMAIL, Outcome::LOCATION, Outcome::HOLDER, super::edits::ASSET_TYPE];
     let mut fields: BTreeSet<&str> = BTreeSet::new();
-    for (integration, _) in known.integrations() {
+    for (integration, _) in context.integrations() {
         let mapped = integration.fields.iter().chain(integration.user_fields.iter());
         fields.extend(mapped.map(|(field, _)| field));
     }

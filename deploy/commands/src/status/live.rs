@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Looking, Status, text};
-use crate::{Known, format};
+use crate::{CommandContext, format};
 
 /// Between two looks at the broker.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -35,15 +35,15 @@ pub(super) fn require_terminal() -> Result<(), Exit> {
 }
 
 /// Shows the status until somebody has seen enough.
-pub(super) async fn watch(known: &Known) -> Result<(), Exit> {
-    let stop = known.worker.shutdown.soft.clone();
+pub(super) async fn watch(context: &CommandContext) -> Result<(), Exit> {
+    let stop = context.worker.shutdown.soft.clone();
     let restored = Terminal::take().map_err(|error| failed(&error))?;
     let (keys, mut pressed) = mpsc::channel(16);
     let reading = tokio::task::spawn_blocking({
         let stop = stop.clone();
         move || read_keys(&keys, &stop)
     });
-    let shown = show_until_seen(known, &stop, &mut pressed).await;
+    let shown = show_until_seen(context, &stop, &mut pressed).await;
     stop.cancel();
     drop(reading.await);
     drop(restored);
@@ -51,7 +51,7 @@ pub(super) async fn watch(known: &Known) -> Result<(), Exit> {
 }
 
 async fn show_until_seen(
-    known: &Known,
+    context: &CommandContext,
     stop: &CancellationToken,
     pressed: &mut mpsc::Receiver<Key>,
 ) -> Result<(), Exit> {
@@ -59,7 +59,7 @@ async fn show_until_seen(
     let mut page = Page::default();
     loop {
         // What is going on at the broker is let end: consumers are closed, not dropped.
-        match looking.look(known).await {
+        match looking.look(context).await {
             Ok(status) => page.status = Some(status),
             Err(error) => page.trouble = Some(error.to_string()),
         }
@@ -77,7 +77,7 @@ async fn show_until_seen(
                 },
             }
         }
-        page.trouble = known.worker.broker.trouble();
+        page.trouble = context.worker.broker.trouble();
         if page.trouble.is_some() {
             page.draw().map_err(|error| failed(&error))?;
         }

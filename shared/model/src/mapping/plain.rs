@@ -27,30 +27,46 @@ pub(super) fn plain(_: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
 }
 
 fn made_plain(text: &str) -> String {
-    let text = without_tags(text);
+    let text = without_tags(text).replace("\\\\", " ");
     let text: String = text
         .chars()
         .map(|c| if amfj_sync_security::screen::steers(c) || MARKUP.contains(&c) { ' ' } else { c })
         .collect();
     let words = text.split_whitespace().map(word).filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
-    // What was in front of a formula may have been another one's beginning.
-    line.trim_start_matches(|c| FORMULA.contains(&c) || c == ' ').to_owned()
+    without_beginning(&line).to_owned()
 }
 
 /// A word without what would set it apart.
-fn word(word: &str) -> String {
+fn word(word: &str) -> &str {
     // A sign that stands for itself says something: `2 - 1`, `a * b`.
     if word.chars().all(|c| AT_BORDERS.contains(&c)) && word.len() == 1 {
-        return word.to_owned();
+        return word;
     }
     let word = word.trim_matches(|c| AT_BORDERS.contains(&c));
-    // `h1.`, `bq.` and `{code}` begin a block; `javascript:` and `mailto:` an address.
+    if begins_a_block(word) { "" } else { word }
+}
+
+/// `h1.` and `bq.`.
+fn begins_a_block(word: &str) -> bool {
     let is_heading = word.len() == 3
         && word.starts_with('h')
         && word.ends_with('.')
         && word.as_bytes()[1].is_ascii_digit();
-    if is_heading || word == "bq." { String::new() } else { word.replace("\\\\", " ") }
+    is_heading || word == "bq."
+}
+
+/// A line without what begins a formula, a list or a block. What was behind one may be another one's beginning.
+fn without_beginning(line: &str) -> &str {
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start_matches(|c| FORMULA.contains(&c) || AT_BORDERS.contains(&c) || c == ' ');
+        let first = rest.split(' ').next().unwrap_or_default();
+        if !begins_a_block(first) {
+            return rest;
+        }
+        rest = &rest[first.len()..];
+    }
 }
 
 /// Without HTML: tags and comments go, entities become what they stand for, until nothing is one any more.
@@ -111,6 +127,10 @@ mod tests {
             ("{code}rm{code} ^up^ ~down~ ||head||", "code rm code up down head"),
             ("a\u{202e}b\u{1b}[31mc", "a b 31mc"),
             ("=<b>=1", "1"),
+            ("=?Sam", "Sam"),
+            ("* Sam", "Sam"),
+            ("=h1. =bq. -Sam", "Sam"),
+            ("a\\\\*b* \\\\\\c", "a b \\c"),
             ("Sam's MacBook Pro (14-inch, 2027) - IT_42", "Sam's MacBook Pro (14-inch, 2027) - IT_42"),
             ("Müller & Söhne, C:\\x", "Müller & Söhne, C:\\x"),
             ("", ""),

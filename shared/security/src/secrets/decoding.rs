@@ -141,8 +141,14 @@ fn decode(text: &str, mut put: impl FnMut(char, Range<usize>)) -> bool {
     is_changed
 }
 
-/// `\/`, `\n`, `\u002f`, `\u{2f}`, `\x2f`, `\U0000002f`, `\057`.
+/// `\/`, `\n`, `\u002f`, `\u{2f}`, `\x2f`, `\U0000002f`, `\057`; and many of them in a row, which each round would only halve,
+/// as one.
 fn backslash(rest: &str) -> Decoded {
+    let in_a_row = rest.bytes().take_while(|byte| *byte == b'\\').count();
+    if in_a_row >= 4 {
+        // The last of an odd number belongs to what stands behind it.
+        return Some((Some('\\'), in_a_row & !1));
+    }
     let kind = rest[1..].chars().next()?;
     let behind = &rest[1 + kind.len_utf8()..];
     let of = |length: usize| Some((Some(coded(behind.get(..length)?, 16)?), 2 + length));

@@ -283,3 +283,14 @@ proptest! {
         let _ = (scrub(&text), scrub_words(&text), scrub_bytes(&bytes));
     }
 }
+
+#[test]
+fn p27_a_secret_behind_many_backslashes_is_found() {
+    keep_unsaid(TOKEN);
+    let once = each(TOKEN, |c| format!("\\u{:04x}", u32::from(c)));
+    let escaped = each(&once, |c| format!("\\x{:02x}", u32::from(c)));
+    for before in 0..70 {
+        let said = format!("{}{escaped}", "\\".repeat(before));
+        assert!(!scrub(&said).contains(&escaped), "{before}");
+    }
+}

@@ -10,12 +10,12 @@ use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
 use amfj_sync_stream::{State, with_views};
 
 /// What a command knows: the integrations that it is about, and those of the same AMFJ site.
-pub(crate) struct Known {
+pub(crate) struct CommandContext {
     pub(crate) worker: Worker,
     pub(crate) asked: BTreeSet<IntegrationId>,
 }
 
-impl Known {
+impl CommandContext {
     /// Reads everything that the command needs, as of now.
     pub(crate) async fn read(name: &str, common: &CommonArgs) -> Result<Self, Exit> {
         let mut config = common.load_all(Tokens::None)?;
