@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::profile;
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_model::messages::{Event, Fact};
 use amfj_sync_projection::OnDisk;
@@ -26,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TRY_EVERY: u32 = 20;
 /// One run of each integration. Fails unless every one is complete and none is held.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
+    profile::check(&config).map_err(Exit::Configuration)?;
     let data_dir = config.fetcher.data_dir.clone();
     let worker = Worker::start("fetcher", config, Some(OnDisk::at(&data_dir)), shutdown).await?;
     let worker = Arc::new(worker);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::profile;
 use amfj_sync_backoff::Backoff;
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_projection::OnDisk;
@@ -27,6 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves until the worker is told to stop, or cannot go on.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
+    profile::check(&config).map_err(Exit::Configuration)?;
     let data_dir = config.fetcher.data_dir.clone();
     let (on_disk, listen) = (OnDisk::at(&data_dir), config.fetcher.listen);
     let started = Worker::start_serving("fetcher", config, on_disk, listen, shutdown).await?;

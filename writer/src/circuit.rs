@@ -310,7 +310,7 @@ impl Circuit {
             let probe = async {
                 client.limiter().acquire().await;
                 let began = Instant::now();
-                (client.locations().await.map(drop), began)
+                (client.probe().await, began)
             };
             let Some((answer, began)) = stop.run_until_cancelled(probe).await else { return };
             self.probed(answer, began, &blame, &client);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_amfj::profile;
 use amfj_sync_broker::{Lease, Ownership, Role, Stage};
 use amfj_sync_config::{AmfjConfig, Config, Integration};
 use amfj_sync_http::{Limiter, SetupError};
@@ -43,6 +44,7 @@ pub async fn run(config: Config) -> Result<(), Exit> {
 
 /// The same with a shutdown and clients of the caller's.
 pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
+    profile::check(&config).map_err(Exit::Configuration)?;
     let data_dir = config.writer.data_dir.clone();
     let listen = config.writer.listen;
     // What an integration makes, another one of the same AMFJ site finds by its serial.

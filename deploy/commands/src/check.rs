@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amfj_sync_amfj::profile;
 use amfj_sync_backoff::Policy;
 use amfj_sync_broker::{Broker, BrokerError, Caller, Names, Session, largest_taken};
 use amfj_sync_config::{Config, Integration};
@@ -85,6 +86,7 @@ impl Asking {
 
 /// Checks everything side by side, and prints one line a check in the order of the configuration. Fails if any check did.
 pub(crate) async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> Result<(), Exit> {
+    profile::check(config).map_err(Exit::Configuration)?;
     let asking = Asking::new(config, manner.patience, shutdown.soft.clone())?;
     let mut printer = Printer::new(manner.json);
     let broker = check_broker(config, &shutdown, manner.patience).boxed().shared();

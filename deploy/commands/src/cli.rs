@@ -12,7 +12,7 @@ use crate::history::{self, HistoryArgs};
 use crate::plan::{self, PlanArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::stopped::{self, StoppedSelection};
-use crate::{check, explain, operator_decisions as decisions, status, trigger};
+use crate::{check, explain, operator_decisions as decisions, profiles, status, trigger};
 
 /// What a person wants to be done.
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,23 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=600))]
         patience: u16,
     },
+    /// What AMFJ's interface really is, against the profile; with reads alone, unless --write says otherwise
+    Probe {
+        /// Only this integration
+        id: Option<String>,
+        /// Try the writes, on the asset that --scratch-asset names and no other; what was there is put back
+        #[arg(long, requires = "scratch_asset")]
+        write: bool,
+        /// The exact name of an asset that was made for this
+        #[arg(long, value_name = "NAME", requires = "write")]
+        scratch_asset: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What AMFJ's interface looks like: profiles to begin with
+    #[command(subcommand)]
+    Profile(Profile),
     /// Ask the running fetchers for a run now
     Trigger {
         /// Only this integration
@@ -116,6 +133,22 @@ pub struct LinkArgs {
     from: Option<PathBuf>,
 }
 
+/// Profiles to begin with.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// A built-in profile, as it is written
+    Show {
+        /// Its name; assumed-v1 if none is said
+        name: Option<String>,
+    },
+    /// A first draft from an `OpenAPI` 3 document in JSON; every line that is a guess says so
+    Draft {
+        /// The document
+        #[arg(long, value_name = "FILE")]
+        openapi: PathBuf,
+    },
+}
+
 /// What is to be done with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum Dead {
@@ -181,6 +214,7 @@ impl Command {
     fn integration(&self) -> Option<&String> {
         match self {
             Self::Check { id, .. }
+            | Self::Probe { id, .. }
             | Self::Trigger { id }
             | Self::Plan { id, .. }
             | Self::Status { id, .. }
@@ -223,6 +257,13 @@ async fn answer(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
             let patience = Duration::from_secs(u64::from(*patience));
             check::run(&config, shutdown, check::Manner { json: *json, patience }).await
         }
+        Command::Probe { scratch_asset, json, .. } => {
+            let config = common.load(Tokens::Amfj)?;
+            let manner = profiles::Manner { scratch: scratch_asset.as_deref(), json: *json };
+            profiles::probe(&config, manner).await
+        }
+        Command::Profile(Profile::Show { name }) => profiles::show(name.as_deref()),
+        Command::Profile(Profile::Draft { openapi }) => profiles::draft(openapi),
         Command::Trigger { .. } => trigger::run(&common.load(Tokens::None)?, listening()?).await,
         Command::Plan { asked, .. } => plan::plan(common, asked).await,
         Command::Explain { what, json } => explain::explain(common, what, *json).await,
@@ -284,7 +325,7 @@ mod tests {
     #[test]
     fn an_integration_is_named_behind_the_command_or_by_the_option() {
         let acme = Ok(Some("acme".to_owned()));
-        for command in ["check", "trigger", "plan", "status", "release", "rematch"] {
+        for command in ["check", "probe", "trigger", "plan", "status", "release", "rematch"] {
             assert_eq!(named(&[command, "acme"]), acme, "{command}");
             assert_eq!(named(&[command, "--integration", "acme"]), acme, "{command}");
             assert_eq!(named(&["--integration", "acme", command, "acme"]), acme, "{command}");
@@ -297,6 +338,20 @@ mod tests {
             assert_eq!(named(&[command]), Err(2), "{command} of everything is nobody's intention");
         }
         assert_eq!(named(&["dead", "list", "--integration", "acme"]), acme);
+    }
+
+    #[test]
+    fn a_probe_writes_only_to_an_asset_that_is_named() {
+        assert_eq!(
+            named(&["probe", "acme", "--write", "--scratch-asset", "Scratch"]),
+            Ok(Some("acme".to_owned()))
+        );
+        for call in
+            [&["probe", "--write"][..], &["probe", "--scratch-asset", "Scratch"], &["profile", "draft"]]
+        {
+            assert_eq!(named(call), Err(2), "{call:?}");
+        }
+        assert_eq!(named(&["profile", "show"]), Ok(None));
     }
 
     #[test]

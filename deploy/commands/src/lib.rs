@@ -19,6 +19,7 @@ mod lookup;
 mod operator_decisions;
 mod past;
 mod plan;
+mod profiles;
 mod replay;
 mod status;
 mod stopped;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use amfj_sync_amfj::lenient::Page;
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_backoff::{Policy, Stopped, retry};
 use amfj_sync_config::CreateUsers;
 use amfj_sync_http::CallError;
@@ -74,7 +75,11 @@ impl Run<'_> {
     }
 
     async fn read_records(&self) -> Result<u64, Halt> {
-        let Leader { state, progress, .. } = self.leader;
+        let Leader { amfj, state, progress, .. } = self.leader;
+        if !amfj.can(Op::ListUsers) {
+            // No setting needs them: that was looked at before the run.
+            return Ok(0);
+        }
         let number = self.started.number;
         let last_time = self.counted_last().records;
         let mut listed: HashSet<RecordId> = HashSet::new();

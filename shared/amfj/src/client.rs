@@ -1,72 +1,44 @@
-//! The REST client of Asset Management for Jira.
+//! The client of Asset Management for Jira: operations and records, and what may have happened.
 //!
 //! # What this rests on
 //!
-//! **AMFJ publishes no documentation of a REST interface.** Everything here is this project's own
-//! assumption, chosen to ask as little of the server as possible; nothing outside this module and
-//! the records in [`amfj_sync_model::amfj`] knows it, and addresses, header and paths are adjustable
-//! ([`Contract`]). Assumed is:
+//! **AMFJ publishes no documentation of a REST interface.** What its interface looks like stands in a [`Profile`]; the one that is
+//! built in, `assumed-v1`, is this project's own assumption, chosen to ask as little of the server as possible. The rest of this
+//! crate interprets it, and nothing outside knows the wire.
 //!
-//! - JSON in and out below one base address, `Authorization: Bearer <token>`, opaque ids.
-//! - Lists come as `{"results": […], "next_cursor": …}`, at most 100 a page, until the cursor is
-//!   null. A write may show in lists only some time later.
-//! - `POST` creates, `PATCH` merges (a null clears a field), and there are two actions, `check-out`
-//!   and `check-in`, which answer 409 when the asset is checked out already, or not at all.
-//! - Errors are `{"error": {"code", "message", "field"?}}`, but anything may come from a proxy.
-//! - **Nothing protects against repeats**: no idempotency key, no unique name or email. A `POST`
-//!   whose answer was lost may have happened.
-//!
-//! So no method repeats a call. Each says through [`CallError`] whether the call may have happened,
-//! and the caller decides. Walking a list is the exception, since reading twice does no harm.
+//! **Nothing protects against repeats**: no idempotency key, no unique name or email. A `POST` whose answer was lost may have
+//! happened. So no method repeats a write. Each says through [`CallError`] whether the write may have happened, and the caller
+//! decides. What has to be read before a write is, and a failure of that says that nothing was written. Walking a list is the
+//! exception, since reading twice does no harm.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_backoff::{Policy, Stopped, retry};
-use amfj_sync_config::Token;
-use amfj_sync_config::{AmfjConfig, AmfjPaths};
-use amfj_sync_http::cursors::Cursors;
-use amfj_sync_http::{
-    Answer, Api, Call, CallError, Credentials, Limiter, Method, Responder, SetupError, StatusCode,
-};
+use amfj_sync_backoff::{Policy, Stopped};
+use amfj_sync_config::{AmfjConfig, Token};
+use amfj_sync_http::{Api, CallError, Credentials, Limiter, OAuth, Responder, SetupError};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::Unusable;
-use amfj_sync_security::secrets::ServiceWords;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use super::lenient::Page;
-use super::lenient::{self, Record};
+use crate::profile::{self, Names, Op, Profile};
+use crate::wire::answers::Refusals;
+use crate::wire::definitions::Cache;
+use crate::wire::{Plain, names};
 
-mod answers;
+pub(crate) mod answers;
 mod requests;
 
-use answers::{ASSET_SHOWS, assigned, user_shows, written};
+use answers::{asset_shows, user_shows, written};
 pub use requests::{AssetPatch, NewAsset, NewUser, UserPatch};
-use requests::{CheckIn, CheckOut};
 
-/// The most records that a page may have.
-const PAGE: u32 = 100;
 /// The pause after a 429 that does not say how long.
-const UNSTATED_PAUSE: Duration = Duration::from_secs(1);
-
-/// Where things are and how the token is shown, should AMFJ turn out to differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contract {
-    /// Header that carries the token.
-    pub header: String,
-    /// Word before the token in that header; may be blank.
-    pub scheme: String,
-    /// Where the lists are, below the base address.
-    pub paths: AmfjPaths,
-}
-
-impl Default for Contract {
-    fn default() -> Self {
-        Self { header: "Authorization".to_owned(), scheme: "Bearer".to_owned(), paths: AmfjPaths::default() }
-    }
-}
+pub(crate) const UNSTATED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a check-out or check-in.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,20 +52,69 @@ pub enum Assigned {
     },
 }
 
-/// A client for one AMFJ site. Clones share connections and limiter.
-#[derive(Clone, Debug)]
+/// A client for one AMFJ site. Clones share connections, limiter, and what was read of the interface.
+#[derive(Clone)]
 pub struct AmfjClient {
-    api: Api,
-    contract: Contract,
-    limiter: Limiter,
+    shared: Arc<Shared>,
     limited_by_caller: bool,
+}
+
+struct Shared {
+    api: Api,
+    profile: Arc<Profile>,
+    plain: Plain,
+    limiter: Limiter,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for AmfjClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AmfjClient")
+            .field("api", &self.shared.api)
+            .field("profile", &self.shared.profile.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a client is built of.
+struct Parts {
+    base: Url,
+    token: Token,
+    timeout: Duration,
+    client_id: Option<String>,
+    token_url: Option<Url>,
+    responder: Option<Box<Responder>>,
 }
 
 impl AmfjClient {
     /// The service as its calls show it: how it answers, and the token in use.
     #[must_use]
     pub fn api(&self) -> &Api {
-        &self.api
+        &self.shared.api
+    }
+
+    /// What the interface looks like.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.shared.profile
+    }
+
+    /// Whether the interface has this operation.
+    #[must_use]
+    pub fn can(&self, op: Op) -> bool {
+        self.profile().has(op)
+    }
+
+    pub(crate) fn plain(&self) -> Plain {
+        self.shared.plain
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.shared.cache
+    }
+
+    pub(crate) fn is_limited_by_caller(&self) -> bool {
+        self.limited_by_caller
     }
 
     /// A client for the site at `base` (with `/v1` and the like), under the contract as assumed. One
@@ -104,18 +125,26 @@ impl AmfjClient {
         timeout: Duration,
         limiter: Limiter,
     ) -> Result<Self, SetupError> {
-        Self::with_contract(base, token, timeout, limiter, Contract::default())
+        let profile = profile::assumed().map_err(|errors| SetupError::because("AMFJ", errors.to_string()))?;
+        Self::with_profile(base, token, timeout, limiter, profile)
+    }
+
+    /// The same for an interface of another shape.
+    pub fn with_profile(
+        base: Url,
+        token: SecretString,
+        timeout: Duration,
+        limiter: Limiter,
+        profile: Arc<Profile>,
+    ) -> Result<Self, SetupError> {
+        let token = token.into();
+        let parts = Parts { base, token, timeout, client_id: None, token_url: None, responder: None };
+        Self::of(parts, limiter, profile)
     }
 
     /// A client as the configuration describes it.
     pub fn from_config(config: &AmfjConfig, limiter: Limiter) -> Result<Self, SetupError> {
-        let contract = Contract {
-            header: config.auth_header.clone(),
-            scheme: config.auth_scheme.clone(),
-            paths: config.paths.clone(),
-        };
-        let token = token_of(config)?;
-        Self::of(config.api_url.clone(), token, config.request_timeout, limiter, contract)
+        Self::configured(config, limiter, None)
     }
 
     /// A client of a site in this process, as the configuration describes it otherwise: so that the work
@@ -125,38 +154,39 @@ impl AmfjClient {
         limiter: Limiter,
         responder: Box<Responder>,
     ) -> Result<Self, SetupError> {
-        let credentials = Credentials::bearer(token_of(config)?);
-        let (base, timeout) = (config.api_url.clone(), config.request_timeout);
-        let api = Api::answered_by("AMFJ", base, &credentials, timeout, Some(responder))?;
-        let contract = Contract { paths: config.paths.clone(), ..Contract::default() };
-        Ok(Self { api, contract, limiter, limited_by_caller: false })
+        Self::configured(config, limiter, Some(responder))
     }
 
-    /// The same under another contract.
-    pub fn with_contract(
-        base: Url,
-        token: SecretString,
-        timeout: Duration,
+    fn configured(
+        config: &AmfjConfig,
         limiter: Limiter,
-        contract: Contract,
+        responder: Option<Box<Responder>>,
     ) -> Result<Self, SetupError> {
-        Self::of(base, token.into(), timeout, limiter, contract)
+        let profile = profile::load(&config.profile);
+        let profile = profile.map_err(|errors| SetupError::because("AMFJ", errors.to_string()))?;
+        let parts = Parts {
+            base: config.api_url.clone(),
+            token: token_of(config)?,
+            timeout: config.request_timeout,
+            client_id: config.client_id.clone(),
+            token_url: config.token_url.clone(),
+            responder,
+        };
+        Self::of(parts, limiter, profile)
     }
 
-    fn of(
-        base: Url,
-        token: Token,
-        timeout: Duration,
-        limiter: Limiter,
-        contract: Contract,
-    ) -> Result<Self, SetupError> {
-        let credentials = Credentials::header(contract.header.clone(), contract.scheme.clone(), token);
-        let api = Api::new("AMFJ", base, &credentials, timeout)?;
-        Ok(Self { api, contract, limiter, limited_by_caller: false })
+    fn of(parts: Parts, limiter: Limiter, profile: Arc<Profile>) -> Result<Self, SetupError> {
+        let credentials = credentials(&parts, &profile)?;
+        let Parts { base, timeout, responder, .. } = parts;
+        let interpreter = Refusals::of(&profile, &limiter);
+        let api = Api::interpreted("AMFJ", base, &credentials, timeout, responder, interpreter)?;
+        let plain = Plain::of(&profile);
+        let shared = Shared { api, profile, plain, limiter, cache: Cache::default() };
+        Ok(Self { shared: Arc::new(shared), limited_by_caller: false })
     }
 
     /// The same client for a caller that waits for [`AmfjClient::limiter`] itself before each call, and
-    /// so can give up waiting. Only the further pages of a search still wait in here.
+    /// so can give up waiting. Only further requests of a call, such as the pages of a search, still wait in here.
     #[must_use]
     pub fn limited_by_caller(self) -> Self {
         Self { limited_by_caller: true, ..self }
@@ -165,17 +195,17 @@ impl AmfjClient {
     /// The limiter, to change its rate when writers come and go.
     #[must_use]
     pub fn limiter(&self) -> &Limiter {
-        &self.limiter
+        &self.shared.limiter
     }
 
     /// One page of the assets; `None` is the first.
     pub async fn assets_page(&self, cursor: Option<&str>) -> Result<Page<Asset>, CallError> {
-        self.page("list assets", &self.contract.paths.assets, None, cursor).await
+        self.page(Op::ListAssets, &Names::new(), cursor).await
     }
 
     /// One page of the user records; `None` is the first.
     pub async fn users_page(&self, cursor: Option<&str>) -> Result<Page<UserRecord>, CallError> {
-        self.page("list users", &self.contract.paths.users, None, cursor).await
+        self.page(Op::ListUsers, &Names::new(), cursor).await
     }
 
     /// All assets, page by page, each page tried again as the policy says. Returns their number.
@@ -185,7 +215,7 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<Asset>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        self.walk("list assets", &self.contract.paths.assets, policy, cancel, sink).await
+        self.walk(Op::ListAssets, policy, cancel, sink).await
     }
 
     /// All user records, page by page, each page tried again as the policy says. Returns their number.
@@ -195,12 +225,13 @@ impl AmfjClient {
         cancel: &CancellationToken,
         sink: &mut (dyn FnMut(Vec<UserRecord>) + Send),
     ) -> Result<u64, Stopped<CallError>> {
-        self.walk("list users", &self.contract.paths.users, policy, cancel, sink).await
+        self.walk(Op::ListUsers, policy, cancel, sink).await
     }
 
-    /// The assets of exactly this name.
+    /// The assets of exactly this name. Where the interface has no such search ([`AmfjClient::can`]), the list is walked by whoever
+    /// knows what else it is good for.
     pub async fn find_assets_by_name(&self, name: &str) -> Result<Vec<Asset>, CallError> {
-        self.find("find assets by name", &self.contract.paths.assets, ("name", name)).await
+        self.find(Op::FindAssetsByName, &names([("name", name)])).await
     }
 
     /// One asset; `None` if AMFJ itself says that there is none of this id (404 or 410 with JSON, P8).
@@ -210,9 +241,17 @@ impl AmfjClient {
 
     /// The same, with what could not be read of it (P30).
     pub async fn asset_as_it_is(&self, id: &AssetId) -> Result<Option<(Asset, Vec<Unusable>)>, CallError> {
-        let call = Call::get("read asset", segments(&[&self.contract.paths.assets], &[id.as_str()]));
-        match self.send(call).await?.read(lenient::one::<Asset>) {
+        match self.one::<Asset>(Op::ReadAsset, id.as_str()).await {
             Ok(read) => Ok(Some(read)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One user record, where the interface has such a read; `None` if AMFJ itself says that there is none of this id.
+    pub async fn user(&self, id: &RecordId) -> Result<Option<UserRecord>, CallError> {
+        match self.one::<UserRecord>(Op::ReadUser, id.as_str()).await {
+            Ok((record, _)) => Ok(Some(record)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -220,16 +259,39 @@ impl AmfjClient {
 
     /// Creates an asset. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_asset(&self, asset: &NewAsset) -> Result<Asset, CallError> {
-        let call = Call::new("create asset", Method::POST, segments(&[&self.contract.paths.assets], &[]));
-        let shows = ASSET_SHOWS.iter().copied();
-        written(self.send(call.json(asset)).await?, None, shows)
+        let op = Op::CreateAsset;
+        let location = asset.location_id.as_deref();
+        if self.plain().writes_assets {
+            let call = self.call(op, &Names::new())?.json(asset);
+            return written(self.send(call).await?, None, asset_shows());
+        }
+        let write = &self.profile().asset.write;
+        let asset_type = self.id_value(&asset.asset_type_id);
+        let location = location.map(|location| self.id_value(location));
+        let names = Names::from_iter([
+            ("name".to_owned(), json!(asset.name)),
+            ("asset_type".to_owned(), json!({"id": asset_type, "name": asset.asset_type_id})),
+            ("location".to_owned(), json!({"id": location})),
+        ]);
+        let members = [
+            (&write.name, Some(Value::String(asset.name.clone()))),
+            (&write.asset_type, Some(asset_type)),
+            (&write.location, location),
+        ];
+        self.create(op, &names, placed(members), &asset.fields, Some(&asset.asset_type_id)).await
     }
 
     /// Changes what the patch names.
     pub async fn update_asset(&self, id: &AssetId, patch: &AssetPatch) -> Result<Asset, CallError> {
-        let address = segments(&[&self.contract.paths.assets], &[id.as_str()]);
-        let call = Call::new("update asset", Method::PATCH, address).json(patch);
-        written(self.send(call).await?, Some(id.as_str()), ASSET_SHOWS.iter().copied())
+        let op = Op::UpdateAsset;
+        if self.plain().writes_assets {
+            let call = self.call(op, &names([("id", id.as_str())]))?.json(patch);
+            return written(self.send(call).await?, Some(id.as_str()), asset_shows());
+        }
+        let write = &self.profile().asset.write;
+        let location = patch.location_id.as_deref().map(|location| self.id_value(location));
+        let members = [(&write.name, patch.name.clone().map(Value::String)), (&write.location, location)];
+        self.update(op, id.as_str(), placed(members), &patch.fields).await
     }
 
     /// Checks an asset out to a user record.
@@ -239,146 +301,91 @@ impl AmfjClient {
         user: &RecordId,
         note: Option<&str>,
     ) -> Result<Assigned, CallError> {
-        let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-out"]);
-        let call = Call::new("check out", Method::POST, address);
-        assigned(self.send(call.json(&CheckOut { user_id: user, note })).await?, id)
+        self.assign(id, Some(user), note).await
     }
 
     /// Checks an asset in from whoever has it.
     pub async fn check_in(&self, id: &AssetId, note: Option<&str>) -> Result<Assigned, CallError> {
-        let address = segments(&[&self.contract.paths.assets], &[id.as_str(), "check-in"]);
-        let call = Call::new("check in", Method::POST, address);
-        assigned(self.send(call.json(&CheckIn { note })).await?, id)
+        self.assign(id, None, note).await
     }
 
-    /// The user records of exactly this email.
+    /// The user records of exactly this email. Where the interface has no such search, see [`AmfjClient::find_assets_by_name`].
     pub async fn find_users_by_email(&self, email: &str) -> Result<Vec<UserRecord>, CallError> {
-        self.find("find users by email", &self.contract.paths.users, ("email", email)).await
+        self.find(Op::FindUsersByEmail, &names([("email", email)])).await
     }
 
     /// Creates a local user record. Read [`CallError::may_have_happened`] before doing it again.
     pub async fn create_user(&self, user: &NewUser) -> Result<UserRecord, CallError> {
-        let call = Call::new("create user", Method::POST, segments(&[&self.contract.paths.users], &[]));
-        written(self.send(call.json(user)).await?, None, user_shows(&user.fields))
+        let op = Op::CreateUser;
+        if self.plain().writes_users {
+            let call = self.call(op, &Names::new())?.json(user);
+            return written(self.send(call).await?, None, user_shows(!user.fields.is_empty()));
+        }
+        let write = &self.profile().user.write;
+        let names = Names::from_iter([
+            ("name".to_owned(), json!(user.name)),
+            ("email".to_owned(), json!(user.email)),
+        ]);
+        let members = [
+            (&write.name, Some(Value::String(user.name.clone()))),
+            (&write.email, user.email.clone().map(Value::String)),
+        ];
+        self.create(op, &names, placed(members), &user.fields, None).await
     }
 
     /// Changes what the patch names. 403 may mean a Jira user, whom nobody but Jira may change.
     pub async fn update_user(&self, id: &RecordId, patch: &UserPatch) -> Result<UserRecord, CallError> {
-        let address = segments(&[&self.contract.paths.users], &[id.as_str()]);
-        let call = Call::new("update user", Method::PATCH, address).json(patch);
-        written(self.send(call).await?, Some(id.as_str()), user_shows(&patch.fields))
+        let op = Op::UpdateUser;
+        if self.plain().writes_users {
+            let call = self.call(op, &names([("id", id.as_str())]))?.json(patch);
+            return written(self.send(call).await?, Some(id.as_str()), user_shows(!patch.fields.is_empty()));
+        }
+        let write = &self.profile().user.write;
+        let members = [
+            (&write.name, patch.name.clone().map(Value::String)),
+            (&write.email, patch.email.clone().map(Value::String)),
+        ];
+        self.update(op, id.as_str(), placed(members), &patch.fields).await
     }
 
     /// The custom fields of user records.
     pub async fn user_fields(&self) -> Result<Page<Field>, CallError> {
-        self.whole("list user fields", &self.contract.paths.user_fields).await
+        if !self.can(Op::ListUserFields) {
+            return Ok(nothing());
+        }
+        Box::pin(self.read_user_fields()).await.map(|(page, _)| page)
     }
 
     /// The asset types with their custom fields.
     pub async fn asset_types(&self) -> Result<Page<AssetType>, CallError> {
-        self.whole("list asset types", &self.contract.paths.asset_types).await
+        Box::pin(self.read_asset_types()).await.map(|(page, _)| page)
     }
 
-    /// The locations.
+    /// The locations; none where the interface has no list of them.
     pub async fn locations(&self) -> Result<Page<Named>, CallError> {
-        self.whole("list locations", &self.contract.paths.locations).await
+        if !self.can(Op::ListLocations) {
+            return Ok(nothing());
+        }
+        Box::pin(self.read_locations()).await
     }
 
-    async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        if !self.limited_by_caller {
-            self.limiter.acquire().await;
-        }
-        let answer = self.api.execute(call).await?;
-        // Who waits for the limiter also pauses it: it may know better whom the pause is about.
-        if answer.status() == StatusCode::TOO_MANY_REQUESTS && !self.limited_by_caller {
-            self.limiter.pause_for(answer.retry_after().unwrap_or(UNSTATED_PAUSE));
-        }
-        Ok(answer)
+    /// A cheap read that says whether the service is well.
+    pub async fn probe(&self) -> Result<(), CallError> {
+        let op = if self.can(Op::Probe) { Op::Probe } else { Op::ListAssetTypes };
+        self.is_answered(op).await
     }
+}
 
-    async fn page<T: Record>(
-        &self,
-        operation: &'static str,
-        list: &str,
-        filter: Option<(&'static str, &str)>,
-        cursor: Option<&str>,
-    ) -> Result<Page<T>, CallError> {
-        let mut call = Call::get(operation, segments(&[list], &[]));
-        call = match filter {
-            Some((name, value)) => call.query(name, value),
-            None => call.query("limit", &PAGE),
-        };
-        if let Some(cursor) = cursor {
-            call = call.query("cursor", cursor);
-        }
-        self.send(call).await?.read(lenient::page)
-    }
+/// What is written, and where; what the profile has no place for is not.
+fn placed<const N: usize>(
+    members: [(&Option<profile::Pointer>, Option<Value>); N],
+) -> Vec<(&profile::Pointer, Option<Value>)> {
+    let placed = members.into_iter().filter(|(_, value)| value.is_some());
+    placed.filter_map(|(pointer, value)| Some((pointer.as_ref()?, value))).collect()
+}
 
-    async fn walk<T: Record>(
-        &self,
-        operation: &'static str,
-        list: &str,
-        policy: &Policy,
-        cancel: &CancellationToken,
-        sink: &mut (dyn FnMut(Vec<T>) + Send),
-    ) -> Result<u64, Stopped<CallError>> {
-        let mut cursors = Cursors::new(operation);
-        let mut count = 0;
-        loop {
-            let read = retry(policy, cancel, || self.page(operation, list, None, cursors.current()));
-            // A read may be dropped half-way.
-            let page = cancel.run_until_cancelled(read).await.unwrap_or(Err(Stopped::Cancelled))?;
-            count += page.results.len() as u64;
-            sink(page.results);
-            if !cursors.advance(page.next, page.rows, page.rows).map_err(Stopped::Failed)? {
-                return Ok(count);
-            }
-        }
-    }
-
-    async fn find<T: Record>(
-        &self,
-        operation: &'static str,
-        list: &str,
-        filter: (&'static str, &str),
-    ) -> Result<Vec<T>, CallError> {
-        let mut cursors = Cursors::new(operation);
-        let mut found = Vec::new();
-        loop {
-            let page = self.page(operation, list, Some(filter), cursors.current()).await?;
-            // It may be the one that is looked for: whoever looks before creating must not take it for nothing.
-            if let Some(lost) = page.lost.first() {
-                return Err(not_it(operation, &format!("something that cannot be used: {lost}")));
-            }
-            found.extend(page.results);
-            if !cursors.advance(page.next, page.rows, page.rows)? {
-                return Ok(found);
-            }
-            if self.limited_by_caller {
-                self.limiter.acquire().await;
-            }
-        }
-    }
-
-    /// A list that is assumed to come in one piece; further pages are read should there be any.
-    async fn whole<T: Record>(&self, operation: &'static str, list: &str) -> Result<Page<T>, CallError> {
-        let mut cursors = Cursors::new(operation);
-        let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
-        loop {
-            let mut call = Call::get(operation, segments(&[list], &[]));
-            if let Some(cursor) = cursors.current() {
-                call = call.query("cursor", cursor);
-            }
-            let page: Page<T> = self.send(call).await?.read(lenient::page)?;
-            all.results.extend(page.results);
-            all.lost.extend(page.lost);
-            all.odd.extend(page.odd);
-            all.rows += page.rows;
-            if !cursors.advance(page.next, page.rows, page.rows)? {
-                return Ok(all);
-            }
-        }
-    }
+fn nothing<T>() -> Page<T> {
+    Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() }
 }
 
 fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {
@@ -386,19 +393,33 @@ fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {
     Ok(token.to_token())
 }
 
-/// A successful answer about something else.
-fn not_it(operation: &str, reason: &str) -> CallError {
-    CallError::NotJson {
-        call: format!("AMFJ, {operation}"),
-        status: 200,
-        reason: reason.into(),
-        html: false,
-        body: ServiceWords::default(),
+/// How calls prove who sends them. Access tokens come from the host of the service, or from one that the configuration names.
+fn credentials(parts: &Parts, profile: &Profile) -> Result<Credentials, SetupError> {
+    let failed = |why: &str| SetupError::because("AMFJ", why);
+    let authentication = &profile.authentication;
+    let oauth = authentication.oauth.as_ref();
+    let client_id = parts.client_id.clone().or_else(|| oauth.and_then(|oauth| oauth.client_id.clone()));
+    let shown = &authentication.shown;
+    let named = shown.headers.iter().chain(&shown.query).any(|(_, pattern)| pattern.has_client_id())
+        || shown
+            .basic
+            .as_ref()
+            .is_some_and(|(user, password)| user.has_client_id() || password.has_client_id());
+    if client_id.is_none() && (named || oauth.is_some()) {
+        return Err(failed("the profile's authentication needs client_id in [integration.amfj]"));
     }
-}
-
-/// Segments of configured paths, which may have slashes, and of ids, which may not be taken apart.
-fn segments(configured: &[&str], ids: &[&str]) -> Vec<String> {
-    let configured = configured.iter().flat_map(|path| path.split('/')).filter(|s| !s.is_empty());
-    configured.chain(ids.iter().copied()).map(ToOwned::to_owned).collect()
+    let client_id = client_id.unwrap_or_default();
+    let credentials = Credentials::new(shown.clone(), parts.token.clone()).of_client(client_id.clone());
+    let Some(shape) = oauth else { return Ok(credentials) };
+    let endpoint = if let Some(url) = &parts.token_url {
+        url.clone()
+    } else {
+        let joined = parts.base.join(&shape.token_path).ok();
+        let own = joined.filter(|url| url.origin() == parts.base.origin());
+        own.ok_or_else(|| failed("token_path in the profile is no path of the host of api_url"))?
+    };
+    let mut oauth = OAuth::new(endpoint, client_id, shape.client_authentication);
+    oauth.parameters.clone_from(&shape.parameters);
+    oauth.pointers.clone_from(&shape.pointers);
+    Ok(credentials.through(oauth))
 }

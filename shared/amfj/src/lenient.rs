@@ -136,8 +136,21 @@ fn row<T: Record>(text: &str, mended: bool) -> Result<(T, Vec<Unusable>), Unusab
             return Err(Unusable::new(T::WHAT, None, None, &why));
         }
     };
+    let unreadable = mended && text.contains('\u{fffd}');
+    of_members(object, &[], unreadable)
+}
+
+/// A record of which another interface shows these members, as the contract calls them, and of which this is odd.
+pub(crate) fn of_members<T: Record>(
+    object: Map<String, Value>,
+    odd: &[String],
+    unreadable: bool,
+) -> Result<(T, Vec<Unusable>), Unusable> {
     let mut members = Members { what: T::WHAT, object, odd: Vec::new() };
-    if mended && text.contains('\u{fffd}') {
+    for why in odd {
+        members.report(why);
+    }
+    if unreadable {
         members.report("a text in it has characters that cannot be read; U+FFFD stands for them");
     }
     members.shorten();
@@ -355,7 +368,7 @@ fn are_short(fields: &std::collections::BTreeMap<String, Value>) -> bool {
 }
 
 /// A text, or the digits of a number; none where it is blank.
-fn as_text(value: &Value) -> Option<String> {
+pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -373,7 +386,7 @@ fn id_of(value: &Value) -> Result<String, String> {
 }
 
 /// How some languages write an empty object: as an empty list or text.
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.is_empty(),
         Value::Object(members) => members.is_empty(),

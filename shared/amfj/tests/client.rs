@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, Contract, NewAsset, NewUser, UserPatch};
+use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, NewAsset, NewUser, UserPatch};
+use amfj_sync_amfj::profile;
 use amfj_sync_backoff::{Policy, Stopped};
-use amfj_sync_config::AmfjPaths;
 use amfj_sync_http::{Answered, CallError, Limiter, SecretString};
 use amfj_sync_model::amfj::{Asset, FieldType, Source};
 use amfj_sync_model::ids::{AssetId, RecordId};
@@ -203,18 +203,22 @@ async fn users_are_created_and_updated_as_the_contract_says() {
 }
 
 #[tokio::test]
-async fn paths_and_header_can_be_configured() {
+async fn paths_and_header_are_those_of_the_profile() {
     let stub = Stub::always(200, asset("a/1")).await;
-    let contract = Contract {
-        header: "X-Api-Key".to_owned(),
-        scheme: String::new(),
-        paths: AmfjPaths { assets: "/inventory/items/".to_owned(), ..AmfjPaths::default() },
-    };
+    let text = profile::show("assumed-v1").unwrap();
+    let text = text.replace("Authorization = \"Bearer {{ token }}\"", "X-Api-Key = \"{{ token }}\"");
+    let text = text.replace("path = \"assets", "path = \"/inventory/items");
+    let profile = profile::parse("amfj.toml".as_ref(), &text).unwrap_or_else(|errors| panic!("{errors}"));
     let token = SecretString::from(TOKEN);
     let limiter = Limiter::new(100.0);
-    let client =
-        AmfjClient::with_contract(stub.base.clone(), token, Duration::from_secs(1), limiter, contract)
-            .unwrap();
+    let client = AmfjClient::with_profile(
+        stub.base.clone(),
+        token,
+        Duration::from_secs(1),
+        limiter,
+        Arc::new(profile),
+    )
+    .unwrap();
     client.check_in(&asset_id(), None).await.unwrap();
     let seen = stub.only();
     assert_eq!(seen.target, "/v1/inventory/items/a%2F1/check-in");

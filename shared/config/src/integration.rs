@@ -7,13 +7,13 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::{FieldSource, MappedField, Mapping};
 
 use super::addresses;
-use super::mask::looks_like_token;
 use super::problem::{At, nearest};
+use super::profile;
 use super::reader::{Found, Reading, Section, shown};
 use super::settings::{boolean, duration, integer, name, names, percent, text, word};
 use super::tokens;
 use super::tree::{Kind, Node, NodeValue};
-use super::types::{AmfjConfig, AmfjPaths, Integration, KandjiConfig, Scope, ScopeRule, SyncConfig};
+use super::types::{AmfjConfig, Integration, KandjiConfig, Scope, ScopeRule, SyncConfig};
 use super::values::Percent;
 use super::words::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
@@ -163,10 +163,11 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
         section.read(reading, "requests_per_second", |node| integer(node, 1..=10_000)).or(20);
     let list_delay = list_delay(&mut section, reading);
     let request_timeout = request_timeout(&mut section, reading);
-    let auth_header = section.read(reading, "auth_header", header).or("Authorization".to_owned());
-    let auth_scheme = section.read(reading, "auth_scheme", scheme).or("Bearer".to_owned());
-    let below = section.section(reading, "paths");
-    let paths = paths(below, reading);
+    let profile = profile::read(&mut section, reading);
+    let client_id = section.read(reading, "client_id", |node| client_id(node).map(Some)).or(None);
+    let token_url =
+        section.read(reading, "token_url", |node| addresses::service(&text(node)?).map(Some)).or(None);
+    profile::refuse_what_is_part_of_it(&mut section, reading);
     section.finish(reading);
     Some(AmfjConfig {
         api_url: api_url?,
@@ -174,9 +175,9 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
         requests_per_second: requests_per_second?,
         list_delay: list_delay?,
         request_timeout: request_timeout?,
-        auth_header: auth_header?,
-        auth_scheme: auth_scheme?,
-        paths: paths?,
+        profile: profile?,
+        client_id: client_id?,
+        token_url: token_url?,
     })
 }
 
@@ -201,60 +202,13 @@ fn list_delay(section: &mut Section, reading: &mut Reading<'_>) -> Option<Durati
     None
 }
 
-fn header(node: &Node) -> Result<String, String> {
-    let header = name(node)?;
-    let right = header.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if right && !may_be_the_token(&header) {
-        Ok(header)
+/// The name that a client has at the service; it is no secret, and the token in its place would be shown.
+fn client_id(node: &Node) -> Result<String, String> {
+    let id = name(node)?;
+    if id.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(id)
     } else {
-        Err("must be the name of a header, such as \"Authorization\"".to_owned())
-    }
-}
-
-/// Whether the token was written into the name or scheme of its header, which are no secrets and may be shown.
-fn may_be_the_token(word: &str) -> bool {
-    looks_like_token(word) && word.bytes().filter(u8::is_ascii_digit).count() > 3
-}
-
-/// May be blank.
-fn scheme(node: &Node) -> Result<String, String> {
-    let scheme = text(node)?.trim().to_owned();
-    let right = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if right && !may_be_the_token(&scheme) {
-        Ok(scheme)
-    } else {
-        Err("must be one word, such as \"Bearer\", or blank".to_owned())
-    }
-}
-
-fn paths(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjPaths> {
-    let defaults = AmfjPaths::default();
-    let mut read = |key, default| section.read(reading, key, path).or(default);
-    let assets = read("assets", defaults.assets);
-    let users = read("users", defaults.users);
-    let user_fields = read("user_fields", defaults.user_fields);
-    let asset_types = read("asset_types", defaults.asset_types);
-    let locations = read("locations", defaults.locations);
-    section.finish(reading);
-    Some(AmfjPaths {
-        assets: assets?,
-        users: users?,
-        user_fields: user_fields?,
-        asset_types: asset_types?,
-        locations: locations?,
-    })
-}
-
-fn path(node: &Node) -> Result<String, String> {
-    let text = name(node)?;
-    let path = text.trim_matches('/');
-    let right = !path.is_empty()
-        && path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/'))
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if right {
-        Ok(path.to_owned())
-    } else {
-        Err("must be a path below api_url, such as \"assets\"".to_owned())
+        Err("must be one word: the id that the service gave to this program, not its secret".to_owned())
     }
 }
 

@@ -19,7 +19,9 @@ mod mask;
 pub mod mode;
 mod overrides;
 mod problem;
+mod profile;
 mod reader;
+pub mod reading;
 pub mod secret;
 mod sections;
 mod settings;
@@ -38,12 +40,13 @@ pub use doors::open_doors;
 pub use integration::FLOOR;
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
+pub use profile::{BUILT_IN_PROFILES, ProfileSource};
 pub use secret::{BrokerUrl, Secret};
 pub use token::Token;
 pub use tokens::{TokenVariables, Tokens};
 pub use types::{
-    AmfjConfig, AmfjPaths, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope,
-    ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
+    AmfjConfig, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope, ScopeRule,
+    ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
 pub use values::Percent;
 pub use words::{

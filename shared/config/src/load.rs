@@ -110,7 +110,7 @@ pub fn parse(
     }
 }
 
-fn syntax_problem(source: &SourceFile, error: &toml::de::Error) -> Problem {
+pub(super) fn syntax_problem(source: &SourceFile, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     Problem::at(source, &At::File(span), format!("not valid TOML: {}", error.message()))
 }

@@ -227,7 +227,7 @@ fn mask_words(letters: &mut [char]) {
 }
 
 /// Long, without spaces, of several kinds of letters, and neither a path nor the name of a variable or property.
-pub(super) fn looks_like_token(word: &str) -> bool {
+pub fn looks_like_token(word: &str) -> bool {
     let has = |kind: fn(char) -> bool| word.chars().any(kind);
     let is_something = is_variable(word) || is_path(word) || is_dotted(word) || word.contains("://");
     let length = word.chars().count();

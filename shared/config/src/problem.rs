@@ -12,7 +12,7 @@ use super::source::SourceFile;
 
 /// Where a node of the configuration was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
+pub enum At {
     /// Bytes of the file.
     File(Range<usize>),
     /// A variable of the environment.
@@ -78,14 +78,20 @@ impl fmt::Display for Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     path: PathBuf,
+    what: &'static str,
     problems: Vec<Problem>,
 }
 
 impl ConfigErrors {
     /// Sorts the mistakes by where they are.
-    pub(super) fn new(path: &Path, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(path: &Path, problems: Vec<Problem>) -> Self {
+        Self::of("the configuration", path, problems)
+    }
+
+    /// The same of another file.
+    pub(super) fn of(what: &'static str, path: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.offset, &a.place).cmp(&(b.offset, &b.place)));
-        Self { path: path.to_owned(), problems }
+        Self { path: path.to_owned(), what, problems }
     }
 
     /// The mistakes; at least one.
@@ -101,7 +107,7 @@ impl fmt::Display for ConfigErrors {
             write!(f, "{problem}\n\n")?;
         }
         let (count, plural) = (self.problems.len(), if self.problems.len() == 1 { "" } else { "s" });
-        write!(f, "{count} error{plural} in the configuration {}", self.path.display())
+        write!(f, "{count} error{plural} in {} {}", self.what, self.path.display())
     }
 }
 
@@ -123,7 +129,7 @@ impl fmt::Display for Warning {
 }
 
 /// The candidate nearest to a misspelt word, if one is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let word = plain(word);
     let allowed = (word.chars().count() / 3).max(1);

@@ -13,7 +13,7 @@ use super::tokens::{TokenVariables, Tokens};
 use super::tree::{Entries, Kind, Node, NodeValue};
 
 /// What reading has found so far.
-pub(super) struct Reading<'c> {
+pub struct Reading<'c> {
     /// The file.
     pub(super) source: &'c SourceFile,
     /// The environment, for tokens.
@@ -34,7 +34,7 @@ pub(super) struct Reading<'c> {
 
 impl Reading<'_> {
     /// Reports a mistake.
-    pub(super) fn problem(&mut self, at: &At, message: String) {
+    pub fn problem(&mut self, at: &At, message: String) {
         self.problems.push(Problem::at(self.source, at, message));
     }
 
@@ -46,27 +46,29 @@ impl Reading<'_> {
 }
 
 /// One table while it is read. Every key that is asked for is known; [`Section::finish`] reports the rest.
-pub(super) struct Section {
+pub struct Section {
     /// As in the file: `integration.sync`.
-    pub(super) name: String,
+    pub name: String,
     /// Where to point when a value is missing.
-    pub(super) at: At,
+    pub at: At,
     entries: Entries,
     known: Vec<&'static str>,
     missing: Vec<(&'static str, String)>,
 }
 
 /// What was found under a key.
-pub(super) enum Found<T> {
+pub enum Found<T> {
+    /// There is no such key.
     Absent,
     /// Wrong, and reported.
     Bad,
+    /// As it is to be.
     Good(T),
 }
 
 impl<T> Found<T> {
     /// The value or the default; `None` if what is there is wrong.
-    pub(super) fn or(self, default: T) -> Option<T> {
+    pub fn or(self, default: T) -> Option<T> {
         match self {
             Self::Absent => Some(default),
             Self::Bad => None,
@@ -75,7 +77,7 @@ impl<T> Found<T> {
     }
 
     /// The value; if there is none, that is a mistake, and `write` says what to write.
-    pub(super) fn required(self, section: &mut Section, key: &'static str, write: &str) -> Option<T> {
+    pub fn required(self, section: &mut Section, key: &'static str, write: &str) -> Option<T> {
         match self {
             Self::Absent => {
                 section.missing.push((key, write.to_owned()));
@@ -89,7 +91,8 @@ impl<T> Found<T> {
 
 impl Section {
     /// The tree itself.
-    pub(super) fn root(tree: &Node) -> Self {
+    #[must_use]
+    pub fn root(tree: &Node) -> Self {
         Self::of_entries(
             String::new(),
             tree.at.clone(),
@@ -101,7 +104,7 @@ impl Section {
     }
 
     /// A table read from a node; what is no table is reported and read as an empty one.
-    pub(super) fn of_node(reading: &mut Reading<'_>, name: String, node: &Node) -> Self {
+    pub fn of_node(reading: &mut Reading<'_>, name: String, node: &Node) -> Self {
         let entries = match node.as_kind(Kind::Table) {
             NodeValue::Table(entries) => entries,
             other => {
@@ -122,7 +125,8 @@ impl Section {
     }
 
     /// The table under a key, empty if it is not there.
-    pub(super) fn section(&mut self, reading: &mut Reading<'_>, key: &'static str) -> Self {
+    #[must_use]
+    pub fn section(&mut self, reading: &mut Reading<'_>, key: &'static str) -> Self {
         let name = self.name_of(key);
         match self.take(key) {
             Some(node) => Self::of_node(reading, name, &node),
@@ -131,18 +135,18 @@ impl Section {
     }
 
     /// The node under a key, which is known from now on.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
+    pub fn take(&mut self, key: &'static str) -> Option<Node> {
         self.known.push(key);
         self.entries.remove(key)
     }
 
     /// All entries of a table whose keys are free.
-    pub(super) fn take_all(&mut self) -> Entries {
+    pub fn take_all(&mut self) -> Entries {
         std::mem::take(&mut self.entries)
     }
 
     /// Reads the value of a key; the error of `parse` follows the key's name in a sentence.
-    pub(super) fn read<T>(
+    pub fn read<T>(
         &mut self,
         reading: &mut Reading<'_>,
         key: &'static str,
@@ -159,19 +163,31 @@ impl Section {
         }
     }
 
+    /// The node under a key that is not to be named where known keys are.
+    pub(super) fn take_unnamed(&mut self, key: &str) -> Option<Node> {
+        self.entries.remove(key)
+    }
+
+    /// Whether a key is there that nobody has asked for yet.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Whether there are keys that nobody has asked for.
-    pub(super) fn has_more(&self) -> bool {
+    #[must_use]
+    pub fn has_more(&self) -> bool {
         !self.entries.is_empty()
     }
 
     /// Reports a mistake in this table.
-    pub(super) fn complain(&self, reading: &mut Reading<'_>, at: &At, message: &str) {
+    pub fn complain(&self, reading: &mut Reading<'_>, at: &At, message: &str) {
         let header = self.header();
         reading.problem(at, format!("{header}{message}"));
     }
 
     /// Reports a mistake whose value may be a token that went to the wrong place: it is not shown (P27).
-    pub(super) fn complain_hidden(&self, reading: &mut Reading<'_>, at: &At, message: &str) {
+    pub fn complain_hidden(&self, reading: &mut Reading<'_>, at: &At, message: &str) {
         let hide_from = match at {
             At::File(span) => Some(span.start),
             At::Variable(_) => None,
@@ -181,7 +197,7 @@ impl Section {
     }
 
     /// Reports missing and unknown keys. A key that is missing because it is misspelt is reported once.
-    pub(super) fn finish(self, reading: &mut Reading<'_>) {
+    pub fn finish(self, reading: &mut Reading<'_>) {
         let mut meant = Vec::new();
         for (key, node) in &self.entries {
             let suggestion = nearest(key, self.known.iter().copied());
@@ -248,7 +264,8 @@ fn renamed(variable: &str, key: &str, known: &str) -> String {
 }
 
 /// A word for a message, unless it may be a token (P27).
-pub(super) fn shown(word: &str) -> String {
+#[must_use]
+pub fn shown(word: &str) -> String {
     let bare = word.trim_matches('"');
     let masked = mask(word);
     if looks_like_token(bare) { "***".to_owned() } else { masked }

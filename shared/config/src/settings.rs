@@ -14,7 +14,7 @@ fn instead(must: &str, found: &NodeValue) -> String {
 }
 
 /// A text as it is written.
-pub(super) fn text(node: &Node) -> Result<String, String> {
+pub fn text(node: &Node) -> Result<String, String> {
     match node.as_kind(Kind::Text) {
         NodeValue::Text(text) => Ok(text),
         other => Err(instead("a text in quotes", &other)),
@@ -22,7 +22,7 @@ pub(super) fn text(node: &Node) -> Result<String, String> {
 }
 
 /// A text that says something, trimmed.
-pub(super) fn name(node: &Node) -> Result<String, String> {
+pub fn name(node: &Node) -> Result<String, String> {
     let text = text(node)?;
     let text = text.trim();
     if text.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn name(node: &Node) -> Result<String, String> {
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(node: &Node) -> Result<bool, String> {
+pub fn boolean(node: &Node) -> Result<bool, String> {
     match node.as_kind(Kind::Boolean) {
         NodeValue::Boolean(value) => Ok(value),
         other => Err(instead("true or false, without quotes", &other)),
@@ -41,7 +41,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
 }
 
 /// A whole number within bounds.
-pub(super) fn integer<T>(node: &Node, bounds: RangeInclusive<T>) -> Result<T, String>
+pub fn integer<T>(node: &Node, bounds: RangeInclusive<T>) -> Result<T, String>
 where
     T: TryFrom<i64> + PartialOrd + std::fmt::Display,
 {
@@ -61,7 +61,7 @@ where
 }
 
 /// A duration within bounds.
-pub(super) fn duration(node: &Node, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
+pub fn duration(node: &Node, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
     let found = node.as_kind(Kind::Text);
     let duration = match &found {
         NodeValue::Text(text) => parse_duration(text),
@@ -103,7 +103,7 @@ pub(super) fn word<W: Word>(node: &Node) -> Result<W, String> {
 }
 
 /// A list of texts that say something, trimmed.
-pub(super) fn names(node: &Node) -> Result<Vec<String>, String> {
+pub fn names(node: &Node) -> Result<Vec<String>, String> {
     let found = node.as_kind(Kind::List);
     let NodeValue::List(list) = &found else {
         return Err(instead("a list of texts such as [\"one\", \"two\"]", &found));

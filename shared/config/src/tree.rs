@@ -10,21 +10,21 @@ use super::problem::At;
 
 /// One value.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub struct Node {
     /// What it is.
-    pub(super) value: NodeValue,
+    pub value: NodeValue,
     /// Where the value stands.
-    pub(super) at: At,
+    pub at: At,
     /// Where its key stands; the value itself in a list.
-    pub(super) key_at: At,
+    pub key_at: At,
 }
 
 /// Entries of a table by key.
-pub(super) type Entries = BTreeMap<String, Node>;
+pub type Entries = BTreeMap<String, Node>;
 
 /// What a value is.
 #[derive(Debug, Clone)]
-pub(super) enum NodeValue {
+pub enum NodeValue {
     /// Quoted in the file.
     Text(String),
     /// A whole number; `None` when it is beyond 64 bits.
@@ -43,7 +43,8 @@ pub(super) enum NodeValue {
 
 /// The type a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
     Text,
     Integer,
     Boolean,
@@ -72,7 +73,8 @@ impl Node {
 
     /// The value as the type of its setting: a variable's text is read as TOML if that gives the
     /// type, and is a text otherwise.
-    pub(super) fn as_kind(&self, kind: Kind) -> NodeValue {
+    #[must_use]
+    pub fn as_kind(&self, kind: Kind) -> NodeValue {
         let NodeValue::Variable(text) = &self.value else { return self.value.clone() };
         let at = |_span| self.at.clone();
         match DeValue::parse(text.trim()).map(|parsed| value(parsed.get_ref(), &at)) {
@@ -95,7 +97,8 @@ impl NodeValue {
     }
 
     /// What it is, after "not".
-    pub(super) fn described(&self) -> String {
+    #[must_use]
+    pub fn described(&self) -> String {
         match self {
             Self::Text(text) | Self::Variable(text) => format!("\"{text}\""),
             Self::Integer(Some(number)) => format!("the number {number}"),

@@ -9,6 +9,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::{Mapping, Place};
 use url::Url;
 
+use super::profile::ProfileSource;
 use super::secret::{BrokerUrl, Secret};
 use super::values::Percent;
 use super::words::{
@@ -246,8 +247,7 @@ pub struct KandjiConfig {
 pub struct AmfjConfig {
     /// Base address, for example `https://api.assetmanagementforjira.com/v1`, without a trailing slash in its path.
     pub api_url: Url,
-    /// The token, sent as [`AmfjConfig::auth_header`] says; none where it was not asked for
-    /// ([`Tokens`](super::Tokens)) and is not there.
+    /// The token, sent as the profile says; none where it was not asked for ([`Tokens`](super::Tokens)) and is not there.
     pub token: Option<Secret>,
     /// Shared by all writers.
     pub requests_per_second: u32,
@@ -255,39 +255,12 @@ pub struct AmfjConfig {
     pub list_delay: Duration,
     /// Of one whole request.
     pub request_timeout: Duration,
-    /// Name of the header that carries the token.
-    pub auth_header: String,
-    /// Word before the token in that header; blank for the token alone.
-    pub auth_scheme: String,
-    /// Where the collections are, below `api_url`.
-    pub paths: AmfjPaths,
-}
-
-/// `[integration.amfj.paths]`: AMFJ documents no addresses, so each can be set. Without slashes at the ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AmfjPaths {
-    /// Assets.
-    pub assets: String,
-    /// User records.
-    pub users: String,
-    /// Fields of user records.
-    pub user_fields: String,
-    /// Asset types with their fields.
-    pub asset_types: String,
-    /// Locations.
-    pub locations: String,
-}
-
-impl Default for AmfjPaths {
-    fn default() -> Self {
-        Self {
-            assets: "assets".to_owned(),
-            users: "users".to_owned(),
-            user_fields: "user-fields".to_owned(),
-            asset_types: "asset-types".to_owned(),
-            locations: "locations".to_owned(),
-        }
-    }
+    /// What describes the interface.
+    pub profile: ProfileSource,
+    /// What this program is called at the service, where its profile needs that.
+    pub client_id: Option<String>,
+    /// Where access tokens are fetched, if that is another host than the one of `api_url`.
+    pub token_url: Option<Url>,
 }
 
 /// `[integration.scope]`: include first, then exclude (P19).

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amfj_sync_config::{
-    self as config, AmfjPaths, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded,
-    Mode, NameMatching, OnEmpty, Secret, Tokens, WhenGone,
+    self as config, Assignment, Bulk, Config, CreateDevices, CreateUsers, FirstAssignment, Loaded, Mode,
+    NameMatching, OnEmpty, ProfileSource, Secret, Tokens, WhenGone,
 };
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::Place;
@@ -80,8 +80,7 @@ fn the_example_loads_to_the_documented_defaults() {
     assert_eq!(acme.amfj.api_url.as_str(), "https://api.assetmanagementforjira.com/v1");
     assert_eq!((shown(acme.amfj.token.as_ref()), acme.amfj.requests_per_second), ("amfj-hunter2", 20));
     assert_eq!((acme.amfj.list_delay, acme.amfj.request_timeout), (seconds(60), seconds(30)));
-    assert_eq!((acme.amfj.auth_header.as_str(), acme.amfj.auth_scheme.as_str()), ("Authorization", "Bearer"));
-    assert_eq!(acme.amfj.paths, AmfjPaths::default());
+    assert_eq!((&acme.amfj.profile, &acme.amfj.token_url), (&ProfileSource::BuiltIn("assumed-v1"), &None));
     let sync = &acme.sync;
     assert_eq!((sync.default_asset_type.as_str(), &sync.default_location), ("Laptop", &None));
     assert_eq!((sync.create_devices, sync.name_matching), (CreateDevices::Never, NameMatching::FirstSync));
@@ -118,11 +117,11 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         .collect();
     assert!(
         written_out.matches("\nhistory_keep").count() == 1
-            && written_out.contains("\n[integration.amfj.paths]")
+            && written_out.contains("\nprofile = \"assumed-v1\"")
     );
     let lines_with_value =
         |text: &str| text.lines().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
-    assert!(lines_with_value(&written_out) >= lines_with_value(EXAMPLE) + 34, "{written_out}");
+    assert!(lines_with_value(&written_out) >= lines_with_value(EXAMPLE) + 28, "{written_out}");
     assert_eq!(without_places(&load(written_out, &[]).config), without_places(&load(EXAMPLE, &[]).config));
 }
 
@@ -168,11 +167,9 @@ fn every_setting_is_read() {
     assert_eq!(acme.kandji.bulk, Bulk::Prism);
     assert_eq!(acme.amfj.api_url.as_str(), "http://127.0.0.1:8080/v1");
     assert_eq!((acme.amfj.requests_per_second, acme.amfj.list_delay), (2, Duration::ZERO));
-    assert_eq!((acme.amfj.auth_header.as_str(), acme.amfj.auth_scheme.as_str()), ("X-Api-Key", ""));
-    assert_eq!(
-        (acme.amfj.paths.assets.as_str(), acme.amfj.paths.users.as_str()),
-        ("objects/assets", "people")
-    );
+    assert_eq!(acme.amfj.profile, ProfileSource::File("profiles/amfj.toml".into()));
+    assert_eq!(acme.amfj.client_id.as_deref(), Some("amfj-sync"));
+    assert_eq!(acme.amfj.token_url.as_ref().map(url::Url::as_str), Some("https://login.example.com/token"));
     assert_eq!(acme.scope.exclude.tag, ["personal"]);
     assert_eq!((acme.asset_type_for("iphone"), acme.asset_type_for("Mac")), ("Phone", "Laptop"));
     let sync = &acme.sync;

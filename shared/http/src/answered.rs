@@ -42,6 +42,8 @@ impl Answered {
     pub fn of(error: &CallError) -> Self {
         let (status, form) = match error {
             CallError::Invalid { .. } => return Self::Impossible,
+            CallError::Unwritable { field, .. } => return Self::Value { field: field.as_str().to_owned() },
+            CallError::Before { error, .. } | CallError::Partly { error, .. } => return Self::of(error),
             CallError::NotSent { .. } | CallError::Unknown { .. } | CallError::NotJson { .. } => {
                 return Self::Failed;
             }
@@ -82,6 +84,7 @@ mod tests {
         CallError::Status {
             call: "AMFJ, update asset".to_owned(),
             status,
+            wire_status: status,
             retry_after: retry_after.map(Duration::from_secs),
             body: ServiceWords::default(),
             field: field.map(ServiceWords::of),

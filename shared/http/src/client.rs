@@ -1,24 +1,24 @@
 //! Sending one call to one service.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use amfj_sync_config::Token;
 use amfj_sync_security::secrets::{self, ServiceWords};
 use amfj_sync_telemetry::{Span, SpanKind};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::answer::Answer;
 use super::answered::Answered;
-use super::body;
+use super::credentials::{Credentials, Proof};
 use super::error::CallError;
 use super::network::NetworkFault;
 use super::pulse::{Pulse, SILENT};
-use super::retry_after::parse_retry_after;
 
 /// The longest answer that is read. Lists of three hundred devices are well below one MiB. Nothing is ever unpacked: no
 /// compression is asked for, so a body that is compressed all the same is no JSON.
@@ -38,41 +38,13 @@ impl SetupError {
     /// No token was read for this service.
     #[must_use]
     pub fn without_token(api: &'static str) -> Self {
-        Self { api, reason: "there is no token in the configuration to send".to_owned() }
+        Self::because(api, "there is no token in the configuration to send")
     }
-}
 
-/// How a call proves who sends it.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    header: String,
-    scheme: String,
-    token: Token,
-}
-
-impl Credentials {
-    /// `Authorization: Bearer <token>`.
+    /// For another reason, without a secret in it.
     #[must_use]
-    pub fn bearer(token: impl Into<Token>) -> Self {
-        Self::header("Authorization", "Bearer", token)
-    }
-
-    /// Any header; `scheme` stands before the token and may be blank.
-    #[must_use]
-    pub fn header(header: impl Into<String>, scheme: impl Into<String>, token: impl Into<Token>) -> Self {
-        Self { header: header.into(), scheme: scheme.into(), token: token.into() }
-    }
-
-    /// The header that carries this token.
-    fn as_header(&self, token: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
-        let name: HeaderName =
-            self.header.parse().map_err(|_| "the name of the header for the token is none".to_owned())?;
-        let text = format!("{} {}", self.scheme, token.expose_secret());
-        let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
-            "the token has characters that no HTTP header can carry; copy it again".to_owned()
-        })?;
-        value.set_sensitive(true);
-        Ok((name, value))
+    pub fn because(api: &'static str, reason: impl Into<String>) -> Self {
+        Self { api, reason: reason.into() }
     }
 }
 
@@ -81,9 +53,19 @@ impl Credentials {
 pub struct Call {
     operation: &'static str,
     method: Method,
-    path: Vec<String>,
-    query: Vec<(&'static str, String)>,
+    target: Target,
+    query: Vec<(Cow<'static, str>, String)>,
+    headers: Vec<(String, String)>,
     body: Option<Result<Vec<u8>, String>>,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug)]
+enum Target {
+    /// Segments below the base address.
+    Path(Vec<String>),
+    /// An address that the service gave, which has to be one of its own host.
+    Address(Url),
 }
 
 impl Call {
@@ -94,8 +76,16 @@ impl Call {
         method: Method,
         path: impl IntoIterator<Item = S>,
     ) -> Self {
-        let path = path.into_iter().map(Into::into).collect();
-        Self { operation, method, path, query: Vec::new(), body: None }
+        let target = Target::Path(path.into_iter().map(Into::into).collect());
+        Self { operation, method, target, query: Vec::new(), headers: Vec::new(), body: None }
+    }
+
+    /// A read of an address that the service itself gave: the next page, a job. It is sent to the host of the base address and to no
+    /// other.
+    #[must_use]
+    pub fn at(operation: &'static str, address: Url) -> Self {
+        let target = Target::Address(address);
+        Self { operation, method: Method::GET, target, query: Vec::new(), headers: Vec::new(), body: None }
     }
 
     /// A read.
@@ -105,8 +95,15 @@ impl Call {
 
     /// Adds a query parameter.
     #[must_use]
-    pub fn query(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
-        self.query.push((name, value.to_string()));
+    pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: &(impl ToString + ?Sized)) -> Self {
+        self.query.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Adds a header; one that is set anyway is replaced, but for what proves who sends the call.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -133,6 +130,14 @@ struct Inner {
     pulse: Pulse,
     /// Answers in place of the network.
     responder: Option<Box<Responder>>,
+    /// What the service's answers mean, where that is not what HTTP says.
+    interpreter: Option<Arc<dyn Interpreter>>,
+}
+
+/// Says what the answers of one service mean, before anybody looks at them.
+pub trait Interpreter: Send + Sync {
+    /// Looks at an answer, and notes in it what it means.
+    fn interpret(&self, answer: &mut Answer);
 }
 
 impl std::fmt::Debug for Inner {
@@ -163,11 +168,23 @@ impl Api {
         timeout: Duration,
         responder: Option<Box<Responder>>,
     ) -> Result<Self, SetupError> {
+        Self::interpreted(name, base, credentials, timeout, responder, None)
+    }
+
+    /// The same, of a service whose answers mean what an interpreter says.
+    pub fn interpreted(
+        name: &'static str,
+        base: Url,
+        credentials: &Credentials,
+        timeout: Duration,
+        responder: Option<Box<Responder>>,
+        interpreter: Option<Arc<dyn Interpreter>>,
+    ) -> Result<Self, SetupError> {
         let failed = |reason: String| SetupError { api: name, reason };
         if base.cannot_be_a_base() {
             return Err(failed(format!("“{base}” is no web address")));
         }
-        credentials.as_header(&credentials.token.current()).map_err(failed)?;
+        credentials.proof(&credentials.token().current()).map_err(failed)?;
         let client = build(&base, timeout)
             .map_err(|error| failed(format!("the HTTP client cannot be set up: {}", chain(&error))))?;
         let host = match (base.host_str(), base.port_or_known_default()) {
@@ -178,7 +195,51 @@ impl Api {
         let label = name.to_lowercase();
         let credentials = credentials.clone();
         let pulse = Pulse::new(name, host.clone());
-        Ok(Self(Arc::new(Inner { name, label, base, host, credentials, client, timeout, pulse, responder })))
+        Ok(Self(Arc::new(Inner {
+            name,
+            label,
+            base,
+            host,
+            credentials,
+            client,
+            timeout,
+            pulse,
+            responder,
+            interpreter,
+        })))
+    }
+
+    /// The base address.
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.0.base
+    }
+
+    /// How long one call may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// An address that the service gave, whole or relative to the base address, without what proves who asks.
+    #[must_use]
+    pub fn own_address(&self, text: &str) -> Option<Url> {
+        let mut base = self.0.base.clone();
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let mut address = base.join(text.trim()).ok().filter(|address| is_of_host(address, &self.0.base))?;
+        address.set_fragment(None);
+        let ours: Vec<&str> = self.0.credentials.parameters().collect();
+        if address.query_pairs().any(|(name, _)| ours.contains(&&*name)) {
+            let kept: Vec<(String, String)> = address
+                .query_pairs()
+                .filter(|(name, _)| !ours.contains(&&**name))
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect();
+            address.query_pairs_mut().clear().extend_pairs(kept);
+        }
+        Some(address)
     }
 
     /// What the service is called.
@@ -202,7 +263,7 @@ impl Api {
     /// The token, as it is now.
     #[must_use]
     pub fn token(&self) -> &Token {
-        &self.0.credentials.token
+        self.0.credentials.token()
     }
 
     /// Sends a call, once, and counts it. Every status is an answer; see [`Answer::success`].
@@ -210,19 +271,43 @@ impl Api {
     /// A read whose token was refused is sent once more where the token's file holds another one by now (P35). A write is
     /// not: whoever sent it knows what it may mean, and finds the new token in use when it asks again.
     pub async fn execute(&self, call: Call) -> Result<Answer, CallError> {
-        let token = &self.0.credentials.token;
-        let used = token.current();
-        let again = (call.method == Method::GET).then(|| call.clone());
+        let credentials = &self.0.credentials;
         let began = jiff::Timestamp::now();
+        let used = match self.token_to_send().await {
+            Ok(used) => used,
+            Err(error) => {
+                let error = Err(error);
+                self.feel(&error, began);
+                return error;
+            }
+        };
+        let again = (call.method == Method::GET).then(|| call.clone());
         let mut answered = self.send(call, &used).await;
         if answered.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
-            && token.is_replaced(&used)
+            && credentials.is_replaced(&used).await
             && let Some(call) = again
         {
-            answered = self.send(call, &token.current()).await;
+            answered = match self.token_to_send().await {
+                Ok(token) => self.send(call, &token).await,
+                Err(error) => Err(error),
+            };
         }
         self.feel(&answered, began);
         answered
+    }
+
+    /// The token, or the access token that it is exchanged for.
+    async fn token_to_send(&self) -> Result<SecretString, CallError> {
+        let Some(oauth) = self.0.credentials.oauth().filter(|_| self.0.responder.is_none()) else {
+            return Ok(self.0.credentials.token().current());
+        };
+        let started = Instant::now();
+        let fetching = oauth.access(&self.0.client, self.0.credentials.token(), self.0.timeout);
+        let (token, fetched) = fetching.await;
+        if let Some(status) = fetched {
+            self.count("fetch access token", status, started.elapsed());
+        }
+        token.map_err(|failure| failure.into_error(self.name_of("fetch access token"), oauth.host()))
     }
 
     /// Whether the service itself is well, whatever becomes of this call.
@@ -269,15 +354,18 @@ impl Api {
         span.set("http.request.method", request.method().as_str().to_owned());
         span.set("server.address", self.0.host.clone());
         let started = Instant::now();
-        let result = self.exchange_watched(operation, request).await;
+        let mut result = self.exchange_watched(operation, request).await;
+        if let (Ok(answer), Some(interpreter)) = (&mut result, &self.0.interpreter) {
+            interpreter.interpret(answer);
+        }
         let status = match &result {
-            Ok(answer) => answer.status.as_str().to_owned(),
+            Ok(answer) => answer.wire_status.as_str().to_owned(),
             Err(CallError::NotSent { .. }) => "no_connection".to_owned(),
             Err(_) => "no_answer".to_owned(),
         };
         let took = started.elapsed();
         match &result {
-            Ok(answer) => span.set("http.response.status_code", i64::from(answer.status.as_u16())),
+            Ok(answer) => span.set("http.response.status_code", i64::from(answer.wire_status.as_u16())),
             Err(_) => span.fail(status.clone()),
         }
         drop(span);
@@ -299,30 +387,62 @@ impl Api {
             call: self.name_of(call.operation),
             reason: ServiceWords::from(reason),
         };
-        // The url crate drops such segments, and the call would go somewhere else.
-        if let Some(bad) = call.path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
-            return Err(invalid(format!("“{bad}” cannot stand in an address")));
-        }
-        let mut url = self.0.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| invalid(format!("“{}” is no web address", self.0.base)))?
-            .pop_if_empty()
-            .extend(&call.path);
+        let url = self.address(call.target).map_err(invalid)?;
+        let Proof { headers, query } = self.0.credentials.proof(token).map_err(invalid)?;
         let mut request = self.0.client.request(call.method, url);
         if !call.query.is_empty() {
             request = request.query(&call.query);
         }
-        let (name, value) = self.0.credentials.as_header(token).map_err(invalid)?;
-        request = request.header(name, value).header(reqwest::header::ACCEPT, "application/json");
+        if !query.is_empty() {
+            request = request.query(&query);
+        }
+        let sets = |name: &str| call.headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+        if !sets("accept") {
+            request = request.header(reqwest::header::ACCEPT, "application/json");
+        }
         if let Some(body) = call.body {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.map_err(
-                |reason| CallError::Invalid { call: self.name_of(call.operation), reason: reason.into() },
-            )?);
+            if !sets("content-type") {
+                request = request.header(CONTENT_TYPE, "application/json");
+            }
+            request = request.body(body.map_err(|reason| CallError::Invalid {
+                call: self.name_of(call.operation),
+                reason: reason.into(),
+            })?);
+        }
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         request.build().map_err(|error| CallError::Invalid {
             call: self.name_of(call.operation),
             reason: chain(&error.without_url()).into(),
         })
+    }
+
+    fn address(&self, target: Target) -> Result<Url, String> {
+        let path = match target {
+            Target::Address(address) if is_of_host(&address, &self.0.base) => return Ok(address),
+            // The token goes nowhere else.
+            Target::Address(_) => {
+                return Err(
+                    "an address of another host was given, and the token is sent to none but its own"
+                        .to_owned(),
+                );
+            }
+            Target::Path(path) => path,
+        };
+        // The url crate drops such segments, and the call would go somewhere else.
+        if let Some(bad) = path.iter().find(|s| matches!(s.as_str(), "" | "." | "..")) {
+            return Err(format!("“{bad}” cannot stand in an address"));
+        }
+        let mut url = self.0.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| format!("“{}” is no web address", self.0.base))?
+            .pop_if_empty()
+            .extend(&path);
+        Ok(url)
     }
 
     async fn exchange(
@@ -377,6 +497,15 @@ impl Api {
     }
 }
 
+/// Whether an address is one of the same scheme, host and port.
+fn is_of_host(address: &Url, base: &Url) -> bool {
+    address.scheme() == base.scheme()
+        && address.host() == base.host()
+        && address.port_or_known_default() == base.port_or_known_default()
+        && address.username().is_empty()
+        && address.password().is_none()
+}
+
 /// A call that is under way, until it is answered or dropped.
 struct Watched<'a> {
     pulse: &'a Pulse,
@@ -386,98 +515,6 @@ struct Watched<'a> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.pulse.forget(self.id);
-    }
-}
-
-/// What a service answered.
-pub struct Answer {
-    call: String,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// An answer as it came; `call` names service and operation, as in "AMFJ, read asset".
-    #[must_use]
-    pub fn new(call: impl Into<String>, status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
-        Self { call: call.into(), status, headers, body }
-    }
-
-    /// The HTTP status.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// A header as text, to be parsed. Whoever quotes it makes [`ServiceWords`] of it.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The pause asked for by `Retry-After`, at most an hour.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a date in HTTP is compared with the clock of the system")]
-    pub fn retry_after(&self) -> Option<Duration> {
-        parse_retry_after(self.header(RETRY_AFTER.as_str())?, SystemTime::now())
-    }
-
-    /// Turns every status but 2xx into an error.
-    pub fn success(self) -> Result<Self, CallError> {
-        if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
-    }
-
-    /// What a status other than success says.
-    fn refusal(&self) -> CallError {
-        CallError::Status {
-            status: self.status.as_u16(),
-            retry_after: self.retry_after(),
-            body: ServiceWords::of_body(&self.body),
-            field: body::blamed_field(&self.body),
-            form: body::form(&self.body),
-            call: self.call.clone(),
-        }
-    }
-
-    /// A page for people where data was to come: it is from something in between.
-    fn page(&self) -> Option<CallError> {
-        body::is_html(&self.body).then(|| CallError::NotJson {
-            status: self.status.as_u16(),
-            html: true,
-            body: ServiceWords::default(),
-            reason: "an HTML page instead of JSON".into(),
-            call: self.call.clone(),
-        })
-    }
-
-    /// The JSON of a successful answer.
-    pub fn json<T: DeserializeOwned>(self) -> Result<T, CallError> {
-        self.read(|body| serde_json::from_slice(body))
-    }
-
-    /// What somebody reads in the JSON of a successful answer. A secret in it, as the name of an asset or in its notes, does
-    /// not get any further: it goes to queues, streams and files from here (P27).
-    pub fn read<T>(self, read: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, CallError> {
-        let answer = self.success()?;
-        let reason = if body::is_html(&answer.body) {
-            "an HTML page instead of JSON".to_owned()
-        } else if answer.body.trim_ascii().is_empty() {
-            "an empty body instead of JSON".to_owned()
-        } else {
-            match secrets::scrub_bytes(&answer.body).map(|body| read(&body)) {
-                Some(Ok(value)) => return Ok(value),
-                Some(Err(error)) => format!("JSON that cannot be understood ({error})"),
-                None => "a secret of this process in it, in too much else to be read without that".to_owned(),
-            }
-        };
-        Err(CallError::NotJson {
-            status: answer.status.as_u16(),
-            html: body::is_html(&answer.body),
-            body: ServiceWords::of_body(&answer.body),
-            reason: reason.into(),
-            call: answer.call,
-        })
     }
 }
 

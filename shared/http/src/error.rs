@@ -62,8 +62,10 @@ pub enum CallError {
     Status {
         /// Service and operation.
         call: String,
-        /// HTTP status.
+        /// HTTP status, as what it means.
         status: u16,
+        /// HTTP status as it was sent, where the service means something else by it.
+        wire_status: u16,
         /// How long to wait, at most an hour.
         retry_after: Option<Duration>,
         /// The beginning of the body.
@@ -86,6 +88,33 @@ pub enum CallError {
         /// The beginning of the body.
         body: ServiceWords,
     },
+    /// A value that the service has no form for: nothing was sent.
+    Unwritable {
+        /// Service and operation.
+        call: String,
+        /// The field that it is for.
+        field: ServiceWords,
+        /// Why.
+        reason: ServiceWords,
+    },
+    /// Something that has to be read before a write could not be: nothing was written.
+    Before {
+        /// Service and operation that was to follow.
+        call: String,
+        /// What failed.
+        error: Box<CallError>,
+    },
+    /// One of several requests of a write failed, after others were carried out.
+    Partly {
+        /// Service and operation.
+        call: String,
+        /// How many requests were carried out.
+        done: usize,
+        /// Of how many.
+        of: usize,
+        /// What became of the next.
+        error: Box<CallError>,
+    },
 }
 
 impl std::fmt::Display for CallError {
@@ -105,6 +134,7 @@ impl CallError {
     #[must_use]
     pub fn said(&self) -> String {
         match self {
+            Self::Before { error, .. } => format!("{}; nothing was written", error.seen()),
             Self::NotSent { .. } => format!("{}; nothing was sent", self.seen()),
             Self::Unknown { .. } => {
                 format!("{}; it is unknown whether the request was carried out", self.seen())
@@ -135,8 +165,18 @@ impl CallError {
             Self::Unknown { call, host, reason, .. } => {
                 format!("{call}: no complete answer from {host} ({reason})")
             }
-            Self::Status { call, status, body, .. } => {
-                format!("{call}: answered {} {}", status_text(*status), sentence(body))
+            Self::Status { call, wire_status, body, .. } => {
+                format!("{call}: answered {} {}", status_text(*wire_status), sentence(body))
+            }
+            Self::Unwritable { call, field, reason } => {
+                format!(
+                    "{call}: the value of “{}” cannot be written: {reason}",
+                    field.as_str().replace(['“', '”'], "\"")
+                )
+            }
+            Self::Before { call, error } => format!("{call}: {}", error.seen()),
+            Self::Partly { call, done, of, error } => {
+                format!("{call}: {done} of {of} requests were carried out, then {}", error.seen())
             }
             Self::NotJson { call, status, reason, .. } => {
                 format!("{call}: answered {} with {reason}", status_text(*status))
@@ -150,7 +190,8 @@ impl CallError {
         let service = self.service();
         let setting = format!("{service}.api_url");
         match self {
-            Self::Invalid { .. } => None,
+            Self::Before { error, .. } | Self::Partly { error, .. } => error.cure(),
+            Self::Invalid { .. } | Self::Unwritable { .. } => None,
             Self::NotSent { fault, .. } | Self::Unknown { fault, .. } => Some(fault.cure(&setting)),
             Self::NotJson { .. } => Some(format!("check that {setting} is the address of the API")),
             Self::Status { status, form, .. } => match (*status, *form) {
@@ -184,7 +225,10 @@ impl CallError {
         | Self::NotSent { call, .. }
         | Self::Unknown { call, .. }
         | Self::Status { call, .. }
-        | Self::NotJson { call, .. }) = self;
+        | Self::NotJson { call, .. }
+        | Self::Unwritable { call, .. }
+        | Self::Before { call, .. }
+        | Self::Partly { call, .. }) = self;
         call.split(',').next().unwrap_or_default().to_lowercase()
     }
 
@@ -193,7 +237,10 @@ impl CallError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::NotJson { status, .. } => Some(*status),
-            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unknown { .. } => None,
+            Self::Before { error, .. } | Self::Partly { error, .. } => error.status(),
+            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unknown { .. } | Self::Unwritable { .. } => {
+                None
+            }
         }
     }
 
@@ -202,6 +249,7 @@ impl CallError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Before { error, .. } | Self::Partly { error, .. } => error.retry_after(),
             _ => None,
         }
     }
@@ -211,6 +259,8 @@ impl CallError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Status { field, .. } => field.as_ref().map(ServiceWords::as_str),
+            Self::Unwritable { field, .. } => Some(field.as_str()),
+            Self::Partly { error, .. } => error.field(),
             _ => None,
         }
     }
@@ -220,6 +270,7 @@ impl CallError {
     pub fn form(&self) -> Option<BodyForm> {
         match self {
             Self::Status { form, .. } => Some(*form),
+            Self::Before { error, .. } | Self::Partly { error, .. } => error.form(),
             _ => None,
         }
     }
@@ -228,7 +279,10 @@ impl CallError {
     /// record.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status: 404 | 410, form: BodyForm::Json, .. })
+        match self {
+            Self::Before { error, .. } => error.is_not_found(),
+            _ => matches!(self, Self::Status { status: 404 | 410, form: BodyForm::Json, .. }),
+        }
     }
 
     /// 409.
@@ -249,8 +303,10 @@ impl CallError {
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Invalid { .. } | Self::NotSent { .. } => false,
-            Self::Unknown { .. } | Self::NotJson { .. } => true,
+            Self::Invalid { .. } | Self::NotSent { .. } | Self::Unwritable { .. } | Self::Before { .. } => {
+                false
+            }
+            Self::Unknown { .. } | Self::NotJson { .. } | Self::Partly { .. } => true,
             // 408 and 5xx may come from a proxy whose back end went on working.
             Self::Status { status, .. } => *status == 408 || *status >= 500,
         }
@@ -260,16 +316,56 @@ impl CallError {
     /// waiting.
     #[must_use]
     pub fn may_still_happen(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Status { status: 408 | 504, .. })
+        match self {
+            Self::Partly { error, .. } => error.may_still_happen(),
+            _ => matches!(self, Self::Unknown { .. } | Self::Status { status: 408 | 504, .. }),
+        }
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Invalid { .. } => false,
+            Self::Invalid { .. } | Self::Unwritable { .. } => false,
             Self::NotSent { .. } | Self::Unknown { .. } | Self::NotJson { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Before { error, .. } | Self::Partly { error, .. } => error.is_transient(),
+        }
+    }
+
+    /// The same, with the field that it blames by another name.
+    #[must_use]
+    pub fn blaming(self, name: &str) -> Self {
+        match self {
+            Self::Status { call, status, wire_status, retry_after, body, form, .. } => {
+                let field = Some(ServiceWords::of(name));
+                Self::Status { call, status, wire_status, retry_after, body, field, form }
+            }
+            Self::Partly { call, done, of, error } => {
+                Self::Partly { call, done, of, error: Box::new(error.blaming(name)) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, meant as the refusal of one value.
+    #[must_use]
+    pub fn refusing(self, name: &str) -> Self {
+        match self {
+            Self::Status { call, wire_status, retry_after, body, form, .. } => {
+                let field = Some(ServiceWords::of(name));
+                Self::Status { call, status: 422, wire_status, retry_after, body, field, form }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, of what is read before something else is written: nothing was.
+    #[must_use]
+    pub fn before(self, call: &str) -> Self {
+        match self {
+            before @ Self::Before { .. } => before,
+            error => Self::Before { call: call.to_owned(), error: Box::new(error) },
         }
     }
 }

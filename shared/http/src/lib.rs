@@ -12,25 +12,31 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
+mod answer;
 mod answered;
 mod body;
 mod client;
+mod credentials;
 pub mod cursors;
 mod error;
 pub mod json;
 pub mod limit;
 mod network;
+mod oauth;
 mod pulse;
 mod retry_after;
 
 #[cfg(test)]
 mod tests;
 
+pub use answer::Answer;
 pub use answered::Answered;
-pub use client::{Answer, Api, Call, Credentials, Responder, SetupError};
+pub use client::{Api, Call, Interpreter, Responder, SetupError};
+pub use credentials::{Credentials, Pattern, Shown};
 pub use error::{BodyForm, CallError};
 pub use limit::Limiter;
 pub use network::NetworkFault;
+pub use oauth::{ClientAuthentication, OAuth};
 pub use pulse::Pulse;
 pub use reqwest::header::HeaderMap;
 pub use reqwest::{Method, StatusCode};

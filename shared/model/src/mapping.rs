@@ -6,6 +6,7 @@
 pub mod fingerprint;
 mod guards;
 pub mod known;
+mod named;
 mod place;
 mod plain;
 pub mod property;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub use named::NamedTemplate;
 pub use place::Place;
 pub use property::{BadProperty, PropertyPath};
 pub use template::{BadTemplate, Template};

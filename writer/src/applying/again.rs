@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_amfj::client::NewUser;
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use amfj_sync_model::messages::{Ending, Outcome, Past};
@@ -21,12 +22,15 @@ impl Applying<'_> {
         read.ok_or_else(|| Trouble::NotThere(id.clone()))
     }
 
-    /// A user record as it is now. The contract knows no read by id: by email where there is one, else through
-    /// the whole list.
+    /// A user record as it is now: by its id where the interface has such a read, else by email where there is one, else
+    /// through the whole list.
     pub(super) async fn read_record(&mut self, id: &RecordId) -> Result<Option<UserRecord>, Trouble> {
         let client = &self.site.client;
+        if client.can(Op::ReadUser) {
+            return self.requests.send(Kind::Read, || client.user(id)).await;
+        }
         let email = self.site.state.read(|view| view.record(id)).and_then(|row| row.record.email);
-        if let Some(email) = email {
+        if let Some(email) = email.filter(|_| client.can(Op::FindUsersByEmail)) {
             let found = self.requests.send(Kind::Read, || client.find_users_by_email(&email)).await?;
             if let Some(record) = found.into_iter().find(|record| record.id == *id) {
                 return Ok(Some(record));

@@ -46,6 +46,7 @@ fn status(status: u16, form: BodyForm, retry_after: Option<u64>) -> CallError {
     CallError::Status {
         call: "AMFJ, list locations".to_owned(),
         status,
+        wire_status: status,
         retry_after: retry_after.map(Duration::from_secs),
         body: ServiceWords::default(),
         field: None,

@@ -1,6 +1,7 @@
 //! Assets that are created and looked for.
 
 use amfj_sync_amfj::client::{NewAsset, Page};
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_http::CallError;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::names::{NameKey, serial_in};
@@ -39,6 +40,9 @@ impl Creatable for NewAsset {
     }
 
     async fn search(&self, site: &Site) -> Result<Option<Vec<Asset>>, CallError> {
+        if !site.client.can(Op::FindAssetsByName) {
+            return Ok(None);
+        }
         site.client.find_assets_by_name(&self.name).await.map(Some)
     }
 

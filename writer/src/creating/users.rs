@@ -1,6 +1,7 @@
 //! User records that are created and looked for.
 
 use amfj_sync_amfj::client::{NewUser, Page};
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_http::CallError;
 use amfj_sync_model::amfj::UserRecord;
 use amfj_sync_model::names::{NameKey, email_key};
@@ -30,11 +31,13 @@ impl Creatable for NewUser {
         found.id.as_str()
     }
 
-    /// The contract has no search by name.
+    /// There is no search by name, and not everywhere one by email.
     async fn search(&self, site: &Site) -> Result<Option<Vec<UserRecord>>, CallError> {
         match &self.email {
-            Some(email) => site.client.find_users_by_email(email).await.map(Some),
-            None => Ok(None),
+            Some(email) if site.client.can(Op::FindUsersByEmail) => {
+                site.client.find_users_by_email(email).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 

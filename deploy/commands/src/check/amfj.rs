@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use amfj_sync_amfj::client::AmfjClient;
+use amfj_sync_amfj::probe::{self, Verdict};
+use amfj_sync_amfj::profile::Op;
 use amfj_sync_backoff::{Policy, Stopped, retry};
-use amfj_sync_config::Integration;
 use amfj_sync_config::catalogue::{maps_user_fields, problems};
+use amfj_sync_config::{Integration, ProfileSource};
 use amfj_sync_http::{CallError, Limiter};
 use amfj_sync_model::amfj::{AssetType, FieldType, UserRecord};
 use amfj_sync_model::messages::{Catalogue, Outcome};
@@ -19,7 +21,8 @@ use super::people::Records;
 use super::report::{Report, counted};
 
 /// What to do where an error does not tell.
-const CURE: &str = "check amfj.api_url; if AMFJ's addresses differ, set amfj.paths";
+const CURE: &str =
+    "check amfj.api_url; if AMFJ's interface is another one, describe it in a profile (docs/amfj-profile.md)";
 
 /// A list that cannot be read, with the cure that fits.
 fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
@@ -69,6 +72,7 @@ pub(super) async fn check(
         }
     };
     report.ok("AMFJ: token accepted; whether it may write too shows with the first change");
+    check_profile(integration, &client, report).await;
     match retry(reads, stop, || client.assets_page(None)).await {
         Ok(page) => {
             let more = if page.next.is_some() { " or more" } else { "" };
@@ -79,6 +83,21 @@ pub(super) async fn check(
     let records = check_records(integration, &client, reads, stop, report).await;
     check_names(integration, &catalogue, report);
     Ok(Some(Seen { client, catalogue, records }))
+}
+
+/// Whether the interface is what a profile of the customer's own says; the built-in one shows in what follows.
+async fn check_profile(integration: &Integration, client: &AmfjClient, report: &mut Report) {
+    if integration.amfj.profile == ProfileSource::default() {
+        return;
+    }
+    let found = probe::read(client).await;
+    for line in found.lines.iter().filter(|line| line.verdict == Verdict::Differs) {
+        let cure = "correct the profile; `amfj-sync probe` shows all of it";
+        report.failed(format!("AMFJ: profile {}, {}: {}", client.profile().name, line.what, line.said), cure);
+    }
+    if found.is_fine() {
+        report.ok(format!("AMFJ: the interface is what the profile {} says", client.profile().name));
+    }
 }
 
 async fn read_catalogue(
@@ -125,6 +144,9 @@ async fn check_records(
             }
         }
     };
+    if !client.can(Op::ListUsers) {
+        return records;
+    }
     if let Err(stopped) = client.all_users(reads, stop, &mut count).await {
         failed(report, &stopped);
     } else if all == 0 {

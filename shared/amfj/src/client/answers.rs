@@ -1,25 +1,23 @@
-//! What the answer to a write shows: the record as it is now, or nothing that could be relied on.
-
-use std::collections::BTreeMap;
+//! What the answer to a write shows under the assumed contract: the record as it is now, or nothing that could be relied on.
 
 use amfj_sync_http::{Answer, CallError};
-use amfj_sync_model::ids::AssetId;
 use serde_json::Value;
 
-use super::Assigned;
 use crate::lenient::{self, Record};
 
 /// What an answer to a write of an asset shows, if it shows the asset at all.
-pub(super) const ASSET_SHOWS: [&str; 3] = ["name", "asset_type", "fields"];
+pub(crate) fn asset_shows() -> impl Iterator<Item = &'static str> {
+    ["name", "asset_type", "fields"].into_iter()
+}
 
 /// The same for a user record: its fields only where some were sent.
-pub(super) fn user_shows(sent: &BTreeMap<String, Value>) -> impl Iterator<Item = &'static str> {
-    ["name", "source"].into_iter().chain((!sent.is_empty()).then_some("fields"))
+pub(crate) fn user_shows(sent: bool) -> impl Iterator<Item = &'static str> {
+    ["name", "source"].into_iter().chain(sent.then_some("fields"))
 }
 
 /// The record that an answer to a write shows. A success that shows none, another one or half of it
 /// ([`CallError::is_unshown_success`]) says nothing about what AMFJ holds: that is read.
-pub(super) fn written<T: Record>(
+pub(crate) fn written<T: Record>(
     answer: Answer,
     id: Option<&str>,
     mut members: impl Iterator<Item = &'static str>,
@@ -41,13 +39,4 @@ pub(super) fn written<T: Record>(
         lenient::one::<T>(body)
     })?;
     Ok(record)
-}
-
-pub(super) fn assigned(answer: Answer, id: &AssetId) -> Result<Assigned, CallError> {
-    let shows = ASSET_SHOWS.iter().copied().chain(["checked_out_to"]);
-    match written(answer, Some(id.as_str()), shows) {
-        Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
-        Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
-        Err(error) => Err(error),
-    }
 }

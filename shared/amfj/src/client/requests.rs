@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_model::ids::RecordId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,17 +76,4 @@ impl UserPatch {
     pub fn is_empty(&self) -> bool {
         self.name.is_none() && self.email.is_none() && self.fields.is_empty()
     }
-}
-
-#[derive(Serialize)]
-pub(super) struct CheckOut<'a> {
-    pub(super) user_id: &'a RecordId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) note: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-pub(super) struct CheckIn<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) note: Option<&'a str>,
 }

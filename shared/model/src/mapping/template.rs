@@ -28,7 +28,13 @@ pub struct Template {
 /// A text that is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the template cannot be read: {0}")]
-pub struct BadTemplate(String);
+pub struct BadTemplate(pub(super) String);
+
+impl BadTemplate {
+    pub(super) fn of(error: &Error) -> Self {
+        Self(sentence(error))
+    }
+}
 
 /// What a template may do: steps, and 64 bytes each of what it makes. A list of a thousand applications takes a hundredth.
 const FUEL: u64 = 200_000;
@@ -37,7 +43,7 @@ const LONGEST: usize = 64 << 10;
 /// How deep macros may call each other.
 const NESTED: usize = 50;
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     // A user, a section or a list that a device does not have is blank, not an error (P14).
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
@@ -81,7 +87,7 @@ fn write_value(
 impl Template {
     /// Reads a template, and checks its syntax and the filters it uses.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
-        let template = ENVIRONMENT.template_from_str(text).map_err(|error| BadTemplate(sentence(&error)))?;
+        let template = ENVIRONMENT.template_from_str(text).map_err(|error| BadTemplate::of(&error))?;
         if multiplies(text) {
             return Err(BadTemplate(MULTIPLIES.to_owned()));
         }
@@ -93,7 +99,7 @@ impl Template {
         let guarded = guarded(text, &properties);
         // Filters are looked up while rendering. Any other error depends on the values.
         match template.render(()) {
-            Err(error) if is_unknown_word(&error) => Err(BadTemplate(sentence(&error))),
+            Err(error) if is_unknown_word(&error) => Err(BadTemplate::of(&error)),
             _ => Ok(Self { text: text.to_owned(), properties, guarded }),
         }
     }
@@ -132,23 +138,24 @@ impl Template {
         if blank.iter().any(|path| !self.provides_for(path, &blank)) {
             return Evaluated::Blank;
         }
-        match self.render(Serde(values)) {
+        match rendered(&self.text, Serde(&values)) {
             Ok(text) if text.trim().is_empty() => Evaluated::Blank,
             Ok(text) => Evaluated::Value(Value::String(text.trim().to_owned())),
             Err(error) => Evaluated::Failed(format!("the template fails: {}", short(&sentence(&error)))),
         }
     }
+}
 
-    fn render(&self, values: Serde<Map<String, Value>>) -> Result<String, Error> {
-        let mut text = Bounded(Vec::new());
-        ENVIRONMENT.template_from_str(&self.text)?.render_captured_to(values, &mut text)?;
-        // What a template writes is text.
-        Ok(String::from_utf8_lossy(&text.0).into_owned())
-    }
+/// What a template makes of these values, within bounds.
+pub(super) fn rendered(template: &str, values: Serde<&Map<String, Value>>) -> Result<String, Error> {
+    let mut text = Bounded(Vec::new());
+    ENVIRONMENT.template_from_str(template)?.render_captured_to(values, &mut text)?;
+    // What a template writes is text.
+    Ok(String::from_utf8_lossy(&text.0).into_owned())
 }
 
 /// Fuel knows nothing of how long a list is that was only repeated in thought.
-const MULTIPLIES: &str = "it multiplies more than once, by something else than a number of at most four digits, or names more than 8 values";
+pub(super) const MULTIPLIES: &str = "it multiplies more than once, by something else than a number of at most four digits, or names more than 8 values";
 
 /// Takes so much and no more.
 struct Bounded(Vec<u8>);
@@ -204,7 +211,7 @@ fn without_blanks(value: Value) -> Value {
     }
 }
 
-fn is_unknown_word(error: &Error) -> bool {
+pub(super) fn is_unknown_word(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::UnknownFilter
@@ -215,7 +222,7 @@ fn is_unknown_word(error: &Error) -> bool {
 }
 
 /// The error without the template's internal name.
-fn sentence(error: &Error) -> String {
+pub(super) fn sentence(error: &Error) -> String {
     match error.kind() {
         ErrorKind::OutOfFuel => {
             return format!("it does too much, or makes too much (more than {FUEL} steps)");

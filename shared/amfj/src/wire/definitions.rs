@@ -1,0 +1,214 @@
+//! Definitions of custom fields: what a key stands for, and what type a value has. They are read once and kept for a while, where the
+//! profile needs them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amfj_sync_http::CallError;
+use amfj_sync_model::amfj::{AssetType, Field};
+use amfj_sync_model::ids::RecordId;
+use amfj_sync_model::names::email_key;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::client::AmfjClient;
+use crate::lenient::Page;
+use crate::profile::Op;
+use crate::profile::types::{FieldsShape, Label};
+
+/// How long definitions are good for; every run reads them anew.
+const GOOD_FOR: Duration = Duration::from_mins(5);
+/// The least time between two walks through the list of user records for an email that is not known.
+const PEOPLE_EVERY: Duration = Duration::from_secs(30);
+
+/// One custom field.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Definition {
+    pub(crate) field: Field,
+    /// What records call it.
+    pub(crate) key: String,
+    /// Keys and names of the options.
+    pub(crate) options: Vec<(String, String)>,
+    /// The ids of the asset types that have it; all where none are named.
+    pub(crate) asset_types: Option<Vec<String>>,
+}
+
+impl Definition {
+    pub(crate) fn is_of(&self, asset_type: &str) -> bool {
+        self.asset_types.as_ref().is_none_or(|types| types.iter().any(|known| known == asset_type))
+    }
+}
+
+/// All custom fields of one kind of record.
+pub(crate) type Definitions = Vec<Definition>;
+
+/// The one that is meant by a name or key, on a record of this type where that is known.
+pub(crate) enum Meant<'d> {
+    One(&'d Definition),
+    /// It depends on the type.
+    Several,
+    None,
+}
+
+/// Looks for the definition that a label stands for.
+pub(crate) fn meant<'d>(
+    definitions: &'d [Definition],
+    asset_type: Option<&str>,
+    is_it: impl Fn(&Definition) -> bool,
+) -> Meant<'d> {
+    let mut found = definitions.iter().filter(|one| is_it(one));
+    match asset_type {
+        Some(asset_type) => found.find(|one| one.is_of(asset_type)).map_or(Meant::None, Meant::One),
+        None => match (found.next(), found.next()) {
+            (None, _) => Meant::None,
+            (Some(first), None) => Meant::One(first),
+            (Some(first), Some(second)) => {
+                let is_same = |other: &Definition| {
+                    (&other.key, &other.field.field_type, &other.options)
+                        == (&first.key, &first.field.field_type, &first.options)
+                };
+                if is_same(second) && found.all(is_same) { Meant::One(first) } else { Meant::Several }
+            }
+        },
+    }
+}
+
+/// What was read of an interface to understand the rest.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    assets: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    users: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    people: Mutex<People>,
+}
+
+/// Record ids by email; none where several have it.
+#[derive(Debug, Default)]
+struct People {
+    read: Option<Instant>,
+    by_email: HashMap<String, Option<RecordId>>,
+}
+
+/// Who an email stands for.
+pub(crate) type Directory = HashMap<String, Option<RecordId>>;
+
+fn young(held: &Mutex<Option<(Instant, Arc<Definitions>)>>) -> Option<Arc<Definitions>> {
+    let held = held.lock();
+    let (read, definitions) = held.as_ref()?;
+    (read.elapsed() < GOOD_FOR).then(|| Arc::clone(definitions))
+}
+
+impl AmfjClient {
+    /// Whether records cannot be understood without definitions.
+    fn needs_definitions(&self, shape: Option<&FieldsShape>) -> bool {
+        let values = &self.profile().values;
+        shape.is_some_and(|shape| {
+            shape.label == Label::Key || shape.options == Label::Key || !super::values::are_plain(values)
+        })
+    }
+
+    /// The custom fields of assets, where the profile needs them.
+    pub(crate) async fn asset_definitions(&self) -> Result<Arc<Definitions>, CallError> {
+        if !self.needs_definitions(self.profile().asset.fields.as_ref()) {
+            return Ok(Arc::default());
+        }
+        match young(&self.cache().assets) {
+            Some(definitions) => Ok(definitions),
+            None => self.read_asset_types().await.map(|(_, definitions)| definitions),
+        }
+    }
+
+    /// The custom fields of user records, where the profile needs them.
+    pub(crate) async fn user_definitions(&self) -> Result<Arc<Definitions>, CallError> {
+        if !self.needs_definitions(self.profile().user.fields.as_ref())
+            || !self.profile().has(Op::ListUserFields)
+        {
+            return Ok(Arc::default());
+        }
+        match young(&self.cache().users) {
+            Some(definitions) => Ok(definitions),
+            None => self.read_user_fields().await.map(|(_, definitions)| definitions),
+        }
+    }
+
+    /// All asset types with their fields, and the definitions of these.
+    pub(crate) async fn read_asset_types(&self) -> Result<(Page<AssetType>, Arc<Definitions>), CallError> {
+        let (mut page, mut definitions) = self.read_types_alone().await?;
+        if let Some(op) = self.profile().operation(Op::ListAssetFields) {
+            if op.looks_up("asset_type") {
+                for asset_type in &page.results {
+                    let names = serde_json::json!({"id": asset_type.id, "name": asset_type.name});
+                    let names = crate::profile::Names::from_iter([("asset_type".to_owned(), names)]);
+                    let mut own = self.read_definitions(Op::ListAssetFields, &names).await?;
+                    for definition in &mut own.results {
+                        definition.asset_types.get_or_insert_with(|| vec![asset_type.id.clone()]);
+                    }
+                    definitions.extend(own.results);
+                    page.lost.extend(own.lost);
+                    page.odd.extend(own.odd);
+                }
+            } else {
+                let all = self.read_definitions(Op::ListAssetFields, &crate::profile::Names::new()).await?;
+                definitions.extend(all.results);
+                page.lost.extend(all.lost);
+                page.odd.extend(all.odd);
+            }
+            for asset_type in &mut page.results {
+                let own = definitions.iter().filter(|one| one.is_of(&asset_type.id));
+                asset_type.fields = own.map(|one| one.field.clone()).collect();
+            }
+        }
+        let definitions = Arc::new(definitions);
+        *self.cache().assets.lock() = Some((Instant::now(), Arc::clone(&definitions)));
+        Ok((page, definitions))
+    }
+
+    /// All custom fields of user records.
+    pub(crate) async fn read_user_fields(&self) -> Result<(Page<Field>, Arc<Definitions>), CallError> {
+        let page = self.read_definitions(Op::ListUserFields, &crate::profile::Names::new()).await?;
+        let fields = page.results.iter().map(|definition| definition.field.clone()).collect();
+        let definitions = Arc::new(page.results);
+        *self.cache().users.lock() = Some((Instant::now(), Arc::clone(&definitions)));
+        let page = Page { results: fields, next: None, rows: page.rows, lost: page.lost, odd: page.odd };
+        Ok((page, definitions))
+    }
+
+    /// Notes whose email it is.
+    pub(crate) fn learn(&self, email: Option<&str>, id: &RecordId) {
+        let Some(key) = email.and_then(email_key) else { return };
+        let mut people = self.cache().people.lock();
+        let known = people.by_email.entry(key).or_insert_with(|| Some(id.clone()));
+        if known.as_ref().is_some_and(|known| known != id) {
+            *known = None;
+        }
+    }
+
+    /// Who these emails stand for. The list of user records is walked where one is not known, and was not a moment ago.
+    pub(crate) async fn directory(&self, emails: &[String]) -> Result<Directory, CallError> {
+        let missing = {
+            let people = self.cache().people.lock();
+            emails.iter().any(|email| !people.by_email.contains_key(email))
+                && people.read.is_none_or(|read| read.elapsed() >= PEOPLE_EVERY)
+        };
+        if missing {
+            let mut found = Directory::new();
+            self.each_user(&mut |record| {
+                if let Some(key) = record.email.as_deref().and_then(email_key) {
+                    let known = found.entry(key).or_insert_with(|| Some(record.id.clone()));
+                    if known.as_ref().is_some_and(|known| *known != record.id) {
+                        *known = None;
+                    }
+                }
+                true
+            })
+            .await?;
+            let mut people = self.cache().people.lock();
+            people.by_email = found;
+            people.read = Some(Instant::now());
+        }
+        let people = self.cache().people.lock();
+        let known =
+            emails.iter().filter_map(|email| Some((email.clone(), people.by_email.get(email)?.clone())));
+        Ok(known.collect())
+    }
+}
