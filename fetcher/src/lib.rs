@@ -3,7 +3,9 @@
 
 pub mod check;
 pub mod events;
+mod inbox;
 mod leadership;
+mod lookups;
 pub mod once;
 mod presence;
 mod progress;

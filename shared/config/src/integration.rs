@@ -7,6 +7,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::{FieldSource, MappedField, Mapping};
 
 use super::addresses;
+use super::events;
 use super::mask::looks_like_token;
 use super::problem::{At, nearest};
 use super::reader::{Found, Reading, Section, shown};
@@ -167,6 +168,7 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
     let auth_scheme = section.read(reading, "auth_scheme", scheme).or("Bearer".to_owned());
     let below = section.section(reading, "paths");
     let paths = paths(below, reading);
+    let events = events::read(&mut section, reading);
     section.finish(reading);
     Some(AmfjConfig {
         api_url: api_url?,
@@ -177,6 +179,7 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
         auth_header: auth_header?,
         auth_scheme: auth_scheme?,
         paths: paths?,
+        events: events?,
     })
 }
 

@@ -4,6 +4,7 @@
 //! 100) is refused with 400 and kept as a violation, so that a test can say that there was none. A
 //! request without `Authorization` is a violation as well, and answered 401.
 
+mod events;
 mod fields;
 mod forms;
 mod keeping;
@@ -28,6 +29,7 @@ use super::{
     wire::{self, Ask, Reply, Serving},
 };
 
+pub use events::{EventIds, EventOptions, Events};
 pub use forms::Forms;
 pub use mutation::Mutation;
 
@@ -300,6 +302,15 @@ impl AmfjSim {
     /// Changes how what is written is kept and listed.
     pub fn set_forms(&self, forms: Forms) {
         self.site.store.lock().forms = forms;
+    }
+
+    /// From now on what happens to assets is told to somebody, as long as the answer lives.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn send_events(&self, options: EventOptions) -> anyhow::Result<Events> {
+        let outbox = self.site.store.lock().outbox.clone();
+        events::start(&outbox, options, 1)
     }
 
     fn id_of(&self, mutation: Mutation) -> anyhow::Result<String> {

@@ -78,12 +78,14 @@ fn write(store: &mut Store, ask: &Ask, parts: &[&str], met: &[Oddity]) -> Result
         _ => None,
     });
     store.set_lag(own_lag.unwrap_or(usual_lag));
+    store.by_client = true;
     let carried_out = carry_out(store, ask, parts).map(|(status, record)| {
         let is_odd = keeping::concerns(met);
         let kept =
             if is_odd { keeping::keep(store, met, before, &sent, record) } else { Kept::as_sent(record) };
         (status, kept)
     });
+    store.by_client = false;
     store.set_lag(usual_lag);
     let (status, kept) = carried_out.map_err(|refusal| as_held(met, refusal))?;
     store.log(&ask.method, &ask.path, sent, kept.stored);
