@@ -58,13 +58,22 @@ pub(crate) struct LookUps<'a> {
     board: &'a Board,
     /// When the latest look-up of each asset began, by this machine's clock.
     looked_up: Mutex<BTreeMap<Subject, Timestamp>>,
+    /// Which writes of ours AMFJ has shown since, by the age of the row: what it shows later is no late answer.
+    shown: Mutex<BTreeMap<AssetId, u64>>,
     /// Until then nothing is searched for by name, for the search shows whatever there is.
     no_search_until: Mutex<Option<Instant>>,
 }
 
 impl<'a> LookUps<'a> {
     pub(crate) fn of(worker: &'a Worker, leader: &'a Leader, board: &'a Board) -> Self {
-        Self { worker, leader, board, looked_up: Mutex::default(), no_search_until: Mutex::default() }
+        Self {
+            worker,
+            leader,
+            board,
+            looked_up: Mutex::default(),
+            shown: Mutex::default(),
+            no_search_until: Mutex::default(),
+        }
     }
 
     /// Looks into events until told to stop, or until the lead is lost. Does nothing where none are taken.

@@ -14,8 +14,8 @@ use amfj_sync_projection::rows::AssetRow;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::LookUps;
 use super::pending::{QUIET, Subject, Waiting};
+use super::{LookUps, REMEMBERED};
 use crate::events::LookUp;
 use crate::run::{asset_differs, completed, is_of_service, last};
 
@@ -164,8 +164,20 @@ impl LookUps<'_> {
         row.is_some_and(|row| self.still_late(&row).is_some())
     }
 
-    /// For how long a list, and whoever answers like one, may not show what was written last.
+    /// AMFJ shows what was written last.
+    fn is_shown(&self, asset: &AssetId, as_of: u64) {
+        let mut shown = self.shown.lock();
+        if shown.len() >= REMEMBERED {
+            shown.clear();
+        }
+        shown.insert(asset.clone(), as_of);
+    }
+
+    /// For how long AMFJ may not show what was written last; none where it has shown it.
     fn still_late(&self, row: &AssetRow) -> Option<Duration> {
+        if self.shown.lock().get(&row.asset.id) == Some(&row.age.offset) {
+            return None;
+        }
         let since = Duration::try_from(Timestamp::now().duration_since(row.age.written?)).unwrap_or_default();
         self.leader.config.amfj.list_delay.checked_sub(since).filter(|left| !left.is_zero())
     }
@@ -175,15 +187,24 @@ impl LookUps<'_> {
         let known = self.leader.state.read(|view| view.asset(&asset.id));
         let asset = completed(asset, known.as_ref());
         if let Some(row) = &known {
-            if !asset_differs(&asset, Some(row)) && !row.claims.wait_to_be_seen() {
+            let differs = asset_differs(&asset, Some(row));
+            if !differs {
+                self.is_shown(&asset.id, row.age.offset);
+            }
+            if !differs && !row.claims.wait_to_be_seen() {
                 return End::Done(LookUp::Unchanged);
             }
-            if let Some(left) = self.still_late(row).filter(|_| may_predate(row, &asset)) {
+            if let Some(left) = self.still_late(row).filter(|_| differs && may_predate(row, &asset)) {
                 return End::Again(left.max(LEAST_PAUSE));
             }
         }
         let before = known.map(|row| row.asset.name).filter(|name| *name != asset.name);
-        self.publish(Fact::AssetRead { asset, as_of, renamed_from: before }, LookUp::Changed).await
+        let id = asset.id.clone();
+        let end = self.publish(Fact::AssetRead { asset, as_of, renamed_from: before }, LookUp::Changed).await;
+        if matches!(end, End::Done(_)) {
+            self.is_shown(&id, as_of);
+        }
+        end
     }
 
     /// Says that AMFJ has no such asset, where one was known: the next run finds out (P8).

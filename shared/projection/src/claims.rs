@@ -17,7 +17,7 @@ const MOST_TIMES: u32 = 2;
 
 /// So often a value counts as changed by hand because it was seen between runs to be there and then not to be: an AMFJ that
 /// takes every value and changes it a moment later must not be written to for ever.
-const MOST_SEEN: u32 = 3;
+const MOST_SEEN: u32 = 20;
 
 /// What outcomes claim about the fields of one asset or user record, and what lists said against it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

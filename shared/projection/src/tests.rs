@@ -22,6 +22,7 @@ mod failing;
 mod histories;
 mod indexes;
 mod numbers;
+mod reads;
 mod retries;
 mod shared_offsets;
 mod stores;

@@ -80,8 +80,18 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
-    let at = |share: usize| format!("{:.1} ms", answers[(answers.len() - 1) * share / 100].as_secs_f64() * 1e3);
-    let mut shown = table(&["events", "assets", "sent in", "answers, median", "99 of 100", "the slowest", "look-ups", "writes"]);
+    let at =
+        |share: usize| format!("{:.1} ms", answers[(answers.len() - 1) * share / 100].as_secs_f64() * 1e3);
+    let mut shown = table(&[
+        "events",
+        "assets",
+        "sent in",
+        "answers, median",
+        "99 of 100",
+        "the slowest",
+        "look-ups",
+        "writes",
+    ]);
     shown.add_row([
         options.events.to_string(),
         options.assets.to_string(),
