@@ -149,15 +149,15 @@ impl EventInbox {
         });
         let outgoing = outgoing.collect();
         // On its own, so that it goes on when this request is given up, and says when the broker is well again.
-        let mut published = tokio::spawn(async move { publisher.publish(outgoing).await.is_ok() });
-        match tokio::time::timeout(CONFIRMED_WITHIN, &mut published).await {
+        let mut confirmed = tokio::spawn(async move { publisher.publish(outgoing).await.is_ok() });
+        match tokio::time::timeout(CONFIRMED_WITHIN, &mut confirmed).await {
             Ok(Ok(true)) => Receipt::Taken,
             Ok(_) => Receipt::Unavailable,
             Err(_) => {
                 self.owed.store(true, Ordering::Relaxed);
                 let owed = self.owed.clone();
                 tokio::spawn(async move {
-                    drop(published.await);
+                    drop(confirmed.await);
                     owed.store(false, Ordering::Relaxed);
                 });
                 Receipt::Unavailable

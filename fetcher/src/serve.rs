@@ -123,12 +123,12 @@ impl Turns {
         let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
         let (look_ups, over) = (LookUps::of(worker, &leader, &self.board), stop.child_token());
         let leading = async {
-            let led = self.lead_runs(&leader, lead, &mut pauses).await;
+            let ended = self.lead_runs(&leader, lead, &mut pauses).await;
             over.cancel();
-            led
+            ended
         };
-        let (led, ()) = tokio::join!(leading, look_ups.run(lead, &over));
-        led
+        let (ended, ()) = tokio::join!(leading, look_ups.run(lead, &over));
+        ended
     }
 
     async fn lead_runs(&self, leader: &Leader, lead: &Lead, pauses: &mut Backoff) -> Result<(), Exit> {

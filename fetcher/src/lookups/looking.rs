@@ -201,8 +201,8 @@ impl LookUps<'_> {
         let before = known.map(|row| row.asset.name).filter(|name| *name != asset.name);
         let id = asset.id.clone();
         let end = self.publish(Fact::AssetRead { asset, as_of, renamed_from: before }, LookUp::Changed).await;
-        if matches!(end, End::Done(_)) {
-            self.is_shown(&id, as_of);
+        if let (End::Done(_), Some(row)) = (&end, self.leader.state.read(|view| view.asset(&id))) {
+            self.is_shown(&id, row.age.offset);
         }
         end
     }

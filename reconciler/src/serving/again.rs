@@ -162,11 +162,11 @@ impl Partition<'_> {
             let has_it = view.linked_device(asset).or_else(|| view.promised_to(asset));
             touched.extend(has_it.map(Key::Device));
             for name in names.into_iter().flatten().filter_map(|name| NameKey::of(name)) {
-                let named = view.devices_named(&name);
-                if named.len() > MOST_OF_A_NAME {
+                let called = view.devices_named(&name);
+                if called.len() > MOST_OF_A_NAME {
                     continue;
                 }
-                let unlinked = named.into_iter().filter(|device| view.link(device).is_none());
+                let unlinked = called.into_iter().filter(|device| view.link(device).is_none());
                 touched.extend(unlinked.map(Key::Device));
             }
         });

@@ -20,7 +20,7 @@ use super::keys::index;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Age {
     /// Offset of the run's *started* fact for a listed record, of the outcome for a written one; for one that was looked up
-    /// between runs, what was known when the look-up began.
+    /// between runs, the one after what was known when the look-up began.
     pub offset: u64,
     /// When it was written, for a record that an outcome carried.
     pub written: Option<Timestamp>,

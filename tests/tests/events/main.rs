@@ -1,5 +1,4 @@
 //! P34: AMFJ's events wake the sync for one asset. The real workers, a real broker, and an AMFJ that sends events.
-#![expect(clippy::expect_used, reason = "a test may panic, and so may what only tests call")]
 
 mod doors;
 mod limits;

@@ -20,7 +20,9 @@ impl Folding<'_, '_> {
         }
         // What was written a moment before is still not to be taken back by a list that is late.
         let written = old.as_ref().and_then(|row| row.age.written);
-        let mut row = AssetRow::new(asset.clone(), Age { offset: as_of, written });
+        // Later than all that was known, and no later than what came next: a run that was known to have started lists what
+        // was there before.
+        let mut row = AssetRow::new(asset.clone(), Age { offset: as_of.saturating_add(1), written });
         if let Some(old) = old {
             row.found = old.found;
             row.doubt = old.doubt.filter(|doubt| doubt.offset > as_of);

@@ -21,7 +21,7 @@ use crate::sim::fleet::SiteAsset;
 const AT_ONCE: usize = 32;
 
 /// Whether events have the id of their asset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum EventIds {
     /// At `/id`.
     AtTop,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Forms, Handover, KeptOtherwise, Write,
+    dialects::{Dialect, Memory},
     events::Outbox,
     fields,
     listing::Records,
@@ -30,6 +31,9 @@ pub(crate) struct Store {
     pub(crate) otherwise: Vec<KeptOtherwise>,
     /// Who is told of what happens to assets.
     pub(crate) outbox: std::sync::Arc<Outbox>,
+    /// How the site is spoken to, and what that has to remember.
+    pub(crate) dialect: Dialect,
+    pub(crate) spoken: Memory,
     /// Whether it is a client that writes now, and not a person.
     pub(crate) by_client: bool,
     /// Numbers the records that are still to come.
@@ -54,6 +58,8 @@ impl Store {
             forms: Forms::default(),
             otherwise: Vec::new(),
             outbox: std::sync::Arc::default(),
+            dialect: Dialect::default(),
+            spoken: Memory::default(),
             by_client: false,
             next,
         }
