@@ -80,7 +80,7 @@ async fn offset_put_is_the_contract_in_other_words() -> Result<()> {
     record["title"] = json!("Another Name");
     let (status, _) = client.ask("PUT", &format!("inventory/asset?assetId={number}"), Some(record)).await?;
     ensure!(status == 204, "{status}");
-    let expected = (format!("PATCH /v1/assets/{number}"), json!({ "name": "Another Name" }));
+    let expected = (format!("PATCH /v1/assets/{}", asset.id), json!({ "name": "Another Name" }));
     ensure!(client.written()? == expected, "only what differs: {:?}", client.written()?);
     let person = client.sim.users().remove(0);
     let holder: u64 = person.id.rsplit('-').next().context("an id")?.parse()?;
