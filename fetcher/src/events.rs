@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use amfj_sync_model::ids::{IntegrationId, RunId};
+use amfj_sync_service::endpoints::Receipt;
 
 /// A run ended.
 #[derive(Debug)]
@@ -92,4 +93,59 @@ pub(crate) fn kandji(integration: &IntegrationId, is_out_of_order: bool) {
 pub(crate) fn requests_left_unknown(integration: &IntegrationId) {
     metrics::gauge!("amfj_sync_kandji_requests_remaining_hour", "integration" => integration.to_string())
         .set(f64::NAN);
+}
+
+/// A request to where events are taken was answered. What bears no right key is of no integration.
+pub(crate) fn event_received(integration: Option<&IntegrationId>, receipt: Receipt) {
+    let result = match receipt {
+        Receipt::Taken => "taken",
+        Receipt::NotJson => "not_json",
+        Receipt::NotKnown(_) => "not_known",
+        Receipt::Unavailable => "unavailable",
+        Receipt::NoSuchAddress => "no_such_address",
+        Receipt::WrongMethod => "wrong_method",
+        Receipt::TooLarge => "too_large",
+        Receipt::TooSlow => "too_slow",
+    };
+    let of = integration.map(ToString::to_string).unwrap_or_default();
+    tracing::debug!(integration = of, result, "a request to where events are taken");
+    metrics::counter!("amfj_sync_events_total", "integration" => of, "result" => result).increment(1);
+}
+
+/// What came of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookUp {
+    /// AMFJ shows what is known.
+    Unchanged,
+    /// It shows something else, or something new, which is a fact now.
+    Changed,
+    /// It says that there is no such asset.
+    NotFound,
+    /// A look-up that began after the event, or a run, has shown it.
+    Covered,
+    /// It was not clear, or AMFJ did not answer: it is looked up again.
+    Again,
+    /// It cannot be looked up; the next run reads it.
+    Failed,
+}
+
+/// An event was looked into.
+pub(crate) fn looked_up(integration: &IntegrationId, came_of_it: LookUp) {
+    let result = match came_of_it {
+        LookUp::Unchanged => "unchanged",
+        LookUp::Changed => "changed",
+        LookUp::NotFound => "not_found",
+        LookUp::Covered => "covered",
+        LookUp::Again => "again",
+        LookUp::Failed => "failed",
+    };
+    let integration = integration.to_string();
+    metrics::counter!("amfj_sync_event_look_ups_total", "integration" => integration, "result" => result)
+        .increment(1);
+}
+
+/// How many events of an integration wait to be looked into, and when the last one came.
+pub(crate) fn events_waiting(integration: &IntegrationId, waiting: u32) {
+    metrics::gauge!("amfj_sync_events_waiting", "integration" => integration.to_string())
+        .set(f64::from(waiting));
 }

@@ -2,7 +2,9 @@
 //! to the reconcilers. It changes nothing in either service.
 
 pub mod events;
+mod inbox;
 mod leadership;
+mod lookups;
 pub mod once;
 mod presence;
 mod progress;

@@ -52,7 +52,10 @@ mod walk;
 mod ways;
 
 pub(crate) use details::Rest;
+pub(crate) use difference::asset_differs;
 pub(crate) use halt::Halt;
+pub(crate) use inventory::completed;
+pub(crate) use unusable::{is_of_service, last};
 
 use bulk::Bulk;
 use fleet::Mapped;
@@ -77,9 +80,9 @@ pub(crate) struct Leader {
     partitions: u16,
     worker: String,
     kandji: KandjiClient,
-    amfj: AmfjClient,
+    pub(crate) amfj: AmfjClient,
     reads: Policy,
-    details: Policy,
+    pub(crate) details: Policy,
     mapped: Mapped,
     bulk: Bulk,
     ledger: Ledger,

@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::events;
+use crate::inbox::take_events;
 use crate::leadership::{Lead, Share};
+use crate::lookups::LookUps;
 use crate::presence::{be_counted, pass_requests_on};
 use crate::progress::Progress;
 use crate::run::{Leader, Rest, RunEnd};
@@ -30,7 +32,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     profile::check(&config).map_err(Exit::Configuration)?;
     let data_dir = config.fetcher.data_dir.clone();
-    let (on_disk, listen) = (OnDisk::at(&data_dir), config.fetcher.listen);
+    // Whoever looks an event's asset up by its name needs the names.
+    let for_matching = config.integrations.iter().any(|integration| integration.amfj.events.is_some());
+    let (on_disk, listen) = (OnDisk { for_matching, ..OnDisk::at(&data_dir) }, config.fetcher.listen);
     let started = Worker::start_serving("fetcher", config, on_disk, listen, shutdown).await?;
     let Some((worker, listen)) = started else { return Ok(()) };
     let (worker, board) = (Arc::new(worker), Arc::new(Board::default()));
@@ -45,6 +49,7 @@ async fn serve(worker: &Arc<Worker>, board: &Arc<Board>, listen: SocketAddr) -> 
     Server::start(listen, status, worker.shutdown.hard.clone())
         .await
         .map_err(|error| Exit::Failed(error.to_string()))?;
+    take_events(worker).await?;
     worker.tasks.spawn(worker.clone().try_disk_out());
     let share = Share::new(worker.config.integrations.len());
     worker.tasks.spawn(be_counted(worker.clone(), share.clone()));
@@ -118,6 +123,19 @@ impl Turns {
             return Ok(());
         }
         let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
+        let (look_ups, over) = (LookUps::of(worker, &leader, &self.board), stop.child_token());
+        let leading = async {
+            let ended = self.lead_runs(&leader, lead, &mut pauses).await;
+            over.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(leading, look_ups.run(lead, &over));
+        ended
+    }
+
+    async fn lead_runs(&self, leader: &Leader, lead: &Lead, pauses: &mut Backoff) -> Result<(), Exit> {
+        let worker = &self.worker;
+        let (stop, timing) = (worker.shutdown.soft.clone(), &worker.config.timing);
         let mut retry_at = None;
         let mut tokens = leader.services().tokens();
         while !stop.is_cancelled() && !lead.is_lost() {
@@ -126,8 +144,8 @@ impl Turns {
                 tracing::info!(integration = %self.integration.id, "a token was replaced; trying the run again now");
                 pauses.reset();
             }
-            let due = self.due(&leader, retry_at);
-            self.show(&leader, due, false);
+            let due = self.due(leader, retry_at);
+            self.show(leader, due, false);
             if !due.is_due(Timestamp::now()) {
                 if self.share.is_exceeded() {
                     return Ok(());
@@ -135,14 +153,14 @@ impl Turns {
                 stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY.min(timing.ownership_interval))).await;
                 continue;
             }
-            self.show(&leader, due, true);
+            self.show(leader, due, true);
             match leader.run().await {
                 RunEnd::Published(published) => {
                     pauses.reset();
                     retry_at = None;
                     self.board.update(&self.integration.id, |standing| standing.runs = None);
                     leader.checkpoint_if_due().await;
-                    self.read_rest(&leader, lead, published.rest).await;
+                    self.read_rest(leader, lead, published.rest).await;
                 }
                 RunEnd::Held { .. } => {
                     pauses.reset();
@@ -191,6 +209,7 @@ impl Turns {
                 requests_left,
                 details_due,
                 runs: standing.runs.take(),
+                events: standing.events,
                 services: Some(leader.services()),
             };
         });

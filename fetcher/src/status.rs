@@ -9,7 +9,7 @@ use amfj_sync_model::failing::Failing;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_service::endpoints::Health;
-use amfj_sync_service::status::{self, Duty, WorkerReport};
+use amfj_sync_service::status::{self, Duty, EventsTaken, WorkerReport};
 use amfj_sync_service::worker::Worker;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -34,6 +34,17 @@ pub(crate) struct Standing {
     pub(crate) runs: Option<Failing>,
     /// The services that it reads; the leader's only.
     pub(crate) services: Option<Services>,
+    /// AMFJ's events; the leader's only, where they are taken.
+    pub(crate) events: Option<EventsStanding>,
+}
+
+/// How it stands with AMFJ's events (P34).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EventsStanding {
+    /// When the last one came that this fetcher took, since it leads.
+    pub(crate) last: Option<Timestamp>,
+    /// How many wait to be looked into, in the broker and here.
+    pub(crate) waiting: u32,
 }
 
 /// Both services, as the leader's calls show them.
@@ -63,6 +74,7 @@ impl Standing {
     /// What this fetcher knows of the services and its runs.
     fn tell(&self, duty: &mut Duty) {
         (duty.runs, duty.next_run) = (self.runs.clone(), self.next());
+        duty.events = self.events.map(|EventsStanding { last, waiting }| EventsTaken { last, waiting });
         let Some(services) = &self.services else { return };
         let next = services.next_read().or(duty.next_run);
         let with_next = |failing: Failing| Failing { next, ..failing };
@@ -148,6 +160,14 @@ impl Health for Status {
                 ("next_run", json!(standing.next_run.map(show_due))),
                 ("kandji_requests_left", json!(standing.requests_left)),
                 ("details_due", json!(standing.details_due)),
+                (
+                    "events",
+                    json!(
+                        standing
+                            .events
+                            .map(|events| json!({ "last": events.last, "waiting": events.waiting }))
+                    ),
+                ),
             ];
             shown.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
         })

@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use amfj_sync_config::mode::withheld;
-use amfj_sync_config::{Integration, Percent};
-use amfj_sync_model::messages::{Action, Change, Decided, Decision, Event, Origin, Payload, Sequence, State};
+use amfj_sync_config::{Integration, Mode, Percent};
+use amfj_sync_model::mapping::fingerprint::hashes;
+use amfj_sync_model::messages::{
+    Action, Change, Decided, Decision, Event, Origin, Payload, RunStarted, Sequence, State,
+};
 use amfj_sync_projection::rows::Answered;
 use amfj_sync_rules::Draft;
 use jiff::Timestamp;
@@ -27,8 +30,25 @@ pub(crate) struct Before<'a> {
     /// Whether it is decided between runs, and not because a person said so: then no link is broken, and nothing is made in
     /// place of one, but for what a run had decided (P8, P23).
     pub(crate) between_runs: bool,
+    /// Set where an event of AMFJ gave rise to it between runs (P34).
+    pub(crate) by_event: Option<ByEvent>,
     /// After that a published change without outcome counts as lost, and is published anew.
     pub(crate) change_lost_after: Duration,
+}
+
+/// What an event of AMFJ may lead to between runs. Whoever edits assets by the thousand, or makes events up, has no run
+/// counted and held by that: so what counts towards the limits of a run is left to the next one (P23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ByEvent {
+    /// Whether the settings are those that the run in force was judged with.
+    pub(crate) is_as_run: bool,
+}
+
+/// Whether the settings that a run is judged by are those with which this one was started.
+pub(crate) fn is_as_run(run: &RunStarted, integration: &Integration) -> bool {
+    run.mapping == hashes(&integration.fields)
+        && run.auto_checkout == integration.sync.auto_checkout
+        && run.applies_to_all == (integration.mode == Mode::Apply && integration.apply_only.is_empty())
 }
 
 /// What happens to the changes of a run (P23).
@@ -88,6 +108,17 @@ impl Before<'_> {
         self.planned(change).is_some_and(|decided| decided.staged)
     }
 
+    /// Whether a change is left to the next run, since an event gave rise to it and it counts towards the limits of a run:
+    /// it takes an asset from somebody, or leads to that, or makes a record. What the run itself counted is made.
+    fn is_left_to_a_run(&self, change: &Change, takes: bool) -> bool {
+        let Some(event) = &self.by_event else { return false };
+        let counted = self.decision.is_some_and(|decision| decision.takes && !decision.waits_for_run);
+        let leads_to_taking = takes && change.action.makes_a_link();
+        let counts = takes_from_somebody(change) || leads_to_taking;
+        let creates = matches!(change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });
+        !event.is_as_run || creates || counts && !counted
+    }
+
     /// A change that is not published: planned, or staged.
     fn unpublished(&self, origin: &Origin, place: Sequence, change: Change, staged: bool) -> Decided {
         if let Some(planned) = self.planned(&change) {
@@ -133,6 +164,7 @@ pub(crate) fn conclude(
     let mut place = before.last_place();
     let mut held_back = None;
     let mut waits_for_run = false;
+    let takes = decision.takes;
     for change in draft.changes {
         if let Some(reason) = withheld(integration, &change) {
             held_back = Some(reason);
@@ -145,6 +177,10 @@ pub(crate) fn conclude(
         }
         if before.between_runs && ends_a_link(&change, before.has_link) && !before.has_staged(&change) {
             waits_for_run = true;
+            break;
+        }
+        if before.is_left_to_a_run(&change, takes) && !before.has_staged(&change) {
+            decision.waits_for_run = true;
             break;
         }
         if before.changes != Changes::Allowed {
@@ -167,6 +203,14 @@ pub(crate) fn conclude(
         decision.reason = String::from(
             "Its asset is not known any more, but a link is broken, and another asset made, only as part of a run: the next \
              run decides (P8, P23).",
+        );
+    }
+    if decision.waits_for_run {
+        if decision.state == State::InSync {
+            decision.state = State::Pending;
+        }
+        decision.reason.push_str(
+            " The next run decides that: because of an event nothing is taken from anybody and nothing is made (P23, P34).",
         );
     }
     hold(&mut decision, before.changes);

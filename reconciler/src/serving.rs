@@ -77,6 +77,8 @@ struct Task {
     cause: Option<String>,
     /// Whether a person's order gave rise to it.
     by_person: bool,
+    /// Whether an event of AMFJ gave rise to it (P34).
+    by_event: bool,
 }
 
 impl Subject {
@@ -232,7 +234,7 @@ impl Partition<'_> {
         let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
-            tasks.push(Task { subject, snapshot: sequence, cause, by_person: false });
+            tasks.push(Task { subject, snapshot: sequence, cause, by_person: false, by_event: false });
         } else {
             counting::repeat_met(Stage::Reconcile);
         }
@@ -268,6 +270,7 @@ impl Partition<'_> {
                 snapshot: Sequence::first(run),
                 cause: cause.clone(),
                 by_person: false,
+                by_event: false,
             };
             ours.map(task).collect::<Vec<_>>()
         };

@@ -130,6 +130,7 @@ impl Looking {
             let duties = || reports.iter().filter_map(|report| report.integrations.get(config.id.as_str()));
             let left = duties().find_map(|duty| duty.kandji_requests_left);
             site.kandji_requests_left = left.unwrap_or(site.kandji_requests_left);
+            site.events = duties().find_map(|duty| duty.events.clone());
             if site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
                 // The pause after a failed run is known to its leader only.
                 site.next_run = duties().find_map(|duty| duty.next_run).unwrap_or(site.next_run);

@@ -176,7 +176,7 @@ impl Run<'_> {
 }
 
 /// An asset with what could not be read of it as it was known: unknown overwrites nothing.
-pub(super) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
+pub(crate) fn completed(mut asset: Asset, known: Option<&AssetRow>) -> Asset {
     let Some(known) = known.map(|row| &row.asset) else { return asset };
     if asset.asset_type.id.is_empty() {
         asset.asset_type = known.asset_type.clone();

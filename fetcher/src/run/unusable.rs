@@ -76,7 +76,7 @@ pub(super) fn are_too_many(unusable: u64, rows: u64) -> bool {
 }
 
 /// The failure itself, however often it was tried; none where the worker stops.
-pub(super) fn last(stopped: &Stopped<CallError>) -> Option<&CallError> {
+pub(crate) fn last(stopped: &Stopped<CallError>) -> Option<&CallError> {
     match stopped {
         Stopped::Cancelled => None,
         Stopped::Failed(error) | Stopped::GaveUp { error, .. } => Some(error),
@@ -84,7 +84,7 @@ pub(super) fn last(stopped: &Stopped<CallError>) -> Option<&CallError> {
 }
 
 /// Whether a failure is one of the service as a whole: nobody answers, or nobody is let in.
-pub(super) fn is_of_service(error: &CallError) -> bool {
+pub(crate) fn is_of_service(error: &CallError) -> bool {
     matches!(error, CallError::NotSent { .. } | CallError::Status { status: 401, .. })
 }
 

@@ -180,6 +180,7 @@ impl Findings {
             awaits: self.awaits,
             first_sync: self.first_sync,
             takes: self.takes,
+            waits_for_run: false,
             changes: Vec::new(),
         };
         Draft { decision, changes }

@@ -73,6 +73,7 @@ fn draft(changes: Vec<Change>) -> Draft {
         awaits: None,
         first_sync: false,
         takes: false,
+        waits_for_run: false,
         changes: Vec::new(),
     };
     Draft { decision, changes }
@@ -105,7 +106,9 @@ fn before<'a>(
 ) -> Before<'a> {
     let change_lost_after = std::time::Duration::from_hours(24);
     let between_runs = false;
-    Before { decision, answered, run: RUN, now, has_link: true, changes, between_runs, change_lost_after }
+    let has_link = true;
+    let by_event = None;
+    Before { decision, answered, run: RUN, now, has_link, changes, between_runs, by_event, change_lost_after }
 }
 
 /// A link that is broken, and beside it a value that is written.
@@ -344,6 +347,57 @@ fn p8_between_runs_no_link_is_broken_and_nothing_is_made_in_its_place() {
     (unlinked.between_runs, unlinked.has_link) = (true, false);
     assert_eq!(concluded(&unlinked, vec![creation]).publish.len(), 1, "in place of no link");
     assert_eq!(concluded(&unlinked, vec![update()]).publish.len(), 1);
+}
+
+#[test]
+fn p34_because_of_an_event_nothing_is_done_that_counts_towards_the_limits_of_a_run() {
+    let answered = Answered::default();
+    let asset = AssetId::new("A").expect("not blank");
+    let holder = |id: &str| amfj_sync_model::amfj::Holder {
+        id: amfj_sync_model::ids::RecordId::new(id).expect("not blank"),
+        name: id.to_owned(),
+    };
+    let assign = |expected: Option<&str>, to: Option<&str>| Change {
+        action: Action::Assign {
+            asset: asset.clone(),
+            expected: expected.map(holder),
+            to: to.map(holder),
+            primary: None,
+        },
+        ..change("A")
+    };
+    let mut event = before(now(), Changes::Allowed, None, &answered);
+    (event.between_runs, event.by_event) = (true, Some(ByEvent { is_as_run: true }));
+    for (what, changes, published) in [
+        ("a field is put back", vec![update()], 1),
+        ("an asset that nobody has is given back", vec![assign(None, Some("U"))], 1),
+        ("one that somebody took is left to the run", vec![assign(Some("V"), Some("U"))], 0),
+        ("so is one that nobody is to have", vec![assign(Some("V"), None)], 0),
+        ("the field beside it is put back", vec![update(), assign(Some("V"), Some("U"))], 1),
+    ] {
+        let conclusion = concluded(&event, changes);
+        assert_eq!(conclusion.publish.len(), published, "{what}");
+        let waits = conclusion.decision.waits_for_run;
+        assert_eq!(
+            waits,
+            what.contains("run") || what.contains("nobody is to") || what.contains("beside"),
+            "{what}"
+        );
+        assert!(!waits || conclusion.decision.reason.contains("The next run decides"), "{what}");
+    }
+    event.by_event = Some(ByEvent { is_as_run: false });
+    assert!(concluded(&event, vec![update()]).publish.is_empty(), "a mapping that no run was judged with");
+    event.by_event = None;
+    assert_eq!(concluded(&event, vec![assign(Some("V"), Some("U"))]).publish.len(), 1, "what a run led to");
+    let mut counted = draft(Vec::new()).decision;
+    counted.takes = true;
+    let mut after = before(now(), Changes::Allowed, Some(&counted), &answered);
+    (after.between_runs, after.by_event) = (true, Some(ByEvent { is_as_run: true }));
+    assert_eq!(
+        concluded(&after, vec![assign(Some("V"), Some("U"))]).publish.len(),
+        1,
+        "the run had counted it"
+    );
 }
 
 #[test]

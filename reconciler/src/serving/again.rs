@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_broker::WINDOW;
-use amfj_sync_model::ids::{Key, RunId};
+use amfj_sync_model::ids::{AssetId, Key, RunId};
 use amfj_sync_model::messages::{
     Decision, Ending, Fact, Order, Outcome, Payload, PrimaryUser, Sequence, State as DecidedState,
 };
+use amfj_sync_model::names::NameKey;
 use amfj_sync_projection::rows::Open;
 use amfj_sync_projection::{Verdict, View};
 use amfj_sync_stream::Folded;
@@ -18,12 +19,16 @@ use super::under_way::UnderWay;
 use super::{Partition, Stop, Subject, Task};
 use crate::events;
 
+/// Devices of one name that are decided again because of one asset.
+const MOST_OF_A_NAME: usize = 64;
+
 /// Why a key is to be decided again.
 #[derive(Debug, Clone, Default)]
 struct Cause {
     /// `traceparent` of what gave rise to it.
     traceparent: Option<String>,
     by_person: bool,
+    by_event: bool,
 }
 
 /// Keys that are to be decided again.
@@ -100,6 +105,10 @@ impl Partition<'_> {
                     );
                 }
             }
+            Fact::AssetRead { asset, renamed_from, .. } => {
+                self.touched_by_look_up(&asset.id, [Some(&asset.name), renamed_from.as_ref()], &mut touched);
+            }
+            Fact::AssetNotFound { asset, .. } => self.touched_by_look_up(asset, [None, None], &mut touched),
             Fact::PersonDecided { decision, .. } => self.touched_by_person(&decision.order, &mut touched),
             Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. } => touched.extend(self.kept_back()),
             Fact::Decided(decision) if self.is_judged_meanwhile(decision) => {
@@ -108,6 +117,7 @@ impl Partition<'_> {
             _ => {}
         }
         let by_person = matches!(fact, Fact::PersonDecided { .. });
+        let by_event = matches!(fact, Fact::AssetRead { .. } | Fact::AssetNotFound { .. });
         let is_judged = matches!(fact, Fact::MassChangesAllowed { .. } | Fact::RunHeld { .. });
         for key in touched.into_iter().filter(|key| self.is_ours(key)) {
             let staged = if is_judged { self.staged.lock().remove(&key) } else { None };
@@ -115,6 +125,7 @@ impl Partition<'_> {
             let traceparent = staged.or_else(|| folded.event.traceparent.clone());
             cause.traceparent = traceparent.or(cause.traceparent.take());
             cause.by_person |= by_person;
+            cause.by_event |= by_event;
         }
     }
 
@@ -142,6 +153,23 @@ impl Partition<'_> {
                     None => run.allowed,
                 })
             })
+    }
+
+    /// The devices that an asset is about which was looked up between runs: the one that has it, and those without an asset
+    /// that are called as it is or was. Of very many that are called alike none is taken: the next run decides them.
+    fn touched_by_look_up(&self, asset: &AssetId, names: [Option<&String>; 2], touched: &mut Vec<Key>) {
+        self.desk.state.read(|view| {
+            let has_it = view.linked_device(asset).or_else(|| view.promised_to(asset));
+            touched.extend(has_it.map(Key::Device));
+            for name in names.into_iter().flatten().filter_map(|name| NameKey::of(name)) {
+                let called = view.devices_named(&name);
+                if called.len() > MOST_OF_A_NAME {
+                    continue;
+                }
+                let unlinked = called.into_iter().filter(|device| view.link(device).is_none());
+                touched.extend(unlinked.map(Key::Device));
+            }
+        });
     }
 
     fn touched_by_person(&self, order: &Order, touched: &mut Vec<Key>) {
@@ -212,7 +240,7 @@ impl Partition<'_> {
 /// How a key stands in the view, to be decided again. Rows are as the inventory in force has them, so the
 /// decision answers that run's snapshot, although that may still be in the queue: no older run's word comes after it.
 fn known_subject(view: &View, key: &Key, cause: Cause) -> Option<Task> {
-    let Cause { traceparent: cause, by_person } = cause;
+    let Cause { traceparent: cause, by_person, by_event } = cause;
     let decided = view.decision(key).map(|decision| decision.snapshot).unwrap_or_default();
     let listed = view.meta().number_in_force().map(Sequence::first).unwrap_or_default();
     let snapshot = decided.max(listed);
@@ -224,11 +252,12 @@ fn known_subject(view: &View, key: &Key, cause: Cause) -> Option<Task> {
             } else {
                 Subject::Missing(id.clone())
             };
-            Some(Task { subject, snapshot, cause, by_person })
+            Some(Task { subject, snapshot, cause, by_person, by_event })
         }
         Key::User(key) => {
             let row = view.user(key).filter(|row| !row.missing)?;
-            Some(Task { subject: Subject::User(Box::new(row.entry)), snapshot, cause, by_person })
+            let subject = Subject::User(Box::new(row.entry));
+            Some(Task { subject, snapshot, cause, by_person, by_event })
         }
     }
 }

@@ -12,7 +12,7 @@ use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use super::{Partition, Stop, Subject, Task};
-use crate::deciding::{Before, Changes, Conclusion, conclude, says_the_same};
+use crate::deciding::{Before, ByEvent, Changes, Conclusion, conclude, is_as_run, says_the_same};
 use crate::events;
 
 /// A decision that is being published.
@@ -177,6 +177,9 @@ impl Partition<'_> {
         let previous = view.decision(&key);
         let run = view.meta().in_force.as_ref()?;
         let answered = view.answered(&key);
+        let between_runs = is_between_runs(run, self.lease.id.partition, task.by_person);
+        // What an event left to the run is not done because of what the rest of it led to.
+        let by_event = task.by_event || previous.as_ref().is_some_and(|previous| previous.waits_for_run);
         let before = Before {
             decision: previous.as_ref(),
             answered: &answered,
@@ -188,7 +191,9 @@ impl Partition<'_> {
                 (None, true) => Changes::Allowed,
                 (None, false) => Changes::Staged,
             },
-            between_runs: is_between_runs(run, self.lease.id.partition, task.by_person),
+            between_runs,
+            by_event: (between_runs && by_event)
+                .then(|| ByEvent { is_as_run: is_as_run(&run.started, &self.desk.integration) }),
             change_lost_after: self.desk.change_lost_after,
         };
         let origin = Origin {

@@ -79,6 +79,12 @@ impl Names {
         format!("{}.{integration}.history", self.prefix)
     }
 
+    /// AMFJ's events, for whoever leads the integration's runs.
+    #[must_use]
+    pub fn events(&self, integration: &IntegrationId) -> String {
+        format!("{}.{integration}.events", self.prefix)
+    }
+
     /// Run requests.
     #[must_use]
     pub fn triggers(&self) -> String {

@@ -20,6 +20,9 @@ const DELIVERY_LIMIT: i64 = 1_000;
 /// without a limit of its own drops a message after 20.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
+/// Events that wait, of each integration: more than a large site has assets.
+const MOST_EVENTS: i64 = 200_000;
+
 /// The state stream is trimmed by age; checkpoints are written daily, so at least three stay.
 const STATE_MAX_AGE: &str = "7D";
 const SEGMENT_BYTES: i64 = 50_000_000;
@@ -41,6 +44,8 @@ pub(super) const ACCESS_REFUSED: u16 = 403;
 struct IntegrationQueues {
     id: IntegrationId,
     history_keep: Duration,
+    /// Whether AMFJ's events are taken.
+    events: bool,
 }
 
 /// Everything that the workers of a configuration need at the broker.
@@ -58,6 +63,7 @@ impl Topology {
         let queues = |integration: &amfj_sync_config::Integration| IntegrationQueues {
             id: integration.id.clone(),
             history_keep: integration.sync.history_keep,
+            events: integration.amfj.events.is_some(),
         };
         Self {
             names: Names::new(&config.broker.prefix),
@@ -83,6 +89,9 @@ impl Topology {
                     let name = self.names.work(&integration.id, stage, partition);
                     desk.declare(&name, self.work_arguments()).await?;
                 }
+            }
+            if integration.events {
+                desk.declare(&self.names.events(&integration.id), events_arguments()).await?;
             }
             desk.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
             let history = self.names.history(&integration.id);
@@ -215,6 +224,15 @@ fn text(arguments: &mut FieldTable, key: &str, value: &str) {
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     text(&mut arguments, "x-queue-type", "quorum");
+    arguments
+}
+
+/// Each event is a hint, and a run finds what it is about without it: while nobody takes them, the oldest make room, and one
+/// that cannot be dealt with is dropped.
+fn events_arguments() -> FieldTable {
+    let mut arguments = quorum();
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_EVENTS));
     arguments
 }
 

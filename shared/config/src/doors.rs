@@ -24,6 +24,17 @@ pub fn open_doors(role: &str, config: &Config) -> Vec<String> {
              on 127.0.0.1, or set {role}.expose = true if only your probes and Prometheus get there"
         ));
     }
+    let events = config.fetcher.events_listen.filter(|_| role == "fetcher");
+    if let Some(listen) = events
+        && !listen.ip().is_loopback()
+        && !config.fetcher.serve.expose
+    {
+        open.push(format!(
+            "fetcher.events_listen = \"{listen}\" takes AMFJ's events from other machines without TLS: whoever is in between \
+             reads the key in their address; put a proxy with TLS in front (docs/events.md), or set fetcher.expose = true if \
+             that network is yours"
+        ));
+    }
     open
 }
 
@@ -64,5 +75,14 @@ mod tests {
             assert_eq!(open("", &format!("listen = \"{listen}\"\nexpose = true")), "", "{listen}");
         }
         assert_eq!(open("", "listen = \"[::1]:9466\""), "");
+        let events = |fetcher: &str| {
+            let text = format!("[fetcher]\nevents_listen = {fetcher}\n{INTEGRATION}");
+            let loaded = parse(Path::new("amfj-sync.toml"), text, &BTreeMap::new(), Tokens::None).unwrap();
+            ["fetcher", "writer"].map(|role| open_doors(role, &loaded.config).join("\n"))
+        };
+        let [fetcher, writer] = events("\"0.0.0.0:9467\"");
+        assert!(fetcher.contains("events_listen") && writer.is_empty(), "{fetcher} / {writer}");
+        assert_eq!(events("\"127.0.0.1:9467\""), ["", ""]);
+        assert_eq!(events("\"0.0.0.0:9467\"\nexpose = true"), ["", ""]);
     }
 }

@@ -7,6 +7,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::{FieldSource, MappedField, Mapping};
 
 use super::addresses;
+use super::events;
 use super::problem::{At, nearest};
 use super::profile;
 use super::reader::{Found, Reading, Section, shown};
@@ -168,6 +169,7 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
     let token_url =
         section.read(reading, "token_url", |node| addresses::service(&text(node)?).map(Some)).or(None);
     profile::refuse_what_is_part_of_it(&mut section, reading);
+    let events = events::read(&mut section, reading);
     section.finish(reading);
     Some(AmfjConfig {
         api_url: api_url?,
@@ -178,6 +180,7 @@ fn amfj(mut section: Section, reading: &mut Reading<'_>) -> Option<AmfjConfig> {
         profile: profile?,
         client_id: client_id?,
         token_url: token_url?,
+        events: events?,
     })
 }
 

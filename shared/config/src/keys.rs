@@ -57,20 +57,7 @@ fn accepts(node: &Node) -> Result<bool, String> {
 }
 
 fn key(section: &Section, reading: &mut Reading<'_>, node: &Node, what: &'static str) -> Option<Secret> {
-    let (text, source) = match node.as_kind(Kind::Table) {
-        NodeValue::Table(_) => from_table(section, reading, node, what)?,
-        NodeValue::Text(text) if matches!(node.at, super::problem::At::Variable(_)) => {
-            (text, "it".to_owned())
-        }
-        _ => {
-            let message = format!(
-                "\"{what}\" must not hold the key itself; put it into an environment variable or a file and write \
-                 {{ env = \"AMFJ_SYNC_KEY\" }} or {{ file = \"/run/secrets/amfj-sync-key\" }}"
-            );
-            section.complain_hidden(reading, &node.at, &message);
-            return None;
-        }
-    };
+    let (text, source) = secret_text(section, reading, node, what, ["AMFJ_SYNC_KEY", "amfj-sync-key"])?;
     let key = text.trim();
     if key.len() < SHORTEST {
         let message = format!(
@@ -80,6 +67,31 @@ fn key(section: &Section, reading: &mut Reading<'_>, node: &Node, what: &'static
         return None;
     }
     Some(Secret::new(key))
+}
+
+/// A key that stands in the environment or in a file, and where it was found. `example` names a variable and a file.
+pub(super) fn secret_text(
+    section: &Section,
+    reading: &mut Reading<'_>,
+    node: &Node,
+    what: &'static str,
+    example: [&str; 2],
+) -> Option<(String, String)> {
+    match node.as_kind(Kind::Table) {
+        NodeValue::Table(_) => from_table(section, reading, node, what),
+        NodeValue::Text(text) if matches!(node.at, super::problem::At::Variable(_)) => {
+            Some((text, "it".to_owned()))
+        }
+        _ => {
+            let [variable, file] = example;
+            let message = format!(
+                "\"{what}\" must not hold the key itself; put it into an environment variable or a file and write \
+                 {{ env = \"{variable}\" }} or {{ file = \"/run/secrets/{file}\" }}"
+            );
+            section.complain_hidden(reading, &node.at, &message);
+            None
+        }
+    }
 }
 
 /// The text, and where it was found.

@@ -10,6 +10,7 @@
 mod addresses;
 pub mod catalogue;
 mod doors;
+mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod integration;
@@ -45,8 +46,9 @@ pub use secret::{BrokerUrl, Secret};
 pub use token::Token;
 pub use tokens::{TokenVariables, Tokens};
 pub use types::{
-    AmfjConfig, BrokerConfig, BrokerTls, Config, Integration, KandjiConfig, RetryConfig, Scope, ScopeRule,
-    ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig, WriterConfig,
+    AmfjConfig, BrokerConfig, BrokerTls, Config, EventsConfig, FetcherConfig, Integration, KandjiConfig,
+    RetryConfig, Scope, ScopeRule, ServeConfig, SigningConfig, SyncConfig, TimingConfig, WorkerConfig,
+    WriterConfig,
 };
 pub use values::Percent;
 pub use words::{

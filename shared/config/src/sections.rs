@@ -10,9 +10,9 @@ use super::secret::BrokerUrl;
 use super::settings::{boolean, duration, integer, name, names, text};
 use super::tree::Node;
 use super::types::{
-    BrokerConfig, Config, RetryConfig, ServeConfig, TimingConfig, WorkerConfig, WriterConfig,
+    BrokerConfig, Config, FetcherConfig, RetryConfig, ServeConfig, TimingConfig, WorkerConfig, WriterConfig,
 };
-use super::{integration, keys, tls};
+use super::{events, integration, keys, tls};
 
 /// A broker that was installed and not configured.
 const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
@@ -32,7 +32,7 @@ pub(super) fn read(tree: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let section = root.section(reading, "broker");
     let broker = broker(section, reading);
     let section = root.section(reading, "fetcher");
-    let fetcher = worker(section, reading, "fetcher", 9464);
+    let fetcher = fetcher(section, reading);
     let section = root.section(reading, "reconciler");
     let reconciler = worker(section, reading, "reconciler", 9465);
     let section = root.section(reading, "writer");
@@ -44,6 +44,9 @@ pub(super) fn read(tree: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let timing = timing(section, reading);
     let integrations = integration::read_all(&mut root, reading);
     root.finish(reading);
+    if let (Some(fetcher), Some(integrations)) = (&fetcher, &integrations) {
+        events::warn_of_halves(fetcher, integrations, &tree.at, reading);
+    }
     Some(Config {
         broker: broker?,
         fetcher: fetcher?,
@@ -87,6 +90,14 @@ fn prefix(node: &Node) -> Result<String, String> {
     if right { Ok(prefix) } else { Err("must be at most 100 letters, digits, '.', '_' and '-'".to_owned()) }
 }
 
+fn fetcher(mut section: Section, reading: &mut Reading<'_>) -> Option<FetcherConfig> {
+    let (listen, data_dir) = listen_and_data(&mut section, reading, "fetcher", 9464);
+    let serve = serve(&mut section, reading);
+    let events_listen = events::listen(&mut section, reading, listen);
+    section.finish(reading);
+    Some(FetcherConfig { listen: listen?, data_dir: data_dir?, serve: serve?, events_listen: events_listen? })
+}
+
 fn worker(mut section: Section, reading: &mut Reading<'_>, role: &str, port: u16) -> Option<WorkerConfig> {
     let (listen, data_dir) = listen_and_data(&mut section, reading, role, port);
     let serve = serve(&mut section, reading);
@@ -120,14 +131,17 @@ fn listen_and_data(
     port: u16,
 ) -> (Option<SocketAddr>, Option<PathBuf>) {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listen = section.read(reading, "listen", |node| {
-        let text = text(node)?;
-        text.trim().parse().map_err(|_| {
-            format!("must be an address and a port such as \"{default}\", not \"{}\"", shown(&text))
-        })
-    });
+    let listen = section.read(reading, "listen", |node| address(node, default));
     let data_dir = section.read(reading, "data_dir", |node| name(node).map(PathBuf::from));
     (listen.or(default), data_dir.or(PathBuf::from("var").join(role)))
+}
+
+/// An address and a port, such as that one.
+pub(super) fn address(node: &Node, such_as: SocketAddr) -> Result<SocketAddr, String> {
+    let text = text(node)?;
+    text.trim()
+        .parse()
+        .map_err(|_| format!("must be an address and a port such as \"{such_as}\", not \"{}\"", shown(&text)))
 }
 
 fn retry(mut section: Section, reading: &mut Reading<'_>) -> Option<RetryConfig> {

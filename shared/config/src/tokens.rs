@@ -35,6 +35,11 @@ impl Tokens {
         self == Self::Both
     }
 
+    /// Whether events are taken: by the one that reads both services.
+    pub(super) fn include_events(self) -> bool {
+        self == Self::Both
+    }
+
     fn include_amfj(self) -> bool {
         matches!(self, Self::Both | Self::Amfj)
     }
@@ -50,6 +55,8 @@ fn is_of_amfj(section: &Section) -> bool {
 pub struct TokenVariables {
     kandji: BTreeSet<String>,
     amfj: BTreeSet<String>,
+    /// Of the keys of events, which only the fetcher needs.
+    events: BTreeSet<String>,
 }
 
 impl TokenVariables {
@@ -58,13 +65,20 @@ impl TokenVariables {
         names.insert(name.to_owned());
     }
 
+    /// Takes note of a variable that holds the key of events.
+    pub(super) fn add_events(&mut self, name: &str) {
+        self.events.insert(name.to_owned());
+    }
+
     /// Those that a program with these `tokens` does without.
     pub fn not_needed_for(&self, tokens: Tokens) -> impl Iterator<Item = &str> {
         let is_needed = move |name: &String| {
             (tokens.include_kandji() && self.kandji.contains(name))
                 || (tokens.include_amfj() && self.amfj.contains(name))
+                || (tokens.include_events() && self.events.contains(name))
         };
-        self.kandji.union(&self.amfj).filter(move |name| !is_needed(name)).map(String::as_str)
+        let all = self.kandji.iter().chain(&self.amfj).chain(&self.events);
+        all.collect::<BTreeSet<_>>().into_iter().filter(move |name| !is_needed(name)).map(String::as_str)
     }
 }
 

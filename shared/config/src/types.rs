@@ -22,7 +22,7 @@ pub struct Config {
     /// Where RabbitMQ is.
     pub broker: BrokerConfig,
     /// The worker that reads.
-    pub fetcher: WorkerConfig,
+    pub fetcher: FetcherConfig,
     /// The worker that decides.
     pub reconciler: WorkerConfig,
     /// The worker that writes.
@@ -108,7 +108,20 @@ pub struct ServeConfig {
     pub expose: bool,
 }
 
-/// `[fetcher]` and `[reconciler]`
+/// `[fetcher]`
+#[derive(Debug, Clone)]
+pub struct FetcherConfig {
+    /// Health, metrics and status; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The worker's own state.
+    pub data_dir: PathBuf,
+    /// Who may ask.
+    pub serve: ServeConfig,
+    /// Where AMFJ's events are taken (P34); none where they are not.
+    pub events_listen: Option<SocketAddr>,
+}
+
+/// `[reconciler]`
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     /// Health, metrics and status; port 0 picks a free one.
@@ -261,6 +274,17 @@ pub struct AmfjConfig {
     pub client_id: Option<String>,
     /// Where access tokens are fetched, if that is another host than the one of `api_url`.
     pub token_url: Option<Url>,
+    /// How this site's events are known (P34); none where they are not taken.
+    pub events: Option<EventsConfig>,
+}
+
+/// `events_key` of `[integration.amfj]`, and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct EventsConfig {
+    /// The last part of the address that AMFJ sends to; none where it was not asked for ([`Tokens`](super::Tokens)).
+    pub key: Option<Secret>,
+    /// Where in an event the asset's id stands, as a JSON Pointer; the usual places where nobody says.
+    pub asset_id: Option<String>,
 }
 
 /// `[integration.scope]`: include first, then exclude (P19).

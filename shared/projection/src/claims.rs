@@ -15,6 +15,10 @@ use serde_json::Value;
 /// So often the same value is sent at most.
 const MOST_TIMES: u32 = 2;
 
+/// So often a value counts as changed by hand because it was seen between runs to be there and then not to be: an AMFJ that
+/// takes every value and changes it a moment later must not be written to for ever.
+const MOST_SEEN: u32 = 20;
+
 /// What outcomes claim about the fields of one asset or user record, and what lists said against it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
@@ -61,6 +65,17 @@ pub struct Contradicted {
     /// Of the field's definition and mapping at the latest write, as far as the writer said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
+    /// Whether a look-up showed the value after it was sent last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    seen: bool,
+    /// How often a look-up showed it first, and then something else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    seen_to_change: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What is known of a value that a list contradicted.
@@ -159,6 +174,7 @@ impl Claims {
             return;
         }
         let goes_on = known.times > 0 && known.counts(answer.rematch, fingerprint.map(String::as_str));
+        known.seen = false;
         if goes_on {
             known.times = known.times.saturating_add(1);
         } else {
@@ -194,28 +210,91 @@ impl Claims {
         }
         for (field, written) in std::mem::take(&mut self.written) {
             let (claimed, listed) = (was(&field), is(&field));
-            let sent = written.sent.map_or_else(|| claimed.clone(), |sent| sent.value);
+            let sent = written.sent_or(&claimed);
             if listed == sent || listed == claimed {
                 self.contradicted.remove(&field);
                 continue;
             }
-            let first = Contradicted {
-                sent: sent.clone(),
-                over: written.over,
-                times: 1,
-                form: None,
-                at,
-                fingerprint: None,
-            };
-            let known = self.contradicted.entry(field).or_insert_with(|| first.clone());
-            if known.sent != sent {
-                *known = first;
-            }
-            if known.times >= MOST_TIMES {
-                let own_form = !is_blank(&listed) && listed != known.over;
-                known.form = own_form.then_some(listed);
+            self.contradict(field, sent, written.over, listed, at);
+        }
+        self
+    }
+
+    /// After a look-up by id between two runs, which shows the record as `is` says. What it shows after a write is no proof
+    /// that it stays, so only lists end a claim. But a value that was seen after it was sent, and is another one now, was
+    /// changed by hand, and is no form of AMFJ's own.
+    pub(super) fn read(
+        mut self,
+        confirmed: bool,
+        at: u64,
+        was: &dyn Fn(&str) -> Value,
+        is: &dyn Fn(&str) -> Value,
+    ) -> Self {
+        if confirmed {
+            return self.listed(true, at, was, is);
+        }
+        for (field, written) in std::mem::take(&mut self.written) {
+            let (claimed, shown) = (was(&field), is(&field));
+            let sent = written.sent_or(&claimed);
+            let known = self.contradicted.get_mut(&field).filter(|known| known.sent == sent);
+            if shown == sent || shown == claimed {
+                if let Some(known) = known {
+                    known.seen = true;
+                }
+                self.written.insert(field, written);
+            } else if let Some(known) = known.filter(|known| known.seen && known.seen_to_change < MOST_SEEN) {
+                (known.seen, known.times, known.form) = (false, 1, None);
+                known.seen_to_change = known.seen_to_change.saturating_add(1);
+            } else {
+                self.contradict(field, sent, written.over, shown, at);
             }
         }
         self
+    }
+
+    /// A value that was sent is not what AMFJ shows.
+    fn contradict(&mut self, field: String, sent: Value, over: Value, shown: Value, at: u64) {
+        let first = Contradicted {
+            sent,
+            over,
+            times: 1,
+            form: None,
+            at,
+            fingerprint: None,
+            seen: false,
+            seen_to_change: 0,
+        };
+        let known = self.contradicted.entry(field).or_insert_with(|| first.clone());
+        if known.sent != first.sent {
+            *known = first;
+        }
+        if known.times >= MOST_TIMES {
+            let own_form = !is_blank(&shown) && shown != known.over;
+            known.form = own_form.then_some(shown);
+        }
+    }
+
+    /// Whether a value that was contradicted and sent again has not been seen since: a look-up that shows it is worth saying,
+    /// although nothing else is new.
+    #[must_use]
+    pub fn wait_to_be_seen(&self) -> bool {
+        let unseen = |field: &String| self.contradicted.get(field).is_some_and(|known| !known.seen);
+        self.written.keys().any(unseen)
+    }
+
+    /// Whether a record that shows this in its fields may be older than what was written last: it shows what was there before.
+    #[must_use]
+    pub fn may_predate(&self, was: &dyn Fn(&str) -> Value, is: &dyn Fn(&str) -> Value) -> bool {
+        self.written.iter().any(|(field, written)| {
+            let shown = is(field);
+            shown == written.over && shown != was(field)
+        })
+    }
+}
+
+impl Written {
+    /// What was sent: what the answer showed, unless it showed something else.
+    fn sent_or(&self, claimed: &Value) -> Value {
+        self.sent.as_ref().map_or_else(|| claimed.clone(), |sent| sent.value.clone())
     }
 }

@@ -8,6 +8,7 @@ mod amfj;
 mod inventory;
 mod outcome;
 mod person;
+mod read;
 mod rows;
 mod runs;
 
@@ -118,6 +119,8 @@ impl Folding<'_, '_> {
             }
             Fact::RunPublished { number, took_ms } => Ok(self.run_published(*number, *took_ms)),
             Fact::DetailsRead { device, details } => self.details_read(device, details),
+            Fact::AssetRead { asset, as_of, .. } => self.asset_read(asset, *as_of),
+            Fact::AssetNotFound { asset, as_of } => self.asset_not_found(asset, *as_of),
             Fact::KandjiRequests { minute, count, .. } => self.kandji_requests(*minute, *count),
             Fact::PartitionDecided { number, partition, complete, staged, counts } => {
                 Ok(self.partition_decided(*number, *partition, *complete, (*staged, *counts)))

@@ -19,7 +19,8 @@ use super::keys::index;
 /// As of when a record of AMFJ is true: offsets order facts, the time guards against late lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Age {
-    /// Offset of the run's *started* fact for a listed record, of the outcome for a written one.
+    /// Offset of the run's *started* fact for a listed record, of the outcome for a written one; for one that was looked up
+    /// between runs, the one after what was known when the look-up began.
     pub offset: u64,
     /// When it was written, for a record that an outcome carried.
     pub written: Option<Timestamp>,

@@ -22,6 +22,7 @@ mod failing;
 mod histories;
 mod indexes;
 mod numbers;
+mod reads;
 mod retries;
 mod shared_offsets;
 mod stores;
@@ -283,6 +284,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         failed: Vec::new(),
         first_sync: false,
         takes: false,
+        waits_for_run: false,
         awaits: (waits & 1 != 0).then(|| UserKey::new("sam@example.com").expect("not blank")),
         changes: if waits & 6 == 0 { Vec::new() } else { vec![decided] },
     }

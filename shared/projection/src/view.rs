@@ -331,6 +331,12 @@ impl View {
         self.decision(&key).map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default()
     }
 
+    /// Whether a change of this key is published and has no outcome yet.
+    #[must_use]
+    pub fn is_change_under_way(&self, key: &Key) -> bool {
+        self.decision(key).is_some_and(|decision| !self.unanswered_in(key, decision).is_empty())
+    }
+
     fn unanswered_in(&self, key: &Key, decision: Decision) -> Vec<Decided> {
         if decision.changes.is_empty() {
             return Vec::new();

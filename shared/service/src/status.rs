@@ -15,7 +15,8 @@ use crate::worker::Worker;
 
 pub(crate) use report::ask_within;
 pub use report::{
-    Circuit, Duty, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers, keep_answering,
+    Circuit, Duty, EventsTaken, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers,
+    keep_answering,
 };
 pub use site::{RunStatus, SiteStatus, devices_by_state};
 pub use wrong::{Wrong, wrong_of_site, wrong_of_workers};

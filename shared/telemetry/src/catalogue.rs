@@ -134,6 +134,21 @@ pub const METRICS: &[Metric] = &[
         "Changes in this writer's hand that AMFJ refused, and that are tried again with growing pauses",
     ),
     counter(
+        "amfj_sync_events_total",
+        &["integration", "result"],
+        "Requests to where this fetcher takes AMFJ's events, by what became of them; without a right key of no integration",
+    ),
+    counter(
+        "amfj_sync_event_look_ups_total",
+        &["integration", "result"],
+        "What came of AMFJ's events at the leading fetcher: assets looked up and what that showed",
+    ),
+    gauge(
+        "amfj_sync_events_waiting",
+        &["integration"],
+        "AMFJ's events that wait to be looked into; known to the leading fetcher",
+    ),
+    counter(
         "amfj_sync_messages_done_total",
         &["integration", "stage"],
         "Messages that this worker finished: snapshots decided, changes ended",

@@ -5,6 +5,7 @@
 
 mod baseline;
 mod crowd;
+mod events;
 mod fleets;
 mod hops;
 mod plan;
@@ -39,6 +40,8 @@ enum What {
     Writers(writers::Options),
     /// Healthy assets beside a tenth and a third that AMFJ refuses for ever
     Refusals(refusals::Options),
+    /// A storm of AMFJ's events: how long the answers take
+    Events(events::Options),
     /// Many small integrations on two workers of each kind
     Crowd(crowd::Options),
     /// `plan`, `explain` and `status` on a large fleet, with no worker running
@@ -53,6 +56,7 @@ async fn main() -> ExitCode {
         What::Baseline(options) => baseline::run(&options).await,
         What::Writers(options) => writers::run(&options).await,
         What::Refusals(options) => refusals::run(&options).await,
+        What::Events(options) => events::run(&options).await,
         What::Crowd(options) => crowd::run(&options).await,
         What::Plan(options) => plan::run(&options).await,
     };

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::sim::{
-    amfj::{AmfjOptions, AmfjSim},
+    amfj::{AmfjOptions, AmfjSim, Dialect, EventIds, EventOptions},
     fleet::{Fleet, FleetSpec, Traps},
     kandji::{KandjiOptions, KandjiSim},
 };
@@ -48,6 +48,15 @@ struct Arguments {
     /// How late a write shows in the lists of AMFJ, for instance 2s.
     #[arg(long, default_value = "0ms", value_parser = duration)]
     list_lag: Duration,
+    /// How AMFJ is spoken to.
+    #[arg(long, value_enum, default_value = "assumed-v1")]
+    dialect: Dialect,
+    /// Where AMFJ sends its events, for instance `http://127.0.0.1:9467/events/acme/KEY`.
+    #[arg(long)]
+    events_url: Option<String>,
+    /// Whether events have the id of their asset.
+    #[arg(long, value_enum, default_value = "at-top")]
+    event_ids: EventIds,
     /// Requests a second that Kandji answers; 0 for no limit.
     #[arg(long, default_value_t = 50)]
     per_second: u32,
@@ -130,6 +139,12 @@ async fn main() -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let kandji = KandjiSim::start(&fleet, arguments.kandji()).await.context("Kandji's port")?;
     let amfj = AmfjSim::start(&fleet.site, arguments.amfj()).await.context("AMFJ's port")?;
+    amfj.speak(arguments.dialect);
+    let events = arguments.events_url.as_ref().map(|url| {
+        let ids = arguments.event_ids;
+        amfj.send_events(EventOptions { ids, ..EventOptions::to(url) })
+    });
+    let _events = events.transpose()?;
     println!(
         "{}",
         json!({

@@ -57,6 +57,8 @@ pub struct IntegrationBuilder {
     id: String,
     table: Table,
     tokens: [(&'static str, String); 2],
+    /// By which AMFJ's events are known.
+    events_key: Option<String>,
 }
 
 impl ConfigBuilder {
@@ -133,7 +135,8 @@ impl ConfigBuilder {
     fn environment(&self) -> BTreeMap<String, String> {
         let of_one = |one: &IntegrationBuilder| {
             let names = one.tokens.clone().map(|(service, token)| (variable(service, &one.id), token));
-            names.into_iter()
+            let key = one.events_key.clone().map(|key| (events_variable(&one.id), key));
+            names.into_iter().chain(key)
         };
         self.integrations.iter().flat_map(of_one).collect()
     }
@@ -145,7 +148,7 @@ impl IntegrationBuilder {
     #[must_use]
     pub fn new(id: &str, kandji_url: &str, amfj_url: &str) -> Self {
         let tokens = [("KANDJI", format!("kandji-token-of-{id}")), ("AMFJ", format!("amfj-token-of-{id}"))];
-        Self { id: id.to_owned(), table: Table::new(), tokens }
+        Self { id: id.to_owned(), table: Table::new(), tokens, events_key: None }
             .set("id", id)
             .set("mode", "apply")
             .set("kandji.api_url", kandji_url)
@@ -163,6 +166,14 @@ impl IntegrationBuilder {
     pub fn tokens(mut self, kandji: &str, amfj: &str) -> Self {
         self.tokens = [("KANDJI", kandji.to_owned()), ("AMFJ", amfj.to_owned())];
         self
+    }
+
+    /// The key by which AMFJ's events are known (P34).
+    #[must_use]
+    pub fn events_key(mut self, key: &str) -> Self {
+        self.events_key = Some(key.to_owned());
+        let variable = events_variable(&self.id);
+        self.set("amfj.events_key.env", variable)
     }
 
     /// Sets a value by its dotted path within the integration, for instance `sync.auto_checkout`.
@@ -200,6 +211,10 @@ impl IntegrationBuilder {
 /// The name of the environment variable for a token.
 fn variable(service: &str, id: &str) -> String {
     format!("{service}_TOKEN_{}", id.to_uppercase().replace('-', "_"))
+}
+
+fn events_variable(id: &str) -> String {
+    format!("AMFJ_EVENTS_KEY_{}", id.to_uppercase().replace('-', "_"))
 }
 
 fn set(table: &mut Table, path: &str, value: Value) {

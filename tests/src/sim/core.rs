@@ -190,6 +190,14 @@ impl From<Reply> for Verdict {
 
 /// One of the two services, without the network.
 pub(crate) trait Service: Send + Sync + 'static {
+    /// The request that is meant, in the words of the contract.
+    fn hear(&self, ask: &Ask) -> Heard {
+        Heard::Ask(ask.clone())
+    }
+    /// The answer to a request, in the words that it was asked in.
+    fn say(&self, _asked: &Ask, _meant: &Ask, reply: Reply) -> Reply {
+        reply
+    }
     /// Makes one path of those that mean the same.
     fn tidy(&self, _path: &mut String) {}
     /// What a request is about.
@@ -229,6 +237,12 @@ impl<S: Service> Answer for Core<S> {
         if let Some(name) = ask.path.strip_prefix("/_sim/") {
             return Ending::Send(control(&*self.service, controls, name, &ask));
         }
+        let asked = ask.clone();
+        ask = match self.service.hear(&asked) {
+            Heard::Ask(meant) => meant,
+            Heard::Answer(reply) => return Ending::Send(reply),
+            Heard::Unknown(what) => return Ending::Send(not_heard(controls, &asked, &what)),
+        };
         self.service.tidy(&mut ask.path);
         let actions = controls.faults.strike(&ask.method, &ask.path, &ask.query_text);
         pause(controls.latency_micros.load(Ordering::SeqCst)).await;
@@ -246,6 +260,7 @@ impl<S: Service> Answer for Core<S> {
         let made_up = ask.param("cursor").is_some_and(|cursor| cursor.starts_with(MADE_UP));
         let (mut verdict, ending) = spoil(&*self.service, controls, &ask, &odd, actions.last());
         controls.disguises.apply(&ask, &mut verdict.reply);
+        verdict.reply = self.service.say(&asked, &ask, verdict.reply);
         controls.journal.add(RequestRecord {
             number: 0,
             time: Timestamp::now(),
@@ -280,6 +295,32 @@ impl<S: Service> Answer for Core<S> {
     fn offline(&self) -> bool {
         self.controls.offline.load(Ordering::SeqCst)
     }
+}
+
+/// What a request comes to that a service may be asked in another way than its contract's.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// That request of the contract.
+    Ask(Ask),
+    /// It is no matter of the contract, and answered with this.
+    Answer(Reply),
+    /// There is nothing of the kind.
+    Unknown(String),
+}
+
+fn not_heard(controls: &Controls, asked: &Ask, what: &str) -> Reply {
+    controls.journal.add(RequestRecord {
+        number: 0,
+        time: Timestamp::now(),
+        method: asked.method.clone(),
+        path: asked.path.clone(),
+        query: asked.query_text.clone(),
+        body: serde_json::from_slice(&asked.body).ok(),
+        status: 400,
+        faults: Vec::new(),
+        violation: Some(what.to_owned()),
+    });
+    Reply::json(400, &json!({ "error": what }))
 }
 
 async fn pause(micros: u64) {

@@ -6,6 +6,7 @@
 //! fail, which ends the connection at whatever point it is.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -46,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
     pub(crate) content_type: Option<String>,
+    /// All headers that are texts, by their names in small letters.
+    pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Bytes,
 }
 
@@ -237,6 +240,11 @@ async fn handle<S: Answer>(service: Arc<S>, cord: Cord, request: Request) -> Res
         query: Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|q| q.0).unwrap_or_default(),
         authorization: header("authorization"),
         content_type: header("content-type"),
+        headers: parts
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect(),
         body,
     };
     // A task of its own: hyper drops this future when the client gives up, but a real server goes

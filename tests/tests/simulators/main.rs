@@ -5,6 +5,7 @@
 mod amfj;
 mod caller;
 mod control;
+mod dialects;
 mod faults;
 mod fleets;
 mod irusdk;

@@ -9,7 +9,7 @@ use amfj_sync_broker::Stage;
 use amfj_sync_model::messages::State as DeviceState;
 use amfj_sync_security::screen::{Ink, Piece, Screen, legible};
 use amfj_sync_service::backlog::Waiting;
-use amfj_sync_service::status::{RunStatus, Wrong};
+use amfj_sync_service::status::{EventsTaken, RunStatus, Wrong};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{IntegrationStatus, Status};
@@ -115,6 +115,9 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     if let Some(wrong) = status.wrong(site, "kandji") {
         lines.add(Ink::Red, "", &trouble::failing(wrong, now));
     }
+    if let Some(events) = &facts.events {
+        lines.add(Ink::Plain, "  events", &taken_events(events, now));
+    }
     match site.dead_letters {
         Some(0) => lines.add(Ink::Plain, "  dead letters", "none"),
         Some(count) => {
@@ -122,6 +125,19 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
             lines.add(Ink::Red, "  dead letters", &text);
         }
         None => lines.add(Ink::Yellow, "  dead letters", "somebody else is looking at them; try again"),
+    }
+}
+
+/// When AMFJ's last event came, and what waits (P34).
+fn taken_events(events: &EventsTaken, now: Timestamp) -> String {
+    let last = match events.last {
+        Some(last) => format!("the last one came {} ago", span(now.duration_since(last))),
+        None => "none has come since this fetcher leads".to_owned(),
+    };
+    match events.waiting {
+        0 => last,
+        1 => format!("{last}; one asset waits to be looked up"),
+        count => format!("{last}; {count} wait to be looked into"),
     }
 }
 

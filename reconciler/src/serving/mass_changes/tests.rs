@@ -150,6 +150,7 @@ fn p23_an_asset_that_is_taken_once_its_new_holder_has_a_record_counts() {
             awaits: awaits.then(|| UserKey::new("ann@example.com").unwrap()),
             first_sync: false,
             takes,
+            waits_for_run: false,
             changes: Vec::new(),
         };
         stream.say(Fact::Decided(Box::new(decision)));

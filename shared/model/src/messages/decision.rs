@@ -147,6 +147,9 @@ pub struct Decision {
     /// Whether the asset leaves somebody once all that is decided is carried out (P23).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes: bool,
+    /// Whether something is wanted that is for the next run to decide, for it counts towards that run's limits (P23).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_run: bool,
     /// What is to be done, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Decided>,

@@ -215,6 +215,26 @@ pub enum Fact {
         /// Mapped values.
         details: Details,
     },
+    /// An asset as AMFJ showed it between two runs, because an event said that something had happened to it (P34). Takes
+    /// effect at once, unless something later is known of the asset. A release that does not know this fact passes over it
+    /// and has the asset from the next run.
+    AssetRead {
+        /// The asset.
+        asset: Asset,
+        /// The look-up began when everything up to this offset was known: what it shows is no older.
+        as_of: u64,
+        /// What it was known to be called before, where that is something else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renamed_from: Option<String>,
+    },
+    /// AMFJ said between two runs that there is no asset of this id. That alone proves nothing: it is doubtful until a run
+    /// has looked (P8, P34).
+    AssetNotFound {
+        /// The asset.
+        asset: AssetId,
+        /// The look-up began when everything up to this offset was known.
+        as_of: u64,
+    },
     /// Requests to Kandji in one minute since 1970, by one fetcher, added to what was counted before.
     KandjiRequests {
         /// Minutes since 1970.
@@ -339,8 +359,8 @@ impl Fact {
             | Self::DevicesVanished { number, .. }
             | Self::RunHeld { number, .. } => format!("run/{number}"),
             Self::CatalogueListed { .. } => "catalogue".into(),
-            Self::AssetListed { asset, .. } => format!("asset/{}", asset.id),
-            Self::AssetAbsent { asset, .. } => format!("asset/{asset}"),
+            Self::AssetListed { asset, .. } | Self::AssetRead { asset, .. } => format!("asset/{}", asset.id),
+            Self::AssetAbsent { asset, .. } | Self::AssetNotFound { asset, .. } => format!("asset/{asset}"),
             Self::RecordListed { record, .. } => format!("record/{}", record.id),
             Self::RecordAbsent { record, .. } => format!("record/{record}"),
             Self::DeviceListed { device, .. } => format!("device/{}", device.device_id),

@@ -4,6 +4,7 @@
 //! AMFJ shall hold) and **facts** (what the workers have learnt, on the state stream). The Rust types
 //! are the source of the JSON Schemas in `shared/model/schemas`.
 
+mod asset_event;
 mod catalogue;
 mod change;
 mod decision;
@@ -17,6 +18,7 @@ mod snapshot;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+pub use asset_event::{AssetEvent, AssetEventKind};
 pub use catalogue::Catalogue;
 pub use change::{
     Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
@@ -50,6 +52,8 @@ pub enum Payload {
     Fact(Fact),
     /// `dev.amfj-sync.run-request.v1`
     RunRequest,
+    /// `dev.amfj-sync.asset-event.v1`
+    AssetEvent(AssetEvent),
 }
 
 /// The data alone; the type stands in the envelope.
@@ -62,6 +66,7 @@ impl Serialize for Payload {
             Self::Change(data) => data.serialize(serializer),
             Self::Fact(data) => data.serialize(serializer),
             Self::RunRequest => serializer.serialize_map(Some(0))?.end(),
+            Self::AssetEvent(data) => data.serialize(serializer),
         }
     }
 }
@@ -80,6 +85,7 @@ impl Payload {
             Self::Change(_) => "dev.amfj-sync.change.v1",
             Self::Fact(_) => Self::FACT,
             Self::RunRequest => "dev.amfj-sync.run-request.v1",
+            Self::AssetEvent(_) => "dev.amfj-sync.asset-event.v1",
         }
     }
 
@@ -91,6 +97,7 @@ impl Payload {
             "dev.amfj-sync.change.v1" => serde_json::from_str(data).map(Self::Change),
             Self::FACT => serde_json::from_str(data).map(Self::Fact),
             "dev.amfj-sync.run-request.v1" => Ok(Self::RunRequest),
+            "dev.amfj-sync.asset-event.v1" => serde_json::from_str(data).map(Self::AssetEvent),
             other => return Err(DecodeError::UnknownType(other.to_owned())),
         };
         read.map_err(|error| DecodeError::Data { kind: kind.to_owned(), error })

@@ -4,7 +4,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::event::Wire;
-use super::{Change, DeviceSnapshot, EndOfRun, Fact, UserSnapshot};
+use super::{AssetEvent, Change, DeviceSnapshot, EndOfRun, Fact, UserSnapshot};
 
 /// The data of a run request: nothing.
 #[derive(JsonSchema)]
@@ -20,5 +20,6 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("change.v1.json", schema_for!(Wire<'static, Change>)),
         ("fact.v1.json", schema_for!(Wire<'static, Fact>)),
         ("run-request.v1.json", schema_for!(Wire<'static, RunRequest>)),
+        ("asset-event.v1.json", schema_for!(Wire<'static, AssetEvent>)),
     ]
 }

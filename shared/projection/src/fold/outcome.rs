@@ -162,7 +162,7 @@ impl Folding<'_, '_> {
     }
 
     /// AMFJ said of an asset that it is not there. Only an inventory proves that (P8): the asset stays, and so do its links.
-    fn doubt_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
+    pub(super) fn doubt_asset(&mut self, id: &AssetId) -> Result<(), StoreError> {
         let Some(row) = self.asset(id)? else { return Ok(()) };
         let since = row.doubt.map_or(self.event.time, |doubt| doubt.since);
         self.put_asset(&AssetRow { doubt: Some(Doubt { since, offset: self.offset }), ..row })

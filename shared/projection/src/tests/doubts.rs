@@ -107,32 +107,32 @@ fn a_record_that_no_list_showed_is_found_once() {
     assert_eq!(found(&stream).0, None, "listed");
 }
 
-const FIELD: &str = "OS";
+pub(super) const FIELD: &str = "OS";
 
 /// An AMFJ that answers one thing and lists another.
-struct Odd {
-    stream: Stream,
+pub(super) struct Odd {
+    pub(super) stream: Stream,
     run: u64,
     step: u32,
 }
 
 impl Odd {
-    fn new(value: &str) -> Self {
+    pub(super) fn new(value: &str) -> Self {
         let mut odd = Self { stream: Stream::new(), run: 0, step: 0 };
         odd.lists(value);
         odd
     }
 
-    fn asset(value: &str) -> Asset {
+    pub(super) fn asset(value: &str) -> Asset {
         Asset { fields: BTreeMap::from([(FIELD.to_owned(), json!(value))]), ..asset("Mac") }
     }
 
-    fn held(&self) -> Value {
+    pub(super) fn held(&self) -> Value {
         self.stream.view.asset(&asset_id()).expect("listed").asset.fields[FIELD].clone()
     }
 
     /// A run; only what differs is said.
-    fn lists(&mut self, value: &str) {
+    pub(super) fn lists(&mut self, value: &str) {
         self.run += 1;
         self.stream.pass(3600);
         self.stream.start(self.run);
@@ -143,7 +143,7 @@ impl Odd {
         self.stream.complete(self.run);
     }
 
-    fn wrote(&mut self, new: &str, answer: &str, fingerprint: Option<&str>) {
+    pub(super) fn wrote(&mut self, new: &str, answer: &str, fingerprint: Option<&str>) {
         self.step += 1;
         let mut outcome = outcome("d", self.step);
         outcome.edits = BTreeMap::from([(FIELD.to_owned(), Edit { old: self.held(), new: json!(new) })]);
@@ -161,7 +161,7 @@ impl Odd {
         Some(against.kept(&row.asset.fields[FIELD]))
     }
 
-    fn kept(&self, wanted: &str) -> Option<Kept> {
+    pub(super) fn kept(&self, wanted: &str) -> Option<Kept> {
         self.kept_as(wanted, None)
     }
 }

@@ -55,18 +55,34 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// How long the last answers may take at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Serves until `stop`.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_with(PATIENCE, listener, router, stop).await;
+/// What is done with the body of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bodies {
+    /// Nothing that is asked has one: whoever sends one is refused.
+    Refused,
+    /// The router reads them, within limits of its own.
+    Taken,
 }
 
-async fn serve_with(patience: Patience, listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until `stop`.
+pub(super) async fn serve(listener: TcpListener, router: Router, bodies: Bodies, stop: CancellationToken) {
+    serve_with(PATIENCE, listener, router, bodies, stop).await;
+}
+
+async fn serve_with(
+    patience: Patience,
+    listener: TcpListener,
+    router: Router,
+    bodies: Bodies,
+    stop: CancellationToken,
+) {
     let connections = Connections::default();
     let mut serving = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(next(&listener, &connections, &mut serving)).await {
         let Some((stream, peer)) = accepted else { continue };
         let connection = connections.add(peer.ip());
-        serving.spawn(serve_one(patience, stream, connection, router.clone(), stop.clone()));
+        let router = (router.clone(), bodies);
+        serving.spawn(serve_one(patience, stream, connection, router, stop.clone()));
     }
     drop(listener);
     let ended = async { while serving.join_next().await.is_some() {} };
@@ -101,12 +117,12 @@ async fn serve_one(
     patience: Patience,
     stream: TcpStream,
     connection: Connection,
-    router: Router,
+    (router, bodies): (Router, Bodies),
     stop: CancellationToken,
 ) {
     let answer = service_fn(|request: Request<Incoming>| {
         connection.is_asked();
-        answer(router.clone(), request)
+        answer(router.clone(), bodies, request)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -128,16 +144,16 @@ async fn serve_one(
     }
 }
 
-/// Nothing that is asked here has a body.
 async fn answer(
     mut router: Router,
+    bodies: Bodies,
     request: Request<Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
     let headers = request.headers();
     let none = |length: &header::HeaderValue| length.as_bytes() == b"0";
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || !headers.get(header::CONTENT_LENGTH).is_none_or(none);
-    if has_body {
+    if has_body && bodies == Bodies::Refused {
         let refused =
             (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], "no request here has a body\n");
         return Ok(refused.into_response());

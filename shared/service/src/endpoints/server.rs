@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::connections;
+use super::connections::{self, Bodies};
 use super::hosts::{Hosts, check};
 use super::pages;
 use crate::status::{WorkerReport, Wrong, wrong_now};
@@ -57,9 +57,10 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Self, std::io::Error> {
         let role = health.report().role;
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, &role, &error)))?;
+        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
+            let why = cannot_listen(listen, &format!("{role}.listen"), &role, &error);
+            std::io::Error::new(error.kind(), why)
+        })?;
         let address = listener.local_addr()?;
         let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
         let served = Served { role, address };
@@ -76,7 +77,7 @@ impl Server {
             .route("/status", get(status))
             .layer(from_fn_with_state(hosts, check))
             .with_state(shared);
-        let serving = tokio::spawn(connections::serve(listener, router, stop.clone()));
+        let serving = tokio::spawn(connections::serve(listener, router, Bodies::Refused, stop.clone()));
         tokio::spawn(async move {
             while !stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_secs(5)).await;
@@ -100,17 +101,16 @@ impl Server {
 }
 
 /// Which address, why, and what to do; a port that is taken is most often that of another worker of the same kind.
-fn cannot_listen(listen: SocketAddr, role: &str, error: &std::io::Error) -> String {
-    let setting = format!("{role}.listen");
+pub(super) fn cannot_listen(listen: SocketAddr, setting: &str, role: &str, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "cannot listen on {listen} ({setting}): the port is in use, most likely by another {role} that runs on this \
              machine. `amfj-sync status` shows those that run, `ss -ltnp 'sport = :{}'` who has the port. A second \
              {role} needs a port of its own: set {setting} = \"{}:0\" for any that is free, in its configuration or as \
-             AMFJ_SYNC__{}__LISTEN",
+             {}",
             listen.port(),
             host_of(listen),
-            role.to_uppercase()
+            variable_of(setting)
         ),
         std::io::ErrorKind::PermissionDenied => format!(
             "cannot listen on {listen} ({setting}): ports below 1024 need more rights than this user has; set \
@@ -124,6 +124,11 @@ fn cannot_listen(listen: SocketAddr, role: &str, error: &std::io::Error) -> Stri
         ),
         _ => format!("cannot listen on {listen} ({setting}): {error}; set another {setting}"),
     }
+}
+
+/// The environment variable that sets it.
+fn variable_of(setting: &str) -> String {
+    format!("AMFJ_SYNC__{}", setting.to_uppercase().replace('.', "__"))
 }
 
 fn host_of(listen: SocketAddr) -> String {
@@ -203,7 +208,7 @@ mod tests {
             ("192.0.2.1:9466", ErrorKind::AddrNotAvailable, &["no such address", "0.0.0.0:9466"]),
         ];
         for (listen, kind, words) in table {
-            let text = cannot_listen(listen.parse().unwrap(), "writer", &Error::from(kind));
+            let text = cannot_listen(listen.parse().unwrap(), "writer.listen", "writer", &Error::from(kind));
             for word in words {
                 assert!(text.contains(word), "{word}: {text}");
             }

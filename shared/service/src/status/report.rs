@@ -87,6 +87,20 @@ pub struct Duty {
     /// When the next run is due (the leading fetcher); none while one goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run: Option<Timestamp>,
+    /// How it stands with AMFJ's events (the leading fetcher, where they are taken).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTaken>,
+}
+
+/// How it stands with AMFJ's events (P34).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsTaken {
+    /// When the last one came, since this fetcher leads.
+    #[serde(default)]
+    pub last: Option<Timestamp>,
+    /// How many wait to be looked into.
+    #[serde(default)]
+    pub waiting: u32,
 }
 
 /// A partition that is served.

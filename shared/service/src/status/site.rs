@@ -10,6 +10,7 @@ use amfj_sync_projection::rows::RunRow;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::EventsTaken;
 use crate::backlog::Waiting;
 
 /// Minutes of the hour over which Kandji counts requests.
@@ -46,6 +47,9 @@ pub struct SiteStatus {
     pub kandji_requests_per_hour: u32,
     /// What is left of it.
     pub kandji_requests_left: u32,
+    /// How it stands with AMFJ's events, as the fetcher tells that takes them; none where none are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTaken>,
 }
 
 /// How a run went.
@@ -99,6 +103,7 @@ impl SiteStatus {
             kandji_requests: made,
             kandji_requests_per_hour: share,
             kandji_requests_left: share.saturating_sub(u32::try_from(made).unwrap_or(u32::MAX)),
+            events: None,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! 100) is refused with 400 and kept as a violation, so that a test can say that there was none. A
 //! request without `Authorization` is a violation as well, and answered 401.
 
+mod dialects;
+mod events;
 mod fields;
 mod forms;
 mod keeping;
@@ -22,12 +24,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    core::{Controls, Core, Service, Verdict},
+    core::{Controls, Core, Heard, Service, Verdict},
     fleet::{Site, SiteAsset, SiteUser},
     personality::{Oddity, Subject},
     wire::{self, Ask, Reply, Serving},
 };
 
+pub use dialects::Dialect;
+pub use events::{EventIds, EventOptions, Events};
 pub use forms::Forms;
 pub use mutation::Mutation;
 
@@ -302,6 +306,20 @@ impl AmfjSim {
         self.site.store.lock().forms = forms;
     }
 
+    /// From now on the site is spoken to in another way; what it holds stays.
+    pub fn speak(&self, dialect: Dialect) {
+        self.site.store.lock().dialect = dialect;
+    }
+
+    /// From now on what happens to assets is told to somebody, as long as the answer lives.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn send_events(&self, options: EventOptions) -> anyhow::Result<Events> {
+        let outbox = self.site.store.lock().outbox.clone();
+        events::start(&outbox, options, 1)
+    }
+
     fn id_of(&self, mutation: Mutation) -> anyhow::Result<String> {
         let record = self.apply(mutation)?;
         Ok(record["id"].as_str().unwrap_or_default().to_owned())
@@ -321,6 +339,14 @@ impl Service for SiteService {
         let store = self.store.lock();
         let own = subjects::by_own_id(&store, ask);
         subjects::subject(&store, own.as_ref().unwrap_or(ask))
+    }
+
+    fn hear(&self, ask: &Ask) -> Heard {
+        dialects::hear(&mut self.store.lock(), ask)
+    }
+
+    fn say(&self, asked: &Ask, meant: &Ask, reply: Reply) -> Reply {
+        dialects::say(&mut self.store.lock(), asked, meant, reply)
     }
 
     fn carry_out(&self, ask: &Ask, met: &[Oddity]) -> Verdict {

@@ -77,8 +77,9 @@ impl Store {
                 self.enter_asset(name, asset_type, location, fields)
             }
             Mutation::DeleteAsset { asset } => {
-                let id = self.find_asset(&asset)?.id;
-                self.assets.delete(&id);
+                let asset = self.find_asset(&asset)?;
+                self.assets.delete(&asset.id);
+                self.happened("asset.delete", &asset);
                 Ok(Value::Null)
             }
             Mutation::RenameAsset { asset, name } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
+    dialects::Dialect,
     keeping::{self, Before, Kept},
     requests::{AssetPatch, CheckIn, CheckOut, NewAsset, NewUser, Refusal, UserPatch, body, only},
     store::Store,
@@ -39,6 +40,11 @@ fn route(store: &mut Store, ask: &Ask, met: &[Oddity]) -> Result<Reply, Refusal>
             only(ask, &[])?;
             let asset = store.assets.get(id).ok_or_else(|| Refusal::not_found("asset"))?;
             Ok(Reply::json(200, &store.show_asset(asset)))
+        }
+        // The contract has no such thing; other interfaces do.
+        ("GET", ["users", id]) if store.dialect != Dialect::AssumedV1 => {
+            let user = store.users.get(id).ok_or_else(|| Refusal::not_found("user"))?;
+            Ok(Reply::json(200, &Store::show_user(user)))
         }
         ("GET", ["asset-types"]) => whole(ask, &json!(store.asset_types)),
         ("GET", ["locations"]) => whole(ask, &json!(store.locations)),
@@ -78,12 +84,14 @@ fn write(store: &mut Store, ask: &Ask, parts: &[&str], met: &[Oddity]) -> Result
         _ => None,
     });
     store.set_lag(own_lag.unwrap_or(usual_lag));
+    store.by_client = true;
     let carried_out = carry_out(store, ask, parts).map(|(status, record)| {
         let is_odd = keeping::concerns(met);
         let kept =
             if is_odd { keeping::keep(store, met, before, &sent, record) } else { Kept::as_sent(record) };
         (status, kept)
     });
+    store.by_client = false;
     store.set_lag(usual_lag);
     let (status, kept) = carried_out.map_err(|refusal| as_held(met, refusal))?;
     store.log(&ask.method, &ask.path, sent, kept.stored);
@@ -183,7 +191,7 @@ fn page(kind: &str, last: Option<&str>, more: bool, results: &[Value]) -> Reply 
 }
 
 /// Cursors are opaque, and hold characters that must be escaped in a query.
-fn encode(id: &str) -> String {
+pub(super) fn encode(id: &str) -> String {
     let digits: Vec<String> = id.bytes().rev().map(|byte| format!("{byte:02x}")).collect();
     digits.concat() + "+/="
 }

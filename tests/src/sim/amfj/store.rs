@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Forms, Handover, KeptOtherwise, Write, fields,
+    Forms, Handover, KeptOtherwise, Write,
+    dialects::{Dialect, Memory},
+    events::Outbox,
+    fields,
     listing::Records,
     requests::{AssetPatch, Change, NewAsset, NewUser, Refusal, UserPatch},
 };
@@ -26,6 +29,13 @@ pub(crate) struct Store {
     pub(crate) handovers: Vec<Handover>,
     pub(crate) forms: Forms,
     pub(crate) otherwise: Vec<KeptOtherwise>,
+    /// Who is told of what happens to assets.
+    pub(crate) outbox: std::sync::Arc<Outbox>,
+    /// How the site is spoken to, and what that has to remember.
+    pub(crate) dialect: Dialect,
+    pub(crate) spoken: Memory,
+    /// Whether it is a client that writes now, and not a person.
+    pub(crate) by_client: bool,
     /// Numbers the records that are still to come.
     next: usize,
 }
@@ -47,6 +57,10 @@ impl Store {
             handovers: Vec::new(),
             forms: Forms::default(),
             otherwise: Vec::new(),
+            outbox: std::sync::Arc::default(),
+            dialect: Dialect::default(),
+            spoken: Memory::default(),
+            by_client: false,
             next,
         }
     }
@@ -119,6 +133,8 @@ impl Store {
     pub(crate) fn keep_asset(&mut self, mut asset: SiteAsset) -> Value {
         asset.updated_at = Timestamp::now().to_string();
         let shown = self.show_asset(&asset);
+        let is_known = self.assets.get(&asset.id).is_some();
+        self.happened(if is_known { "asset.update" } else { "asset.create" }, &asset);
         self.assets.put(&asset.id.clone(), asset);
         shown
     }

@@ -301,6 +301,7 @@ pub(super) fn decision() -> Decision {
         awaits: Some(user_key()),
         first_sync: true,
         takes: true,
+        waits_for_run: true,
         changes: vec![Decided {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
@@ -385,6 +386,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ("inventory-complete", Fact::InventoryComplete { number, counts, report: Box::new(report()) }),
         ("run-published", Fact::RunPublished { number, took_ms: 1_250 }),
         ("details-read", Fact::DetailsRead { device: device_id(), details: details() }),
+        ("asset-read", Fact::AssetRead { asset: asset(), as_of: 40, renamed_from: Some("Reception".into()) }),
+        ("asset-not-found", Fact::AssetNotFound { asset: asset_id(), as_of: 40 }),
         ("kandji-requests", Fact::KandjiRequests { minute: 29_400_000, count: 7, token: uuid(7) }),
         (
             "partition-decided",

@@ -16,7 +16,7 @@ async fn start(patience: Patience) -> (SocketAddr, CancellationToken, tokio::tas
         .route("/large", get(|| async { vec![b'.'; LARGE] }));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let serving = tokio::spawn(serve_with(patience, listener, router, stop.clone()));
+    let serving = tokio::spawn(serve_with(patience, listener, router, Bodies::Refused, stop.clone()));
     (address, stop, serving)
 }
 

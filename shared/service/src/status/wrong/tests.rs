@@ -38,6 +38,7 @@ fn site() -> SiteStatus {
         kandji_requests: 0,
         kandji_requests_per_hour: 6000,
         kandji_requests_left: 6000,
+        events: None,
     }
 }
 

@@ -1,0 +1,165 @@
+//! Other interfaces that an AMFJ could have: what is asked in a dialect is made a request of the contract, and what the
+//! contract answers is said in the dialect. So the ledger, faults and oddities are the same under every dialect.
+//!
+//! Each has a profile in `tests/profiles`, by which the product speaks it. Between them they differ from the contract in every
+//! row of what a profile can say.
+
+mod envelope_jobs;
+mod offset_put;
+mod prefix_members;
+mod words;
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use super::store::Store;
+use crate::sim::core::Heard;
+use crate::sim::wire::{Ask, Reply};
+
+/// How a site is spoken to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// The assumed contract, version 1.
+    #[default]
+    AssumedV1,
+    /// An inventory of the older kind: two headers, offset and limit, numbers for ids, lists of pairs, whole records put back.
+    OffsetPut,
+    /// A young, asynchronous one: OAuth, records by id, addresses of next pages, JSON Patch, jobs, actions.
+    EnvelopeJobs,
+    /// A spreadsheet with an address: the token in the query, bare arrays, page numbers, one request a field.
+    PrefixMembers,
+}
+
+impl Dialect {
+    /// All but the contract itself.
+    pub const OTHERS: [Self; 3] = [Self::OffsetPut, Self::EnvelopeJobs, Self::PrefixMembers];
+
+    /// The name of its profile.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AssumedV1 => "assumed-v1",
+            Self::OffsetPut => "offset-put",
+            Self::EnvelopeJobs => "envelope-jobs",
+            Self::PrefixMembers => "prefix-members",
+        }
+    }
+}
+
+/// What a dialect remembers between two requests.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// What came of each job.
+    jobs: BTreeMap<u64, Value>,
+    /// Access tokens that were given out, and the secret for each.
+    access: BTreeMap<String, String>,
+    next: u64,
+}
+
+impl Memory {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+/// The request of the contract that is meant.
+pub(crate) fn hear(store: &mut Store, ask: &Ask) -> Heard {
+    match store.dialect {
+        Dialect::AssumedV1 => Heard::Ask(ask.clone()),
+        Dialect::OffsetPut => offset_put::hear(store, ask),
+        Dialect::EnvelopeJobs => envelope_jobs::hear(store, ask),
+        Dialect::PrefixMembers => prefix_members::hear(store, ask),
+    }
+}
+
+/// The answer as it is said.
+pub(crate) fn say(store: &mut Store, wire: &Ask, own: &Ask, reply: Reply) -> Reply {
+    match store.dialect {
+        Dialect::AssumedV1 => reply,
+        Dialect::OffsetPut => offset_put::say(store, wire, own, reply),
+        Dialect::EnvelopeJobs => envelope_jobs::say(store, wire, own, reply),
+        Dialect::PrefixMembers => prefix_members::say(store, wire, own, reply),
+    }
+}
+
+/// A request of the contract, in place of this one.
+fn asked(ask: &Ask, method: &str, path: &str, query: &[(&str, String)], body: Option<&Value>) -> Ask {
+    let query: Vec<(String, String)> =
+        query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Ask {
+        method: method.to_owned(),
+        path: format!("{}/{path}", super::routes::BASE),
+        query_text: text.join("&"),
+        query,
+        content_type: body.map(|_| "application/json".to_owned()),
+        body: body.map(ToString::to_string).unwrap_or_default().into(),
+        ..ask.clone()
+    }
+}
+
+/// The JSON of an answer; none for what the contract never says, as something in between does.
+fn said(reply: &Reply) -> Option<Value> {
+    let is_json = reply
+        .headers
+        .iter()
+        .any(|(name, value)| *name == "content-type" && value.starts_with("application/json"));
+    is_json.then(|| serde_json::from_slice(&reply.body).ok()).flatten()
+}
+
+/// The same answer with another body.
+fn with_body(reply: Reply, body: &Value) -> Reply {
+    Reply { body: body.to_string().into_bytes(), ..reply }
+}
+
+/// What the contract's refusal says: code, message and field.
+fn refusal(body: &Value) -> Option<(String, String, Option<String>)> {
+    let error = body.get("error")?;
+    let text = |name: &str| error[name].as_str().map(str::to_owned);
+    Some((text("code").unwrap_or_default(), text("message").unwrap_or_default(), text("field")))
+}
+
+/// The members of an object; none where it is no object.
+fn members(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// The record that a request of the contract is about, as the contract shows it.
+fn shown(store: &Store, own: &Ask) -> Option<Value> {
+    let parts: Vec<&str> = own.path.split('/').collect();
+    match parts.as_slice() {
+        ["", "v1", "assets", id, ..] => store.assets.get(id).map(|asset| store.show_asset(asset)),
+        ["", "v1", "users", id] => store.users.get(id).map(Store::show_user),
+        _ => None,
+    }
+}
+
+/// A PATCH of the contract that makes what is shown into what is wanted; fields that are not wanted are cleared.
+fn difference(shown: &Value, wanted: &Map<String, Value>, fields: &Map<String, Value>) -> Value {
+    let mut patch = Map::new();
+    for (member, value) in wanted {
+        let now = match member.as_str() {
+            "location_id" => &shown["location"]["id"],
+            other => &shown[other],
+        };
+        if now != value {
+            patch.insert(member.clone(), value.clone());
+        }
+    }
+    let now = members(&shown["fields"]);
+    let mut changed: Map<String, Value> = fields
+        .iter()
+        .filter(|(name, value)| now.get(*name) != Some(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for name in now.keys().filter(|name| !fields.contains_key(*name)) {
+        changed.insert(name.clone(), Value::Null);
+    }
+    if !changed.is_empty() {
+        patch.insert("fields".to_owned(), json!(changed));
+    }
+    Value::Object(patch)
+}
