@@ -68,7 +68,7 @@ impl Topology {
         Self {
             names: Names::new(&config.broker.prefix),
             partitions: config.broker.partitions,
-            integrations: config.integrations.iter().map(queues).collect(),
+            integrations: config.integrations.iter().chain(&config.beside).map(queues).collect(),
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) fn read(tree: &Node, reading: &mut Reading<'_>) -> Option<Config> {
         retry: retry?,
         timing: timing?,
         integrations: integrations?,
+        beside: Vec::new(),
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub timing: TimingConfig,
     /// One Kandji tenant feeding one AMFJ site each, in the order of the file; at least one, ids unique.
     pub integrations: Vec<Integration>,
+    /// Those of the same AMFJ sites that are not served here, because one was named: their links are heeded all the same (P4).
+    pub beside: Vec<Integration>,
 }
 
 impl Config {
@@ -52,7 +54,19 @@ impl Config {
         let same_site = |other: &&Integration| {
             other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
         };
-        self.integrations.iter().filter(same_site)
+        self.integrations.iter().chain(&self.beside).filter(same_site)
+    }
+
+    /// Leaves this integration alone to be served, and those of its AMFJ site beside it; whether there is one of that id.
+    pub fn serve_only(&mut self, id: &str) -> bool {
+        let (served, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.integrations).into_iter().partition(|one| one.id.as_str() == id);
+        self.integrations = served;
+        let of_its_site = |other: &Integration| {
+            self.integrations.iter().any(|served| served.amfj.api_url == other.amfj.api_url)
+        };
+        self.beside = others.into_iter().filter(of_its_site).collect();
+        !self.integrations.is_empty()
     }
 
     /// The integration of that id.

@@ -155,12 +155,11 @@ impl CommonArgs {
         self.quiet |= self.verbose == 0;
     }
 
-    /// Leaves only the integration that was named, if one was.
+    /// Leaves only the integration that was named to be served, if one was.
     pub fn restrict(&self, config: &mut Config) -> Result<(), Exit> {
         if let Some(wanted) = &self.integration {
             let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
-            config.integrations.retain(|integration| integration.id.as_str() == wanted);
-            if config.integrations.is_empty() {
+            if !config.serve_only(wanted) {
                 let (wanted, known) = (legible(wanted), known.join(", "));
                 return Err(Exit::Configuration(format!(
                     "there is no integration `{wanted}` in the configuration; it has: {known}"
@@ -222,8 +221,10 @@ pub struct Worker {
     pub broker: Broker,
     /// The one publisher.
     pub publisher: Publisher,
-    /// The followed state of every integration.
+    /// The followed state of every integration that is served.
     pub states: BTreeMap<IntegrationId, State>,
+    /// The same of those that are served elsewhere and feed the same AMFJ sites.
+    beside: BTreeMap<IntegrationId, State>,
     /// How it ends.
     pub shutdown: Shutdown,
     /// The oldest message that is being worked on, by partition.
@@ -296,6 +297,7 @@ impl Worker {
             broker,
             publisher,
             states: BTreeMap::new(),
+            beside: BTreeMap::new(),
             shutdown,
             in_hand: InHand::default(),
             seen: Mutex::default(),
@@ -307,30 +309,40 @@ impl Worker {
     }
 
     fn following(mut self, matches: bool) -> Result<Self, Exit> {
-        for integration in &self.config.integrations {
-            let serial_field = serial_field(integration);
-            let indexes = if matches { Indexes::All { serial_field } } else { Indexes::Links };
-            let view = match &self.data_dir {
-                Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
-                None => View::in_memory(serial_field),
-            };
-            let following = Following {
-                integration: integration.id.clone(),
-                worker: self.id.clone(),
-                partitions: self.config.broker.partitions,
-            };
-            let (broker, publisher) = (self.broker.clone(), self.publisher.clone());
-            let state = State::follow(following, view, broker, publisher, self.shutdown.hard.clone());
+        let config = self.config.clone();
+        for integration in &config.integrations {
+            let state = self.follow(integration, matches)?;
             self.states.insert(integration.id.clone(), state);
         }
+        // A command decides nothing on its own.
+        for integration in config.beside.iter().filter(|_| self.data_dir.is_some()) {
+            let state = self.follow(integration, matches)?;
+            self.beside.insert(integration.id.clone(), state);
+        }
         Ok(self)
+    }
+
+    fn follow(&self, integration: &Integration, matches: bool) -> Result<State, Exit> {
+        let serial_field = serial_field(integration);
+        let indexes = if matches { Indexes::All { serial_field } } else { Indexes::Links };
+        let view = match &self.data_dir {
+            Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
+            None => View::in_memory(serial_field),
+        };
+        let following = Following {
+            integration: integration.id.clone(),
+            worker: self.id.clone(),
+            partitions: self.config.broker.partitions,
+        };
+        let (broker, publisher) = (self.broker.clone(), self.publisher.clone());
+        Ok(State::follow(following, view, broker, publisher, self.shutdown.hard.clone()))
     }
 
     /// Waits until every state has been read to its end. A wrong number of partitions is an error of the
     /// configuration. Ends early, without error, when the worker is told to stop.
     pub async fn caught_up(&self) -> Result<(), Exit> {
         let all = async {
-            for state in self.states.values() {
+            for state in self.states.values().chain(self.beside.values()) {
                 state.caught_up().await?;
             }
             Ok::<(), Exit>(())
@@ -365,14 +377,15 @@ impl Worker {
     /// The states of the other integrations that feed the same AMFJ site (P4).
     #[must_use]
     pub fn siblings(&self, integration: &Integration) -> Vec<State> {
-        self.config.siblings_of(integration).filter_map(|other| self.states.get(&other.id).cloned()).collect()
+        let state = |id| self.states.get(id).or_else(|| self.beside.get(id)).cloned();
+        self.config.siblings_of(integration).filter_map(|other| state(&other.id)).collect()
     }
 
     /// Everything that keeps the worker from working.
     #[must_use]
     pub fn not_ready(&self) -> Vec<String> {
         let broker = self.broker.trouble().map(|why| format!("broker: {why}"));
-        let states = self.states.iter().filter(|(_, state)| !state.is_caught_up());
+        let states = self.states.iter().chain(&self.beside).filter(|(_, state)| !state.is_caught_up());
         self.illness
             .reason()
             .into_iter()
