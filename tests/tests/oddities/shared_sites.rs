@@ -96,7 +96,7 @@ async fn whoever_serves_one_integration_alone_leaves_the_assets_of_the_other() -
             worker.wait_ready().await?;
             alone.push(worker);
         }
-        eventually(Duration::from_secs(60), "the run decided and applied", async || {
+        eventually(Duration::from_mins(1), "the run decided and applied", async || {
             let status = alone[0].status().await?;
             let decided = &status["integrations"][id]["partitions_decided"];
             ensure!(*decided == json!(2), "{decided} partitions are decided");
