@@ -90,7 +90,7 @@ fn words(span: &str) -> Vec<String> {
 /// `dead list|show` is two calls.
 fn calls(words: &[String]) -> Vec<Vec<String>> {
     let mut calls = vec![Vec::new()];
-    for word in words.iter().take_while(|word| !["…", "...", "·", "|"].contains(&word.as_str())) {
+    for word in words.iter().take_while(|word| !["…", "...", "·", "|", ">"].contains(&word.as_str())) {
         let choices: Vec<&str> = word.split('|').collect();
         let of_each = |call: Vec<String>| {
             let with = |choice: &&str| call.iter().cloned().chain([(*choice).to_owned()]).collect::<Vec<_>>();

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use amfj_sync_amfj::client::{AmfjClient, AssetPatch, Assigned, NewAsset, NewUser, UserPatch};
 use amfj_sync_amfj::lenient::{self, Record};
+use amfj_sync_config::{AmfjConfig, ProfileSource};
 use amfj_sync_http::json::LONGEST_TEXT;
 use amfj_sync_http::{CallError, Limiter, StatusCode};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, Named, UserRecord};
@@ -75,7 +76,9 @@ static CLIENT: LazyLock<(AmfjClient, Said)> = LazyLock::new(|| {
     let said: Said = Arc::default();
     let says = said.clone();
     let respond = move |_: &_, _: &_, _: &[u8]| says.lock().clone();
-    match AmfjClient::in_process(&config().amfj, Limiter::new(1e6), Box::new(respond)) {
+    // Where nothing is said of it: the file that the settings name is nowhere.
+    let amfj = AmfjConfig { profile: ProfileSource::default(), ..config().amfj.clone() };
+    match AmfjClient::in_process(&amfj, Limiter::new(1e6), Box::new(respond)) {
         Ok(client) => (client, said),
         Err(error) => panic!("{error}"),
     }

@@ -286,7 +286,7 @@ pub(crate) fn configurations() -> Vec<Vec<u8>> {
     all.extend([example, SETTINGS.as_bytes().to_vec()]);
     let misplaced = [
         ("hunter2", MISPLACED),
-        ("\"X-Api-Key\"", &format!("\"{MISPLACED}\"")),
+        ("\"profiles/amfj.toml\"", &format!("\"{MISPLACED}\"")),
         ("{ env = \"AMFJ_TOKEN\" }", &format!("\"{MISPLACED}\"")),
         ("concurrency = 3", &format!("concurrency = {MISPLACED}")),
     ];

@@ -246,7 +246,7 @@ async fn a_revoked_token() -> Result<()> {
     services.kandji.set("d01", "model", json!("MacBook Pro (14-inch, M4)"))?;
     services.amfj.fault(Rule::new(Action::RevokeToken).on("PATCH", "/assets/*").times(1));
     call(&mut walk, &pipeline, "amfj-sync trigger acme").await?;
-    let paused = ["PAUSED", "1 message waits", "nobody takes it", "read in", "locations", "in 59 min"];
+    let paused = ["PAUSED", "1 message waits", "nobody takes it", "read in", "probe", "in 59 min"];
     show_status(&mut walk, &pipeline, &paused).await?;
     call(&mut walk, &pipeline, "amfj-sync explain \"Ana's MacBook\"").await?;
     services.amfj.rotate_token("a-second-token-of-amfj");
