@@ -179,7 +179,9 @@ pub(super) fn basic(pair: &str) -> Result<HeaderValue, String> {
 mod tests {
     use super::*;
 
-    fn proof(shown: Shown) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    type Pairs = Vec<(String, String)>;
+
+    fn proof(shown: Shown) -> (Pairs, Pairs) {
         let credentials = Credentials::new(shown, SecretString::from("t0ken")).of_client("c1");
         let Proof { headers, query } = credentials.proof(&SecretString::from("t0ken")).unwrap();
         let text = |(name, value): (HeaderName, HeaderValue)| {
