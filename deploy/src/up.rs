@@ -89,12 +89,12 @@ impl UpArgs {
 
 /// Starts it, and returns when it has ended.
 pub(crate) fn run(common: &CommonArgs, asked: &UpArgs) -> ExitCode {
+    if let Err(wrong) = asked.refuse_what_says_nothing(common) {
+        return finish(Err(wrong));
+    }
     if asked.needs_broker {
         let needed = common.config.as_deref().is_none_or(own::needs_private_broker);
         return ExitCode::from(u8::from(!needed));
-    }
-    if let Err(wrong) = asked.refuse_what_says_nothing(common) {
-        return finish(Err(wrong));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let started = runtime

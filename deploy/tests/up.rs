@@ -317,12 +317,14 @@ fn a_worker_that_dies_ends_it_and_its_log_stays() {
 #[test]
 fn options_that_say_nothing_where_they_stand_are_refused() {
     let program = env!("CARGO_BIN_EXE_amfj-sync");
-    let table: [(&[&str], &str); 5] = [
+    let table: [(&[&str], &str); 6] = [
         (&["up", "--config", "my.toml", "--devices", "60"], "--devices"),
         (&["--config", "my.toml", "up", "--once"], "--once"),
         (&["up", "--yes"], "--config"),
         (&["up", "--integration", "acme"], "--integration"),
         (&["up", "--once", "--stay"], "--stay"),
+        // The script around this installs no broker for what is refused.
+        (&["up", "--needs-broker", "--yes"], "--config"),
     ];
     for (arguments, named) in table {
         let done = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();

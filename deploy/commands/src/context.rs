@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_config::{Config, Integration, Tokens};
+use amfj_sync_config::{Integration, Tokens};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::View;
 use amfj_sync_service::command;
@@ -18,11 +18,10 @@ pub(crate) struct CommandContext {
 impl CommandContext {
     /// Reads everything that the command needs, as of now.
     pub(crate) async fn read(name: &str, common: &CommonArgs) -> Result<Self, Exit> {
-        let mut config = common.load_all(Tokens::None)?;
-        let mut asked = config.clone();
-        common.restrict(&mut asked)?;
-        let asked: BTreeSet<IntegrationId> = asked.integrations.into_iter().map(|one| one.id).collect();
-        keep_sites_of(&mut config, &asked);
+        let mut config = common.load(Tokens::None)?;
+        let asked: BTreeSet<IntegrationId> = config.integrations.iter().map(|one| one.id.clone()).collect();
+        // A command that looks at one follows the others of its site, too.
+        config.integrations.append(&mut config.beside);
         let worker = command::follow(&format!("amfj-sync-{name}"), config).await?;
         Ok(Self { worker, asked })
     }
@@ -40,9 +39,8 @@ impl CommandContext {
 
     /// Looks at the integrations that feed the same AMFJ site: what is linked there is not free (P4).
     pub(crate) fn with_siblings<R>(&self, of: &Integration, look: &mut dyn FnMut(&[&View]) -> R) -> R {
-        let same_site = |other: &&Integration| other.id != of.id && is_same_site(other, of);
-        let siblings = self.worker.config.integrations.iter().filter(same_site);
-        let siblings: Vec<&State> = siblings.filter_map(|other| self.worker.states.get(&other.id)).collect();
+        let siblings = self.worker.siblings(of);
+        let siblings: Vec<&State> = siblings.iter().collect();
         with_views(&siblings, &mut Vec::new(), look)
     }
 
@@ -51,16 +49,4 @@ impl CommandContext {
         self.worker.finish().await;
         result
     }
-}
-
-/// Whether both feed the same AMFJ site.
-pub(crate) fn is_same_site(one: &Integration, other: &Integration) -> bool {
-    one.amfj.api_url == other.amfj.api_url
-}
-
-/// Leaves the integrations that were asked for, and the others of their AMFJ sites.
-fn keep_sites_of(config: &mut Config, asked: &BTreeSet<IntegrationId>) {
-    let all = config.integrations.clone();
-    let wanted: Vec<&Integration> = all.iter().filter(|one| asked.contains(&one.id)).collect();
-    config.integrations.retain(|one| wanted.iter().any(|wanted| is_same_site(wanted, one)));
 }

@@ -1,11 +1,13 @@
 //! How devices, assets and rules are named to people.
 
+use std::collections::BTreeMap;
+
 use amfj_sync_model::amfj::{Asset, UserRecord};
-use amfj_sync_model::messages::{DeviceEntry, Rule};
+use amfj_sync_model::messages::{DeviceEntry, Edit, Rule};
 use amfj_sync_projection::View;
 use amfj_sync_projection::serials;
 use amfj_sync_rules as rules;
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::{Screen, legible, value};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -72,6 +74,15 @@ impl Serials {
             Self::Unknown => "serials unknown",
         }
     }
+}
+
+/// What was written, field by field, with old and new values.
+pub(super) fn edits(screen: &Screen, indent: usize, edits: &BTreeMap<String, Edit>) -> String {
+    let row = |(field, edit): (&String, &Edit)| {
+        vec![field.clone(), value(&edit.old), format!("→ {}", value(&edit.new))]
+    };
+    let rows: Vec<Vec<String>> = edits.iter().map(row).collect();
+    screen.columns(indent, &rows)
 }
 
 /// To the second, in UTC, as everywhere.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use amfj_sync_broker::read_stream;
 use amfj_sync_config::{Integration, Tokens};
 use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
-use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say_json, value};
+use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say_json};
 use amfj_sync_service::command;
 use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
@@ -164,12 +164,7 @@ fn show(screen: &Screen, past: &Past) -> String {
         let target = target.map(|id| format!(" → {id}")).unwrap_or_default();
         let line = format!("{}  \"{}\"{target}", applied.kind, legible(&applied.label));
         let _ = writeln!(out, "  {}  {}", format::time(applied.time), screen.sentence(27, &line));
-        let rows: Vec<Vec<String>> = applied
-            .edits
-            .iter()
-            .map(|(field, edit)| vec![field.clone(), value(&edit.old), format!("→ {}", value(&edit.new))])
-            .collect();
-        out.push_str(&screen.columns(6, &rows));
+        out.push_str(&format::edits(screen, 6, &applied.edits));
     }
     let _ = match all.len() {
         0 => writeln!(out, "Nothing was applied that fits."),

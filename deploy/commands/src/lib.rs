@@ -12,6 +12,8 @@ mod dead;
 mod dry_run;
 mod explain;
 #[cfg(test)]
+#[path = "../../../reconciler/src/fixture.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of the reconciler alone")]
 mod fixture;
 mod format;
 mod history;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_model::amfj::{Asset, UserRecord};
-use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
+use amfj_sync_model::ids::{AssetId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{DeviceEntry, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
 use amfj_sync_projection::View;
@@ -202,7 +202,7 @@ pub(super) fn anything(context: &CommandContext, text: &str) -> Result<Found<Hit
     let same_site = |one: &IntegrationId, other: &IntegrationId| {
         let config = &context.worker.config;
         let sites = config.integration(one).zip(config.integration(other));
-        sites.is_some_and(|(one, other)| super::context::is_same_site(one, other))
+        sites.is_some_and(|(one, other)| one.amfj.api_url == other.amfj.api_url)
     };
     let mut distinct: Vec<(Found<Hit>, String)> = Vec::new();
     for (hit, _, shown) in &found {
@@ -367,13 +367,4 @@ fn too_many(text: &str, what: &str, lines: impl Iterator<Item = String>, several
     let (text, lines) = (legible(text), lines.collect::<Vec<String>>().join("\n  "));
     let more = if several { ", or the integration with `--integration ID`" } else { "" };
     Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:\n  {lines}"))
-}
-
-/// The device or person that is the subject of a message.
-pub(crate) fn key_of(subject: &str) -> Option<Key> {
-    match subject.split_once('/')? {
-        ("device", id) => DeviceId::new(id).ok().map(Key::Device),
-        ("user", key) => UserKey::new(key).ok().map(Key::User),
-        _ => None,
-    }
 }

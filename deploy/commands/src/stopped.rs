@@ -14,7 +14,7 @@ use amfj_sync_stream::State;
 use clap::Args;
 use serde::Serialize;
 
-use super::lookup::{self, Found, key_of};
+use super::lookup::{self, Found};
 use super::operator_decisions::decide;
 use super::status::reports;
 use super::{CommandContext, format};
@@ -133,23 +133,18 @@ fn find(context: &CommandContext, stopped: &[Stopped], text: &str) -> Result<Fou
     for (integration, _) in context.integrations() {
         let of_it = stopped.iter().filter(|one| one.integration == integration.id.as_str());
         let meant = of_it.flat_map(|one| &one.records).filter(|record| is_meant(record, text));
-        found.extend(meant.filter_map(|record| Some((&integration.id, key_of(&record.key)?))));
+        found.extend(meant.filter_map(|record| Some((&integration.id, Key::parse(&record.key)?))));
     }
-    match found.len() {
-        0 => lookup::device_or_person(context, text),
-        1 => {
-            let only = found.into_iter().next().map(|(id, key)| Found { integration: id.clone(), what: key });
-            only.ok_or_else(|| Exit::Failed("nothing is stopped".into()))
-        }
-        _ => {
-            let lines = found.iter().map(|(id, key)| legible(&format!("{id}: {key}")));
-            let lines = lines.collect::<Vec<_>>().join("\n  ");
-            Err(Exit::Failed(format!(
-                "several fit \"{}\"; give the id, or `--integration ID`:\n  {lines}",
-                legible(text)
-            )))
-        }
+    let Some((id, key)) = found.first() else { return lookup::device_or_person(context, text) };
+    if found.len() == 1 {
+        return Ok(Found { integration: (*id).clone(), what: key.clone() });
     }
+    let lines = found.iter().map(|(id, key)| legible(&format!("{id}: {key}")));
+    let lines = lines.collect::<Vec<_>>().join("\n  ");
+    Err(Exit::Failed(format!(
+        "several fit \"{}\"; give the id, or `--integration ID`:\n  {lines}",
+        legible(text)
+    )))
 }
 
 fn is_meant(record: &StoppedRecord, text: &str) -> bool {

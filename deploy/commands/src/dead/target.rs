@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use amfj_sync_broker::letters::{Replay, header};
 use amfj_sync_broker::{Headers, Names, Outgoing, Received, Stage};
 use amfj_sync_config::Config;
-use amfj_sync_model::ids::IntegrationId;
+use amfj_sync_model::ids::{IntegrationId, Key};
 use uuid::Uuid;
 
 use super::letter::DeadLetter;
-use crate::lookup::key_of;
 
 /// The work queues of a configuration.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Origins {
             self.integrations.iter().find(|id| Some(id.as_str()) == letter.integration.as_deref());
         let stage = [Stage::Reconcile, Stage::Apply].into_iter();
         let stage = stage.into_iter().find(|stage| Some(stage.as_str()) == letter.stage.as_deref());
-        let key = letter.key.as_deref().and_then(key_of);
+        let key = letter.key.as_deref().and_then(Key::parse);
         match (integration, stage, key) {
             (Some(id), Some(stage), Some(key)) => {
                 Ok(self.names.work(id, stage, key.partition(self.partitions)))

@@ -232,11 +232,6 @@ fn last(screen: &Screen, last: &[Applied], out: &mut String) {
     let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Last applied"));
     for applied in last {
         let _ = writeln!(out, "  {}  {}", format::time(applied.at), applied.kind);
-        let rows: Vec<Vec<String>> = applied
-            .edits
-            .iter()
-            .map(|(field, edit)| vec![field.clone(), value(&edit.old), format!("→ {}", value(&edit.new))])
-            .collect();
-        out.push_str(&screen.columns(6, &rows));
+        out.push_str(&format::edits(screen, 6, &applied.edits));
     }
 }

@@ -75,7 +75,9 @@ impl Lines<'_> {
             if self.at >= from && !matches!(next, b'\r' | b'\n') {
                 break;
             }
-            self.line += u64::from(*next == b'\n');
+            // Older spreadsheets end a line with a carriage return alone.
+            let is_end = *next == b'\n' || (*next == b'\r' && self.text.get(self.at + 1) != Some(&b'\n'));
+            self.line += u64::from(is_end);
             self.at += 1;
         }
         self.line
@@ -101,7 +103,7 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
 
 /// The one that the first line has most of: where commas stand in numbers, spreadsheets write semicolons.
 fn separator(text: &str) -> u8 {
-    let head = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let head = text.split(['\r', '\n']).find(|line| !line.trim().is_empty()).unwrap_or_default();
     let count = |separator: &u8| head.matches(char::from(*separator)).count();
     // The first of those that are equally many.
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
@@ -152,6 +154,7 @@ mod tests {
             b"\xef\xbb\xbfDevice;Note;ASSET\r\nC02XK1;;asset-1\r\n;;\r\n\"Ana's, Mac\";x;\"a \"\"b\"\"\""
                 .to_vec(),
             utf16("asset\tdevice\r\nasset-1\tC02XK1\r\n\t\r\na \"b\"\tAna's, Mac\r\n"),
+            b"device;asset\rC02XK1;asset-1\r\r\"Ana's, Mac\";\"a \"\"b\"\"\"\r".to_vec(),
         ];
         for table in tables {
             assert_eq!(read(&table), Ok((wanted.clone(), Vec::new())), "{}", String::from_utf8_lossy(&table));

@@ -1,16 +1,13 @@
 //! Values of people that a first sync would overwrite.
 
-use std::path::Path;
-
-use amfj_sync_config::{self as config, Tokens};
 use amfj_sync_model::amfj::{AssetType, Field, FieldType, Named};
 use amfj_sync_model::ids::AssetId;
 use serde_json::json;
 
 use super::*;
+use crate::fixture::config;
 
 fn integration() -> Integration {
-    let base = include_str!("../../../../../shared/config/src/fixture.toml");
     let fields = r#"
 [integration.scope]
 exclude = { platform = ["iPad"] }
@@ -20,9 +17,7 @@ exclude = { platform = ["iPad"] }
 "Memory" = "asset_tag"
 "Notes" = "{{ model }}, {{ os_version }}"
 "#;
-    let path = Path::new("amfj-sync.toml");
-    let loaded = config::parse(path, format!("{base}{fields}"), &BTreeMap::new(), Tokens::None).unwrap();
-    loaded.config.integrations[0].clone()
+    config(fields)
 }
 
 fn asset(id: &str, name: &str, fields: &Value) -> Asset {
