@@ -208,9 +208,9 @@ fn read(body: &[u8], place: Option<&str>) -> Result<AssetEvent, Receipt> {
 /// An id may be a number or a text.
 fn id(value: &Value) -> Option<AssetId> {
     let id = match value {
-        Value::String(id) => id.trim().to_owned(),
-        Value::Number(id) if id.is_u64() || id.is_i64() => id.to_string(),
+        Value::String(id) => AssetId::new(id),
+        Value::Number(id) if id.is_u64() || id.is_i64() => AssetId::new(id.to_string()),
         _ => return None,
     };
-    AssetId::new(id).ok().filter(|id| id.as_str().len() <= LONGEST_ID)
+    id.ok().filter(|id| id.as_str().len() <= LONGEST_ID)
 }

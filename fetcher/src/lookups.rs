@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::{self, LookUp};
 use crate::leadership::Lead;
 use crate::run::Leader;
-use crate::status::{Board, EventsStanding};
+use crate::status::Board;
 
 mod looking;
 mod pending;
@@ -235,8 +235,9 @@ impl<'a> LookUps<'a> {
             End::Again(_) if waiting.attempts >= MOST_ATTEMPTS => LookUp::Failed,
             End::Again(pause) => {
                 events::looked_up(id, LookUp::Again);
-                return Ok(agenda.put_off(subject, waiting, pause).await);
+                return Ok(agenda.put_off(subject, waiting.tried(), pause).await);
             }
+            // That says nothing about the asset, and counts for nothing.
             End::Outage => {
                 events::looked_up(id, LookUp::Again);
                 let pause = agenda.pause();
@@ -268,7 +269,7 @@ impl<'a> LookUps<'a> {
 
     fn came(&self, time: Timestamp) {
         self.board.update(&self.leader.config.id, |standing| {
-            let events = standing.events.get_or_insert_with(EventsStanding::default);
+            let events = standing.events.get_or_insert_default();
             events.last = events.last.max(Some(time));
         });
     }
@@ -277,7 +278,7 @@ impl<'a> LookUps<'a> {
         let waiting = u32::try_from(here).unwrap_or(u32::MAX).saturating_add(in_broker);
         events::events_waiting(&self.leader.config.id, waiting);
         self.board.update(&self.leader.config.id, |standing| {
-            standing.events.get_or_insert_with(EventsStanding::default).waiting = waiting;
+            standing.events.get_or_insert_default().waiting = waiting;
         });
     }
 }
@@ -313,7 +314,7 @@ impl Agenda {
     }
 
     async fn put_off(&mut self, subject: Subject, waiting: Waiting<Received>, pause: Duration) -> bool {
-        match self.pending.put_off(subject, waiting.tried(), Instant::now() + pause) {
+        match self.pending.put_off(subject, waiting, Instant::now() + pause) {
             Some(message) => is_acknowledged(&message).await,
             None => true,
         }

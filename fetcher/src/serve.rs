@@ -209,7 +209,7 @@ impl Turns {
                 requests_left,
                 details_due,
                 runs: standing.runs.take(),
-                events: standing.events,
+                events: standing.events.take(),
                 services: Some(leader.services()),
             };
         });

@@ -35,16 +35,7 @@ pub(crate) struct Standing {
     /// The services that it reads; the leader's only.
     pub(crate) services: Option<Services>,
     /// AMFJ's events; the leader's only, where they are taken.
-    pub(crate) events: Option<EventsStanding>,
-}
-
-/// How it stands with AMFJ's events (P34).
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct EventsStanding {
-    /// When the last one came that this fetcher took, since it leads.
-    pub(crate) last: Option<Timestamp>,
-    /// How many wait to be looked into, in the broker and here.
-    pub(crate) waiting: u32,
+    pub(crate) events: Option<EventsTaken>,
 }
 
 /// Both services, as the leader's calls show them.
@@ -74,7 +65,7 @@ impl Standing {
     /// What this fetcher knows of the services and its runs.
     fn tell(&self, duty: &mut Duty) {
         (duty.runs, duty.next_run) = (self.runs.clone(), self.next());
-        duty.events = self.events.map(|EventsStanding { last, waiting }| EventsTaken { last, waiting });
+        duty.events.clone_from(&self.events);
         let Some(services) = &self.services else { return };
         let next = services.next_read().or(duty.next_run);
         let with_next = |failing: Failing| Failing { next, ..failing };
@@ -160,14 +151,7 @@ impl Health for Status {
                 ("next_run", json!(standing.next_run.map(show_due))),
                 ("kandji_requests_left", json!(standing.requests_left)),
                 ("details_due", json!(standing.details_due)),
-                (
-                    "events",
-                    json!(
-                        standing
-                            .events
-                            .map(|events| json!({ "last": events.last, "waiting": events.waiting }))
-                    ),
-                ),
+                ("events", json!(standing.events)),
             ];
             shown.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
         })

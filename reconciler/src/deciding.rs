@@ -163,7 +163,7 @@ pub(crate) fn conclude(
     let mut publish = Vec::new();
     let mut place = before.last_place();
     let mut held_back = None;
-    let mut waits_for_run = false;
+    let mut link_waits = false;
     let takes = decision.takes;
     for change in draft.changes {
         if let Some(reason) = withheld(integration, &change) {
@@ -176,7 +176,7 @@ pub(crate) fn conclude(
             continue;
         }
         if before.between_runs && ends_a_link(&change, before.has_link) && !before.has_staged(&change) {
-            waits_for_run = true;
+            link_waits = true;
             break;
         }
         if before.is_left_to_a_run(&change, takes) && !before.has_staged(&change) {
@@ -198,7 +198,7 @@ pub(crate) fn conclude(
         publish.push(event);
     }
     decision.place = place;
-    if waits_for_run {
+    if link_waits {
         decision.state = State::Pending;
         decision.reason = String::from(
             "Its asset is not known any more, but a link is broken, and another asset made, only as part of a run: the next \

@@ -5,6 +5,8 @@ use amfj_sync_config::{Tokens, parse};
 
 use super::*;
 
+const INTEGRATION: &str = include_str!("../../../shared/config/src/fixture.toml");
+
 const KEY: &str = "3f9c0b7de1a24865b0c7d9e2f4a1638c";
 
 fn event(
@@ -83,33 +85,10 @@ fn p34_what_is_no_event_is_refused() {
 
 #[test]
 fn p34_only_the_key_of_an_integration_opens_it() {
-    let text = r#"
-        [fetcher]
-        events_listen = "127.0.0.1:0"
-        [[integration]]
-        id = "acme"
-        mode = "apply"
-        [integration.kandji]
-        api_url = "https://acme.api.kandji.io"
-        token = { env = "T" }
-        [integration.amfj]
-        api_url = "https://amfj.example/v1"
-        token = { env = "T" }
-        events_key = { env = "KEY" }
-        [integration.sync]
-        default_asset_type = "Laptop"
-        [[integration]]
-        id = "quiet"
-        mode = "apply"
-        [integration.kandji]
-        api_url = "https://quiet.api.kandji.io"
-        token = { env = "T" }
-        [integration.amfj]
-        api_url = "https://amfj.example/v2"
-        token = { env = "T" }
-        [integration.sync]
-        default_asset_type = "Laptop"
-    "#;
+    let acme =
+        INTEGRATION.replace("[integration.amfj]", "[integration.amfj]\nevents_key = { env = \"KEY\" }");
+    let quiet = INTEGRATION.replace("acme", "quiet").replace("/v1", "/v2");
+    let text = format!("[fetcher]\nevents_listen = \"127.0.0.1:0\"\n{acme}\n{quiet}");
     let variables =
         BTreeMap::from([("T".to_owned(), "token".to_owned()), ("KEY".to_owned(), KEY.to_owned())]);
     let loaded = parse(Path::new("amfj-sync.toml"), text, &variables, Tokens::Both);

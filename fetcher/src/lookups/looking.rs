@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use amfj_sync_backoff::{Stopped, retry};
 use amfj_sync_broker::{BrokerError, Received};
 use amfj_sync_http::CallError;
 use amfj_sync_model::amfj::Asset;
@@ -233,9 +232,7 @@ impl LookUps<'_> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let stop = &self.worker.shutdown.soft;
-        let asked = stop.run_until_cancelled(retry(&self.leader.details, stop, attempt)).await;
-        asked.unwrap_or(Err(Stopped::Cancelled)).map_err(|stopped| match last(&stopped) {
+        self.leader.read_with(&self.leader.details, attempt).await.map_err(|stopped| match last(&stopped) {
             None => End::Broken(BrokerError::Stopping),
             Some(error) if is_of_service(error) || error.is_transient() => End::Outage,
             Some(error) => {

@@ -32,7 +32,7 @@ pub(super) struct Waiting<T> {
     pub(super) message: T,
     /// When that was received.
     pub(super) received: Timestamp,
-    /// How often it was looked up in vain.
+    /// How often a look-up was not clear.
     pub(super) attempts: u32,
     /// When the first event about it came.
     first: Instant,
@@ -40,7 +40,7 @@ pub(super) struct Waiting<T> {
 }
 
 impl<T> Waiting<T> {
-    /// The same after one more look-up in vain.
+    /// The same after one more look-up that was not clear.
     pub(super) fn tried(self) -> Self {
         Self { attempts: self.attempts.saturating_add(1), ..self }
     }

@@ -170,7 +170,21 @@ impl Run<'_> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let stop = &self.leader.stop;
+        self.leader.read_with(policy, attempt).await
+    }
+}
+
+impl Leader {
+    /// One read, tried again for as long as a policy says, dropped when the worker stops.
+    pub(crate) async fn read_with<T, F>(
+        &self,
+        policy: &Policy,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, Stopped<CallError>>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let stop = &self.stop;
         stop.run_until_cancelled(retry(policy, stop, attempt)).await.unwrap_or(Err(Stopped::Cancelled))
     }
 }

@@ -16,6 +16,9 @@ const LISTEN: &str = "events_listen";
 const KEY: &str = "events_key";
 const ASSET_ID: &str = "event_asset_id";
 
+/// The port next to those of the workers.
+const PORT: u16 = 9467;
+
 /// What a key that holds is made with: 128 bits and more, in letters that an address takes as they are.
 const CURE: &str = "make one with `openssl rand -hex 16`";
 /// Letters of 128 bits in hexadecimal, and in base64url.
@@ -39,7 +42,7 @@ pub(super) fn listen(
     let mut at = None;
     let found = section.read(reading, LISTEN, |node| {
         at = Some(node.at.clone());
-        address(node, SocketAddr::from((Ipv4Addr::LOCALHOST, 9467))).map(Some)
+        address(node, SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))).map(Some)
     });
     let events = found.or(None)?;
     if let (Some(events), Some(status), Some(at)) = (events, status, at)
@@ -47,8 +50,8 @@ pub(super) fn listen(
     {
         let message = format!(
             "\"{LISTEN}\" is where \"listen\" serves health, metrics and status ({status}), which are for other people than \
-             events; give it a port of its own, such as \"{}:9467\"",
-            if events.is_ipv6() { format!("[{}]", events.ip()) } else { events.ip().to_string() }
+             events; give it a port of its own, such as \"{}\"",
+            SocketAddr::new(events.ip(), PORT)
         );
         section.complain(reading, &at, &message);
         return None;

@@ -314,8 +314,8 @@ impl Worker {
             let state = self.follow(integration, matches)?;
             self.states.insert(integration.id.clone(), state);
         }
-        // A command decides nothing on its own.
-        for integration in config.beside.iter().filter(|_| self.data_dir.is_some()) {
+        // Whoever only reads the services, and a command, links nothing.
+        for integration in config.beside.iter().filter(|_| matches) {
             let state = self.follow(integration, matches)?;
             self.beside.insert(integration.id.clone(), state);
         }

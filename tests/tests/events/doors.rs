@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amfj_sync_tests::harness::{PrivateBroker, Role, SharedBroker, eventually, http_client};
+use amfj_sync_tests::harness::{PrivateBroker, SharedBroker, eventually, http_client};
 use amfj_sync_tests::pipeline::{RUN_LIMIT, Services};
 use amfj_sync_tests::sim::amfj::EventIds;
 use anyhow::{Result, ensure};
@@ -86,6 +86,6 @@ async fn p34_while_the_broker_is_away_events_are_refused_and_come_again() -> Res
         Ok(())
     })
     .await?;
-    ensure!(scene.runs() == 1 && scene.fetcher.role() == Role::Fetcher);
+    ensure!(scene.runs() == 1, "{} runs", scene.runs());
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! P23: an event leads to nothing that a run would have been held for.
 
-use std::time::Duration;
-
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::pipeline::{RUN_LIMIT, Services};
 use amfj_sync_tests::sim::amfj::EventIds;
@@ -52,6 +50,5 @@ async fn p23_what_is_taken_from_people_because_of_an_event_waits_for_a_run() -> 
         explained.contains("held") && held.iter().all(|asset| taken(&asset.id)),
         "8 of 30 are too many: {explained}"
     );
-    tokio::time::sleep(Duration::from_millis(10)).await;
     Ok(())
 }

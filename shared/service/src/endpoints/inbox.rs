@@ -113,10 +113,9 @@ impl InboxServer {
         inbox: Arc<dyn Inbox>,
         stop: CancellationToken,
     ) -> Result<Self, std::io::Error> {
-        let role = setting.split('.').next().unwrap_or_default();
-        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-            std::io::Error::new(error.kind(), cannot_listen(listen, setting, role, &error))
-        })?;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .map_err(|error| std::io::Error::new(error.kind(), cannot_listen(listen, setting, &error)))?;
         let address = listener.local_addr()?;
         let router = Router::new().fallback(receive).with_state(inbox);
         tokio::spawn(connections::serve(listener, router, Bodies::Taken, stop));

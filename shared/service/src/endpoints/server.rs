@@ -58,7 +58,7 @@ impl Server {
     ) -> Result<Self, std::io::Error> {
         let role = health.report().role;
         let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-            let why = cannot_listen(listen, &format!("{role}.listen"), &role, &error);
+            let why = cannot_listen(listen, &format!("{role}.listen"), &error);
             std::io::Error::new(error.kind(), why)
         })?;
         let address = listener.local_addr()?;
@@ -101,7 +101,8 @@ impl Server {
 }
 
 /// Which address, why, and what to do; a port that is taken is most often that of another worker of the same kind.
-pub(super) fn cannot_listen(listen: SocketAddr, setting: &str, role: &str, error: &std::io::Error) -> String {
+pub(super) fn cannot_listen(listen: SocketAddr, setting: &str, error: &std::io::Error) -> String {
+    let role = setting.split('.').next().unwrap_or_default();
     match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "cannot listen on {listen} ({setting}): the port is in use, most likely by another {role} that runs on this \
@@ -208,7 +209,7 @@ mod tests {
             ("192.0.2.1:9466", ErrorKind::AddrNotAvailable, &["no such address", "0.0.0.0:9466"]),
         ];
         for (listen, kind, words) in table {
-            let text = cannot_listen(listen.parse().unwrap(), "writer.listen", "writer", &Error::from(kind));
+            let text = cannot_listen(listen.parse().unwrap(), "writer.listen", &Error::from(kind));
             for word in words {
                 assert!(text.contains(word), "{word}: {text}");
             }

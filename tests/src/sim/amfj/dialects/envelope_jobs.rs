@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::words::{Dates, Forms, all_fields, escaped, slug, unescaped};
-use super::{asked, members, refusal, said, with_body};
+use super::{
+    asked, created, members, place_id, refusal, refused_with, said, type_id, with_body, without_nulls,
+};
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
 use crate::sim::fleet::{FieldKind, FieldSpec};
@@ -152,20 +154,6 @@ fn patch(store: &Store, ask: &Ask, path: &str, operations: &Value, of_people: bo
     Heard::Ask(asked(ask, "PATCH", path, &[], Some(&Value::Object(changes))))
 }
 
-fn without_nulls(value: &Value) -> Value {
-    Value::Object(members(value).into_iter().filter(|(_, value)| !value.is_null()).collect())
-}
-
-fn type_id(store: &Store, name: &Value) -> Value {
-    let own = store.asset_types.iter().find(|kind| Some(kind.name.as_str()) == name.as_str());
-    own.map_or_else(|| name.clone(), |own| json!(own.id))
-}
-
-fn place_id(store: &Store, name: &Value) -> Value {
-    let own = store.locations.iter().find(|place| Some(place.name.as_str()) == name.as_str());
-    own.map_or(Value::Null, |own| json!(own.id))
-}
-
 fn spec_of(store: &Store, key: &str, of_people: bool) -> Option<FieldSpec> {
     all_fields(store, of_people).into_iter().find(|spec| slug(&spec.name) == key)
 }
@@ -190,7 +178,6 @@ fn shown_fields(store: &Store, record: &Value, of_people: bool) -> Value {
 fn asset(store: &Store, asset: &Value) -> Value {
     let holder = &asset["checked_out_to"];
     let user = holder["id"].as_str().and_then(|id| store.users.get(id));
-    let created = asset["created_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     let mut attributes = members(&json!({
         "name": asset["name"], "type": asset["asset_type"]["name"], "custom": shown_fields(store, asset, false),
     }));
@@ -201,7 +188,7 @@ fn asset(store: &Store, asset: &Value) -> Value {
         let email = user.and_then(|user| user.email.clone());
         attributes.insert("assignee".to_owned(), json!({ "email": email, "name": holder["name"] }));
     }
-    json!({ "id": asset["id"], "attributes": attributes, "meta": { "created": created.map(jiff::Timestamp::as_millisecond) } })
+    json!({ "id": asset["id"], "attributes": attributes, "meta": { "created": created(asset).map(jiff::Timestamp::as_millisecond) } })
 }
 
 fn person(store: &Store, user: &Value) -> Value {
@@ -289,18 +276,11 @@ fn refused(reply: Reply, code: &str, message: &str, field: Option<&str>) -> Repl
     if let Some(field) = field {
         body["problems"] = json!({ slug(field): message });
     }
-    let wait = reply
-        .headers
-        .iter()
-        .find(|(name, _)| *name == "retry-after")
-        .and_then(|(_, text)| text.parse::<i64>().ok());
-    let mut said = with_body(Reply { status, ..reply }, &body);
-    said.headers.retain(|(name, _)| *name != "retry-after");
-    match wait {
-        Some(seconds) => {
-            let at = jiff::Timestamp::now().as_second() + seconds;
+    match refused_with(reply, status, &body) {
+        (said, Some(seconds)) => {
+            let at = jiff::Timestamp::now().as_second().saturating_add_unsigned(seconds);
             said.with("x-quota-left", "0").with("x-quota-reset", at.to_string())
         }
-        None => said,
+        (said, None) => said,
     }
 }

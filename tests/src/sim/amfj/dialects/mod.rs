@@ -12,6 +12,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::store::Store;
@@ -125,6 +126,38 @@ fn refusal(body: &Value) -> Option<(String, String, Option<String>)> {
 /// The members of an object; none where it is no object.
 fn members(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
+}
+
+/// The members that say something.
+fn without_nulls(value: &Value) -> Value {
+    Value::Object(members(value).into_iter().filter(|(_, value)| !value.is_null()).collect())
+}
+
+/// The id of the asset type of that name; what is no name of one stays, for the contract to refuse.
+fn type_id(store: &Store, name: &Value) -> Value {
+    let own = store.asset_types.iter().find(|kind| Some(kind.name.as_str()) == name.as_str());
+    own.map_or_else(|| name.clone(), |own| json!(own.id))
+}
+
+/// The id of the location of that name, if there is one.
+fn place_id(store: &Store, name: &Value) -> Value {
+    let own = store.locations.iter().find(|place| Some(place.name.as_str()) == name.as_str());
+    own.map_or(Value::Null, |own| json!(own.id))
+}
+
+/// When an asset of the contract was made.
+fn created(asset: &Value) -> Option<Timestamp> {
+    asset["created_at"].as_str().and_then(|at| at.parse().ok())
+}
+
+/// The answer with another status and body, and without the header that says in how many seconds to come again; beside it that
+/// number, for the dialect to say in its own way.
+fn refused_with(reply: Reply, status: u16, body: &Value) -> (Reply, Option<u64>) {
+    let header = reply.headers.iter().find(|(name, _)| *name == "retry-after");
+    let wait = header.and_then(|(_, text)| text.parse().ok());
+    let mut said = with_body(Reply { status, ..reply }, body);
+    said.headers.retain(|(name, _)| *name != "retry-after");
+    (said, wait)
 }
 
 /// The record that a request of the contract is about, as the contract shows it.

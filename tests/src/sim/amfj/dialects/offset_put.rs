@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::words::{Dates, Forms, all_fields, cursor_after, number_of};
-use super::{asked, difference, members, refusal, said, shown, with_body};
+use super::{
+    asked, created, difference, members, refusal, refused_with, said, shown, with_body, without_nulls,
+};
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
 use crate::sim::fleet::FieldSpec;
@@ -117,11 +119,6 @@ fn own_id(store: &Store, place: &Value) -> Value {
     own.map_or(Value::Null, |own| json!(own.id))
 }
 
-fn without_nulls(value: &Value) -> Value {
-    let kept = members(value).into_iter().filter(|(_, value)| !value.is_null());
-    Value::Object(kept.collect())
-}
-
 fn numbered(store: &Store, of_people: bool) -> Vec<(u64, FieldSpec)> {
     (FIRST_FIELD..).zip(all_fields(store, of_people)).collect()
 }
@@ -169,7 +166,6 @@ fn asset(store: &Store, asset: &Value) -> Value {
     } else {
         json!({ "placeId": id(&place["id"]), "label": place["name"] })
     };
-    let created = asset["created_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     json!({
         "assetId": id(&asset["id"]),
         "title": asset["name"],
@@ -178,7 +174,7 @@ fn asset(store: &Store, asset: &Value) -> Value {
         "place": place,
         "custody": custody,
         "attributes": pairs(store, asset, false),
-        "audit": { "created": created.map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()) },
+        "audit": { "created": created(asset).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()) },
     })
 }
 
@@ -302,15 +298,8 @@ fn refused(
     if let Some(definition) = definition {
         error["definitionId"] = json!(definition);
     }
-    let wait = reply
-        .headers
-        .iter()
-        .find(|(name, _)| *name == "retry-after")
-        .and_then(|(_, text)| text.parse::<u64>().ok());
-    let mut said = with_body(Reply { status, ..reply }, &json!({ "errors": [error] }));
-    said.headers.retain(|(name, _)| *name != "retry-after");
-    match wait {
-        Some(seconds) => said.with("x-wait-ms", (seconds * 1_000).to_string()),
-        None => said,
+    match refused_with(reply, status, &json!({ "errors": [error] })) {
+        (said, Some(seconds)) => said.with("x-wait-ms", (seconds * 1_000).to_string()),
+        (said, None) => said,
     }
 }

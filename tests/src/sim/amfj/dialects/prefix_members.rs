@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::words::{Dates, Forms, all_fields, cursor_after, slug};
-use super::{asked, members, refusal, said, with_body};
+use super::{
+    asked, created, members, place_id, refusal, refused_with, said, type_id, with_body, without_nulls,
+};
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
 use crate::sim::fleet::FieldSpec;
@@ -93,20 +95,6 @@ fn cleared(value: &Value) -> Value {
     if value.as_str() == Some("") { Value::Null } else { value.clone() }
 }
 
-fn without_nulls(value: &Value) -> Value {
-    Value::Object(members(value).into_iter().filter(|(_, value)| !value.is_null()).collect())
-}
-
-fn type_id(store: &Store, name: &Value) -> Value {
-    let own = store.asset_types.iter().find(|kind| Some(kind.name.as_str()) == name.as_str());
-    own.map_or_else(|| name.clone(), |own| json!(own.id))
-}
-
-fn place_id(store: &Store, name: &Value) -> Value {
-    let own = store.locations.iter().find(|place| Some(place.name.as_str()) == name.as_str());
-    own.map_or(Value::Null, |own| json!(own.id))
-}
-
 fn column(spec: &FieldSpec) -> String {
     format!("{PREFIX}{}", slug(&spec.name))
 }
@@ -161,10 +149,9 @@ fn with_fields(store: &Store, mut shown: Map<String, Value>, record: &Value, of_
 }
 
 fn asset(store: &Store, asset: &Value) -> Value {
-    let created = asset["created_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     let mut shown = members(&json!({
         "uid": asset["id"], "asset_name": html(&asset["name"]), "type": html(&asset["asset_type"]["name"]),
-        "created": created.map(jiff::Timestamp::as_second),
+        "created": created(asset).map(jiff::Timestamp::as_second),
     }));
     if !asset["location"].is_null() {
         shown.insert("location".to_owned(), html(&asset["location"]["name"]));
@@ -228,18 +215,11 @@ fn refused(reply: Reply, message: &str, field: Option<&str>) -> Reply {
     if let Some(field) = field {
         body["column"] = json!(slug(field));
     }
-    let wait = reply
-        .headers
-        .iter()
-        .find(|(name, _)| *name == "retry-after")
-        .and_then(|(_, text)| text.parse::<u64>().ok());
-    let mut said = with_body(Reply { status, ..reply }, &body);
-    said.headers.retain(|(name, _)| *name != "retry-after");
-    match wait {
-        Some(seconds) => {
+    match refused_with(reply, status, &body) {
+        (said, Some(seconds)) => {
             let at = std::time::SystemTime::now() + std::time::Duration::from_secs(seconds);
             said.with("retry-at", httpdate::fmt_http_date(at))
         }
-        None => said,
+        (said, None) => said,
     }
 }
