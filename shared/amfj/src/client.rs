@@ -351,7 +351,7 @@ impl AmfjClient {
     /// The custom fields of user records.
     pub async fn user_fields(&self) -> Result<Page<Field>, CallError> {
         if !self.can(Op::ListUserFields) {
-            return Ok(nothing());
+            return Ok(Page::empty());
         }
         Box::pin(self.read_user_fields()).await.map(|(page, _)| page)
     }
@@ -364,7 +364,7 @@ impl AmfjClient {
     /// The locations; none where the interface has no list of them.
     pub async fn locations(&self) -> Result<Page<Named>, CallError> {
         if !self.can(Op::ListLocations) {
-            return Ok(nothing());
+            return Ok(Page::empty());
         }
         Box::pin(self.read_locations()).await
     }
@@ -382,10 +382,6 @@ fn placed<const N: usize>(
 ) -> Vec<(&profile::Pointer, Option<Value>)> {
     let placed = members.into_iter().filter(|(_, value)| value.is_some());
     placed.filter_map(|(pointer, value)| Some((pointer.as_ref()?, value))).collect()
-}
-
-fn nothing<T>() -> Page<T> {
-    Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() }
 }
 
 fn token_of(config: &AmfjConfig) -> Result<Token, SetupError> {

@@ -48,6 +48,39 @@ pub struct Page<T> {
     pub odd: Vec<Unusable>,
 }
 
+impl<T> Page<T> {
+    /// With nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() }
+    }
+
+    /// Takes in what became of the row at this place.
+    pub(crate) fn take_row(&mut self, place: usize, read: Result<(T, Vec<Unusable>), Unusable>) {
+        match read {
+            Ok((record, odd)) => {
+                self.results.push(record);
+                self.odd.extend(odd);
+            }
+            Err(mut lost) => {
+                // Something to look for where it shows nothing of itself.
+                if lost.id.is_none() && lost.name.is_none() {
+                    lost.why = format!("{} (row {} of its page)", lost.why, place + 1);
+                }
+                self.lost.push(lost);
+            }
+        }
+    }
+
+    /// Takes in the page that follows; answers where the next one begins.
+    pub(crate) fn append(&mut self, page: Self) -> Option<String> {
+        self.results.extend(page.results);
+        self.lost.extend(page.lost);
+        self.odd.extend(page.odd);
+        self.rows += page.rows;
+        page.next
+    }
+}
+
 #[derive(Deserialize)]
 struct Strict<T> {
     results: Vec<T>,
@@ -79,31 +112,13 @@ pub fn page<T: Record>(body: &[u8]) -> serde_json::Result<Page<T>> {
     let (text, mended) = json::mend(body);
     let loose: Loose<'_> = serde_json::from_str(&text)?;
     let next = as_text(&loose.next_cursor);
-    let mut page = Page {
-        results: Vec::new(),
-        next,
-        rows: loose.results.len() as u64,
-        lost: Vec::new(),
-        odd: Vec::new(),
-    };
+    let mut page = Page { next, rows: loose.results.len() as u64, ..Page::empty() };
     for (place, raw) in loose.results.each().enumerate() {
         let read = match raw {
             Ok(text) => row(text, mended),
             Err(why) => Err(Unusable::new(T::WHAT, None, None, &format!("{why}; it is left out"))),
         };
-        match read {
-            Ok((record, odd)) => {
-                page.results.push(record);
-                page.odd.extend(odd);
-            }
-            Err(mut lost) => {
-                // Something to look for where it shows nothing of itself.
-                if lost.id.is_none() && lost.name.is_none() {
-                    lost.why = format!("{} (row {} of its page)", lost.why, place + 1);
-                }
-                page.lost.push(lost);
-            }
-        }
+        page.take_row(place, read);
     }
     Ok(page)
 }

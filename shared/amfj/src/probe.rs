@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use amfj_sync_http::CallError;
+use amfj_sync_security::secrets::outline;
+
 mod nearest;
 mod reading;
 mod scratch;
@@ -52,6 +55,11 @@ impl Report {
     fn say(&mut self, verdict: Verdict, what: impl Into<String>, said: impl Into<String>) {
         self.lines.push(Line { verdict, what: what.into(), said: said.into() });
     }
+}
+
+/// An error without what the service said about people.
+fn words(error: &CallError) -> String {
+    outline(&error.to_string())
 }
 
 impl fmt::Display for Line {

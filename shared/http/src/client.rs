@@ -88,6 +88,12 @@ impl Call {
         Self { operation, method: Method::GET, target, query: Vec::new(), headers: Vec::new(), body: None }
     }
 
+    /// The same read at an address that the service itself gave, with its headers: the next page.
+    #[must_use]
+    pub fn moved_to(self, address: Url) -> Self {
+        Self { headers: self.headers, ..Self::at(self.operation, address) }
+    }
+
     /// A read.
     pub fn get<S: Into<String>>(operation: &'static str, path: impl IntoIterator<Item = S>) -> Self {
         Self::new(operation, Method::GET, path)

@@ -139,7 +139,10 @@ impl Credentials {
     /// Whether another token can be had than the one that was refused (P35).
     pub(super) async fn is_replaced(&self, used: &SecretString) -> bool {
         match &self.oauth {
-            Some(oauth) => oauth.forget(used).await,
+            Some(oauth) => {
+                oauth.forget(used).await;
+                true
+            }
             None => self.token.is_replaced(used),
         }
     }

@@ -121,10 +121,7 @@ impl OAuth {
         }
         let refresh = held.take().and_then(|access| access.refresh);
         let secret = secret.current();
-        let mut fetched = match &refresh {
-            Some(refresh) => self.fetch(client, &secret, Some(refresh), timeout).await,
-            None => self.fetch(client, &secret, None, timeout).await,
-        };
+        let mut fetched = self.fetch(client, &secret, refresh.as_ref(), timeout).await;
         if refresh.is_some() && matches!(fetched, Err(Failure::Refused { .. })) {
             fetched = self.fetch(client, &secret, None, timeout).await;
         }
@@ -144,13 +141,12 @@ impl OAuth {
         }
     }
 
-    /// Forgets an access token that was refused. Answers whether another one can be had.
-    pub(super) async fn forget(&self, used: &SecretString) -> bool {
+    /// Forgets an access token that was refused, so that another one is fetched.
+    pub(super) async fn forget(&self, used: &SecretString) {
         let mut held = self.access.lock().await;
         if held.as_ref().is_some_and(|access| access.token.expose_secret() == used.expose_secret()) {
             *held = None;
         }
-        true
     }
 
     async fn fetch(

@@ -3,15 +3,16 @@
 //! The names cost a few bytes and buy what JSON has: a member may be added without rebuilding anything,
 //! and a row can be turned into JSON for a checkpoint without knowing its type.
 
+use rmp_serde::decode::Error as DecodeError;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 mod counts;
 
 /// Why bytes are not the row that they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("a row of the local state is malformed: {0}")]
-pub struct Malformed(#[from] rmp_serde::decode::Error);
+pub struct Malformed(#[from] DecodeError);
 
 /// A row as bytes.
 #[must_use]
@@ -72,7 +73,7 @@ const DEEPEST: usize = 256;
 /// Reads a row.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
     if !counts::are_possible(bytes) {
-        return Err(rmp_serde::decode::Error::LengthMismatch(0).into());
+        return Err(DecodeError::custom("it says that it has more members than it has bytes").into());
     }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     deserializer.set_max_depth(DEEPEST);

@@ -3,7 +3,7 @@
 use amfj_sync_config::reading;
 use serde_json::Value;
 
-use crate::profile::Pointer;
+use crate::profile::{Pointer, escaped};
 
 /// How deep an answer is looked into, and how many of its members are.
 const DEEPEST: usize = 4;
@@ -24,11 +24,7 @@ fn all(value: &Value) -> Vec<(String, &Value)> {
             && let Value::Object(members) = value
         {
             for (name, member) in members.iter().rev() {
-                next.push((
-                    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
-                    member,
-                    depth + 1,
-                ));
+                next.push((format!("{at}/{}", escaped(name)), member, depth + 1));
             }
         }
     }

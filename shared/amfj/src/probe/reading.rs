@@ -1,10 +1,8 @@
 //! The reading part: every operation that reads, and every member of what it lists. Nothing is written.
 
-use amfj_sync_http::CallError;
-use amfj_sync_security::secrets::outline;
 use serde_json::Value;
 
-use super::{Report, Verdict, nearest};
+use super::{Report, Verdict, nearest, words};
 use crate::client::AmfjClient;
 use crate::lenient::as_text;
 use crate::profile::types::{FieldsShape, ListForm, Member, NamedShape};
@@ -95,11 +93,6 @@ async fn catalogue(client: &AmfjClient, report: &mut Report) {
     }
 }
 
-/// An error without what the service said about people.
-fn words(error: &CallError) -> String {
-    outline(&error.to_string())
-}
-
 /// The rows of a first page; none where there is nothing to look at.
 async fn list(client: &AmfjClient, op: Op, names: &Names, report: &mut Report) -> Option<Rows> {
     let Some(shape) = client.profile().operation(op).and_then(|operation| operation.list.clone()) else {
@@ -184,10 +177,8 @@ fn fields(what: &str, shape: Option<&FieldsShape>, rows: &Rows, report: &mut Rep
     labels.sort_unstable();
     labels.dedup();
     if let Some(why) = odd.first().filter(|_| labels.is_empty()) {
-        let (crate::profile::types::FieldsForm::Object { at }
-        | crate::profile::types::FieldsForm::List { at, .. }
-        | crate::profile::types::FieldsForm::Prefix { at, .. }) = &shape.form;
-        report.say(Verdict::Differs, what, format!("{why}; {}", nearest::member(first, at)));
+        let near = nearest::member(first, shape.form.at());
+        report.say(Verdict::Differs, what, format!("{why}; {near}"));
         return;
     }
     let shown: Vec<&str> = labels.iter().take(6).map(String::as_str).collect();

@@ -7,11 +7,10 @@ use amfj_sync_http::CallError;
 use amfj_sync_http::cursors::Cursors;
 use amfj_sync_model::amfj::{Asset, Field, FieldType};
 use amfj_sync_model::ids::RecordId;
-use amfj_sync_security::secrets::outline;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Report, Verdict};
+use super::{Report, Verdict, words};
 use crate::client::{AmfjClient, AssetPatch, Assigned};
 use crate::profile::Op;
 
@@ -26,7 +25,7 @@ const TEXT: &str = "amfj-sync probe";
 pub async fn write(client: &AmfjClient, name: &str) -> Result<Report, String> {
     let asset = only(client, name).await?;
     let mut report = Report::default();
-    let types = client.asset_types().await.map_err(|error| outline(&error.to_string()))?;
+    let types = client.asset_types().await.map_err(|error| words(&error))?;
     let own = types
         .results
         .into_iter()
@@ -57,13 +56,12 @@ async fn only(client: &AmfjClient, name: &str) -> Result<Asset, String> {
     let mut cursors = Cursors::new("list assets");
     let mut found = Vec::new();
     loop {
-        let page =
-            client.assets_page(cursors.current()).await.map_err(|error| outline(&error.to_string()))?;
+        let page = client.assets_page(cursors.current()).await.map_err(|error| words(&error))?;
         found.extend(page.results.into_iter().filter(|asset| asset.name == name));
         match cursors.advance(page.next, page.rows, page.rows) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(error) => return Err(outline(&error.to_string())),
+            Err(error) => return Err(words(&error)),
         }
     }
     let count = found.len();
@@ -76,10 +74,6 @@ async fn only(client: &AmfjClient, name: &str) -> Result<Asset, String> {
 
 fn patch(field: &str, value: Value) -> AssetPatch {
     AssetPatch { fields: BTreeMap::from([(field.to_owned(), value)]), ..AssetPatch::default() }
-}
-
-fn words(error: &CallError) -> String {
-    outline(&error.to_string())
 }
 
 /// Writes, or says why it could not be.

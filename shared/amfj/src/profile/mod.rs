@@ -23,6 +23,7 @@ mod tests;
 pub use capabilities::{check, refusals};
 pub use operation::Op;
 pub use pointer::Pointer;
+pub(crate) use pointer::escaped;
 pub use template::{Body, Names, Template};
 pub use types::Profile;
 

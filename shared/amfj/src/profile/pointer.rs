@@ -34,6 +34,12 @@ impl Pointer {
         Ok(Self { text: text.to_owned(), tokens })
     }
 
+    /// The whole.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { text: String::new(), tokens: Vec::new() }
+    }
+
     /// As it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -55,7 +61,7 @@ impl Pointer {
     /// The same, one name deeper.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
-        let text = format!("{}/{}", self.text, name.replace('~', "~0").replace('/', "~1"));
+        let text = format!("{}/{}", self.text, escaped(name));
         let tokens = self.tokens.iter().cloned().chain([name.to_owned()]).collect();
         Self { text, tokens }
     }
@@ -116,6 +122,11 @@ impl Pointer {
             members.remove(last);
         }
     }
+}
+
+/// A name as a pointer has it.
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn step<'v>(value: &'v Value, token: &str) -> Option<&'v Value> {

@@ -195,6 +195,15 @@ pub enum FieldsForm {
     },
 }
 
+impl FieldsForm {
+    /// The object or list that they stand in.
+    #[must_use]
+    pub fn at(&self) -> &Pointer {
+        let (Self::Object { at } | Self::List { at, .. } | Self::Prefix { at, .. }) = self;
+        at
+    }
+}
+
 /// What stands for a field or an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {

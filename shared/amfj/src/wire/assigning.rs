@@ -38,6 +38,10 @@ impl AmfjClient {
         }
         let takes_over = user.is_some() && (operation.takes_over || by_holder);
         let reads = takes_over || operation.if_match || operation.looks_up("record");
+        // Whoever called has waited for one request alone.
+        if person.is_some() && reads {
+            self.wait_further().await;
+        }
         let before =
             if reads { Some(self.before(&self.side(Of::Assets), op, id.as_str()).await?) } else { None };
         if let Some(before) = before.as_ref().filter(|_| takes_over)
@@ -46,6 +50,9 @@ impl AmfjClient {
             return Ok(conflict);
         }
         let answer = if by_holder {
+            if before.is_some() {
+                self.wait_further().await;
+            }
             self.write_holder(op, id, user, person.as_ref()).await
         } else {
             self.act(op, id, (user, person.as_ref()), note, before).await
@@ -88,17 +95,14 @@ impl AmfjClient {
                 json!({"id": self.id_value(user.as_str()), "email": email, "name": name}),
             );
         }
-        let reads = before.is_some();
+        let is_further = before.is_some() || person.is_some();
         let (record, etag) = before.map_or((Value::Null, None), |before| (before.value, before.etag));
         names.insert("record".to_owned(), record);
-        let mut call = self.call(op, &names)?;
-        if let Some(body) = self.own_body(op, &names)? {
-            call = call.json(&body);
-        }
+        let mut call = self.request(op, &names)?;
         if let Some(etag) = etag.filter(|_| operation.if_match) {
             call = call.header("If-Match", etag);
         }
-        let sent = if reads { self.send_further(call).await? } else { self.send(call).await? };
+        let sent = if is_further { self.send_further(call).await? } else { self.send(call).await? };
         let answer = self.judged(op, sent)?;
         self.shown::<Asset>(op, answer, Some(id.as_str()), &definitions).await
     }

@@ -27,7 +27,7 @@ impl AmfjClient {
             return Ok(Before { value, etag: None });
         };
         let names = Names::from_iter([("id".to_owned(), self.id_value(id))]);
-        let answer = self.judged(side.read, self.send(self.call(side.read, &names)?).await?)?;
+        let answer = self.judged(side.read, self.send(self.request(side.read, &names)?).await?)?;
         let etag = answer.header("etag").map(str::to_owned);
         let value = answer.read(|body| record_in(body, operation))?;
         let shown = self.shown_id(side, &value, Some(id));
@@ -61,9 +61,7 @@ impl AmfjClient {
             if !cursors.advance(raw.next, count, count)? {
                 return Err(not_it(side.list.label(), "no record of this id"));
             }
-            if self.is_limited_by_caller() {
-                self.limiter().acquire().await;
-            }
+            self.wait_further().await;
         }
     }
 
@@ -85,16 +83,23 @@ impl AmfjClient {
     ) {
         let people = Directory::new();
         let lens = Lens { profile: self.profile(), definitions, people: &people };
-        let shown = T::show(&lens, &Row { value: record, key: Some(id) }).members;
+        let row = Row { value: record, key: Some(id) };
+        let shown = T::show(&lens, &row).members;
         let text = |name: &str| shown.get(name).and_then(as_text);
         let id_of = |name: &str| shown.get(name).and_then(|named| named.get("id")).and_then(as_text);
+        // Who is told by their email is written by it.
+        let email = self.profile().asset.holder.as_ref().and_then(|holder| holder.email.as_ref());
+        let holder = match email.and_then(|email| at(email, &row)) {
+            Some(email) => as_text(&email).map(Value::String),
+            None => id_of("checked_out_to").map(|id| self.id_value(&id)),
+        };
         let write = side.write;
         let kept = [
             (&write.name, text("name").map(Value::String)),
             (&write.email, text("email").map(Value::String)),
             (&write.asset_type, id_of("asset_type").map(|id| self.id_value(&id))),
             (&write.location, id_of("location").map(|id| self.id_value(&id))),
-            (&write.holder, id_of("checked_out_to").map(|id| self.id_value(&id))),
+            (&write.holder, holder),
         ];
         for pointer in &operation.leave_out {
             pointer.remove(record);

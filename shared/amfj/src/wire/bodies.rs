@@ -32,9 +32,7 @@ pub(crate) struct FieldsAt<'a> {
 
 impl FieldsAt<'_> {
     fn read_at(&self) -> &Pointer {
-        let (FieldsForm::Object { at } | FieldsForm::List { at, .. } | FieldsForm::Prefix { at, .. }) =
-            &self.shape.form;
-        at
+        self.shape.form.at()
     }
 
     fn write_at(&self) -> &Pointer {

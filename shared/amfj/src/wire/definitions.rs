@@ -89,6 +89,26 @@ struct People {
     by_email: HashMap<String, Option<RecordId>>,
 }
 
+impl People {
+    /// Whether the list is to be walked before these emails can be told. What is known gets old: a record that is deleted leaves its
+    /// email to another.
+    fn must_be_read(&self, emails: &[String], now: Instant) -> bool {
+        let Some(read) = self.read else { return true };
+        let age = now.saturating_duration_since(read);
+        let is_unknown = emails.iter().any(|email| !self.by_email.contains_key(email));
+        age >= GOOD_FOR || (is_unknown && age >= PEOPLE_EVERY)
+    }
+
+    /// Notes whose email it is. Where it was another's, the list has to tell.
+    fn learn(&mut self, email: String, id: &RecordId) {
+        let known = self.by_email.entry(email).or_insert_with(|| Some(id.clone()));
+        if known.as_ref().is_some_and(|known| known != id) {
+            *known = None;
+            self.read = None;
+        }
+    }
+}
+
 /// Who an email stands for.
 pub(crate) type Directory = HashMap<String, Option<RecordId>>;
 
@@ -175,22 +195,15 @@ impl AmfjClient {
 
     /// Notes whose email it is.
     pub(crate) fn learn(&self, email: Option<&str>, id: &RecordId) {
-        let Some(key) = email.and_then(email_key) else { return };
-        let mut people = self.cache().people.lock();
-        let known = people.by_email.entry(key).or_insert_with(|| Some(id.clone()));
-        if known.as_ref().is_some_and(|known| known != id) {
-            *known = None;
+        if let Some(key) = email.and_then(email_key) {
+            self.cache().people.lock().learn(key, id);
         }
     }
 
     /// Who these emails stand for. The list of user records is walked where one is not known, and was not a moment ago.
     pub(crate) async fn directory(&self, emails: &[String]) -> Result<Directory, CallError> {
-        let missing = {
-            let people = self.cache().people.lock();
-            emails.iter().any(|email| !people.by_email.contains_key(email))
-                && people.read.is_none_or(|read| read.elapsed() >= PEOPLE_EVERY)
-        };
-        if missing {
+        let must_be_read = self.cache().people.lock().must_be_read(emails, Instant::now());
+        if must_be_read {
             let mut found = Directory::new();
             self.each_user(&mut |record| {
                 if let Some(key) = record.email.as_deref().and_then(email_key) {
@@ -210,5 +223,29 @@ impl AmfjClient {
         let known =
             emails.iter().filter_map(|email| Some((email.clone(), people.by_email.get(email)?.clone())));
         Ok(known.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_email_it_is_is_asked_anew_when_it_may_have_become_anothers() {
+        let id = |text: &str| RecordId::new(text).unwrap();
+        let emails = ["sam@example.com".to_owned()];
+        let read = Instant::now();
+        let mut people = People::default();
+        assert!(people.must_be_read(&emails, read), "nothing was read yet");
+        people.read = Some(read);
+        assert!(!people.must_be_read(&emails, read), "a moment ago nobody had it");
+        assert!(people.must_be_read(&emails, read + PEOPLE_EVERY), "by now somebody may");
+        people.learn(emails[0].clone(), &id("u1"));
+        people.learn(emails[0].clone(), &id("u1"));
+        assert!(!people.must_be_read(&emails, read + PEOPLE_EVERY));
+        assert!(people.must_be_read(&emails, read + GOOD_FOR), "the record may be gone by now");
+        people.learn(emails[0].clone(), &id("u2"));
+        assert_eq!(people.by_email[&emails[0]], None);
+        assert!(people.must_be_read(&emails, read), "the one, the other or both: the list says");
     }
 }

@@ -44,8 +44,12 @@ impl Plain {
         Self {
             assets,
             users,
-            types: fields && profile.asset_type == assumed.asset_type && !extra(Op::ListAssetFields),
-            locations: profile.location == assumed.location,
+            // The straight way keeps no definitions, and values in another form are not understood without.
+            types: values
+                && fields
+                && profile.asset_type == assumed.asset_type
+                && !extra(Op::ListAssetFields),
+            locations: values && profile.location == assumed.location,
             writes_assets: assets
                 && is_same(Op::CreateAsset)
                 && is_same(Op::UpdateAsset)

@@ -10,9 +10,10 @@ use serde::de::Error as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::invalid;
 use crate::lenient::{Page, as_text};
-use crate::profile::Pointer;
 use crate::profile::types::{ListForm, ListShape, Paging, Total};
+use crate::profile::{Op, Pointer};
 
 /// The rows of one page, each by itself, and where the next one begins.
 pub(crate) struct RawPage {
@@ -25,17 +26,14 @@ pub(crate) struct RawPage {
 pub(crate) fn ask(
     api: &Api,
     mut call: Call,
-    label: &'static str,
+    op: Op,
     shape: &ListShape,
     cursor: Option<&str>,
 ) -> Result<Call, CallError> {
     if let (Paging::NextUrl { .. }, Some(address)) = (&shape.paging, cursor) {
         let address = api.own_address(address);
-        let foreign = || CallError::Invalid {
-            call: format!("AMFJ, {label}"),
-            reason: "the next page is at another host, where the token is not sent".into(),
-        };
-        return Ok(Call::at(label, address.ok_or_else(foreign)?));
+        let foreign = || invalid(op, "the next page is at another host, where the token is not sent");
+        return Ok(call.moved_to(address.ok_or_else(foreign)?));
     }
     if let Some((parameter, size)) = &shape.size {
         call = call.query(parameter.clone(), size);
@@ -155,7 +153,7 @@ pub(crate) fn read(
             let at = cursor.map_or(Position { page: *first, rows: 0 }, Position::parse);
             let total = said_total(whole, total.as_ref(), heading)?;
             let more = if *counts_pages {
-                count > 0 && total.is_none_or(|pages| at.page + 1 < pages + first)
+                count > 0 && total.is_none_or(|pages| at.page + 1 < pages.saturating_add(*first))
             } else {
                 goes_on(at.rows + count, count, total, shape)
             };
@@ -278,30 +276,14 @@ pub(crate) fn page_of<T>(
     what: &'static str,
     mut read: impl FnMut(Option<&str>, &Value) -> Result<(T, Vec<Unusable>), Unusable>,
 ) -> Page<T> {
-    let mut page = Page {
-        results: Vec::with_capacity(raw.rows.len()),
-        next: raw.next,
-        rows: raw.rows.len() as u64,
-        lost: Vec::new(),
-        odd: Vec::new(),
-    };
+    let mut page = Page { next: raw.next, rows: raw.rows.len() as u64, ..Page::empty() };
+    page.results.reserve(raw.rows.len());
     for (place, row) in raw.rows.into_iter().enumerate() {
         let read = match row {
             Ok((key, value)) => read(key.as_deref(), &value),
             Err(why) => Err(Unusable::new(what, None, None, &why)),
         };
-        match read {
-            Ok((record, odd)) => {
-                page.results.push(record);
-                page.odd.extend(odd);
-            }
-            Err(mut lost) => {
-                if lost.id.is_none() && lost.name.is_none() {
-                    lost.why = format!("{} (row {} of its page)", lost.why, place + 1);
-                }
-                page.lost.push(lost);
-            }
-        }
+        page.take_row(place, read);
     }
     page
 }
@@ -398,7 +380,7 @@ mod tests {
             let said = next(&json!({"r": [], "next": foreign}), &url, None).unwrap_err().to_string();
             assert!(said.contains("another host"), "{foreign}: {said}");
             assert!(
-                ask(&api(), Call::get("list assets", ["a"]), "list assets", &url, Some(foreign)).is_err()
+                ask(&api(), Call::get("list assets", ["a"]), Op::ListAssets, &url, Some(foreign)).is_err()
             );
         }
     }

@@ -46,6 +46,13 @@ fn is_plain_list(shape: &ListShape) -> bool {
     cursor && shape.form == ListForm::List && shape.rows.as_str() == "/results"
 }
 
+/// The same of the list of an operation, whose statuses have the meaning that HTTP gives them.
+fn lists_plainly(operation: &Operation) -> bool {
+    operation.list.as_ref().is_some_and(is_plain_list)
+        && operation.empty.is_empty()
+        && operation.success.is_empty()
+}
+
 /// A successful answer about something else.
 pub(crate) fn not_it(operation: &str, reason: &str) -> CallError {
     CallError::NotJson {
@@ -64,7 +71,7 @@ pub(crate) fn unshown(op: Op) -> CallError {
 
 /// A request that cannot be written down.
 pub(crate) fn invalid(op: Op, reason: &str) -> CallError {
-    CallError::Invalid { call: format!("AMFJ, {}", op.label()), reason: reason.into() }
+    CallError::Invalid { call: called(op), reason: reason.into() }
 }
 
 /// The name of an operation as errors have it.
@@ -125,6 +132,27 @@ impl AmfjClient {
         body.fill(names).map_err(|why| invalid(op, &format!("a template of the profile fails: {why}")))
     }
 
+    /// The request of an operation, with the body that the profile itself has for it.
+    pub(crate) fn request(&self, op: Op, names: &Names) -> Result<Call, CallError> {
+        let call = self.call(op, names)?;
+        Ok(match self.own_body(op, names)? {
+            Some(body) => call.json(&body),
+            None => call,
+        })
+    }
+
+    /// The request for the page of a list that begins at a cursor, and how that list looks.
+    fn page_request(
+        &self,
+        op: Op,
+        names: &Names,
+        cursor: Option<&str>,
+    ) -> Result<(Call, &ListShape), CallError> {
+        let Some(shape) = &self.operation(op)?.list else { return Err(invalid(op, "it does not list")) };
+        let call = lists::ask(self.api(), self.request(op, names)?, op, shape, cursor)?;
+        Ok((call, shape))
+    }
+
     /// Sends a call, at the rate that is allowed.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, CallError> {
         if !self.is_limited_by_caller() {
@@ -138,11 +166,16 @@ impl AmfjClient {
         Ok(answer)
     }
 
-    /// The same of a further request, for which nobody outside waited.
-    pub(crate) async fn send_further(&self, call: Call) -> Result<Answer, CallError> {
+    /// Waits for a further request of a call, for which nobody outside waited.
+    pub(crate) async fn wait_further(&self) {
         if self.is_limited_by_caller() {
             self.limiter().acquire().await;
         }
+    }
+
+    /// Sends a further request of a call.
+    pub(crate) async fn send_further(&self, call: Call) -> Result<Answer, CallError> {
+        self.wait_further().await;
         self.send(call).await
     }
 
@@ -184,22 +217,25 @@ impl AmfjClient {
         names: &Names,
         cursor: Option<&str>,
     ) -> Result<Page<T>, CallError> {
-        let operation = self.operation(op)?;
-        if let Some(shape) = &operation.list
-            && T::is_plain(self.plain())
-            && is_plain_list(shape)
-            && operation.empty.is_empty()
-            && operation.success.is_empty()
-        {
-            let call = lists::ask(self.api(), self.call(op, names)?, op.label(), shape, cursor)?;
-            let next_is = |body: &[u8]| lenient::page(body);
-            return self.send(call).await?.read(next_is);
+        if lists_plainly(self.operation(op)?) && T::is_plain(self.plain()) {
+            return self.plain_page(op, names, cursor).await;
         }
         let definitions = self.definitions_of(T::OF).await?;
         let raw = self.raw_page(op, names, cursor).await?;
         let people = self.people_in(T::OF, &raw).await?;
         let lens = Lens { profile: self.profile(), definitions: &definitions, people: &people };
         Ok(page_of(raw, T::WHAT, |key, value| records::read(&lens, &Row { value, key })))
+    }
+
+    /// One page of records that are those of the assumed contract.
+    async fn plain_page<T: Record>(
+        &self,
+        op: Op,
+        names: &Names,
+        cursor: Option<&str>,
+    ) -> Result<Page<T>, CallError> {
+        let (call, _) = self.page_request(op, names, cursor)?;
+        self.send(call).await?.read(lenient::page)
     }
 
     /// Who the emails of holders on a page stand for, where holders are told by email.
@@ -226,9 +262,7 @@ impl AmfjClient {
         cursor: Option<&str>,
     ) -> Result<RawPage, CallError> {
         let operation = self.operation(op)?;
-        let Some(shape) = &operation.list else { return Err(invalid(op, "it does not list")) };
-        let call = self.call(op, names)?;
-        let call = lists::ask(self.api(), call, op.label(), shape, cursor)?;
+        let (call, shape) = self.page_request(op, names, cursor)?;
         let mut answer = self.judged(op, self.send(call).await?)?;
         if operation.empty.contains(&answer.status().as_u16()) {
             answer.means(StatusCode::OK);
@@ -247,36 +281,25 @@ impl AmfjClient {
         mut read: impl FnMut(Option<&str>, &Value) -> Result<(R, Vec<Unusable>), Unusable>,
     ) -> Result<Page<R>, CallError> {
         let mut cursors = Cursors::new(op.label());
-        let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
+        let mut all = Page::empty();
         loop {
             let page = page_of(self.raw_page(op, names, cursors.current()).await?, what, &mut read);
-            all.results.extend(page.results);
-            all.lost.extend(page.lost);
-            all.odd.extend(page.odd);
-            all.rows += page.rows;
-            if !cursors.advance(page.next, page.rows, page.rows)? {
+            let rows = page.rows;
+            if !cursors.advance(all.append(page), rows, rows)? {
                 return Ok(all);
             }
-            if self.is_limited_by_caller() {
-                self.limiter().acquire().await;
-            }
+            self.wait_further().await;
         }
     }
 
     /// The same of records that are those of the assumed contract.
     pub(super) async fn whole_plainly<T: Record>(&self, op: Op) -> Result<Page<T>, CallError> {
-        let Some(shape) = &self.operation(op)?.list else { return Err(invalid(op, "it does not list")) };
         let mut cursors = Cursors::new(op.label());
-        let mut all = Page { results: Vec::new(), next: None, rows: 0, lost: Vec::new(), odd: Vec::new() };
+        let mut all = Page::empty();
         loop {
-            let call = self.call(op, &Names::new())?;
-            let call = lists::ask(self.api(), call, op.label(), shape, cursors.current())?;
-            let page: Page<T> = self.send(call).await?.read(lenient::page)?;
-            all.results.extend(page.results);
-            all.lost.extend(page.lost);
-            all.odd.extend(page.odd);
-            all.rows += page.rows;
-            if !cursors.advance(page.next, page.rows, page.rows)? {
+            let page: Page<T> = self.plain_page(op, &Names::new(), cursors.current()).await?;
+            let rows = page.rows;
+            if !cursors.advance(all.append(page), rows, rows)? {
                 return Ok(all);
             }
         }
@@ -289,38 +312,31 @@ impl AmfjClient {
         if self.operation(op)?.list.is_some() {
             return self.raw_page(op, &names, None).await.map(drop);
         }
-        let answer = self.judged(op, self.send(self.call(op, &names)?).await?)?.success()?;
+        let answer = self.judged(op, self.send(self.request(op, &names)?).await?)?.success()?;
         if answer.form() == BodyForm::Html { answer.read(|_| Ok(())) } else { Ok(()) }
     }
 
     /// The body of the first page of a list, as it came.
     pub(crate) async fn first_page(&self, op: Op, names: &Names) -> Result<Value, CallError> {
-        let Some(shape) = &self.operation(op)?.list else { return Err(invalid(op, "it does not list")) };
-        let call = lists::ask(self.api(), self.call(op, names)?, op.label(), shape, None)?;
+        let (call, _) = self.page_request(op, names, None)?;
         self.judged(op, self.send(call).await?)?.read(amfj_sync_http::json::value)
     }
 
     pub(super) fn is_plain_op(&self, op: Op) -> bool {
-        let is_plain = |operation: &Operation| {
-            operation.list.as_ref().is_some_and(is_plain_list)
-                && operation.empty.is_empty()
-                && operation.success.is_empty()
-        };
-        self.profile().operation(op).is_some_and(is_plain)
+        self.profile().operation(op).is_some_and(lists_plainly)
     }
 
     /// One record by its id.
     pub(crate) async fn one<T: Kept>(&self, op: Op, id: &str) -> Result<(T, Vec<Unusable>), CallError> {
         let operation = self.operation(op)?;
-        let call = self.call(op, &Names::from_iter([("id".to_owned(), self.id_value(id))]))?;
+        let call = self.request(op, &Names::from_iter([("id".to_owned(), self.id_value(id))]))?;
         if T::is_plain(self.plain()) && operation.record.as_str().is_empty() && operation.success.is_empty() {
             return self.send(call).await?.read(lenient::one::<T>);
         }
         let definitions = self.definitions_of(T::OF).await?;
         let answer = self.judged(op, self.send(call).await?)?;
         let value = answer.read(|body| record_in(body, operation))?;
-        let (record, odd) = self.understood::<T>(op, &value, id, &definitions).await?;
-        Ok((record, odd))
+        self.understood::<T>(op, &value, id, &definitions).await
     }
 
     /// A record that was asked for by its id, and is that one.
@@ -363,9 +379,7 @@ impl AmfjClient {
             if !cursors.advance(page.next, page.rows, fresh)? {
                 return Ok(());
             }
-            if self.is_limited_by_caller() {
-                self.limiter().acquire().await;
-            }
+            self.wait_further().await;
         }
     }
 
@@ -405,9 +419,7 @@ impl AmfjClient {
             if !cursors.advance(page.next, page.rows, page.rows)? {
                 return Ok(found);
             }
-            if self.is_limited_by_caller() {
-                self.limiter().acquire().await;
-            }
+            self.wait_further().await;
         }
     }
 }

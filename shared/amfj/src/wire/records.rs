@@ -84,14 +84,16 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
     let Some(found) = at(by, row).map(|found| plain(lens, found.into_owned())) else {
         let unreadable = json!({"id": null, "name": name});
         return match by {
-            Member::At { pointer, .. } => absent(pointer, shape.optional, row.value, unreadable),
+            Member::At { pointer, .. } if absent(lens, pointer, shape.optional, row.value) => Value::Null,
             _ => unreadable,
         };
     };
-    if found.is_null() || is_empty(&found) {
-        return Value::Null;
-    }
     let name = name.unwrap_or(Value::Null);
+    if found.is_null() || is_empty(&found) {
+        // Somebody with a name is not nobody because no email is known of them.
+        let is_named = shape.email.is_some() && !name.is_null() && !is_empty(&name);
+        return if is_named { json!({"id": null, "name": name}) } else { Value::Null };
+    }
     if shape.email.is_some() {
         let id = found.as_str().and_then(email_key).and_then(|key| lens.people.get(&key).cloned().flatten());
         return json!({"id": id, "name": if name.is_null() { found } else { name }});
@@ -100,14 +102,26 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
 }
 
 /// Nothing, where the interface says so: the object that it would stand in is null, or it may be missing. An object that is there and has
-/// no such member says nothing.
-fn absent(pointer: &Pointer, optional: bool, row: &Value, unreadable: Value) -> Value {
-    let Some((within, token)) = pointer.lost_at(row) else { return unreadable };
+/// no such member says nothing, unless the asset's own id or name stands in it as well.
+fn absent(lens: &Lens<'_>, pointer: &Pointer, optional: bool, row: &Value) -> bool {
+    let Some((within, token)) = pointer.lost_at(row) else { return false };
     if within.is_null() || (!std::ptr::eq(within, row) && is_empty(within)) {
-        return Value::Null;
+        return true;
     }
     let is_half = pointer.tokens().len() > 1 && pointer.last() == Some(token) && !std::ptr::eq(within, row);
-    if optional && !is_half { Value::Null } else { unreadable }
+    optional && (!is_half || is_of_the_asset(lens, pointer))
+}
+
+/// Whether the object that a member stands in is one of the asset's own members.
+fn is_of_the_asset(lens: &Lens<'_>, pointer: &Pointer) -> bool {
+    let Some((_, object)) = pointer.tokens().split_last() else { return false };
+    let asset = &lens.profile.asset;
+    [&asset.id, &asset.name].into_iter().any(|member| match member {
+        Member::At { pointer, .. } => {
+            pointer.tokens().split_last().is_some_and(|(_, beside)| beside == object)
+        }
+        Member::Constant(_) | Member::Key => false,
+    })
 }
 
 /// The custom fields by name, in the product's forms.
@@ -156,8 +170,7 @@ pub(crate) fn labelled<'v>(
     record: &'v Value,
     odd: &mut Vec<String>,
 ) -> Vec<(String, &'v Value)> {
-    let (FieldsForm::Object { at } | FieldsForm::List { at, .. } | FieldsForm::Prefix { at, .. }) =
-        &shape.form;
+    let at = shape.form.at();
     let Some(found) = at.get(record) else {
         if !shape.optional {
             odd.push(format!(

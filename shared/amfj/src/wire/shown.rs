@@ -54,9 +54,7 @@ impl AmfjClient {
         if !self.profile().has(side.read) {
             return Err(unshown(op));
         }
-        if self.is_limited_by_caller() {
-            self.limiter().acquire().await;
-        }
+        self.wait_further().await;
         self.one::<T>(side.read, id).await.map(|(record, _)| record).map_err(|_| unshown(op))
     }
 

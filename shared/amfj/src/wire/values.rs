@@ -185,7 +185,7 @@ fn unescape(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         plain.push_str(&rest[..at]);
         rest = &rest[at..];
-        let escape = rest.find(';').filter(|end| *end <= 10).map(|end| &rest[1..end]);
+        let escape = rest.bytes().take(11).position(|byte| byte == b';').map(|end| &rest[1..end]);
         let stands_for = escape.and_then(|name| match name {
             "lt" => Some('<'),
             "gt" => Some('>'),

@@ -16,7 +16,7 @@ use super::kept::{Kept, Of};
 use super::shown::named;
 use super::{called, invalid, unshown, values};
 use crate::client::AmfjClient;
-use crate::profile::types::{Clear, FieldsShape, Label, Operation, Update, WriteShape};
+use crate::profile::types::{Clear, FieldsShape, Label, Update, WriteShape};
 use crate::profile::{Body, Names, Op, Pointer};
 
 /// How often an update is tried anew when the record changed between reading and writing it.
@@ -247,7 +247,11 @@ impl AmfjClient {
         ]);
         let mut call = self.call(single, &names)?;
         if let Some(mut body) = self.own_body(single, &names)? {
-            keep_null(&mut body, self.operation(single)?, &value);
+            if value.is_null()
+                && let Some(parts) = &self.operation(single)?.body
+            {
+                keep_null(parts, &mut body);
+            }
             call = call.json(&body);
         }
         let answer = self.judged(single, self.send_further(call).await?)?;
@@ -320,14 +324,40 @@ fn definition_for<'d>(
 }
 
 /// A value that is null is no member that is left out, where the body is about nothing else.
-fn keep_null(body: &mut Value, operation: &Operation, value: &Value) {
-    if !value.is_null() {
-        return;
-    }
-    if let (Some(Body::Table(members)), Value::Object(filled)) = (&operation.body, body) {
-        for (name, part) in members.iter().filter(|(_, part)| part.looks_up("value")) {
-            let _ = part;
-            filled.entry(name.clone()).or_insert(Value::Null);
+fn keep_null(body: &Body, filled: &mut Value) {
+    match (body, filled) {
+        (Body::Table(members), Value::Object(filled)) => {
+            for (name, part) in members.iter().filter(|(_, part)| part.looks_up("value")) {
+                keep_null(part, filled.entry(name.clone()).or_insert(Value::Null));
+            }
         }
+        (Body::List(parts), Value::Array(filled)) if parts.len() == filled.len() => {
+            for (part, within) in parts.iter().zip(filled) {
+                keep_null(part, within);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Template;
+
+    #[test]
+    fn a_value_that_is_cleared_is_null_however_deep_the_body_has_it() {
+        let value = || Body::Template(Template::parse("{{ value }}", &["value"]).unwrap());
+        let row = || Body::Table(vec![("to".to_owned(), value())]);
+        let body = Body::Table(vec![
+            ("value".to_owned(), value()),
+            ("row".to_owned(), row()),
+            ("rows".to_owned(), Body::List(vec![row()])),
+            ("kind".to_owned(), Body::Value(json!(1))),
+        ]);
+        let names = Names::from_iter([("value".to_owned(), Value::Null)]);
+        let mut filled = body.fill(&names).unwrap().unwrap();
+        keep_null(&body, &mut filled);
+        assert_eq!(filled, json!({"value": null, "row": {"to": null}, "rows": [{"to": null}], "kind": 1}));
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn are_possible(bytes: &[u8]) -> bool {
         rest = next;
         values = (values - 1).saturating_add(within);
         if values > rest.len() {
-            return values == 0;
+            return false;
         }
     }
     true

@@ -107,7 +107,7 @@ fn a_record_that_no_list_showed_is_found_once() {
     assert_eq!(found(&stream).0, None, "listed");
 }
 
-pub(super) const FIELD: &str = "OS";
+const FIELD: &str = "OS";
 
 /// An AMFJ that answers one thing and lists another.
 pub(super) struct Odd {

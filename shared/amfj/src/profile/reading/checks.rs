@@ -73,10 +73,7 @@ fn writing(profile: &Profile, complain: &mut dyn FnMut(Op, &str)) {
             );
         }
     }
-    if let Some(read) = profile.operation(Op::ReadAsset)
-        && matches!(profile.asset.id, Member::Constant(_))
-    {
-        let _ = read;
+    if profile.has(Op::ReadAsset) && matches!(profile.asset.id, Member::Constant(_)) {
         complain(Op::ReadAsset, "reads nothing: \"id\" in [asset] is the same for all");
     }
 }

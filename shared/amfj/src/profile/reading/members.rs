@@ -2,6 +2,7 @@
 
 use amfj_sync_config::reading::{self as file, Kind, Node, NodeValue};
 
+use super::meant;
 use crate::profile::pointer::Pointer;
 use crate::profile::types::{Member, NamedShape};
 
@@ -32,11 +33,7 @@ pub(super) fn table(node: &Node, more: &[&str]) -> Result<(Member, Vec<(String, 
             other if more.contains(&other) => rest.push((name, value)),
             other => {
                 let known = ["at", "constant", "key", "optional"].into_iter().chain(more.iter().copied());
-                let meant = file::nearest(other, known.clone()).map_or_else(
-                    || format!("known are {}", known.collect::<Vec<_>>().join(", ")),
-                    |known| format!("did you mean \"{known}\"?"),
-                );
-                return Err(format!("has an unknown key \"{}\"; {meant}", file::shown(other)));
+                return Err(unknown(other, &known.collect::<Vec<_>>()));
             }
         }
     }
@@ -48,6 +45,10 @@ pub(super) fn table(node: &Node, more: &[&str]) -> Result<(Member, Vec<(String, 
         _ => return Err("has more than one of at, constant and key; remove all but one".to_owned()),
     };
     Ok((member, rest))
+}
+
+fn unknown(key: &str, known: &[&str]) -> String {
+    format!("has an unknown key \"{}\"; {}", file::shown(key), meant(key, known))
 }
 
 fn must_be(found: &NodeValue) -> String {
@@ -73,11 +74,7 @@ pub(super) fn named(node: &Node, by_email: bool) -> Result<NamedShape, String> {
             other => {
                 let known: &[&str] =
                     if by_email { &["id", "name", "email", "optional"] } else { &["id", "name", "optional"] };
-                let meant = file::nearest(other, known.iter().copied()).map_or_else(
-                    || format!("known are {}", known.join(", ")),
-                    |known| format!("did you mean \"{known}\"?"),
-                );
-                return Err(format!("has an unknown key \"{}\"; {meant}", file::shown(other)));
+                return Err(unknown(other, known));
             }
         }
     }

@@ -33,26 +33,16 @@ fn profile(mut root: Section, reading: &mut Reading<'_>) -> Option<Profile> {
     let ids = root
         .read(reading, "ids", |node| word(node, &[("text", Ids::Text), ("number", Ids::Number)]))
         .or(Ids::Text);
-    let below = root.section(reading, "authentication");
-    let authentication = authentication::read(below, reading);
-    let below = root.section(reading, "asset");
-    let asset = records::asset(below, reading);
-    let below = root.section(reading, "user");
-    let user = records::user(below, reading);
-    let below = root.section(reading, "asset_type");
-    let asset_type = records::asset_type(below, reading);
-    let below = root.section(reading, "location");
-    let location = records::location(below, reading);
-    let below = root.section(reading, "field");
-    let field = records::field(below, reading);
-    let below = root.section(reading, "values");
-    let values = wire::values(below, reading);
-    let below = root.section(reading, "errors");
-    let errors = wire::errors(below, reading);
-    let below = root.section(reading, "limits");
-    let limits = wire::limits(below, reading);
-    let below = root.section(reading, "lists");
-    let lists = wire::lists(below, reading);
+    let authentication = authentication::read(root.section(reading, "authentication"), reading);
+    let asset = records::asset(root.section(reading, "asset"), reading);
+    let user = records::user(root.section(reading, "user"), reading);
+    let asset_type = records::asset_type(root.section(reading, "asset_type"), reading);
+    let location = records::location(root.section(reading, "location"), reading);
+    let field = records::field(root.section(reading, "field"), reading);
+    let values = wire::values(root.section(reading, "values"), reading);
+    let errors = wire::errors(root.section(reading, "errors"), reading);
+    let limits = wire::limits(root.section(reading, "limits"), reading);
+    let lists = wire::lists(root.section(reading, "lists"), reading);
     let below = root.section(reading, "operations");
     let at = below.at.clone();
     let operations = operations::read(below, reading, lists.as_ref());
@@ -90,6 +80,14 @@ fn word<T: Copy>(node: &Node, words: &[(&'static str, T)]) -> Result<T, String> 
     }
     let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     Err(format!("must be {}, not {}", known.join(" or "), file::shown(&found.described())))
+}
+
+/// What a word that is not known may have been meant as, or else what is known.
+fn meant(word: &str, known: &[&str]) -> String {
+    file::nearest(word, known.iter().copied()).map_or_else(
+        || format!("known are {}", known.join(", ")),
+        |known| format!("did you mean \"{known}\"?"),
+    )
 }
 
 /// A JSON Pointer.

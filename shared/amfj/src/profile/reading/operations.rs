@@ -8,7 +8,7 @@ use amfj_sync_http::Method;
 use serde_json::Value;
 
 use super::authentication::is_header;
-use super::{pointer, pointers, statuses, wire, word};
+use super::{meant, pointer, pointers, statuses, wire, word};
 use crate::profile::operation::Op;
 use crate::profile::pointer::Pointer;
 use crate::profile::template::{Body, Template};
@@ -37,10 +37,9 @@ pub(super) fn read(mut section: Section, reading: &mut Reading<'_>, lists: Optio
                         op.key()
                     )
                 };
-                let at = section.at.clone();
                 section.complain(
                     reading,
-                    &at,
+                    &section.at,
                     &format!(
                         "the operation \"{0}\" is missing; describe it in [operations.{0}]{cure}",
                         op.key()
@@ -74,11 +73,7 @@ fn absent(node: &Node) -> Result<Vec<Op>, String> {
     for name in file::names(node)? {
         let Some(op) = Op::ALL.into_iter().find(|op| op.key() == name) else {
             let known = Op::ALL.map(Op::key);
-            let meant = file::nearest(&name, known).map_or_else(
-                || format!("known are {}", known.join(", ")),
-                |known| format!("did you mean \"{known}\"?"),
-            );
-            return Err(format!("names no operation: \"{}\"; {meant}", file::shown(&name)));
+            return Err(format!("names no operation: \"{}\"; {}", file::shown(&name), meant(&name, &known)));
         };
         if op.is_required() {
             return Err(format!("names \"{name}\", without which nothing works"));
@@ -129,7 +124,11 @@ fn operation(
     };
     let empty =
         if op.lists() { section.read(reading, "empty", statuses).or(Vec::new()) } else { Some(Vec::new()) };
-    let record = if op.lists() { root() } else { section.read(reading, "record", pointer).or(root()?) };
+    let record = if op.lists() {
+        Some(Pointer::root())
+    } else {
+        section.read(reading, "record", pointer).or(Pointer::root())
+    };
     let answer = if op.writes() { answer(&mut section, reading) } else { Some(AnswerForm::Record) };
     let (mut leave_out, mut if_match, mut takes_over) = (Some(Vec::new()), Some(false), Some(false));
     if update == Some(Some(Update::Replace)) {
@@ -159,10 +158,6 @@ fn operation(
         if_match: if_match?,
         takes_over: takes_over?,
     })
-}
-
-fn root() -> Option<Pointer> {
-    Pointer::parse("").ok()
 }
 
 fn method(node: &Node) -> Result<Method, String> {

@@ -144,13 +144,12 @@ fn fields(section: &mut Section, reading: &mut Reading<'_>) -> Option<Option<Fie
             })
         }
         Some(Form::Prefix) => {
-            let root = Pointer::parse("").ok()?;
             let prefix = section.read(reading, "prefix", file::name).required(
                 &mut section,
                 "prefix",
                 "prefix = \"custom_\"",
             );
-            at.or(root).zip(prefix).map(|(at, prefix)| FieldsForm::Prefix { at, prefix })
+            at.or(Pointer::root()).zip(prefix).map(|(at, prefix)| FieldsForm::Prefix { at, prefix })
         }
         None => None,
     };
@@ -166,9 +165,13 @@ pub(super) fn asset_type(mut section: Section, reading: &mut Reading<'_>) -> Opt
     Some(TypeShape { id: id?, name: name?, fields: fields? })
 }
 
+/// Where something stands that need not be said.
+fn at(text: &str) -> Option<Member> {
+    Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false })
+}
+
 /// An interface without locations need not say what one looks like.
 pub(super) fn location(mut section: Section, reading: &mut Reading<'_>) -> Option<LocationShape> {
-    let at = |text: &str| Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false });
     let id = section.read(reading, "id", member).or(at("/id")?);
     let name = section.read(reading, "name", member).or(at("/name")?);
     let children = section.read(reading, "children", |node| pointer(node).map(Some)).or(None);
@@ -178,7 +181,6 @@ pub(super) fn location(mut section: Section, reading: &mut Reading<'_>) -> Optio
 }
 
 pub(super) fn field(mut section: Section, reading: &mut Reading<'_>) -> Option<FieldShape> {
-    let at = |text: &str| Pointer::parse(text).ok().map(|pointer| Member::At { pointer, optional: false });
     let name = section.read(reading, "name", member).or(at("/name")?);
     let key = optional(&mut section, reading, "key");
     let kind = optional(&mut section, reading, "type");

@@ -54,6 +54,51 @@ fn p30_a_holder_is_nobody_only_where_the_interface_says_so() {
 }
 
 #[test]
+fn p30_a_holder_without_email_is_somebody_where_people_are_told_by_email() {
+    let by_email = profile(
+        "holder = { id = \"/custody/personId\", name = \"/custody/personName\" }",
+        "holder = { email = \"/custody/mail\", name = \"/custody/personName\", optional = true }",
+    );
+    for (custody, readable) in [
+        (json!({"mail": null, "personName": "Sam"}), Some(false)),
+        (json!({"mail": " ", "personName": "Sam"}), Some(false)),
+        (json!({"mail": null, "personName": ""}), None),
+        (json!({"mail": null}), None),
+        (json!(null), None),
+    ] {
+        let (asset, odd) = asset(&by_email, &row(Some(custody.clone())));
+        assert_eq!(asset.checked_out_to.map(|holder| holder.is_readable()), readable, "{custody}");
+        assert_eq!(readable.is_some(), odd.iter().any(|why| why.contains("who has it")), "{odd:?}");
+    }
+}
+
+#[test]
+fn p30_what_may_be_missing_beside_the_name_of_the_asset_is_nowhere() {
+    let profile = profile(
+        "location = { id = \"/place/placeId\", name = \"/place/label\" }",
+        "location = { name = \"/box/site\", optional = true }",
+    );
+    let mut odd_row = row(Some(json!(null)));
+    odd_row["box"] = json!({"title": "Mac"});
+    assert_eq!(
+        asset(&profile, &odd_row).1.len(),
+        1,
+        "an object of its own that has no such member says nothing"
+    );
+    let text = "name = \"/title\"\nasset_type = { id = \"/typeId\" }";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/profiles/offset-put.toml");
+    let file = std::fs::read_to_string(path).unwrap();
+    let own = file.replacen(text, "name = \"/box/title\"\nasset_type = { id = \"/typeId\" }", 1).replacen(
+        "location = { id = \"/place/placeId\", name = \"/place/label\" }",
+        "location = { name = \"/box/site\", optional = true }",
+        1,
+    );
+    let own = parse("amfj.toml".as_ref(), &own).unwrap_or_else(|errors| panic!("{errors}"));
+    let (found, odd) = asset(&own, &odd_row);
+    assert_eq!((found.location, odd.len()), (None, 0), "{odd:?}");
+}
+
+#[test]
 fn p30_one_member_that_cannot_be_read_costs_that_member_alone() {
     let profile = profile("format = 1", "format = 1");
     let mut odd_row = row(Some(json!(null)));
