@@ -12,7 +12,7 @@ use amfj_sync_projection::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, UnderWay};
 use crate::applying::allowing::not_allowed;
 use crate::blame::kinds::{Cause, RequestKind};
 use crate::blame::records::About;
@@ -309,10 +309,7 @@ impl<'a> Requests<'a> {
             return Err(Trouble::Overtaken(GAVE_WAY));
         }
         self.admit(kind).await?;
-        let mut admission = self.admission.take();
-        if let Some(admission) = &mut admission {
-            admission.send();
-        }
+        let (admission, under_way) = self.begin().await?;
         if kind != Kind::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
@@ -328,15 +325,38 @@ impl<'a> Requests<'a> {
         let began = Instant::now();
         let answer = call().await;
         self.took = began.elapsed();
+        drop(under_way);
         self.may_have_written |=
             kind != Kind::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
         if kind == Kind::Read && answer.is_ok() {
             // What was looked at first is not what was announced: that is still to be sent.
-            self.admission = admission;
+            self.admission = Some(admission);
             return Ok((answer, None));
         }
         // Others may send while this answer is judged; the turn of a half-open circuit is kept.
-        Ok((answer, admission.and_then(Admission::into_turn)))
+        Ok((answer, admission.into_turn()))
+    }
+
+    /// Waits until the request that was admitted may be under way.
+    async fn begin(&mut self) -> Result<(Admission<'a>, UnderWay<'a>), Trouble> {
+        let mut admission = self.admission.take().ok_or(Trouble::HandBack)?;
+        let again = self.goes_after_others();
+        // Others are read and tried while it waits.
+        let aside = again.then(|| self.working.step_aside());
+        let under_way = tokio::select! {
+            biased;
+            () = self.lease.over() => None,
+            under_way = admission.send(self.site, again) => under_way,
+            () = self.site.circuit.opened() => None,
+        };
+        drop(aside);
+        Ok((admission, under_way.ok_or(Trouble::HandBack)?))
+    }
+
+    /// Whether it has one place in eight beside those that were never refused (P28). One that is checked in already waits for
+    /// nobody else's sake.
+    fn goes_after_others(&self) -> bool {
+        self.site.blame.has_failed(self.event.id) && !self.halfway
     }
 
     /// Waits for the right to send a request of this kind now, and keeps it until the next attempt: a change is
@@ -367,16 +387,13 @@ impl<'a> Requests<'a> {
             return Err(Trouble::HandBack);
         }
         let held = self.admission.take();
-        let (failed, halfway) = (site.blame.has_failed(self.event.id), self.halfway);
+        let (failed, again) = (site.blame.has_failed(self.event.id), self.goes_after_others());
         // Others are read and tried while it waits for a request that it may have.
         let aside = failed.then(|| self.working.step_aside());
         let admitted = async {
             match held {
-                Some(mut held) => {
-                    held.have_place(site.client.limiter()).await;
-                    Some(held)
-                }
-                None => Admission::to(site, failed, halfway).await,
+                Some(held) => held.renewed(site, again).await,
+                None => Admission::to(site, failed, again).await,
             }
         };
         let admission = tokio::select! {

@@ -158,6 +158,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             worker: worker.id.clone(),
             requests: requests.clone(),
             own_requests: Slots::new(own_share(config)),
+            own_announcements: Slots::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
             landing: parking_lot::Mutex::default(),
             asset_walks: Walks::default(),

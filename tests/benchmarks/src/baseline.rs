@@ -23,6 +23,12 @@ pub(crate) struct Options {
     /// Latency of both services, in milliseconds
     #[arg(long, default_value_t = 20)]
     latency: u64,
+    /// Only amfj-sync: to compare two builds, with `AMFJ_SYNC_BIN_DIR` naming the folder of each in turn
+    #[arg(long)]
+    pipeline_only: bool,
+    /// Only without details, which take as long as Kandji's rate has it
+    #[arg(long)]
+    without_details: bool,
 }
 
 /// One request after the other.
@@ -167,10 +173,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         options.devices, options.latency
     );
     let mut shown = table(&["", "first sync", "requests", "idle run", "requests"]);
-    for details in [false, true] {
+    for details in [false, true].into_iter().filter(|details| !details || !options.without_details) {
         let with = if details { "with details" } else { "without details" };
-        let (script, pipeline) = (scripted(options, details).await?, piped(options, details).await?);
-        for (name, figures) in [("one after the other", &script), ("amfj-sync", &pipeline)] {
+        let script = if options.pipeline_only { None } else { Some(scripted(options, details).await?) };
+        let pipeline = piped(options, details).await?;
+        let figures =
+            script.iter().map(|script| ("one after the other", script)).chain([("amfj-sync", &pipeline)]);
+        for (name, figures) in figures {
             shown.add_row([
                 format!("{name}, {with}"),
                 format!("{:.1} s", figures.first.as_secs_f64()),
@@ -179,6 +188,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
                 figures.idle_requests.to_string(),
             ]);
         }
+        let Some(script) = script else { continue };
         println!(
             "{with}: first sync {:.1} times faster, idle run {:.1} times faster with {:.3} of the requests",
             script.first.as_secs_f64() / pipeline.first.as_secs_f64(),
