@@ -1,6 +1,6 @@
 //! An `OpenAPI` document: its paths, parameters, and schemas, followed as far as they go.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{DEEPEST, escaped, plain};
 
@@ -26,14 +26,20 @@ impl<'a> Document<'a> {
         at
     }
 
-    /// The path of a list: the shortest that ends with one of these words and can be read.
+    /// The path of a list: the shortest that ends with one of these words, or whose last part does, and can be read.
     pub(super) fn list(self, words: &[&str]) -> Option<&'a str> {
-        words.iter().find_map(|word| {
-            let ends =
-                |path: &&str| path.rsplit('/').next().is_some_and(|end| end.eq_ignore_ascii_case(word));
-            let readable = self.paths().filter(|(_, item)| item.get("get").is_some()).map(|(path, _)| path);
-            readable.filter(ends).min_by_key(|path| path.len())
-        })
+        let readable = || {
+            self.paths()
+                .filter(|(path, item)| item.get("get").is_some() && !path.contains('{'))
+                .map(|(path, _)| path)
+        };
+        let last = |path: &str| plain(path.rsplit('/').next().unwrap_or_default());
+        let by = |fits: &dyn Fn(&str, &str) -> bool| {
+            words.iter().find_map(|word| {
+                readable().filter(|path| fits(&last(path), &plain(word))).min_by_key(|path| path.len())
+            })
+        };
+        by(&|end, word| end == word).or_else(|| by(&|end, word| word.len() > 3 && end.ends_with(word)))
     }
 
     /// The path of one record of a list.
@@ -46,15 +52,32 @@ impl<'a> Document<'a> {
 
     /// A path that does something with an asset.
     pub(super) fn action(self, item: Option<&str>, words: &[&str]) -> Option<(&'a str, &'a str)> {
-        let methods = ["post", "put", "patch", "delete"];
         words.iter().find_map(|word| {
-            self.paths().find_map(|(path, operations)| {
-                let end = path.rsplit('/').next().unwrap_or_default();
-                let fits = end.eq_ignore_ascii_case(word) && item.is_none_or(|item| path.starts_with(item));
+            self.below(item, word).into_iter().find_map(|(path, operations)| {
+                let methods = ["post", "put", "patch", "delete"];
                 let method = methods.into_iter().find(|method| operations.get(*method).is_some());
-                method.filter(|_| fits).map(|method| (path, method))
+                method.map(|method| (path, method))
             })
         })
+    }
+
+    /// A part of an asset that is put there and taken away, as an assignment is: its path, and the method that puts it there.
+    pub(super) fn part(self, item: Option<&str>, words: &[&str]) -> Option<(&'a str, &'a str)> {
+        words.iter().find_map(|word| {
+            let is_taken_away = |(_, operations): &(&str, &Value)| operations.get("delete").is_some();
+            self.below(item, word).into_iter().filter(is_taken_away).find_map(|(path, operations)| {
+                let method = ["put", "post"].into_iter().find(|method| operations.get(*method).is_some());
+                method.map(|method| (path, method))
+            })
+        })
+    }
+
+    fn below(self, item: Option<&str>, word: &str) -> Vec<(&'a str, &'a Value)> {
+        let is_it = |path: &str| {
+            let end = path.rsplit('/').next().unwrap_or_default();
+            plain(end) == plain(word) && item.is_none_or(|item| path.starts_with(item))
+        };
+        self.paths().filter(|(path, _)| is_it(path)).collect()
     }
 
     pub(super) fn operation(self, path: &str, method: &str) -> Option<&'a Value> {
@@ -69,29 +92,60 @@ impl<'a> Document<'a> {
         content.values().next()?.get("schema").map(|schema| self.resolved(schema))
     }
 
-    pub(super) fn body(self, path: &str, method: &str) -> Option<&'a Value> {
-        let body = self.resolved(self.operation(path, method)?.get("requestBody")?);
-        body.get("content")?.as_object()?.values().next()?.get("schema").map(|schema| self.resolved(schema))
+    /// Whether a request succeeds without saying anything.
+    pub(super) fn is_silent(self, path: &str, method: &str) -> bool {
+        self.operation(path, method).is_some_and(|operation| operation.pointer("/responses/204").is_some())
     }
 
-    /// The names of its query parameters.
-    pub(super) fn parameters(self, path: &str) -> Vec<&'a str> {
-        let list =
-            self.operation(path, "get").and_then(|get| get.get("parameters")).and_then(Value::as_array);
-        let query = |parameter: &&Value| parameter.get("in").and_then(Value::as_str) == Some("query");
-        list.into_iter()
+    /// The schema of what is sent.
+    pub(super) fn body(self, path: &str, method: &str) -> Option<&'a Value> {
+        self.contents(path, method)?.values().next()?.get("schema").map(|schema| self.resolved(schema))
+    }
+
+    /// The form in which something is sent, such as `application/json`.
+    pub(super) fn media_type(self, path: &str, method: &str) -> Option<&'a str> {
+        self.contents(path, method)?.keys().next().map(String::as_str)
+    }
+
+    fn contents(self, path: &str, method: &str) -> Option<&'a Map<String, Value>> {
+        self.resolved(self.operation(path, method)?.get("requestBody")?).get("content")?.as_object()
+    }
+
+    /// What an envelope is about, where a record comes or goes in one, and the pointer to it.
+    pub(super) fn record(self, schema: &'a Value) -> (String, &'a Value) {
+        let members = self.members(schema);
+        let is_record = |member: &Value| !self.members(member).is_empty();
+        match members.iter().find(|(name, _)| plain(name) == "id") {
+            None => {
+                let mut inner = members.iter().filter(|(_, member)| is_record(self.resolved(member)));
+                match (inner.next(), inner.next()) {
+                    (Some((name, member)), None) if members.len() == 1 || plain(name) == "data" => {
+                        (format!("/{}", escaped(name)), *member)
+                    }
+                    _ => (String::new(), schema),
+                }
+            }
+            Some(_) => (String::new(), schema),
+        }
+    }
+
+    /// Its parameters of one kind, such as those of the query.
+    pub(super) fn parameters(self, path: &str, method: &str, kind: &str) -> Vec<(&'a str, &'a Value)> {
+        let whole = self.paths().find(|(known, _)| *known == path).map(|(_, item)| item);
+        let own = self.operation(path, method).into_iter().chain(whole);
+        own.filter_map(|of| of.get("parameters").and_then(Value::as_array))
             .flatten()
             .map(|parameter| self.resolved(parameter))
-            .filter(query)
-            .filter_map(|parameter| parameter.get("name").and_then(Value::as_str))
+            .filter(|parameter| parameter.get("in").and_then(Value::as_str) == Some(kind))
+            .filter_map(|parameter| Some((parameter.get("name").and_then(Value::as_str)?, parameter)))
             .collect()
     }
 
     pub(super) fn members(self, schema: &'a Value) -> Vec<(&'a str, &'a Value)> {
         let schema = self.resolved(schema);
         let mut members = Vec::new();
-        let parts = schema.get("allOf").and_then(Value::as_array);
-        for part in parts.into_iter().flatten().take(DEEPEST).chain([schema]) {
+        let parts = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(|name| schema.get(name)?.as_array());
+        for part in parts.flatten().take(DEEPEST).chain([schema]) {
             let properties = self.resolved(part).get("properties").and_then(Value::as_object);
             let named = properties.into_iter().flatten();
             members.extend(named.map(|(name, member)| (name.as_str(), self.resolved(member))));
@@ -110,6 +164,17 @@ impl<'a> Document<'a> {
         self.members(schema).into_iter().find_map(|(name, member)| {
             let (pointer, row) = self.rows(member, depth + 1)?;
             Some((format!("/{}{pointer}", escaped(name)), row))
+        })
+    }
+
+    /// The pointer to a member of these words in a schema, or in an object beside its rows.
+    pub(super) fn beside(self, schema: &'a Value, words: &[&str]) -> Option<String> {
+        if let Some((name, _)) = self.member(schema, words) {
+            return Some(format!("/{}", escaped(name)));
+        }
+        self.members(schema).into_iter().find_map(|(name, member)| {
+            let (inner, _) = self.member(member, words)?;
+            Some(format!("/{}/{}", escaped(name), escaped(inner)))
         })
     }
 

@@ -76,3 +76,39 @@ fn whatever_the_document_is_the_draft_is_a_profile_or_the_document_is_refused() 
         assert!(from_openapi(text).unwrap_err().contains(why), "{text}");
     }
 }
+
+#[test]
+fn what_a_description_says_in_its_own_words_is_found() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/interfaces");
+    let drafted = |name: &str| {
+        let document = std::fs::read_to_string(folder.join(name).join("openapi.json")).unwrap();
+        let draft = from_openapi(&document).unwrap();
+        parse(Path::new("draft.toml"), &draft).unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
+        draft
+    };
+    let (stockroom, fleetbox) = (drafted("stockroom"), drafted("fleetbox"));
+    for line in [
+        "rows = \"/people\"",
+        "total = \"/meta/total_count\"",
+        "name = \"/hardware_item/name\"",
+        "query = { \"q[name_eq]\" = \"{{ name }}\" }",
+        "body = { \"checkout\" = { \"person_id\" = \"{{ user.id }}\", \"remark\" = \"{{ note }}\" } }",
+        "asset_types = \"/category_ids\"",
+        "paging = { form = \"none\" }",
+        "of directory, manual",
+    ] {
+        assert!(stockroom.contains(line), "{line}\n{stockroom}");
+    }
+    for line in [
+        "parameters = { scope = \"inventory:write\" }",
+        "more = \"/page/hasMore\"",
+        "holder = { id = \"/assignment/member/id\"",
+        "row_label = \"/field/id\"",
+        "option = { key = \"/id\", name = \"/label\" }",
+        "update = \"json-patch\"",
+        "if_match = true",
+        "method = \"DELETE\"\npath = \"assets/{{ id }}/assignment\"",
+    ] {
+        assert!(fleetbox.contains(line), "{line}\n{fleetbox}");
+    }
+}
