@@ -204,5 +204,14 @@ fn what_is_fetched_for_building_is_pinned() {
         assert!(rest.trim_start().starts_with("--hash=sha256:"), "{line}");
     }
     assert!(read("tests/lib/irusdk").contains("--require-hashes --only-binary :all:"));
+    // npm's likewise, and none of them runs a script.
+    assert!(read("tests/lib/json-server/install").contains("npm ci --ignore-scripts"));
+    let lock: serde_json::Value =
+        serde_json::from_str(&read("tests/lib/json-server/package-lock.json")).unwrap();
+    let packages = lock["packages"].as_object().unwrap();
+    assert!(packages.len() > 1);
+    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+        assert!(package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{name}");
+    }
     assert!(read("deny.toml").contains("yanked = \"deny\""));
 }

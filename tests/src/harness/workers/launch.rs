@@ -73,14 +73,15 @@ impl Launch {
         Self::new(role, &config.path).envs_that(config, |name| role.sends(name))
     }
 
-    /// A command for people: `amfj-sync` with these arguments. Only `check` asks the services, so only it has their tokens.
+    /// A command for people: `amfj-sync` with these arguments. Only `check` and `probe` ask the services, so only they have
+    /// their tokens.
     #[must_use]
     pub fn command<I>(config: &WrittenConfig, arguments: I) -> Self
     where
         I: IntoIterator<Item: Into<OsString>>,
     {
         let launch = Self::with(Role::Operator, config).args(arguments);
-        if launch.arguments.iter().any(|argument| argument == "check") {
+        if launch.arguments.iter().any(|argument| argument == "check" || argument == "probe") {
             launch.envs_that(config, |_| true)
         } else {
             launch
