@@ -1,6 +1,7 @@
 //! The walks of `docs/walks.md`: from the commands alone, why each device is in its state and what to do.
 
 mod cases;
+mod example;
 mod page;
 mod questions;
 

@@ -1,4 +1,4 @@
-//! `docs/walks.md`: the commands that it shows are called again, and must say the same.
+//! `docs/walks.md`, and other pages: the commands that they show are called again, and must say the same.
 //!
 //! `UPDATE_WALKS=1` writes what they say now into the page.
 
@@ -12,6 +12,8 @@ const CLOSING: &str = "\n```";
 /// One section of the page, walked through from its first command to its last.
 #[derive(Debug)]
 pub(crate) struct Walk {
+    /// Below `docs`.
+    page: &'static str,
     heading: String,
     /// Command and output, in order.
     shown: Vec<(String, String)>,
@@ -19,11 +21,16 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Reads the section below a heading.
+    /// Reads the section below a heading of `docs/walks.md`.
     pub(crate) fn of(heading: &str) -> Result<Self> {
-        let page = std::fs::read_to_string(path())?;
-        let shown = blocks(section(&page, heading)?);
-        Ok(Self { heading: heading.to_owned(), shown, said: Vec::new() })
+        Self::on("walks.md", heading)
+    }
+
+    /// Reads the section below a heading of a page.
+    pub(crate) fn on(page: &'static str, heading: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(path(page))?;
+        let shown = blocks(section(&text, heading)?);
+        Ok(Self { page, heading: heading.to_owned(), shown, said: Vec::new() })
     }
 
     /// The next command of the section, and what it said just now.
@@ -49,8 +56,9 @@ impl Walk {
         for ((command, shown), (_, said)) in self.shown.iter().zip(&self.said) {
             ensure!(
                 settled(&folded(shown)) == settled(&folded(&settled(said))),
-                "docs/walks.md, {}: `{command}` says something else now (UPDATE_WALKS=1 writes it into the \
+                "docs/{}, {}: `{command}` says something else now (UPDATE_WALKS=1 writes it into the \
                  page):\n{said}\n--- the page has ---\n{shown}",
+                self.page,
                 self.heading
             );
         }
@@ -58,7 +66,7 @@ impl Walk {
     }
 
     fn update(self) -> Result<()> {
-        let page = std::fs::read_to_string(path())?;
+        let page = std::fs::read_to_string(path(self.page))?;
         let old = section(&page, &self.heading)?;
         let mut new = old.to_owned();
         for ((command, shown), (_, said)) in self.shown.iter().zip(&self.said) {
@@ -66,13 +74,13 @@ impl Walk {
                 |output: &str| format!("{OPENING}$ {command}\n{output}").trim_end().to_owned() + CLOSING;
             new = new.replacen(&block(shown), &block(said), 1);
         }
-        std::fs::write(path(), page.replacen(old, &new, 1))?;
+        std::fs::write(path(self.page), page.replacen(old, &new, 1))?;
         Ok(())
     }
 }
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/walks.md")
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page)
 }
 
 fn section<'a>(page: &'a str, heading: &str) -> Result<&'a str> {
@@ -97,7 +105,7 @@ fn folded(text: &str) -> String {
 
 /// The same text whenever and wherever the test runs. `#` stands for digits.
 fn settled(text: &str) -> String {
-    const RULES: [(&str, &str); 23] = [
+    const RULES: [(&str, &str); 24] = [
         ("#-#-# #:#:# UTC", "2026-06-01 08:00:00 UTC"),
         ("# min # s ago", "5 s ago"),
         ("# min ago", "5 s ago"),
@@ -118,6 +126,7 @@ fn settled(text: &str) -> String {
         ("given up after # attempts in #.#s", "given up after 20 attempts in 15m"),
         ("given up after # attempts in #s", "given up after 20 attempts in 15m"),
         ("answer from 127.0.0.1:#", "answer from api.assetmanagementforjira.com"),
+        ("http://127.0.0.1:#/api/v1", "https://acme.stockroom.example/api/v1"),
         ("http://127.0.0.1:#/v1", "https://api.assetmanagementforjira.com/v1"),
         ("http://127.0.0.1:#", "https://acme.api.kandji.io"),
         ("127.0.0.1:#/%2f", "broker:5672/%2f"),
