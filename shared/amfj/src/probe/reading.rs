@@ -8,7 +8,7 @@ use crate::lenient::as_text;
 use crate::profile::types::{FieldsShape, ListForm, Member, NamedShape};
 use crate::profile::{Names, Op, Pointer};
 use crate::wire::names;
-use crate::wire::records::{Row, at, labelled};
+use crate::wire::records::{Row, at, labelled, plain};
 
 /// Letters of an example.
 const LONGEST: usize = 40;
@@ -222,8 +222,7 @@ async fn search(
     }
     let said = rows.iter().find_map(|(key, value)| {
         let row = Row { value, key: key.as_deref() };
-        let found = at(by?, &row)?;
-        as_text(&found)
+        as_text(&plain(client.profile(), at(by?, &row)?.into_owned()))
     });
     let Some(text) = said else { return };
     let wanted = names([(name, &text)]);

@@ -90,7 +90,8 @@ impl Pointer {
     pub fn set(&self, root: &mut Value, value: Value) -> bool {
         let mut at = root;
         for token in &self.tokens {
-            if at.is_null() {
+            // To some languages an empty list and an empty object are the same.
+            if at.is_null() || at.as_array().is_some_and(Vec::is_empty) {
                 *at = Value::Object(Map::new());
             }
             at = match at {

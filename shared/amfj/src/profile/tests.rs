@@ -16,7 +16,7 @@ fn dialect(name: &str) -> String {
 #[test]
 fn the_built_in_profile_and_those_of_the_tests_are_read() {
     assert_eq!(assumed().unwrap_or_else(|errors| panic!("{errors}")).name, "assumed-v1");
-    for name in ["offset-put", "envelope-jobs", "prefix-members"] {
+    for name in ["offset-put", "envelope-jobs", "prefix-members", "json-server"] {
         let profile = read(&dialect(&format!("{name}.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(profile.name, name);
     }
@@ -87,6 +87,14 @@ fn a_mistake_of_each_kind_is_told_with_its_line_and_word() {
             "is described, and named as absent",
         ),
         ("gone = [404, 410]", "gone = [404, 41]", "\"gone\" has an element"),
+        ("gone = [404, 410]", "despite_success = { at = \"/ok\" }", "\"is\" is missing"),
+        ("gone = [404, 410]", "despite_success = { at = \"ok\", is = [\"0\"] }", "no JSON Pointer"),
+        ("next = \"/next_cursor\"", "next = \"/next_cursor\"\nmore = true", "\"more\""),
+        (
+            "id = \"/checked_out_to/id\", ",
+            "email = \"/checked_out_to/email\", nobody = \"0\", ",
+            "has nobody, which needs id",
+        ),
         ("form = \"seconds-or-date\"", "form = \"minutes\"", "\"form\" must be"),
         ("header = \"Retry-After\"", "header = \"Retry After\"", "name of a header"),
         ("clear = \"null\"", "clear = \"omit\"", "works with update = \"replace\" alone"),
@@ -100,6 +108,18 @@ fn a_mistake_of_each_kind_is_told_with_its_line_and_word() {
         assert!(said.contains("amfj.toml:"), "{right} is told with its line:\n{said}");
         assert!(said.lines().last().is_some_and(|last| last.contains("in the profile amfj.toml")), "{said}");
     }
+}
+
+#[test]
+fn with_oauth_alone_the_access_token_is_a_bearer() {
+    let written = "headers = { Authorization = \"Bearer {{ token }}\" }\n";
+    assert!(ASSUMED_V1.contains(written));
+    let alone = "[authentication.oauth]\ntoken_path = \"/oauth/token\"\n";
+    let text = ASSUMED_V1.replacen(written, "", 1).replacen("[authentication]\n", alone, 1);
+    let with_headers = ASSUMED_V1.replacen(written, &format!("{written}\n{alone}"), 1);
+    let read = |text: &str| read(text).unwrap_or_else(|errors| panic!("{errors}\n{text}")).authentication;
+    assert_eq!(read(&text), read(&with_headers));
+    assert!(read(&text).oauth.is_some());
 }
 
 #[test]

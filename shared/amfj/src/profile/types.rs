@@ -102,6 +102,8 @@ pub struct NamedShape {
     pub email: Option<Member>,
     /// Whether its absence means that there is none.
     pub optional: bool,
+    /// What stands for nobody where a holder is told by an id: read as nobody, and written to take an asset back.
+    pub nobody: Option<String>,
 }
 
 /// An asset.
@@ -359,6 +361,8 @@ pub struct Errors {
     pub codes: Vec<(Refusal, Vec<String>)>,
     /// What its own refusals come as.
     pub body: Vec<OwnForm>,
+    /// What says that an answer is a refusal although its status is one of success.
+    pub despite_success: Option<(Pointer, Vec<String>)>,
 }
 
 /// How a pause is written in a header.

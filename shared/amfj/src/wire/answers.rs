@@ -40,6 +40,16 @@ impl Refusals {
         pause_of(answer.header(header)?, *form, SystemTime::now())
     }
 
+    /// Whether an answer with a status of success says that it is a refusal.
+    fn refuses_despite_success(&self, answer: &Answer) -> bool {
+        let Some((at, words)) = &self.profile.errors.despite_success else { return false };
+        let said = read(answer.body()).and_then(|body| match at.get(&body)? {
+            Value::Bool(said) => Some(said.to_string()),
+            said => as_text(said),
+        });
+        said.is_some_and(|said| words.iter().any(|word| word == said.trim()))
+    }
+
     fn means(&self, answer: &Answer, body: Option<&Value>) -> Option<Refusal> {
         let errors = &self.profile.errors;
         let code = body.and_then(|body| first(&errors.code, body));
@@ -65,7 +75,7 @@ impl Interpreter for Refusals {
         {
             self.limiter.pause_for(pause);
         }
-        if answer.status().is_success() {
+        if answer.status().is_success() && !self.refuses_despite_success(answer) {
             return;
         }
         if self.profile.limits.pause.is_some() {
@@ -85,20 +95,23 @@ impl Interpreter for Refusals {
             // What comes from something in between means what HTTP says.
             return;
         }
-        if let Some(body) = &body {
-            if let Some(message) = first(&self.profile.errors.message, body) {
-                answer.says(&message);
-            }
-            if let Some(field) = blamed(&self.profile.errors.field, body) {
-                answer.blames(&field);
-            }
+        let field = body.as_ref().and_then(|body| blamed(&self.profile.errors.field, body));
+        if let Some(message) = body.as_ref().and_then(|body| first(&self.profile.errors.message, body)) {
+            answer.says(&message);
         }
+        if let Some(field) = &field {
+            answer.blames(field);
+        }
+        let is_success = answer.status().is_success();
         let status = match self.means(answer, body.as_ref()) {
             Some(Refusal::Gone) if answer.status() == StatusCode::GONE => return,
             Some(Refusal::Gone) => StatusCode::NOT_FOUND,
             Some(Refusal::AlreadySo) => StatusCode::CONFLICT,
             Some(Refusal::Value) => StatusCode::UNPROCESSABLE_ENTITY,
             Some(Refusal::SlowDown) => StatusCode::TOO_MANY_REQUESTS,
+            // Its status says nothing of it.
+            None if is_success && field.is_some() => StatusCode::UNPROCESSABLE_ENTITY,
+            None if is_success => StatusCode::BAD_REQUEST,
             None => return,
         };
         answer.means(status);

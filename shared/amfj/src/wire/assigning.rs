@@ -123,10 +123,16 @@ impl AmfjClient {
         let value = match (user, person) {
             (Some(_), Some(person)) if by_email => person.email.clone().map(Value::String),
             (Some(user), _) => Some(self.id_value(user.as_str())),
-            (None, _) => None,
+            (None, _) => self.nobody(),
         };
         let nothing = std::collections::BTreeMap::new();
         self.update::<Asset>(Op::UpdateAsset, id.as_str(), vec![(pointer, value)], &nothing).await
+    }
+
+    /// What is written for nobody, where that is more than nothing.
+    pub(super) fn nobody(&self) -> Option<Value> {
+        let nobody = self.profile().asset.holder.as_ref()?.nobody.as_ref()?;
+        Some(self.id_value(nobody))
     }
 
     /// The user record of this id, with an email where the interface tells people by that.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::definitions::{Definitions, Directory};
 use super::kept::{Kept, Of};
-use super::records::{Described, Lens, Row, at};
+use super::records::{Described, Lens, Row, at, plain};
 use super::writing::{Before, Side};
 use super::{called, not_it, record_in};
 use crate::client::AmfjClient;
@@ -91,7 +91,7 @@ impl AmfjClient {
         let email = self.profile().asset.holder.as_ref().and_then(|holder| holder.email.as_ref());
         let holder = match email.and_then(|email| at(email, &row)) {
             Some(email) => as_text(&email).map(Value::String),
-            None => id_of("checked_out_to").map(|id| self.id_value(&id)),
+            None => id_of("checked_out_to").map(|id| self.id_value(&id)).or_else(|| self.nobody()),
         };
         let write = side.write;
         let kept = [
@@ -101,6 +101,8 @@ impl AmfjClient {
             (&write.location, id_of("location").map(|id| self.id_value(&id))),
             (&write.holder, holder),
         ];
+        // What came with escapes is sent without them: the interface makes its own.
+        *record = plain(self.profile(), record.take());
         for pointer in &operation.leave_out {
             pointer.remove(record);
         }

@@ -40,7 +40,7 @@ use records::{Lens, Row, holders_email};
 /// Whether a list is one that the records themselves know how to read.
 fn is_plain_list(shape: &ListShape) -> bool {
     let cursor = match &shape.paging {
-        Paging::Cursor { next, .. } => next.as_str() == "/next_cursor",
+        Paging::Cursor { next, more: None, .. } => next.as_str() == "/next_cursor",
         _ => false,
     };
     cursor && shape.form == ListForm::List && shape.rows.as_str() == "/results"

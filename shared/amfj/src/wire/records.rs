@@ -59,14 +59,15 @@ pub(crate) fn at<'v>(member: &'v Member, row: &Row<'v>) -> Option<std::borrow::C
     }
 }
 
-fn plain(lens: &Lens<'_>, value: Value) -> Value {
-    if lens.profile.values.html { values::unescaped(value) } else { value }
+/// A value without the escapes of HTML, where the interface has them.
+pub(crate) fn plain(profile: &Profile, value: Value) -> Value {
+    if profile.values.html { values::unescaped(value) } else { value }
 }
 
 impl Shown {
     fn put(&mut self, lens: &Lens<'_>, name: &str, member: &Member, row: &Row<'_>) {
         if let Some(value) = at(member, row) {
-            self.members.insert(name.to_owned(), plain(lens, value.into_owned()));
+            self.members.insert(name.to_owned(), plain(lens.profile, value.into_owned()));
         }
     }
 
@@ -80,8 +81,9 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
     let Some(by) = shape.id.as_ref().or(shape.email.as_ref()).or(shape.name.as_ref()) else {
         return Value::Null;
     };
-    let name = shape.name.as_ref().and_then(|name| at(name, row)).map(|name| plain(lens, name.into_owned()));
-    let Some(found) = at(by, row).map(|found| plain(lens, found.into_owned())) else {
+    let name =
+        shape.name.as_ref().and_then(|name| at(name, row)).map(|name| plain(lens.profile, name.into_owned()));
+    let Some(found) = at(by, row).map(|found| plain(lens.profile, found.into_owned())) else {
         let unreadable = json!({"id": null, "name": name});
         return match by {
             Member::At { pointer, .. } if absent(lens, pointer, shape.optional, row.value) => Value::Null,
@@ -89,6 +91,9 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
         };
     };
     let name = name.unwrap_or(Value::Null);
+    if shape.nobody.is_some() && as_text(&found).map(|id| id.trim().to_owned()) == shape.nobody {
+        return Value::Null;
+    }
     if found.is_null() || is_empty(&found) {
         // Somebody with a name is not nobody because no email is known of them.
         let is_named = shape.email.is_some() && !name.is_null() && !is_empty(&name);

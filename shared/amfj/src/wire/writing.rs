@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::bodies::{self, Change, FieldsAt, Target};
 use super::definitions::{Definition, Definitions, Meant, meant};
 use super::kept::{Kept, Of};
+use super::records::plain;
 use super::shown::named;
 use super::{called, invalid, unshown, values};
 use crate::client::AmfjClient;
@@ -196,8 +197,12 @@ impl AmfjClient {
         }
         let etag = before.as_ref().and_then(|before| before.etag.clone());
         let mut record = before.map(|before| before.value);
-        if let Some(record) = record.as_mut().filter(|_| operation.update == Update::Replace) {
-            self.complete::<T>(&side, operation, record, id, definitions);
+        match (&mut record, operation.update) {
+            (Some(record), Update::Replace) => {
+                self.complete::<T>(&side, operation, record, id, definitions);
+            }
+            (Some(record), Update::Changed) => *record = plain(self.profile(), record.take()),
+            _ => {}
         }
         let own = self.own_body(op, &names)?;
         let clear = self.profile().values.clear;

@@ -8,6 +8,7 @@ mod abilities;
 mod assumed;
 mod flat;
 mod old;
+mod php;
 mod probing;
 mod support;
 mod young;

@@ -11,14 +11,13 @@ const BEARER: &str = "Bearer {{ token }}";
 
 pub(super) fn read(mut section: Section, reading: &mut Reading<'_>) -> Option<Authentication> {
     let at = section.at.clone();
-    let says_nothing = !section.has_more();
     let headers = table(&mut section, reading, "headers", is_header);
     let query = table(&mut section, reading, "query", |_| true);
     let basic = basic(&mut section, reading);
     let oauth = oauth(&mut section, reading);
     let mut shown = Shown { headers: headers?, query: query?, basic: basic? };
     let oauth = oauth?;
-    if says_nothing {
+    if shown.headers.is_empty() && shown.query.is_empty() && shown.basic.is_none() {
         shown.headers.push(("Authorization".to_owned(), Pattern::parse(BEARER).ok()?));
     }
     let has_token = |pattern: &Pattern| pattern.has_token();

@@ -71,9 +71,13 @@ pub(super) fn named(node: &Node, by_email: bool) -> Result<NamedShape, String> {
             "name" => shape.name = Some(member(&value).map_err(inside)?),
             "email" if by_email => shape.email = Some(member(&value).map_err(inside)?),
             "optional" => shape.optional = file::boolean(&value).map_err(inside)?,
+            "nobody" if by_email => shape.nobody = Some(nobody(&value).map_err(inside)?),
             other => {
-                let known: &[&str] =
-                    if by_email { &["id", "name", "email", "optional"] } else { &["id", "name", "optional"] };
+                let known: &[&str] = if by_email {
+                    &["id", "name", "email", "optional", "nobody"]
+                } else {
+                    &["id", "name", "optional"]
+                };
                 return Err(unknown(other, known));
             }
         }
@@ -82,6 +86,15 @@ pub(super) fn named(node: &Node, by_email: bool) -> Result<NamedShape, String> {
         (None, _, None) if by_email => Err("needs id or email".to_owned()),
         (None, None, None) => Err("needs id or name".to_owned()),
         (Some(_), _, Some(_)) => Err("has both id and email; remove one of them".to_owned()),
+        (None, ..) if shape.nobody.is_some() => Err("has nobody, which needs id".to_owned()),
         _ => Ok(shape),
+    }
+}
+
+/// The id that stands for nobody, as a text or a number.
+fn nobody(node: &Node) -> Result<String, String> {
+    match node.as_kind(Kind::Text) {
+        NodeValue::Integer(Some(number)) => Ok(number.to_string()),
+        _ => file::name(node),
     }
 }

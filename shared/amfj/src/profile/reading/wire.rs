@@ -104,7 +104,8 @@ fn one_paging(form: Form, section: &mut Section, reading: &mut Reading<'_>) -> O
                 "next",
                 "next = \"/next_cursor\", the pointer to the cursor",
             );
-            Paging::Cursor { next: next?, parameter: parameter? }
+            let more = section.read(reading, "more", |node| pointer(node).map(Some)).or(None);
+            Paging::Cursor { next: next?, parameter: parameter?, more: more? }
         }
         Form::NextUrl => {
             let next = section.read(reading, "next", |node| pointer(node).map(Some)).or(None);
@@ -261,13 +262,30 @@ pub(super) fn errors(mut section: Section, reading: &mut Reading<'_>) -> Option<
     ];
     below.finish(reading);
     let body = section.read(reading, "body", own_forms).or(vec![OwnForm::Object]);
+    let mut below = section.section(reading, "despite_success");
+    let despite_success = if below.has_more() {
+        let at = below.read(reading, "at", pointer).required(&mut below, "at", "at = \"/status\"");
+        let is = below.read(reading, "is", file::names).required(&mut below, "is", "is = [\"error\"]");
+        at.zip(is).map(Some)
+    } else {
+        Some(None)
+    };
+    below.finish(reading);
     section.finish(reading);
     let statuses: Option<Vec<_>> = listed.into_iter().collect();
     let codes: Option<Vec<_>> = codes.into_iter().collect();
     let (mut statuses, mut codes) = (statuses?, codes?);
     statuses.retain(|(_, statuses)| !statuses.is_empty());
     codes.retain(|(_, codes)| !codes.is_empty());
-    Some(Errors { message: message?, field: field?, code: code?, statuses, codes, body: body? })
+    Some(Errors {
+        message: message?,
+        field: field?,
+        code: code?,
+        statuses,
+        codes,
+        body: body?,
+        despite_success: despite_success?,
+    })
 }
 
 fn own_forms(node: &Node) -> Result<Vec<OwnForm>, String> {

@@ -25,6 +25,8 @@ pub enum Paging {
         next: Pointer,
         /// What takes it.
         parameter: String,
+        /// What says whether there is a next page, where the cursor does not.
+        more: Option<Pointer>,
     },
     /// The address of the next page.
     NextUrl {

@@ -167,7 +167,9 @@ pub(crate) fn definition(lens: &Lens<'_>, field: Field, row: &Row<'_>) -> Defini
     let key = shape.key.as_ref().and_then(|key| at(key, row)).and_then(|key| as_text(&key));
     let found = shape.options.as_ref().and_then(|pointer| pointer.get(row.value));
     let types = shape.asset_types.as_ref().and_then(|types| types.get(row.value));
-    let asset_types = types.and_then(Value::as_array).map(|ids| ids.iter().filter_map(as_text).collect());
+    // A field that no type has would be of no use: an empty list is no restriction.
+    let ids = types.and_then(Value::as_array).filter(|ids| !ids.is_empty());
+    let asset_types = ids.map(|ids| ids.iter().filter_map(as_text).collect());
     Definition {
         key: key.unwrap_or_else(|| field.name.clone()),
         options: found.map(|found| options(shape, found)).unwrap_or_default(),
