@@ -58,7 +58,7 @@ impl Fleetbox {
     }
 
     /// Adds an asset of the first type.
-    pub fn add_asset(&mut self, name: &str, custom_fields: Value) -> String {
+    pub fn add_asset(&mut self, name: &str, custom_fields: &Value) -> String {
         let id = format!("ast_{:04}", self.assets.len() + 1);
         let shown = json!({
             "id": id, "displayName": name, "typeId": "typ_laptop", "placeId": null, "assignment": null,
@@ -130,7 +130,7 @@ impl Fleetbox {
                 Ok(page(asked, rows.filter(|asset| name.is_none_or(|name| asset["displayName"] == name))))
             }
             ("POST", ["assets"]) => self.create_asset(asked),
-            ("GET", ["assets", id]) => shown(self.assets.get(*id).ok_or_else(not_found)?, 200),
+            ("GET", ["assets", id]) => Ok(shown(self.assets.get(*id).ok_or_else(not_found)?, 200)),
             ("PATCH", ["assets", id]) => {
                 let old = self.assets.get(*id).cloned().ok_or_else(not_found)?;
                 let new = patched(asked, &old, &["displayName", "typeId", "placeId", "customFields"])?;
@@ -138,7 +138,7 @@ impl Fleetbox {
                 self.writes += 1;
                 let answer = shown(&new, 200);
                 self.assets.insert((*id).to_owned(), new);
-                answer
+                Ok(answer)
             }
             ("PUT", ["assets", id, "assignment"]) => self.put_assignment(asked, id),
             ("DELETE", ["assets", id, "assignment"]) => {
@@ -163,9 +163,9 @@ impl Fleetbox {
                 };
                 let id = self.add_member(name, body["email"].as_str(), "invitation");
                 self.writes += 1;
-                shown(self.members.get(&id).ok_or_else(not_found)?, 201)
+                Ok(shown(self.members.get(&id).ok_or_else(not_found)?, 201))
             }
-            ("GET", ["members", id]) => shown(self.members.get(*id).ok_or_else(not_found)?, 200),
+            ("GET", ["members", id]) => Ok(shown(self.members.get(*id).ok_or_else(not_found)?, 200)),
             ("PATCH", ["members", id]) => {
                 let old = self.members.get(*id).cloned().ok_or_else(not_found)?;
                 if old.shown["provisionedBy"] == "scim" {
@@ -175,7 +175,7 @@ impl Fleetbox {
                 self.writes += 1;
                 let answer = shown(&new, 200);
                 self.members.insert((*id).to_owned(), new);
-                answer
+                Ok(answer)
             }
             ("GET", ["asset-types"]) => Ok(page(asked, types().iter())),
             ("GET", ["places"]) => Ok(Answered::new(200, json!({"data": places()}))),
@@ -202,12 +202,12 @@ impl Fleetbox {
             }
         }
         let draft = checked(draft)?;
-        let id = self.add_asset("", json!([]));
+        let id = self.add_asset("", &json!([]));
         let Some(asset) = self.assets.get_mut(&id) else { return Err(not_found()) };
         asset.shown = draft;
         asset.shown["id"] = id.into();
         self.writes += 1;
-        shown(asset, 201)
+        Ok(shown(asset, 201))
     }
 
     fn put_assignment(&mut self, asked: &Asked, id: &str) -> Result<Answered> {
@@ -255,9 +255,9 @@ fn not_found() -> Answered {
     problem(404, "not-found", "there is no such resource", &[])
 }
 
-fn shown(resource: &Resource, status: u16) -> Result<Answered> {
+fn shown(resource: &Resource, status: u16) -> Answered {
     let etag = format!("\"{}\"", resource.version);
-    Ok(Answered::new(status, json!({"data": resource.shown})).header("etag", etag))
+    Answered::new(status, json!({"data": resource.shown})).header("etag", etag)
 }
 
 /// A page; the cursor is there even where nothing follows.

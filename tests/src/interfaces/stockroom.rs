@@ -55,7 +55,7 @@ impl Stockroom {
     }
 
     /// Adds hardware of the first category.
-    pub fn add_hardware(&mut self, name: &str, custom_values: Value) -> u64 {
+    pub fn add_hardware(&mut self, name: &str, custom_values: &Value) -> u64 {
         self.insert(&json!({"name": name, "category_id": 1, "custom_values": custom_values}))
     }
 

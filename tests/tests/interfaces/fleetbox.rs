@@ -25,11 +25,11 @@ fn filled() -> Fleetbox {
     fleetbox.add_member("Dana Reyes", Some("dana@example.com"), "scim");
     let gita = fleetbox.add_member("Gita Rao", Some("gita@example.com"), "invitation");
     let remarks = json!([{"field": {"id": "fld_remarks", "label": "Remarks"}, "value": "bought used"}]);
-    fleetbox.add_asset("Ana's MacBook", remarks);
-    let lobby = fleetbox.add_asset("Lobby <2> & more", json!([]));
+    fleetbox.add_asset("Ana's MacBook", &remarks);
+    let lobby = fleetbox.add_asset("Lobby <2> & more", &json!([]));
     fleetbox.assign(&lobby, &gita);
     for number in 4..4 + MORE {
-        fleetbox.add_asset(&other(number).1, json!([]));
+        fleetbox.add_asset(&other(number).1, &json!([]));
     }
     fleetbox
 }

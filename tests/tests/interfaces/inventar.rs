@@ -1,4 +1,4 @@
-//! Inventar: no OpenAPI, one script, whole entries in every PUT, refusals with status 200.
+//! Inventar: no `OpenAPI`, one script, whole entries in every PUT, refusals with status 200.
 
 use amfj_sync_tests::interfaces::{Inventar, Served};
 use anyhow::{Context as _, Result, ensure};

@@ -75,8 +75,11 @@ fn wanted(spare: &str, ben: &str, is_changed: bool) -> Value {
         spare["holderId"] = "u01".into();
     }
     let ben = json!({"id": ben, "name": "Ben Carter", "email": "ben@example.com", "source": "local"});
-    wanted["assets"].as_array_mut().unwrap().push(spare);
-    wanted["users"].as_array_mut().unwrap().push(ben);
+    let records = |collection: &str| wanted[collection].as_array().cloned().unwrap_or_default();
+    let (mut assets, mut users) = (records("assets"), records("users"));
+    assets.push(spare);
+    users.push(ben);
+    (wanted["assets"], wanted["users"]) = (assets.into(), users.into());
     wanted
 }
 

@@ -1,4 +1,4 @@
-//! Stockroom: OpenAPI, envelopes named after the resource, snake case.
+//! Stockroom: `OpenAPI`, envelopes named after the resource, snake case.
 
 use amfj_sync_tests::interfaces::{Served, Stockroom};
 use anyhow::{Context as _, Result, ensure};
@@ -22,11 +22,11 @@ fn filled() -> Stockroom {
     stockroom.add_person("Ana Horvat", Some("ana@example.com"), "directory");
     stockroom.add_person("Dana Reyes", Some("dana@example.com"), "directory");
     let gita = stockroom.add_person("Gita Rao", Some("gita@example.com"), "manual");
-    stockroom.add_hardware("Ana's MacBook", json!({"remarks": "bought used", "lid_colour": "silver"}));
-    let lobby = stockroom.add_hardware("Lobby <2> & more", json!({}));
+    stockroom.add_hardware("Ana's MacBook", &json!({"remarks": "bought used", "lid_colour": "silver"}));
+    let lobby = stockroom.add_hardware("Lobby <2> & more", &json!({}));
     stockroom.hand_out(lobby, gita);
     for number in 4..4 + MORE {
-        stockroom.add_hardware(&other(number).1, json!({}));
+        stockroom.add_hardware(&other(number).1, &json!({}));
     }
     stockroom
 }

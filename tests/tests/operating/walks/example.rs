@@ -23,8 +23,8 @@ fn stockroom() -> Stockroom {
     let mut stockroom = Stockroom::new(TOKEN);
     stockroom.add_person("Ana Horvat", Some("ana@example.com"), "directory");
     let gita = stockroom.add_person("Gita Rao", Some("gita@example.com"), "manual");
-    stockroom.add_hardware("Ana's MacBook", json!({"remarks": "bought used"}));
-    let lobby = stockroom.add_hardware("Lobby", json!({"serial_no": "C02LOB01"}));
+    stockroom.add_hardware("Ana's MacBook", &json!({"remarks": "bought used"}));
+    let lobby = stockroom.add_hardware("Lobby", &json!({"serial_no": "C02LOB01"}));
     stockroom.hand_out(lobby, gita);
     stockroom
 }
