@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::campaign::{Options, run};
+use amfj_sync_tests::sim::amfj::Dialect;
 use anyhow::Result;
 
 #[tokio::test]
@@ -21,6 +22,7 @@ async fn a_short_campaign_ends_without_a_violation() -> Result<()> {
             // Who takes over from the first of these suppresses a repeat, and the report has to show one.
             opening: vec!["writer.outcome-read-back".to_owned(), "writer.answered".to_owned()],
             cluster: false,
+            dialect: Dialect::chosen()?,
             verbose: true,
         };
         let report = run(&options).await?;

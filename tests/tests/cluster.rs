@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::campaign::{Options, run};
+use amfj_sync_tests::sim::amfj::Dialect;
 use anyhow::Result;
 
 /// The first sync, with each worker and each connection at whichever node the address leads to: AMFJ is as the
@@ -20,6 +21,7 @@ async fn a_first_sync_over_three_nodes() -> Result<()> {
         faults: Vec::new(),
         opening: Vec::new(),
         cluster: true,
+        dialect: Dialect::chosen()?,
         verbose: true,
     };
     println!("{}", run(&options).await?);

@@ -69,10 +69,10 @@ pub struct Site {
 
 impl Site {
     /// How long a request that another worker may have sent can still be carried out and not show:
-    /// its time-out, and the delay of AMFJ's lists.
+    /// its time-out, that of its job, and the delay of AMFJ's lists.
     #[must_use]
     pub fn settling_time(&self) -> Duration {
-        self.integration.amfj.request_timeout + self.integration.amfj.list_delay
+        self.client.longest_write() + self.integration.amfj.list_delay
     }
 
     /// Notes that a write about this key may still be carried out until then.

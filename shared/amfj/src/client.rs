@@ -267,10 +267,15 @@ impl AmfjClient {
         }
         let write = &self.profile().asset.write;
         let asset_type = self.id_value(&asset.asset_type_id);
+        let type_name = if self.operation(op)?.looks_up("asset_type.name") {
+            Some(self.name_of_type(op, &asset.asset_type_id).await?)
+        } else {
+            None
+        };
         let location = location.map(|location| self.id_value(location));
         let names = Names::from_iter([
             ("name".to_owned(), json!(asset.name)),
-            ("asset_type".to_owned(), json!({"id": asset_type, "name": asset.asset_type_id})),
+            ("asset_type".to_owned(), json!({"id": asset_type, "name": type_name})),
             ("location".to_owned(), json!({"id": location})),
         ]);
         let members = [

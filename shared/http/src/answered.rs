@@ -43,7 +43,9 @@ impl Answered {
         let (status, form) = match error {
             CallError::Invalid { .. } => return Self::Impossible,
             CallError::Unwritable { field, .. } => return Self::Value { field: field.as_str().to_owned() },
-            CallError::Before { error, .. } | CallError::Partly { error, .. } => return Self::of(error),
+            CallError::Before { error, .. }
+            | CallError::Partly { error, .. }
+            | CallError::Later { error, .. } => return Self::of(error),
             CallError::NotSent { .. } | CallError::Unknown { .. } | CallError::NotJson { .. } => {
                 return Self::Failed;
             }

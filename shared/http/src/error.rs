@@ -115,6 +115,13 @@ pub enum CallError {
         /// What became of the next.
         error: Box<CallError>,
     },
+    /// The service accepted a write, and said later that it had failed: part of it may have been done.
+    Later {
+        /// Service and operation.
+        call: String,
+        /// What it said then.
+        error: Box<CallError>,
+    },
 }
 
 impl std::fmt::Display for CallError {
@@ -178,6 +185,12 @@ impl CallError {
             Self::Partly { call, done, of, error } => {
                 format!("{call}: {done} of {of} requests were carried out, then {}", error.seen())
             }
+            Self::Later { call, error } => match &**error {
+                Self::Status { body, .. } => {
+                    format!("{call}: it was accepted and failed later {}", sentence(body))
+                }
+                error => format!("{call}: it was accepted, and then {}", error.seen()),
+            },
             Self::NotJson { call, status, reason, .. } => {
                 format!("{call}: answered {} with {reason}", status_text(*status))
             }
@@ -190,7 +203,9 @@ impl CallError {
         let service = self.service();
         let setting = format!("{service}.api_url");
         match self {
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.cure(),
+            Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
+                error.cure()
+            }
             Self::Invalid { .. } | Self::Unwritable { .. } => None,
             Self::NotSent { fault, .. } | Self::Unknown { fault, .. } => Some(fault.cure(&setting)),
             Self::NotJson { .. } => Some(format!("check that {setting} is the address of the API")),
@@ -228,7 +243,8 @@ impl CallError {
         | Self::NotJson { call, .. }
         | Self::Unwritable { call, .. }
         | Self::Before { call, .. }
-        | Self::Partly { call, .. }) = self;
+        | Self::Partly { call, .. }
+        | Self::Later { call, .. }) = self;
         call.split(',').next().unwrap_or_default().to_lowercase()
     }
 
@@ -237,7 +253,9 @@ impl CallError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::NotJson { status, .. } => Some(*status),
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.status(),
+            Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
+                error.status()
+            }
             Self::Invalid { .. } | Self::NotSent { .. } | Self::Unknown { .. } | Self::Unwritable { .. } => {
                 None
             }
@@ -249,7 +267,9 @@ impl CallError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.retry_after(),
+            Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
+                error.retry_after()
+            }
             _ => None,
         }
     }
@@ -260,7 +280,7 @@ impl CallError {
         match self {
             Self::Status { field, .. } => field.as_ref().map(ServiceWords::as_str),
             Self::Unwritable { field, .. } => Some(field.as_str()),
-            Self::Partly { error, .. } => error.field(),
+            Self::Partly { error, .. } | Self::Later { error, .. } => error.field(),
             _ => None,
         }
     }
@@ -270,7 +290,9 @@ impl CallError {
     pub fn form(&self) -> Option<BodyForm> {
         match self {
             Self::Status { form, .. } => Some(*form),
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.form(),
+            Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
+                error.form()
+            }
             _ => None,
         }
     }
@@ -288,7 +310,10 @@ impl CallError {
     /// 409.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Status { status: 409, .. })
+        match self {
+            Self::Later { error, .. } => error.is_conflict(),
+            _ => matches!(self, Self::Status { status: 409, .. }),
+        }
     }
 
     /// Whether a write succeeded, but the answer does not show what was written: no body (204), half a
@@ -306,7 +331,7 @@ impl CallError {
             Self::Invalid { .. } | Self::NotSent { .. } | Self::Unwritable { .. } | Self::Before { .. } => {
                 false
             }
-            Self::Unknown { .. } | Self::NotJson { .. } | Self::Partly { .. } => true,
+            Self::Unknown { .. } | Self::NotJson { .. } | Self::Partly { .. } | Self::Later { .. } => true,
             // 408 and 5xx may come from a proxy whose back end went on working.
             Self::Status { status, .. } => *status == 408 || *status >= 500,
         }
@@ -329,7 +354,9 @@ impl CallError {
             Self::Invalid { .. } | Self::Unwritable { .. } => false,
             Self::NotSent { .. } | Self::Unknown { .. } | Self::NotJson { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            Self::Before { error, .. } | Self::Partly { error, .. } => error.is_transient(),
+            Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
+                error.is_transient()
+            }
         }
     }
 
@@ -344,6 +371,7 @@ impl CallError {
             Self::Partly { call, done, of, error } => {
                 Self::Partly { call, done, of, error: Box::new(error.blaming(name)) }
             }
+            Self::Later { call, error } => Self::Later { call, error: Box::new(error.blaming(name)) },
             other => other,
         }
     }
@@ -356,6 +384,7 @@ impl CallError {
                 let field = Some(ServiceWords::of(name));
                 Self::Status { call, status: 422, wire_status, retry_after, body, field, form }
             }
+            Self::Later { call, error } => Self::Later { call, error: Box::new(error.refusing(name)) },
             other => other,
         }
     }

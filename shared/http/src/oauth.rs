@@ -161,7 +161,10 @@ impl OAuth {
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if self.authentication == ClientAuthentication::Basic {
-            let pair = format!("{}:{}", self.client_id, secret.expose_secret());
+            // As a form has them (RFC 6749, 2.3.1): a colon in the id would end it.
+            let encoded =
+                |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+            let pair = format!("{}:{}", encoded(&self.client_id), encoded(secret.expose_secret()));
             request = request.header(AUTHORIZATION, basic(&pair).map_err(Failure::Unusable)?);
         }
         let broken = |error: reqwest::Error| {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amfj_sync_tests::campaign::{Options, run};
+use amfj_sync_tests::sim::amfj::Dialect;
 use clap::Parser;
 
 /// Breaks the whole product again and again, and looks whether it comes out right.
@@ -27,6 +28,9 @@ struct Arguments {
     /// The broker is a cluster of three nodes, which fail one at a time as well
     #[arg(long)]
     cluster: bool,
+    /// How AMFJ is spoken to
+    #[arg(long, value_enum, default_value = "assumed-v1")]
+    dialect: Dialect,
     /// Print the table alone
     #[arg(short, long)]
     quiet: bool,
@@ -46,6 +50,7 @@ async fn main() -> ExitCode {
         faults: arguments.faults,
         opening: Vec::new(),
         cluster: arguments.cluster,
+        dialect: arguments.dialect,
         verbose: !arguments.quiet,
     };
     let report = match run(&options).await {

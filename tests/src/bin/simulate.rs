@@ -126,6 +126,7 @@ impl Arguments {
             seed: self.seed,
             list_lag: self.list_lag,
             latency: self.latency,
+            dialect: self.dialect,
         }
     }
 }
@@ -139,7 +140,6 @@ async fn main() -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let kandji = KandjiSim::start(&fleet, arguments.kandji()).await.context("Kandji's port")?;
     let amfj = AmfjSim::start(&fleet.site, arguments.amfj()).await.context("AMFJ's port")?;
-    amfj.speak(arguments.dialect);
     let events = arguments.events_url.as_ref().map(|url| {
         let ids = arguments.event_ids;
         amfj.send_events(EventOptions { ids, ..EventOptions::to(url) })

@@ -30,6 +30,7 @@ pub use report::Report;
 pub use stage::Stage;
 pub use tally::Tally;
 
+use crate::sim::amfj::Dialect;
 use plan::Plan;
 
 /// What campaign to run.
@@ -49,6 +50,8 @@ pub struct Options {
     pub opening: Vec<String>,
     /// The broker is a cluster of three nodes, and the families that need one take part.
     pub cluster: bool,
+    /// How AMFJ is spoken to.
+    pub dialect: Dialect,
     /// Print a line for each episode to standard error.
     pub verbose: bool,
 }
@@ -60,7 +63,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<Report> {
     let begin = Instant::now();
     let mut plan = Plan::new(options)?;
-    let mut stage = Stage::open(options.seed, options.cluster).await?;
+    let mut stage = Stage::open(options.seed, options.cluster, options.dialect).await?;
     let mut number = 0;
     let first = episode::first_sync(&mut stage, options).await;
     first.with_context(|| repeat_with(options, 1))?;
@@ -82,7 +85,9 @@ fn repeat_with(options: &Options, episode: u32) -> String {
     let families = options.families.iter().map(|family| format!(" --family '{family}'"));
     let faults = options.faults.iter().map(|fault| format!(" --fault '{fault}'"));
     let cluster = options.cluster.then(|| " --cluster".to_owned());
-    let only: String = families.chain(faults).chain(cluster).collect();
+    let dialect =
+        (options.dialect != Dialect::default()).then(|| format!(" --dialect {}", options.dialect.name()));
+    let only: String = families.chain(faults).chain(cluster).chain(dialect).collect();
     let call = format!("./tests/campaign --seed {} --episodes {episode}{only}", options.seed);
     format!("VIOLATION with seed {} in episode {episode}; this repeats it: {call}", options.seed)
 }

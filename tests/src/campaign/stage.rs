@@ -15,7 +15,7 @@ use super::tally::Tally;
 use crate::harness::{ConfigBuilder, PrivateBroker, Proxy, Role, Scratch, binaries};
 use crate::model::{CreateDevices, CreateUsers, Model, Settings};
 use crate::pipeline::Services;
-use crate::sim::amfj::{AmfjOptions, AmfjSim};
+use crate::sim::amfj::{AmfjOptions, AmfjSim, Dialect};
 use crate::sim::faults::{Action, Rule};
 use crate::sim::fleet::{Fleet, FleetSpec, Traps};
 use crate::sim::kandji::{KandjiOptions, KandjiSim, Mutation};
@@ -76,9 +76,10 @@ impl Stage {
     /// After that a change without outcome counts as lost.
     pub const CHANGE_LOST_AFTER: Duration = Duration::from_secs(15);
 
-    pub(super) async fn open(seed: u64, cluster: bool) -> Result<Self> {
-        let fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::Realistic });
-        let services = services(&fleet, seed).await?;
+    pub(super) async fn open(seed: u64, cluster: bool, dialect: Dialect) -> Result<Self> {
+        let mut fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::Realistic });
+        dialect.suit(&mut fleet);
+        let services = services(&fleet, seed, dialect).await?;
         services.kandji.apply(Mutation::SetPageLimit { limit: PAGE })?;
         let settings = settings();
         let broker =
@@ -360,11 +361,11 @@ impl Stage {
     }
 }
 
-async fn services(fleet: &Fleet, seed: u64) -> Result<Services> {
+async fn services(fleet: &Fleet, seed: u64, dialect: Dialect) -> Result<Services> {
     // Not the seed of the fleet: newcomers would get ids that are taken.
     let own = seed.wrapping_add(1_000_003);
     let kandji = KandjiOptions { per_second: None, per_hour: None, seed: own, ..KandjiOptions::default() };
-    let amfj = AmfjOptions { seed, ..AmfjOptions::default() };
+    let amfj = AmfjOptions { seed, dialect, ..AmfjOptions::default() };
     Ok(Services {
         kandji: KandjiSim::start(fleet, kandji).await?,
         amfj: AmfjSim::start(&fleet.site, amfj).await?,

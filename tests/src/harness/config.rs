@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::room::temporary_folder;
+use crate::sim::amfj::Dialect;
 
 /// A folder that is removed at the end.
 #[derive(Debug)]
@@ -166,6 +167,15 @@ impl IntegrationBuilder {
     pub fn tokens(mut self, kandji: &str, amfj: &str) -> Self {
         self.tokens = [("KANDJI", kandji.to_owned()), ("AMFJ", amfj.to_owned())];
         self
+    }
+
+    /// The profile of an AMFJ that is spoken to in this way.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        match dialect.profile() {
+            Some(profile) => self.set("amfj.profile", profile).set("amfj.client_id", "amfj-sync"),
+            None => self,
+        }
     }
 
     /// The key by which AMFJ's events are known (P34).

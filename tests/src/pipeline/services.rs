@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::harness::IntegrationBuilder;
 use crate::model::KandjiContent;
-use crate::sim::amfj::{AmfjOptions, AmfjSim, Write};
+use crate::sim::amfj::{AmfjOptions, AmfjSim, Dialect, Write};
 use crate::sim::faults::{Action, Rule};
 use crate::sim::fleet::{Device, Fleet, FleetSpec, Traps};
 use crate::sim::kandji::{KandjiOptions, KandjiSim};
@@ -36,11 +36,22 @@ pub fn newcomers(devices: usize, seed: u64) -> Fleet {
 }
 
 impl Services {
-    /// Serves a fleet, with tokens that no other services have, and without limits a second.
+    /// Serves a fleet, with tokens that no other services have, and without limits a second, in the dialect that the
+    /// environment names.
+    ///
+    /// # Errors
+    /// When there is no free port, or no such dialect.
+    pub async fn start(fleet: &Fleet) -> Result<Self> {
+        Self::speaking(Dialect::chosen()?, fleet).await
+    }
+
+    /// The same with an AMFJ that is spoken to in this way.
     ///
     /// # Errors
     /// When there is no free port.
-    pub async fn start(fleet: &Fleet) -> Result<Self> {
+    pub async fn speaking(dialect: Dialect, fleet: &Fleet) -> Result<Self> {
+        let mut fleet = fleet.clone();
+        dialect.suit(&mut fleet);
         let own = uuid::Uuid::new_v4().simple().to_string();
         let kandji = KandjiOptions {
             token: format!("kandji-{own}"),
@@ -48,9 +59,9 @@ impl Services {
             per_hour: None,
             ..KandjiOptions::default()
         };
-        let amfj = AmfjOptions { token: format!("amfj-{own}"), ..AmfjOptions::default() };
+        let amfj = AmfjOptions { token: format!("amfj-{own}"), dialect, ..AmfjOptions::default() };
         Ok(Self {
-            kandji: KandjiSim::start(fleet, kandji).await?,
+            kandji: KandjiSim::start(&fleet, kandji).await?,
             amfj: AmfjSim::start(&fleet.site, amfj).await?,
         })
     }
@@ -67,6 +78,7 @@ impl Services {
     #[must_use]
     pub fn integration(&self, id: &str) -> IntegrationBuilder {
         IntegrationBuilder::new(id, &self.kandji.url(), &self.amfj.url())
+            .speaking(self.amfj.dialect())
             .tokens(&self.kandji.token(), &self.amfj.token())
             .set("kandji.requests_per_hour", 1_000_000)
             .set("amfj.requests_per_second", 2000)

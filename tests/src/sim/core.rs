@@ -195,7 +195,7 @@ pub(crate) trait Service: Send + Sync + 'static {
         Heard::Ask(ask.clone())
     }
     /// The answer to a request, in the words that it was asked in.
-    fn say(&self, _asked: &Ask, _meant: &Ask, reply: Reply) -> Reply {
+    fn say(&self, _asked: &Ask, _meant: &Ask, _met: &[Oddity], reply: Reply) -> Reply {
         reply
     }
     /// Makes one path of those that mean the same.
@@ -240,7 +240,10 @@ impl<S: Service> Answer for Core<S> {
         let asked = ask.clone();
         ask = match self.service.hear(&asked) {
             Heard::Ask(meant) => meant,
-            Heard::Answer(reply) => return Ending::Send(reply),
+            Heard::Answer(reply) => {
+                controls.journal.add(RequestRecord::beside_the_contract(&asked, reply.status, None));
+                return Ending::Send(reply);
+            }
             Heard::Unknown(what) => return Ending::Send(not_heard(controls, &asked, &what)),
         };
         self.service.tidy(&mut ask.path);
@@ -260,10 +263,11 @@ impl<S: Service> Answer for Core<S> {
         let made_up = ask.param("cursor").is_some_and(|cursor| cursor.starts_with(MADE_UP));
         let (mut verdict, ending) = spoil(&*self.service, controls, &ask, &odd, actions.last());
         controls.disguises.apply(&ask, &mut verdict.reply);
-        verdict.reply = self.service.say(&asked, &ask, verdict.reply);
+        verdict.reply = self.service.say(&asked, &ask, &odd.met, verdict.reply);
         controls.journal.add(RequestRecord {
             number: 0,
             time: Timestamp::now(),
+            asked: RequestRecord::in_other_words(&asked, &ask),
             method: ask.method,
             path: ask.path,
             query: ask.query_text,
@@ -309,17 +313,7 @@ pub(crate) enum Heard {
 }
 
 fn not_heard(controls: &Controls, asked: &Ask, what: &str) -> Reply {
-    controls.journal.add(RequestRecord {
-        number: 0,
-        time: Timestamp::now(),
-        method: asked.method.clone(),
-        path: asked.path.clone(),
-        query: asked.query_text.clone(),
-        body: serde_json::from_slice(&asked.body).ok(),
-        status: 400,
-        faults: Vec::new(),
-        violation: Some(what.to_owned()),
-    });
+    controls.journal.add(RequestRecord::beside_the_contract(asked, 400, Some(what.to_owned())));
     Reply::json(400, &json!({ "error": what }))
 }
 

@@ -5,6 +5,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::wire::Ask;
+
 /// One request and how it was answered.
 #[derive(Debug, Clone, Serialize)]
 pub struct RequestRecord {
@@ -16,6 +18,9 @@ pub struct RequestRecord {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// Method and path as they were asked, where that is in other words than the contract's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// The query as it came, without `?`.
     pub query: String,
     /// Body, if it was JSON.
@@ -26,6 +31,30 @@ pub struct RequestRecord {
     pub faults: Vec<String>,
     /// How the request broke the contract, if it did.
     pub violation: Option<String>,
+}
+
+impl RequestRecord {
+    /// What was asked, where that is not what is meant.
+    pub(crate) fn in_other_words(asked: &Ask, meant: &Ask) -> Option<String> {
+        let is_same = asked.method == meant.method && asked.path == meant.path;
+        (!is_same).then(|| format!("{} {}", asked.method, asked.path))
+    }
+
+    /// A request that is no matter of the contract.
+    pub(crate) fn beside_the_contract(asked: &Ask, status: u16, violation: Option<String>) -> Self {
+        Self {
+            number: 0,
+            time: Timestamp::now(),
+            method: asked.method.clone(),
+            path: asked.path.clone(),
+            asked: None,
+            query: asked.query_text.clone(),
+            body: serde_json::from_slice(&asked.body).ok(),
+            status,
+            faults: Vec::new(),
+            violation,
+        }
+    }
 }
 
 /// The requests in order.

@@ -3,86 +3,14 @@
 //!
 //! `AMFJ_SYNC_SEED=1234` runs that seed instead; a failure names its seed.
 
-mod changes;
-mod settings;
-
-use amfj_sync_tests::model::{Class, Model, Prediction};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
-use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
-use anyhow::{Context as _, Result, ensure};
-use rand::{Rng, SeedableRng, rngs::StdRng};
-
-const RUNS: usize = 4;
+use amfj_sync_tests::random_fleet::Story;
+use amfj_sync_tests::sim::amfj::Dialect;
+use anyhow::{Context as _, Result};
 
 async fn random_fleet(seed: u64) -> Result<()> {
     let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
-    story(seed).await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
-}
-
-async fn story(seed: u64) -> Result<()> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let devices = rng.random_range(50..110);
-    let fleet = Fleet::generate(FleetSpec { devices, seed, traps: Traps::Realistic });
-    let services = Services::start(&fleet).await?;
-    let settings = settings::random(&mut rng, &fleet);
-    let integration = settings.configure(services.integration("acme"));
-    let crew = Crew { reconcilers: rng.random_range(1..=2), writers: rng.random_range(1..=2) };
-    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
-
-    let mut model = Model::default();
-    let mut story = vec![format!("{settings:#?}")];
-    for run in 1..=RUNS {
-        if run > 1 {
-            story.push(format!("before run {run}:"));
-            story.extend(changes::random(&mut rng, &services, &model)?);
-        }
-        let told = || format!("the story of seed {seed}:\n{}", story.join("\n"));
-        let prediction = model.run(&settings, &services.content(), &services.amfj.site());
-        services.amfj.clear_writes();
-        pipeline.run().await.with_context(told)?;
-        let actual = services.amfj.site();
-        model
-            .agree(&prediction, &actual)
-            .map_err(anyhow::Error::msg)
-            .with_context(|| format!("run {run} is not what the rules say; {}", told()))?;
-    }
-    let told = || format!("the story of seed {seed}:\n{}", story.join("\n"));
-    // A device is gone, and a record lost, only with the second run that does not see it (P11, P22).
-    for _ in 0..2 {
-        let prediction = model.run(&settings, &services.content(), &services.amfj.site());
-        services.amfj.clear_writes();
-        pipeline.run().await?;
-        model.agree(&prediction, &services.amfj.site()).map_err(anyhow::Error::msg).with_context(told)?;
-        states_agree(&pipeline, &prediction).await.with_context(told)?;
-    }
-    let writes = services.take_writes();
-    ensure!(writes.is_empty(), "P3: an idle run wrote\n{}\n{}", writes.join("\n"), told());
-    let breaches = services.amfj.violations();
-    ensure!(breaches.is_empty(), "the contract was broken: {breaches:?}");
-    let has_lost_records = story.iter().any(|line| line.starts_with("AMFJ: user record"));
-    ensure!(has_lost_records || pipeline.dead_letters().await? == 0, "there are dead letters\n{}", told());
-    Ok(())
-}
-
-/// The states that the model tells apart (P24).
-async fn states_agree(pipeline: &Pipeline, prediction: &Prediction) -> Result<()> {
-    let status = pipeline.reconcilers[0].status().await?;
-    let devices = &status["integrations"]["acme"]["devices"];
-    for (class, word) in
-        [(Class::Ambiguous, "ambiguous"), (Class::OutOfScope, "out of scope"), (Class::Gone, "gone")]
-    {
-        let of_class = |(device, is): (&String, &Class)| (*is == class).then(|| device.clone());
-        let expected: Vec<String> = prediction.classes.iter().filter_map(of_class).collect();
-        let either = if class == Class::Gone { count(prediction, Class::GoneUnlinked) } else { 0 };
-        let counted = devices[word].as_u64().and_then(|counted| usize::try_from(counted).ok()).unwrap_or(0);
-        let right = expected.len()..=expected.len() + either;
-        ensure!(right.contains(&counted), "{counted} devices are {word} instead of {expected:#?}");
-    }
-    Ok(())
-}
-
-fn count(prediction: &Prediction, class: Class) -> usize {
-    prediction.classes.values().filter(|is| **is == class).count()
+    let story = Story { seed, devices: 50..110, runs: 4, dialect: Dialect::chosen()? };
+    story.play().await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
 }
 
 #[tokio::test]

@@ -19,4 +19,5 @@ mod pauses;
 mod reading;
 mod refused;
 mod shared_sites;
-mod support;
+
+use amfj_sync_tests::scene as support;

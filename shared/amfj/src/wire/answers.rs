@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::lenient::as_text;
 use crate::profile::Profile;
-use crate::profile::types::{ErrorPlace, OwnForm, PauseForm, Refusal};
+use crate::profile::types::{ErrorPlace, Errors, OwnForm, PauseForm, Refusal};
 
 /// The longest body of a refusal that is looked into.
 const LONGEST: usize = 1 << 20;
@@ -52,11 +52,7 @@ impl Refusals {
 
     fn means(&self, answer: &Answer, body: Option<&Value>) -> Option<Refusal> {
         let errors = &self.profile.errors;
-        let code = body.and_then(|body| first(&errors.code, body));
-        let by_code = code.and_then(|code| {
-            let is_it = |(_, codes): &&(Refusal, Vec<String>)| codes.contains(&code);
-            errors.codes.iter().find(is_it).map(|(refusal, _)| *refusal)
-        });
+        let by_code = body.and_then(|body| by_code(errors, body));
         let status = answer.status().as_u16();
         let by_status = || {
             let is_it = |(_, statuses): &&(Refusal, Vec<u16>)| statuses.contains(&status);
@@ -116,6 +112,13 @@ impl Interpreter for Refusals {
         };
         answer.means(status);
     }
+}
+
+/// What the code in a refusal says, whatever its status.
+pub(crate) fn by_code(errors: &Errors, body: &Value) -> Option<Refusal> {
+    let code = first(&errors.code, body)?;
+    let is_it = |(_, codes): &&(Refusal, Vec<String>)| codes.contains(&code);
+    errors.codes.iter().find(is_it).map(|(refusal, _)| *refusal)
 }
 
 fn read(body: &[u8]) -> Option<Value> {

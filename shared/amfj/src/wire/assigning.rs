@@ -8,7 +8,7 @@ use amfj_sync_model::names::email_key;
 use serde_json::{Value, json};
 
 use super::kept::Of;
-use super::writing::Before;
+use super::writing::{Before, ROUNDS};
 use super::{called, invalid, not_it};
 use crate::client::{AmfjClient, Assigned};
 use crate::profile::types::Update;
@@ -38,29 +38,35 @@ impl AmfjClient {
         }
         let takes_over = user.is_some() && (operation.takes_over || by_holder);
         let reads = takes_over || operation.if_match || operation.looks_up("record");
-        // Whoever called has waited for one request alone.
-        if person.is_some() && reads {
-            self.wait_further().await;
-        }
-        let before =
-            if reads { Some(self.before(&self.side(Of::Assets), op, id.as_str()).await?) } else { None };
-        if let Some(before) = before.as_ref().filter(|_| takes_over)
-            && let Some(conflict) = self.taken(op, id, before).await?
-        {
-            return Ok(conflict);
-        }
-        let answer = if by_holder {
-            if before.is_some() {
+        let writes = if by_holder { Op::UpdateAsset } else { op };
+        let mut round = 0;
+        loop {
+            round += 1;
+            // Whoever called has waited for one request alone.
+            if reads && (person.is_some() || round > 1) {
                 self.wait_further().await;
             }
-            self.write_holder(op, id, user, person.as_ref()).await
-        } else {
-            self.act(op, id, (user, person.as_ref()), note, before).await
-        };
-        match answer {
-            Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
-            Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
-            Err(error) => Err(error),
+            let before =
+                if reads { Some(self.before(&self.side(Of::Assets), op, id.as_str()).await?) } else { None };
+            if let Some(before) = before.as_ref().filter(|_| takes_over)
+                && let Some(conflict) = self.taken(op, id, before).await?
+            {
+                return Ok(conflict);
+            }
+            let answer = if by_holder {
+                self.write_holder(op, id, (user, person.as_ref()), before).await
+            } else {
+                self.act(op, id, (user, person.as_ref()), note, before).await
+            };
+            // Whoever has it by now is seen when it is read again.
+            if reads && round < ROUNDS && self.changed_meanwhile(writes, &answer)? {
+                continue;
+            }
+            return match answer {
+                Ok(asset) => Ok(Assigned::Done(Box::new(asset))),
+                Err(error) if error.is_conflict() => Ok(Assigned::Conflict { reason: error.to_string() }),
+                Err(error) => Err(error),
+            };
         }
     }
 
@@ -107,13 +113,14 @@ impl AmfjClient {
         self.shown::<Asset>(op, answer, Some(id.as_str()), &definitions).await
     }
 
-    /// The holder is a member like any other.
+    /// The holder is a member like any other. What was read to see that nobody has the asset is what is written over, so that an
+    /// interface that compares does so with that.
     async fn write_holder(
         &self,
         op: Op,
         id: &AssetId,
-        user: Option<&RecordId>,
-        person: Option<&UserRecord>,
+        (user, person): (Option<&RecordId>, Option<&UserRecord>),
+        before: Option<Before>,
     ) -> Result<Asset, CallError> {
         let profile = self.profile();
         let Some(pointer) = &profile.asset.write.holder else {
@@ -125,8 +132,13 @@ impl AmfjClient {
             (Some(user), _) => Some(self.id_value(user.as_str())),
             (None, _) => self.nobody(),
         };
-        let nothing = std::collections::BTreeMap::new();
-        self.update::<Asset>(Op::UpdateAsset, id.as_str(), vec![(pointer, value)], &nothing).await
+        let members = vec![(pointer, value)];
+        if before.is_none() {
+            let nothing = std::collections::BTreeMap::new();
+            return self.update::<Asset>(Op::UpdateAsset, id.as_str(), members, &nothing).await;
+        }
+        let definitions = self.asset_definitions().await.map_err(|error| error.before(&called(op)))?;
+        self.update_once::<Asset>(Op::UpdateAsset, id.as_str(), (&members, &[]), &definitions, before).await
     }
 
     /// What is written for nobody, where that is more than nothing.

@@ -12,6 +12,7 @@ use amfj_sync_model::names::email_key;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::{called, invalid};
 use crate::client::AmfjClient;
 use crate::lenient::Page;
 use crate::profile::Op;
@@ -78,6 +79,8 @@ pub(crate) fn meant<'d>(
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     assets: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    /// Names of asset types, by id.
+    types: Mutex<HashMap<String, String>>,
     users: Mutex<Option<(Instant, Arc<Definitions>)>>,
     people: Mutex<People>,
 }
@@ -178,9 +181,21 @@ impl AmfjClient {
                 asset_type.fields = own.map(|one| one.field.clone()).collect();
             }
         }
+        let named = page.results.iter().map(|kind| (kind.id.clone(), kind.name.clone()));
+        *self.cache().types.lock() = named.collect();
         let definitions = Arc::new(definitions);
         *self.cache().assets.lock() = Some((Instant::now(), Arc::clone(&definitions)));
         Ok((page, definitions))
+    }
+
+    /// What an asset type is called. The list is read where the type is not known.
+    pub(crate) async fn name_of_type(&self, op: Op, id: &str) -> Result<String, CallError> {
+        let known = || self.cache().types.lock().get(id).cloned();
+        if let Some(name) = known() {
+            return Ok(name);
+        }
+        self.read_asset_types().await.map_err(|error| error.before(&called(op)))?;
+        known().ok_or_else(|| invalid(op, "the interface lists no asset type of this id"))
     }
 
     /// All custom fields of user records.

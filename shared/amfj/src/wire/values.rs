@@ -142,9 +142,30 @@ fn read_boolean(values: &Values, value: Value) -> Value {
 
 fn read_number(values: &Values, value: Value) -> Value {
     match (&value, values.number) {
-        (Value::String(text), NumberForm::TextComma) => text.trim().replace(',', ".").into(),
+        (Value::String(text), NumberForm::TextComma) => ungrouped(text, '.', ',').replace(',', ".").into(),
+        (Value::String(text), NumberForm::Text) => ungrouped(text, ',', '.').into(),
         _ => value,
     }
+}
+
+/// A number without what groups its thousands: `1.234,5` is `1234,5`. What is no number in groups of three stays as it is.
+fn ungrouped(text: &str, grouping: char, decimal: char) -> String {
+    let text = text.trim();
+    let (whole, fraction) =
+        text.split_once(decimal).map_or((text, None), |(whole, rest)| (whole, Some(rest)));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let separates = |c: char| c == grouping || matches!(c, '\'' | '’') || c.is_whitespace();
+    let groups: Vec<&str> = digits.split(separates).collect();
+    let are_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
+    let are_groups = groups.len() > 1
+        && (1..=3).contains(&groups[0].len())
+        && groups[1..].iter().all(|group| group.len() == 3);
+    let separators: std::collections::BTreeSet<char> = digits.chars().filter(|c| separates(*c)).collect();
+    if !(are_digits && are_groups && separators.len() == 1) {
+        return text.to_owned();
+    }
+    let fraction = fraction.map(|fraction| format!("{decimal}{fraction}")).unwrap_or_default();
+    format!("{sign}{}{fraction}", groups.concat())
 }
 
 fn integer(value: &Value) -> Option<i64> {

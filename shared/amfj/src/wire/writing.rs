@@ -21,7 +21,7 @@ use crate::profile::types::{Clear, FieldsShape, Label, Update, WriteShape};
 use crate::profile::{Body, Names, Op, Pointer};
 
 /// How often an update is tried anew when the record changed between reading and writing it.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 
 /// The operations and shapes of one kind of record.
 pub(crate) struct Side<'a> {
@@ -153,21 +153,31 @@ impl AmfjClient {
         let mut round = 0;
         loop {
             round += 1;
-            let outcome = self.update_once::<T>(op, id, members, fields, definitions).await;
-            let changed_meanwhile = matches!(&outcome, Err(CallError::Status { wire_status: 412, .. }));
-            if !(changed_meanwhile && self.operation(op)?.if_match && round < ROUNDS) {
+            let outcome = self.update_once::<T>(op, id, (members, fields), definitions, None).await;
+            if !(self.changed_meanwhile(op, &outcome)? && round < ROUNDS) {
                 return outcome;
             }
         }
     }
 
-    async fn update_once<T: Kept>(
+    /// Whether the record is another one by now than the one that was read before a write: nothing was written.
+    pub(crate) fn changed_meanwhile<T>(
+        &self,
+        op: Op,
+        outcome: &Result<T, CallError>,
+    ) -> Result<bool, CallError> {
+        let is_refused = matches!(outcome, Err(CallError::Status { wire_status: 412, .. }));
+        Ok(is_refused && self.operation(op)?.if_match)
+    }
+
+    /// One request for all that changes in a record, which is read before where it is not known yet and has to be.
+    pub(crate) async fn update_once<T: Kept>(
         &self,
         op: Op,
         id: &str,
-        members: &Members<'_>,
-        fields: &[(&String, &Value)],
+        (members, fields): (&Members<'_>, &[(&String, &Value)]),
         definitions: &Arc<Definitions>,
+        known: Option<Before>,
     ) -> Result<T, CallError> {
         let side = self.side(T::OF);
         let operation = self.operation(op)?;
@@ -186,7 +196,11 @@ impl AmfjClient {
         let placeholder = |_: &_| Change { target: Target::Field(Value::Null), value: None };
         let shaped: Vec<Change> = changes.iter().cloned().chain(fields.iter().map(placeholder)).collect();
         let reads = depends || operation.if_match || bodies::needs_record(operation.update, &shaped, at);
-        let before = if reads { Some(self.before(&side, op, id).await?) } else { None };
+        let is_further = reads || known.is_some();
+        let before = match known {
+            None if reads => Some(self.before(&side, op, id).await?),
+            known => known,
+        };
         let asset_type = match (&before, side.of) {
             (Some(before), Of::Assets) => self.asset_type_in(&before.value, id),
             _ => None,
@@ -212,8 +226,8 @@ impl AmfjClient {
         if let Some(etag) = etag.filter(|_| operation.if_match) {
             call = call.header("If-Match", etag);
         }
-        let answer =
-            self.judged(op, if reads { self.send_further(call).await? } else { self.send(call).await? })?;
+        let sent = if is_further { self.send_further(call).await? } else { self.send(call).await? };
+        let answer = self.judged(op, sent)?;
         let shown = self.shown::<T>(op, answer, Some(id), definitions).await;
         shown.map_err(|error| named(&side, definitions, error))
     }

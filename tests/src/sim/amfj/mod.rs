@@ -50,6 +50,8 @@ pub struct AmfjOptions {
     pub list_lag: Duration,
     /// How long every request takes, at least.
     pub latency: Duration,
+    /// How it is spoken to.
+    pub dialect: Dialect,
 }
 
 impl Default for AmfjOptions {
@@ -60,6 +62,7 @@ impl Default for AmfjOptions {
             seed: 1,
             list_lag: Duration::ZERO,
             latency: Duration::ZERO,
+            dialect: Dialect::default(),
         }
     }
 }
@@ -127,8 +130,10 @@ impl AmfjSim {
     /// # Errors
     /// When the port is taken.
     pub async fn start(site: &Site, options: AmfjOptions) -> io::Result<Self> {
-        let AmfjOptions { port, token, seed, list_lag, latency } = options;
-        let service = Arc::new(SiteService { store: Mutex::new(Store::new(site, list_lag)) });
+        let AmfjOptions { port, token, seed, list_lag, latency, dialect } = options;
+        let mut store = Store::new(site, list_lag);
+        store.dialect = dialect;
+        let service = Arc::new(SiteService { store: Mutex::new(store) });
         let (listener, address) = wire::bind(port).await?;
         let controls = Arc::new(Controls::new(address, routes::BASE, token, seed, latency));
         let core = Core { service: Arc::clone(&service), controls: Arc::clone(&controls) };
@@ -311,6 +316,12 @@ impl AmfjSim {
         self.site.store.lock().dialect = dialect;
     }
 
+    /// How the site is spoken to.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.site.store.lock().dialect
+    }
+
     /// From now on what happens to assets is told to somebody, as long as the answer lives.
     ///
     /// # Errors
@@ -345,8 +356,8 @@ impl Service for SiteService {
         dialects::hear(&mut self.store.lock(), ask)
     }
 
-    fn say(&self, asked: &Ask, meant: &Ask, reply: Reply) -> Reply {
-        dialects::say(&mut self.store.lock(), asked, meant, reply)
+    fn say(&self, asked: &Ask, meant: &Ask, met: &[Oddity], reply: Reply) -> Reply {
+        dialects::say(&mut self.store.lock(), (asked, meant, met), reply)
     }
 
     fn carry_out(&self, ask: &Ask, met: &[Oddity]) -> Verdict {

@@ -78,6 +78,13 @@ pub enum Oddity {
         /// HTTP status.
         status: u16,
     },
+    /// A write that is answered with a job is pending for so long, although it was carried out.
+    JobTakes {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// A write that is answered with a job is accepted, and refused by the job.
+    JobRefuses,
     /// A search finds something else than the contract says.
     Search(Search),
     /// A row is not in the list although its record is there: also what a row is that moved to a page that was

@@ -305,7 +305,7 @@ fn answer(section: &mut Section, reading: &mut Reading<'_>) -> Option<AnswerForm
 
 fn job(mut section: Section, reading: &mut Reading<'_>) -> Option<Job> {
     let mut at = |key| section.read(reading, key, |node| pointer(node).map(Some)).or(None);
-    let (address, id, message) = (at("address"), at("id"), at("message"));
+    let (address, id, message, error) = (at("address"), at("id"), at("message"), at("error"));
     let state = section.read(reading, "state", pointer).required(&mut section, "state", "state = \"/state\"");
     let done =
         section.read(reading, "done", file::names).required(&mut section, "done", "done = [\"finished\"]");
@@ -313,6 +313,8 @@ fn job(mut section: Section, reading: &mut Reading<'_>) -> Option<Job> {
     let bounds = Duration::from_millis(10)..=Duration::from_mins(1);
     let every =
         section.read(reading, "every", |node| file::duration(node, bounds)).or(Duration::from_secs(1));
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    let within = section.read(reading, "within", |node| file::duration(node, bounds).map(Some)).or(None);
     section.finish(reading);
     Some(Job {
         address: address?,
@@ -321,6 +323,8 @@ fn job(mut section: Section, reading: &mut Reading<'_>) -> Option<Job> {
         failed: failed?,
         id: id?,
         message: message?,
+        error: error?,
         every: every?,
+        within: within?,
     })
 }

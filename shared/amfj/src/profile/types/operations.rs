@@ -103,8 +103,12 @@ pub struct Job {
     pub id: Option<Pointer>,
     /// Why it failed.
     pub message: Option<Pointer>,
+    /// Where it says what it failed of, as refusals do; the job itself otherwise.
+    pub error: Option<Pointer>,
     /// Between two looks.
     pub every: std::time::Duration,
+    /// How long it may take; as long as a request otherwise.
+    pub within: Option<std::time::Duration>,
 }
 
 /// How an update is written.

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::jobs;
 use super::words::{Dates, Forms, all_fields, escaped, slug, unescaped};
 use super::{
     asked, created, members, place_id, refusal, refused_with, said, type_id, with_body, without_nulls,
@@ -10,6 +11,7 @@ use super::{
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
 use crate::sim::fleet::{FieldKind, FieldSpec};
+use crate::sim::personality::Oddity;
 use crate::sim::wire::{Ask, Reply};
 
 const FORMS: Forms = Forms { yes: "yes", no: "no", numbers_as_text: false, date: Dates::Milliseconds };
@@ -29,7 +31,7 @@ pub(super) fn hear(store: &mut Store, ask: &Ask) -> Heard {
     let attributes = &body["attributes"];
     match (ask.method.as_str(), parts.as_slice()) {
         ("GET", ["jobs", number]) => {
-            let job = number.parse().ok().and_then(|number: u64| store.spoken.jobs.get(&number).cloned());
+            let job = number.parse().ok().and_then(|number| store.spoken.jobs.shown(number));
             Heard::Answer(job.map_or_else(
                 || Reply::json(410, &json!({ "title": "no such job" })),
                 |job| Reply::json(200, &job),
@@ -218,10 +220,12 @@ fn keyed(records: impl Iterator<Item = (String, Value)>) -> Value {
     json!({ "records": records.collect::<Map<String, Value>>(), "links": {} })
 }
 
-pub(super) fn say(store: &mut Store, wire: &Ask, own: &Ask, reply: Reply) -> Reply {
+pub(super) fn say(store: &mut Store, (wire, own, met): (&Ask, &Ask, &[Oddity]), reply: Reply) -> Reply {
     let Some(body) = said(&reply) else { return reply };
     if let Some((code, message, field)) = refusal(&body) {
-        return refused(reply, &code, &message, field.as_deref());
+        let refused = refused(reply, &code, &message, field.as_deref());
+        let is_in_job = jobs::refuse(met) && is_job(wire, own);
+        return if is_in_job { fail(store, met, &refused) } else { refused };
     }
     let path = unescaped(wire.path.strip_prefix("/v1/v3/").unwrap_or_default());
     let rows = body["results"].as_array().cloned();
@@ -242,16 +246,31 @@ pub(super) fn say(store: &mut Store, wire: &Ask, own: &Ask, reply: Reply) -> Rep
         (["people-fields"], Some(_)) => {
             keyed(all_fields(store, true).iter().map(|spec| (slug(&spec.name), definition(spec))))
         }
-        (["assets", ..], None) if own.method != "GET" => {
-            let number = store.spoken.number();
-            let job = json!({ "state": "succeeded", "result": { "id": body["id"] } });
-            store.spoken.jobs.insert(number, job);
-            return Reply::json(202, &json!({ "job": format!("/v1/v3/jobs/{number}") }));
+        _ if is_job(wire, own) => {
+            let ended = json!({ "state": "succeeded", "result": { "id": body["id"] } });
+            return begin(store, met, ended);
         }
         (["people", ..], _) => json!({ "record": person(store, &body) }),
         _ => json!({ "record": asset(store, &body) }),
     };
     with_body(reply, &body)
+}
+
+/// Whether it is answered before it is done: assets are created and changed by jobs.
+fn is_job(wire: &Ask, own: &Ask) -> bool {
+    wire.path.starts_with("/v1/v3/assets") && own.method != "GET"
+}
+
+/// What a job is refused with that was accepted.
+fn fail(store: &mut Store, met: &[Oddity], refused: &Reply) -> Reply {
+    let why: Value = serde_json::from_slice(&refused.body).unwrap_or_default();
+    begin(store, met, json!({ "state": "failed", "error": why }))
+}
+
+fn begin(store: &mut Store, met: &[Oddity], ended: Value) -> Reply {
+    let number = store.spoken.number();
+    store.spoken.jobs.begin(number, ended, met);
+    Reply::json(202, &json!({ "job": format!("/v1/v3/jobs/{number}") }))
 }
 
 fn list(wire: &Ask, body: &Value, records: impl Iterator<Item = Value>) -> Value {

@@ -5,19 +5,28 @@
 //! row of what a profile can say.
 
 mod envelope_jobs;
+mod jobs;
 mod offset_put;
 mod prefix_members;
+mod suiting;
 mod words;
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use jobs::Jobs;
+
 use super::store::Store;
 use crate::sim::core::Heard;
+use crate::sim::personality::Oddity;
 use crate::sim::wire::{Ask, Reply};
+
+/// Names the dialect that every simulated AMFJ of a test speaks.
+const CHOSEN: &str = "AMFJ_SYNC_DIALECT";
 
 /// How a site is spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -37,6 +46,31 @@ impl Dialect {
     /// All but the contract itself.
     pub const OTHERS: [Self; 3] = [Self::OffsetPut, Self::EnvelopeJobs, Self::PrefixMembers];
 
+    /// The one that the environment names for the whole run of a test; the contract itself where it names none.
+    ///
+    /// # Errors
+    /// When there is no such dialect.
+    pub fn chosen() -> Result<Self> {
+        let name = std::env::var(CHOSEN).unwrap_or_default();
+        if name.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::from_str(&name, false).map_err(|_| anyhow!("{CHOSEN}: there is no dialect {name:?}"))
+    }
+
+    /// Where its profile is; none where that is built in.
+    #[must_use]
+    pub fn profile(self) -> Option<String> {
+        let is_built_in = self == Self::AssumedV1;
+        (!is_built_in).then(|| format!("{}/profiles/{}.toml", env!("CARGO_MANIFEST_DIR"), self.name()))
+    }
+
+    /// Whether a check-out takes an asset from whoever has it.
+    #[must_use]
+    pub fn takes_over(self) -> bool {
+        matches!(self, Self::EnvelopeJobs | Self::PrefixMembers)
+    }
+
     /// The name of its profile.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -52,8 +86,8 @@ impl Dialect {
 /// What a dialect remembers between two requests.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// What came of each job.
-    jobs: BTreeMap<u64, Value>,
+    /// What comes of each write that is answered with a job.
+    jobs: Jobs,
     /// Access tokens that were given out, and the secret for each.
     access: BTreeMap<String, String>,
     next: u64,
@@ -77,11 +111,14 @@ pub(crate) fn hear(store: &mut Store, ask: &Ask) -> Heard {
 }
 
 /// The answer as it is said.
-pub(crate) fn say(store: &mut Store, wire: &Ask, own: &Ask, reply: Reply) -> Reply {
+pub(crate) fn say(store: &mut Store, (wire, own, met): (&Ask, &Ask, &[Oddity]), reply: Reply) -> Reply {
+    if is_of_others(&reply) {
+        return reply;
+    }
     match store.dialect {
         Dialect::AssumedV1 => reply,
         Dialect::OffsetPut => offset_put::say(store, wire, own, reply),
-        Dialect::EnvelopeJobs => envelope_jobs::say(store, wire, own, reply),
+        Dialect::EnvelopeJobs => envelope_jobs::say(store, (wire, own, met), reply),
         Dialect::PrefixMembers => prefix_members::say(store, wire, own, reply),
     }
 }
@@ -109,6 +146,12 @@ fn said(reply: &Reply) -> Option<Value> {
         .iter()
         .any(|(name, value)| *name == "content-type" && value.starts_with("application/json"));
     is_json.then(|| serde_json::from_slice(&reply.body).ok()).flatten()
+}
+
+/// Whether a refusal is not the contract's own: something in between says it, in its own words.
+fn is_of_others(reply: &Reply) -> bool {
+    let is_own = || said(reply).is_some_and(|body| body.get("error").is_some_and(Value::is_object));
+    reply.status >= 400 && !is_own()
 }
 
 /// The same answer with another body.

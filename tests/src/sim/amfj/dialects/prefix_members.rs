@@ -15,7 +15,7 @@ use crate::sim::wire::{Ask, Reply};
 const FORMS: Forms = Forms { yes: "1", no: "0", numbers_as_text: true, date: Dates::Iso };
 const PREFIX: &str = "cf_";
 
-pub(super) fn hear(store: &mut Store, ask: &Ask) -> Heard {
+pub(super) fn hear(store: &Store, ask: &Ask) -> Heard {
     let mut ask = ask.clone();
     ask.authorization = ask.param("api_key").map(|key| format!("Bearer {key}"));
     let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
@@ -63,15 +63,10 @@ pub(super) fn hear(store: &mut Store, ask: &Ask) -> Heard {
 }
 
 /// What is written to an asset; its holder is a member like any other, and taken over from whoever has it.
-fn update(store: &mut Store, ask: &Ask, id: &str, body: &Value) -> Ask {
+fn update(store: &Store, ask: &Ask, id: &str, body: &Value) -> Ask {
     if let Some(holder) = body.get("holder") {
-        let now = store.assets.get(id).and_then(|asset| asset.holder.clone());
-        let to = holder.as_str().filter(|to| !to.is_empty());
-        return match to {
+        return match holder.as_str().filter(|to| !to.is_empty()) {
             Some(to) => {
-                if let Some(asset) = store.assets.get(id).cloned().filter(|_| now.is_some()) {
-                    drop(store.hand_over(asset, None, false));
-                }
                 asked(ask, "POST", &format!("assets/{id}/check-out"), &[], Some(&json!({ "user_id": to })))
             }
             None => asked(ask, "POST", &format!("assets/{id}/check-in"), &[], Some(&json!({}))),

@@ -1,7 +1,7 @@
 //! Random settings.
 
-use amfj_sync_tests::model::{CreateDevices, CreateUsers, Settings};
-use amfj_sync_tests::sim::fleet::Fleet;
+use crate::model::{CreateDevices, CreateUsers, Settings};
+use crate::sim::fleet::Fleet;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
 /// AMFJ fields and what they may be mapped from.

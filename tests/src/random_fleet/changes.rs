@@ -1,9 +1,9 @@
 //! Random changes between two runs, on both sides, each told in a line.
 
-use amfj_sync_tests::model::Model;
-use amfj_sync_tests::pipeline::Services;
-use amfj_sync_tests::sim::fleet::{Device, SiteAsset};
-use amfj_sync_tests::sim::kandji::{Mutation, NewDevice, NewOwner};
+use crate::model::Model;
+use crate::pipeline::Services;
+use crate::sim::fleet::{Device, SiteAsset};
+use crate::sim::kandji::{Mutation, NewDevice, NewOwner};
 use anyhow::Result;
 use rand::{Rng, rngs::StdRng};
 use serde_json::json;

@@ -1,27 +1,31 @@
-//! What the tests of oddities begin and end with.
+//! Both services and the workers between them, with what tests of odd services begin and end with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_tests::harness::{IntegrationBuilder, Worker, eventually};
-pub(crate) use amfj_sync_tests::pipeline::newcomers;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
-use amfj_sync_tests::sim::amfj::AmfjSim;
-use amfj_sync_tests::sim::fleet::{Fleet, SiteAsset};
-use amfj_sync_tests::sim::personality::{Personality, PersonalityId};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
+
+use crate::harness::{IntegrationBuilder, Worker, eventually};
+pub use crate::pipeline::newcomers;
+use crate::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use crate::sim::amfj::AmfjSim;
+use crate::sim::fleet::{Fleet, SiteAsset};
+use crate::sim::personality::{Personality, PersonalityId};
 
 /// Runs in a row after which nothing may be left to do: an asset may be found missing twice, a value may be sent twice.
 const MOST_RUNS: usize = 5;
 
 /// Both services and the workers between them.
-pub(crate) struct Scene {
-    pub(crate) services: Services,
-    pub(crate) pipeline: Pipeline,
+pub struct Scene {
+    /// Kandji and AMFJ.
+    pub services: Services,
+    /// The workers.
+    pub pipeline: Pipeline,
 }
 
 /// A fleet whose assets are all laptops, the type with a field of every kind.
-pub(crate) fn laptops(devices: usize, seed: u64) -> Fleet {
+#[must_use]
+pub fn laptops(devices: usize, seed: u64) -> Fleet {
     let mut fleet = Fleet::generate(spec(devices, seed));
     let laptop = fleet.site.type_id("Laptop").unwrap_or_default().to_owned();
     for asset in &mut fleet.site.assets {
@@ -31,22 +35,23 @@ pub(crate) fn laptops(devices: usize, seed: u64) -> Fleet {
 }
 
 /// Values of the device alone.
-pub(crate) fn values(services: &Services) -> IntegrationBuilder {
+#[must_use]
+pub fn values(services: &Services) -> IntegrationBuilder {
     services.integration("acme").field("Serial Number", "serial_number").field("OS Version", "os_version")
 }
 
 /// The same, and everything is created and assigned.
-pub(crate) fn everything(services: &Services) -> IntegrationBuilder {
+#[must_use]
+pub fn everything(services: &Services) -> IntegrationBuilder {
     services.everything("acme").field("OS Version", "os_version")
 }
 
 impl Scene {
     /// One worker of each kind, which gives a change up after so long, for instance `"2s"`.
-    pub(crate) async fn open(
-        services: Services,
-        settings: IntegrationBuilder,
-        give_up_after: &str,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the broker or a worker does not come up.
+    pub async fn open(services: Services, settings: IntegrationBuilder, give_up_after: &str) -> Result<Self> {
         let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
             config
                 .set("retry.initial", "20ms")
@@ -58,24 +63,33 @@ impl Scene {
         Ok(Self { services, pipeline })
     }
 
-    pub(crate) fn amfj(&self) -> &AmfjSim {
+    /// The simulated AMFJ.
+    #[must_use]
+    pub fn amfj(&self) -> &AmfjSim {
         &self.services.amfj
     }
 
     /// From now on AMFJ is odd in this way too.
-    pub(crate) fn odd(&self, personality: Personality) -> PersonalityId {
+    #[expect(clippy::must_use_candidate, reason = "most oddities last as long as their test")]
+    pub fn odd(&self, personality: Personality) -> PersonalityId {
         self.services.amfj.personality(personality)
     }
 
     /// A complete run that nobody waits for.
-    pub(crate) async fn publish(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the run is not complete.
+    pub async fn publish(&self) -> Result<()> {
         let done = self.pipeline.fetch(&[]).await?;
         ensure!(done.status.success(), "the run failed with {}:\n{}", done.status, done.stderr);
         Ok(())
     }
 
     /// Waits until an oddity has struck so often.
-    pub(crate) async fn struck(&self, id: PersonalityId, times: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// After a limit.
+    pub async fn struck(&self, id: PersonalityId, times: u64) -> Result<()> {
         eventually(RUN_LIMIT, "an oddity to strike", async || {
             let strikes = self.services.amfj.personalities().strikes(id);
             ensure!(strikes >= times, "it struck {strikes} times, not {times}");
@@ -85,7 +99,10 @@ impl Scene {
     }
 
     /// Waits until so many assets have this in the field for the version of the system.
-    pub(crate) async fn versions(&self, version: &str, assets: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// After a limit, with how many have it.
+    pub async fn versions(&self, version: &str, assets: usize) -> Result<()> {
         eventually(RUN_LIMIT, "the new version of the healthy ones", async || {
             let have = self.with_version(version);
             ensure!(have == assets, "{have} of {assets} assets have it");
@@ -94,7 +111,9 @@ impl Scene {
         .await
     }
 
-    pub(crate) fn with_version(&self, version: &str) -> usize {
+    /// How many assets have this in the field for the version of the system.
+    #[must_use]
+    pub fn with_version(&self, version: &str) -> usize {
         self.amfj()
             .assets()
             .iter()
@@ -103,7 +122,10 @@ impl Scene {
     }
 
     /// Gives every device this version of its system.
-    pub(crate) fn new_versions(&self, version: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When Kandji refuses the value.
+    pub fn new_versions(&self, version: &str) -> Result<()> {
         for device in self.services.kandji.devices() {
             self.services.kandji.set(&device.device_id, "os_version", json!(version))?;
         }
@@ -111,7 +133,10 @@ impl Scene {
     }
 
     /// The asset of a device, by the serial that is written to it.
-    pub(crate) fn asset_of(&self, serial: &str) -> Result<SiteAsset> {
+    ///
+    /// # Errors
+    /// When none has it, or several.
+    pub fn asset_of(&self, serial: &str) -> Result<SiteAsset> {
         let of_serial = |asset: &SiteAsset| asset.fields.get("Serial Number") == Some(&json!(serial));
         let mut assets = self.amfj().assets().into_iter().filter(of_serial);
         let asset = assets.next().with_context(|| format!("no asset has the serial {serial}"))?;
@@ -120,14 +145,20 @@ impl Scene {
     }
 
     /// Kills the writers in the middle of what they do, and starts as many again.
-    pub(crate) async fn replace_writers(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub async fn replace_writers(&mut self) -> Result<()> {
         let writers = self.pipeline.writers.len();
         self.pipeline.writers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
         self.pipeline.hire(Crew { reconcilers: 0, writers }).await
     }
 
     /// Stops the writers in good order, and starts as many again.
-    pub(crate) async fn relieve_writers(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one does not end in good order, or come up.
+    pub async fn relieve_writers(&mut self) -> Result<()> {
         let writers = self.pipeline.writers.len();
         for worker in self.pipeline.writers.drain(..).collect::<Vec<_>>() {
             let status = worker.terminate().await?;
@@ -137,14 +168,20 @@ impl Scene {
     }
 
     /// Kills the reconcilers, and starts as many again: whoever comes next decides again.
-    pub(crate) async fn replace_reconcilers(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub async fn replace_reconcilers(&mut self) -> Result<()> {
         let reconcilers = self.pipeline.reconcilers.len();
         self.pipeline.reconcilers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
         self.pipeline.hire(Crew { reconcilers, writers: 0 }).await
     }
 
     /// Runs until one finds nothing to write.
-    pub(crate) async fn to_rest(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When every one of several writes something.
+    pub async fn to_rest(&self) -> Result<()> {
         for _ in 0..MOST_RUNS {
             self.amfj().clear_writes();
             self.pipeline.run().await?;
@@ -157,7 +194,10 @@ impl Scene {
     }
 
     /// A further run writes nothing, and looks at a record at most once.
-    pub(crate) async fn ensure_idle(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it writes, or looks more often.
+    pub async fn ensure_idle(&self) -> Result<()> {
         self.amfj().clear_writes();
         self.amfj().clear_requests();
         self.pipeline.run().await?;
@@ -182,13 +222,19 @@ impl Scene {
     }
 
     /// Every device is in this state.
-    pub(crate) async fn ensure_all(&self, state: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one is not.
+    pub async fn ensure_all(&self, state: &str) -> Result<()> {
         let all = self.services.kandji.devices().len() as u64;
         self.ensure_devices(state, all).await
     }
 
     /// So many devices are in this state.
-    pub(crate) async fn ensure_devices(&self, state: &str, wanted: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// When there are more or fewer.
+    pub async fn ensure_devices(&self, state: &str, wanted: u64) -> Result<()> {
         let status = self.pipeline.reconcilers[0].status().await?;
         let found = status["integrations"]["acme"]["devices"][state].as_u64().unwrap_or(0);
         let all = &status["integrations"]["acme"]["devices"];
@@ -196,7 +242,11 @@ impl Scene {
         Ok(())
     }
 
-    pub(crate) async fn ensure_dead_letters(&self, wanted: u32) -> Result<()> {
+    /// So many changes are given up.
+    ///
+    /// # Errors
+    /// When there are more or fewer.
+    pub async fn ensure_dead_letters(&self, wanted: u32) -> Result<()> {
         let found = self.pipeline.dead_letters().await?;
         ensure!(found == wanted, "{found} dead letters instead of {wanted}:\n{}", self.letters().await?);
         Ok(())
@@ -207,12 +257,18 @@ impl Scene {
     }
 
     /// What a command that must succeed prints.
-    pub(crate) async fn said(&self, arguments: &[&str]) -> Result<String> {
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn said(&self, arguments: &[&str]) -> Result<String> {
         self.pipeline.said(arguments).await
     }
 
     /// No device has two assets and nobody two records, and there is one asset for each device.
-    pub(crate) fn ensure_nothing_twice(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When something is there twice, or missing.
+    pub fn ensure_nothing_twice(&self) -> Result<()> {
         let (devices, assets) = (self.services.kandji.devices(), self.amfj().assets());
         ensure!(assets.len() == devices.len(), "{} assets for {} devices", assets.len(), devices.len());
         let serials: BTreeSet<String> = assets
@@ -225,7 +281,10 @@ impl Scene {
     }
 
     /// Every owned device's asset is with its owner.
-    pub(crate) fn ensure_with_owners(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn ensure_with_owners(&self) -> Result<()> {
         let owned = self.services.owned_devices();
         ensure!(!owned.is_empty(), "nobody owns a device");
         for device in owned {
@@ -244,7 +303,10 @@ impl Scene {
 }
 
 /// Nobody has two records.
-pub(crate) fn ensure_people_once(amfj: &AmfjSim) -> Result<()> {
+///
+/// # Errors
+/// When somebody has.
+pub fn ensure_people_once(amfj: &AmfjSim) -> Result<()> {
     let mut emails = BTreeMap::new();
     for user in amfj.users() {
         let Some(email) = user.email else { continue };
