@@ -5,12 +5,13 @@ use amfj_sync_tests::scene::{Scene, everything};
 use amfj_sync_tests::sim::amfj::Dialect;
 use amfj_sync_tests::sim::fleet::{Fleet, Owner};
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 
 /// A fleet whose first device belongs to somebody of whom no email is known.
 fn fleet(seed: u64) -> Fleet {
     let mut fleet = newcomers(6, seed);
     if let Owner::Person(person) = &mut fleet.devices[0].user {
-        person.email = None;
+        (person.id, person.email) = (json!("without-email"), None);
         person.name = Some("Nobody Knows".to_owned());
     }
     fleet

@@ -107,7 +107,11 @@ async fn hand_overs(scene: &Scene) -> Result<()> {
         meet(scene, kind, &devices)?;
         for (number, device) in devices.iter().enumerate() {
             let name = format!("Owner {round} {number}");
-            scene.services.kandji.give_to(&device.device_id, &name, &format!("{round}{number}@example.com"))?;
+            scene.services.kandji.give_to(
+                &device.device_id,
+                &name,
+                &format!("{round}{number}@example.com"),
+            )?;
         }
         scene.pipeline.run().await?;
         scene.to_rest().await?;

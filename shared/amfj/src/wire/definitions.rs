@@ -78,11 +78,54 @@ pub(crate) fn meant<'d>(
 /// What was read of an interface to understand the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    assets: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    assets: Held,
     /// Names of asset types, by id.
     types: Mutex<HashMap<String, String>>,
-    users: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    users: Held,
     people: Mutex<People>,
+    /// Had by whoever walks through the list of people.
+    walking: tokio::sync::Mutex<()>,
+}
+
+/// Definitions that one reads for all who ask meanwhile: a writer begins with many changes at once.
+#[derive(Debug, Default)]
+struct Held {
+    known: Mutex<Option<(Instant, Arc<Definitions>)>>,
+    /// Had by whoever reads them, with when and how that failed last.
+    reading: tokio::sync::Mutex<Option<(Instant, CallError)>>,
+}
+
+impl Held {
+    fn young(&self) -> Option<Arc<Definitions>> {
+        let known = self.known.lock();
+        let (read, definitions) = known.as_ref()?;
+        (read.elapsed() < GOOD_FOR).then(|| Arc::clone(definitions))
+    }
+
+    fn keep(&self, definitions: &Arc<Definitions>) {
+        *self.known.lock() = Some((Instant::now(), Arc::clone(definitions)));
+    }
+
+    /// What is known, or what is read now; who waited for somebody else's reading takes what came of that.
+    async fn or_read(
+        &self,
+        read: impl AsyncFnOnce() -> Result<Arc<Definitions>, CallError>,
+    ) -> Result<Arc<Definitions>, CallError> {
+        if let Some(young) = self.young() {
+            return Ok(young);
+        }
+        let asked = Instant::now();
+        let mut failed = self.reading.lock().await;
+        if let Some(young) = self.young() {
+            return Ok(young);
+        }
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
+        }
+        let read = read().await;
+        *failed = read.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        read
+    }
 }
 
 /// Record ids by email; none where several have it.
@@ -115,12 +158,6 @@ impl People {
 /// Who an email stands for.
 pub(crate) type Directory = HashMap<String, Option<RecordId>>;
 
-fn young(held: &Mutex<Option<(Instant, Arc<Definitions>)>>) -> Option<Arc<Definitions>> {
-    let held = held.lock();
-    let (read, definitions) = held.as_ref()?;
-    (read.elapsed() < GOOD_FOR).then(|| Arc::clone(definitions))
-}
-
 impl AmfjClient {
     /// Whether records cannot be understood without definitions.
     fn needs_definitions(&self, shape: Option<&FieldsShape>) -> bool {
@@ -135,10 +172,8 @@ impl AmfjClient {
         if !self.needs_definitions(self.profile().asset.fields.as_ref()) {
             return Ok(Arc::default());
         }
-        match young(&self.cache().assets) {
-            Some(definitions) => Ok(definitions),
-            None => self.read_asset_types().await.map(|(_, definitions)| definitions),
-        }
+        let read = async || self.read_asset_types().await.map(|(_, definitions)| definitions);
+        self.cache().assets.or_read(read).await
     }
 
     /// The custom fields of user records, where the profile needs them.
@@ -148,10 +183,8 @@ impl AmfjClient {
         {
             return Ok(Arc::default());
         }
-        match young(&self.cache().users) {
-            Some(definitions) => Ok(definitions),
-            None => self.read_user_fields().await.map(|(_, definitions)| definitions),
-        }
+        let read = async || self.read_user_fields().await.map(|(_, definitions)| definitions);
+        self.cache().users.or_read(read).await
     }
 
     /// All asset types with their fields, and the definitions of these.
@@ -184,7 +217,7 @@ impl AmfjClient {
         let named = page.results.iter().map(|kind| (kind.id.clone(), kind.name.clone()));
         *self.cache().types.lock() = named.collect();
         let definitions = Arc::new(definitions);
-        *self.cache().assets.lock() = Some((Instant::now(), Arc::clone(&definitions)));
+        self.cache().assets.keep(&definitions);
         Ok((page, definitions))
     }
 
@@ -203,7 +236,7 @@ impl AmfjClient {
         let page = self.read_definitions(Op::ListUserFields, &crate::profile::Names::new()).await?;
         let fields = page.results.iter().map(|definition| definition.field.clone()).collect();
         let definitions = Arc::new(page.results);
-        *self.cache().users.lock() = Some((Instant::now(), Arc::clone(&definitions)));
+        self.cache().users.keep(&definitions);
         let page = Page { results: fields, next: None, rows: page.rows, lost: page.lost, odd: page.odd };
         Ok((page, definitions))
     }
@@ -217,8 +250,10 @@ impl AmfjClient {
 
     /// Who these emails stand for. The list of user records is walked where one is not known, and was not a moment ago.
     pub(crate) async fn directory(&self, emails: &[String]) -> Result<Directory, CallError> {
-        let must_be_read = self.cache().people.lock().must_be_read(emails, Instant::now());
-        if must_be_read {
+        let must_be_read = || self.cache().people.lock().must_be_read(emails, Instant::now());
+        let walking = if must_be_read() { Some(self.cache().walking.lock().await) } else { None };
+        // Whoever went through it meanwhile did so for all who wait.
+        if walking.is_some() && must_be_read() {
             let mut found = Directory::new();
             self.each_user(&mut |record| {
                 if let Some(key) = record.email.as_deref().and_then(email_key) {

@@ -313,6 +313,32 @@ mod tests {
     }
 
     #[test]
+    fn what_groups_thousands_is_no_part_of_a_number() {
+        let definition = definition(FieldType::Number);
+        let of = |number, shown: &str| {
+            let values = Values { number, ..values() };
+            read(&values, Label::Key, Some(&definition), json!(shown))
+        };
+        for (shown, number) in [
+            ("1.234,5", "1234.5"),
+            ("1.234.567", "1234567"),
+            ("-12 345,50", "-12345.50"),
+            ("1\u{202f}000", "1000"),
+            ("1’000,5", "1000.5"),
+            ("1,5", "1.5"),
+            ("1.5", "1.5"),
+            ("1.23.456", "1.23.456"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(of(NumberForm::TextComma, shown), json!(number), "{shown}");
+        }
+        for (shown, number) in [("1,234.5", "1234.5"), ("1,5", "1,5"), ("1234.567", "1234.567"), ("12", "12")]
+        {
+            assert_eq!(of(NumberForm::Text, shown), json!(number), "{shown}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_told_stays_as_it_is_and_what_cannot_be_written_says_why() {
         let definition = definition(FieldType::Date);
         let epoch = Values { date: TimeForm::Epoch, ..values() };

@@ -11,4 +11,5 @@ mod old;
 mod php;
 mod probing;
 mod support;
+mod variants;
 mod young;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_amfj::client::AmfjClient;
-use amfj_sync_amfj::profile;
+use amfj_sync_amfj::profile::parse;
 use amfj_sync_config::{self as config, Config, Tokens};
 use amfj_sync_http::{Limiter, SecretString};
 use amfj_sync_model::ids::{AssetId, RecordId};
@@ -113,9 +113,15 @@ pub(crate) fn fields<const N: usize>(pairs: [(&str, Value); N]) -> BTreeMap<Stri
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// The text of a dialect's profile.
+pub(crate) fn profile(dialect: &str) -> String {
+    let path = format!("{}/../../tests/profiles/{dialect}.toml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// A client under a profile that a test wrote itself.
 pub(crate) fn under(stub: &Stub, text: &str) -> AmfjClient {
-    let profile = profile::parse("amfj.toml".as_ref(), text).unwrap_or_else(|errors| panic!("{errors}"));
+    let profile = parse("amfj.toml".as_ref(), text).unwrap_or_else(|errors| panic!("{errors}"));
     let (token, timeout) = (SecretString::from(TOKEN), Duration::from_secs(1));
     AmfjClient::with_profile(stub.base.clone(), token, timeout, Limiter::new(1e4), Arc::new(profile)).unwrap()
 }

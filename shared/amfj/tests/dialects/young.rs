@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amfj_sync_amfj::client::{AssetPatch, Assigned, NewAsset};
 use amfj_sync_http::{Answered, CallError};
@@ -10,7 +11,7 @@ use axum::response::Response;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::support::{Seen, Stub, TOKEN, answer, fields, id, record};
+use super::support::{Seen, Stub, TOKEN, answer, fields, id, profile, record, under};
 
 fn young_asset(assignee: &Value) -> Value {
     json!({"attributes": {"name": "Mac", "type": "Laptop", "site": "HQ", "assignee": assignee,
@@ -162,7 +163,7 @@ async fn a_job_is_looked_at_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_is_a_refusal_and_one_that_does_not_end_may_have_happened() {
+async fn a_job_that_fails_is_a_refusal_and_both_that_and_one_that_does_not_end_may_have_happened() {
     let with = |state: &'static str| {
         move |seen: &Seen| {
             if seen.target == "/api/jobs/7" { answer(200, &json!({"state": state})) } else { young(seen) }
@@ -176,15 +177,102 @@ async fn a_job_that_fails_is_a_refusal_and_one_that_does_not_end_may_have_happen
     };
     let failing = Stub::start(with("failed")).await;
     let error = failing.client("envelope-jobs").create_asset(&new).await.unwrap_err();
-    assert_eq!((Answered::of(&error), error.may_have_happened()), (Answered::Refused, false), "{error}");
+    assert_eq!(Answered::of(&error), Answered::Refused, "{error}");
+    assert!(error.may_have_happened(), "part of it may be done before it fails: {error}");
     let endless = Stub::start(with("running")).await;
-    let error = endless.client("envelope-jobs").create_asset(&new).await.unwrap_err();
+    let error = under(&endless, &impatient()).create_asset(&new).await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }) && error.may_have_happened(), "{error}");
     assert_eq!(
         endless.writes().iter().filter(|seen| seen.is("POST", "/api/v3/assets")).count(),
         1,
         "never twice"
     );
+}
+
+/// The profile with jobs that may not take long.
+fn impatient() -> String {
+    profile("envelope-jobs").replace("within = \"10s\"", "within = \"1s\"")
+}
+
+#[tokio::test]
+async fn a_job_may_take_longer_than_a_request_where_the_profile_says_so() {
+    let looks = Arc::new(Mutex::new(0));
+    let stub = Stub::start(move |seen| {
+        let is_look = seen.target == "/api/jobs/7";
+        *looks.lock() += u32::from(is_look);
+        // Longer than the 700 ms that a request may take.
+        if is_look && *looks.lock() < 20 { answer(200, &json!({"state": "running"})) } else { young(seen) }
+    })
+    .await;
+    let client = stub.client("envelope-jobs");
+    let new = NewAsset {
+        name: "Mac".to_owned(),
+        asset_type_id: "Laptop".to_owned(),
+        location_id: None,
+        fields: BTreeMap::new(),
+    };
+    assert_eq!(client.create_asset(&new).await.unwrap().id.as_str(), "a1");
+    assert_eq!(client.longest_write(), Duration::from_millis(10_700), "nobody takes it over before that");
+}
+
+#[tokio::test]
+async fn what_a_failed_job_says_is_read_as_a_refusal_is() {
+    let stub = Stub::start(|seen| {
+        let why = json!({"title": "no", "problems": {"f2": "too much"}});
+        let failed = json!({"state": "failed", "error": why});
+        if seen.target == "/api/jobs/7" { answer(200, &failed) } else { young(seen) }
+    })
+    .await;
+    let patch = AssetPatch { fields: fields([("Memory", json!("9 GB"))]), ..AssetPatch::default() };
+    let error = stub.client("envelope-jobs").update_asset(&id("a1"), &patch).await.unwrap_err();
+    assert_eq!(Answered::of(&error), Answered::Value { field: "Memory".to_owned() }, "{error}");
+    assert!(error.to_string().contains("accepted and failed later “no”"), "{error}");
+}
+
+#[tokio::test]
+async fn a_look_at_a_job_has_the_headers_of_its_operation_and_heeds_the_pause() {
+    let stub = Stub::start(|seen| match (seen.method.as_str(), seen.target.as_str()) {
+        ("GET", "/api/jobs/7") if seen.headers.get("x-version").is_none_or(|version| version != "3") => {
+            answer(406, &json!({"title": "which version?"}))
+        }
+        _ => young(seen),
+    })
+    .await;
+    let text = profile("envelope-jobs").replace(
+        "[operations.create_asset]\n",
+        "[operations.create_asset]\nheaders = { \"X-Version\" = \"3\", \"Content-Type\" = \"application/vnd.new+json\" }\n",
+    );
+    let new = NewAsset {
+        name: "Mac".to_owned(),
+        asset_type_id: "Laptop".to_owned(),
+        location_id: None,
+        fields: BTreeMap::new(),
+    };
+    let asset = under(&stub, &text).create_asset(&new).await.unwrap();
+    assert_eq!(asset.id.as_str(), "a1");
+    let looks: Vec<Seen> =
+        stub.seen.lock().iter().filter(|seen| seen.target == "/api/jobs/7").cloned().collect();
+    assert!(!looks.is_empty() && looks.iter().all(|seen| !seen.headers.contains_key("content-type")));
+}
+
+/// A writer begins with many changes at once.
+#[tokio::test]
+async fn definitions_and_people_are_read_once_for_all_who_ask_at_the_same_time() {
+    let stub = Stub::start(young).await;
+    let client = stub.client("envelope-jobs");
+    let (one, other) = (id("a1"), id("a1"));
+    let patch = AssetPatch { fields: fields([("Memory", json!("9 GB"))]), ..AssetPatch::default() };
+    let (_, _, read, again) = tokio::join!(
+        client.update_asset(&one, &patch),
+        client.update_asset(&other, &patch),
+        client.asset(&one),
+        client.asset(&other)
+    );
+    assert!(read.is_ok() && read == again, "{read:?}");
+    for (what, times) in [("/api/v3/types", 2), ("/api/v3/people", 1)] {
+        let asked = stub.seen.lock().iter().filter(|seen| seen.target.starts_with(what)).count();
+        assert!(asked <= times + usize::from(what == "/api/v3/people"), "{what}: {asked}");
+    }
 }
 
 #[tokio::test]
