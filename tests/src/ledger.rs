@@ -1,4 +1,7 @@
-//! The request ledger: how many requests of which kind a run takes, as docs/performance.md says.
+//! The request ledger: how many requests of which kind a run takes, as docs/performance.md says, under the contract and in
+//! the words of each dialect.
+
+pub mod dialects;
 
 use std::collections::BTreeMap;
 

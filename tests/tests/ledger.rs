@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_tests::ledger::{LEDGER, Run, check};
+use amfj_sync_tests::ledger::{LEDGER, Run, check, dialects};
 use amfj_sync_tests::pipeline::{Pipeline, Services, spec};
+use amfj_sync_tests::sim::amfj::Dialect;
 use amfj_sync_tests::sim::fleet::{Fleet, Site};
 use anyhow::{Result, ensure};
 
@@ -75,6 +76,71 @@ async fn p3_the_reads_for_10000_devices_are_those_of_the_formula() -> Result<()>
     Ok(())
 }
 
+/// First sync, the run after it, an idle run, and a run with changes and hand-overs, in the words of a dialect.
+async fn four_runs(dialect: Dialect) -> Result<()> {
+    let devices = 130;
+    let mut fleet = Fleet::generate(spec(devices, 11));
+    fleet.site = Site::empty();
+    let services = Services::speaking(dialect, &fleet).await?;
+    let listed = services.kandji.devices();
+    let people: BTreeSet<String> =
+        listed.iter().filter_map(|device| device.email().map(str::to_lowercase)).collect();
+    let integration = services
+        .integration("acme")
+        .set("mode", "apply")
+        .set("sync.create_devices", "always")
+        .set("sync.auto_checkout", true)
+        .set("sync.change_limit", "100%")
+        // Nothing is tried again in this test, however busy the machine is.
+        .set("amfj.request_timeout", "30s")
+        .field("OS Version", "os_version");
+    let pipeline = Pipeline::start(vec![("acme", integration)]).await?;
+    let mut seen = Vec::new();
+    let mut look = |what: &str, run: dialects::Run| {
+        if let Err(differs) = dialects::check(what, &services, run) {
+            seen.push(format!("{differs:#}"));
+        }
+    };
+    let people = people.len();
+    let check_outs = services.owned_devices().len();
+    let types = services.amfj.site().asset_types.len();
+    let nothing = dialects::Run { types, ..dialects::Run::default() };
+    let known = dialects::Run { assets: devices, records: people, ..nothing };
+    pipeline.run().await?;
+    let new = dialects::Run { new_assets: devices, new_records: people, check_outs, writers: 1, ..nothing };
+    look("the first sync", new);
+    for what in ["the next run", "an idle run"] {
+        pipeline.run().await?;
+        look(what, known);
+    }
+    for device in listed.iter().take(7) {
+        services.kandji.set(&device.device_id, "os_version", "99.9".into())?;
+    }
+    for (number, device) in services.owned_devices().iter().rev().take(3).enumerate() {
+        let email = format!("next{number}@example.com");
+        services.kandji.give_to(&device.device_id, &format!("Next {number}"), &email)?;
+    }
+    pipeline.run().await?;
+    look("a run with changes", dialects::Run { changed_assets: 7, hand_overs: 3, new_records: 3, ..known });
+    ensure!(seen.is_empty(), "{}", seen.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_requests_of_runs_are_those_of_the_formula_under_offset_put() -> Result<()> {
+    four_runs(Dialect::OffsetPut).await
+}
+
+#[tokio::test]
+async fn the_requests_of_runs_are_those_of_the_formula_under_envelope_jobs() -> Result<()> {
+    four_runs(Dialect::EnvelopeJobs).await
+}
+
+#[tokio::test]
+async fn the_requests_of_runs_are_those_of_the_formula_under_prefix_members() -> Result<()> {
+    four_runs(Dialect::PrefixMembers).await
+}
+
 /// The document says what is asserted here.
 #[test]
 fn the_formulas_are_in_the_document() -> Result<()> {
@@ -83,6 +149,12 @@ fn the_formulas_are_in_the_document() -> Result<()> {
     for (kind, formula, _) in LEDGER {
         let line = format!("| `{kind}` | {formula} |");
         ensure!(document.contains(&line), "docs/performance.md lacks this line:\n{line}");
+    }
+    for dialect in Dialect::OTHERS {
+        for (kind, formula, _) in dialects::ledger_of(dialect) {
+            let line = format!("| `{}` | `{kind}` | {formula} |", dialect.name());
+            ensure!(document.contains(&line), "docs/performance.md lacks this line:\n{line}");
+        }
     }
     Ok(())
 }

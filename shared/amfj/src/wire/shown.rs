@@ -69,10 +69,18 @@ impl AmfjClient {
         if T::is_plain(self.plain()) && operation.record.as_str().is_empty() {
             return written(answer, id, T::shows(op));
         }
-        let value = answer.read(|body| record_in(body, operation))?;
+        let (value, key) = answer.read(|body| {
+            let key = match &operation.key {
+                Some(key) => key.get(&amfj_sync_http::json::value(body)?).and_then(as_text),
+                None => None,
+            };
+            Ok((record_in(body, operation)?, key))
+        })?;
         let people = Directory::new();
         let lens = Lens { profile: self.profile(), definitions, people: &people };
-        let members = T::show(&lens, &Row { value: &value, key: id }).members;
+        // A record that is keyed by its id in lists has none in itself.
+        let key = key.as_deref().map(str::trim).or(id);
+        let members = T::show(&lens, &Row { value: &value, key }).members;
         let shown_id = members.get("id").and_then(lenient::as_text);
         let Some(shown_id) = shown_id.map(|id| id.trim().to_owned()).filter(|_| members.contains_key("name"))
         else {

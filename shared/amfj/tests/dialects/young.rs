@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_amfj::client::{AssetPatch, Assigned, NewAsset};
+use amfj_sync_amfj::client::{AssetPatch, Assigned, NewAsset, NewUser};
 use amfj_sync_http::{Answered, CallError};
 use amfj_sync_model::amfj::Source;
 use axum::response::Response;
@@ -48,6 +48,10 @@ fn young(seen: &Seen) -> Response {
         ("GET", target) if target.starts_with("/api/v3/people/") => {
             let who = target.rsplit('/').next().unwrap();
             answer(200, &json!({"record": people[who]}))
+        }
+        ("POST", "/api/v3/people") => {
+            let made = json!({"id": "u7", "attributes": seen.body["attributes"], "meta": {}});
+            answer(201, &json!({"record": made}))
         }
         ("GET", target) if target.starts_with("/api/v3/people") => answer(200, &json!({"records": people})),
         ("GET", target) if target.starts_with("/api/v3/types/Laptop/fields") => {
@@ -187,6 +191,18 @@ async fn a_job_that_fails_is_a_refusal_and_both_that_and_one_that_does_not_end_m
         1,
         "never twice"
     );
+}
+
+#[tokio::test]
+async fn a_record_whose_id_is_a_key_in_lists_is_known_by_the_id_in_the_answer() {
+    let stub = Stub::start(young).await;
+    let new = NewUser {
+        name: "Lee".to_owned(),
+        email: Some("lee@example.com".to_owned()),
+        fields: BTreeMap::new(),
+    };
+    let made = stub.client("envelope-jobs").create_user(&new).await.unwrap();
+    assert_eq!((made.id.as_str(), made.name.as_str()), ("u7", "Lee"));
 }
 
 /// The profile with jobs that may not take long.

@@ -130,6 +130,12 @@ fn operation(
         section.read(reading, "record", pointer).or(Pointer::root())
     };
     let answer = if op.writes() { answer(&mut section, reading) } else { Some(AnswerForm::Record) };
+    let shows_record = op.writes() && answer == Some(AnswerForm::Record);
+    let key = if shows_record {
+        section.read(reading, "id", |node| pointer(node).map(Some)).or(None)
+    } else {
+        Some(None)
+    };
     let (mut leave_out, mut if_match, mut takes_over) = (Some(Vec::new()), Some(false), Some(false));
     if update == Some(Some(Update::Replace)) {
         leave_out = section.read(reading, "leave_out", pointers).or(Vec::new());
@@ -152,6 +158,7 @@ fn operation(
         empty: empty?,
         answer: answer?,
         record: record?,
+        key: key?,
         list: list?,
         update: update?.unwrap_or(Update::Merge),
         leave_out: leave_out?,

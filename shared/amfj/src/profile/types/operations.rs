@@ -147,6 +147,8 @@ pub struct Operation {
     pub answer: AnswerForm,
     /// Where the record is in the answer.
     pub record: Pointer,
+    /// Where its id is in the answer to a write, if that is not in the record.
+    pub key: Option<Pointer>,
     /// Of lists.
     pub list: Option<ListShape>,
     /// Of updates.
