@@ -20,8 +20,12 @@ use crate::profile::types::{FieldsShape, Label};
 
 /// How long definitions are good for; every run reads them anew.
 const GOOD_FOR: Duration = Duration::from_mins(5);
-/// The least time between two walks through the list of user records for an email that is not known.
-const PEOPLE_EVERY: Duration = Duration::from_secs(30);
+/// Between two walks through the list of user records for an email that is not known, so many times as long as a walk takes goes by:
+/// whoever was entered since has to be told from whoever is in no list at all, and one may have thousands of the latter.
+const WALKS_APART: u32 = 10;
+/// The least and the most of that time.
+const LEAST_APART: Duration = Duration::from_millis(500);
+const MOST_APART: Duration = Duration::from_secs(30);
 
 /// One custom field.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +136,8 @@ impl Held {
 #[derive(Debug, Default)]
 struct People {
     read: Option<Instant>,
+    /// How long the walk took.
+    took: Duration,
     by_email: HashMap<String, Option<RecordId>>,
 }
 
@@ -142,7 +148,8 @@ impl People {
         let Some(read) = self.read else { return true };
         let age = now.saturating_duration_since(read);
         let is_unknown = emails.iter().any(|email| !self.by_email.contains_key(email));
-        age >= GOOD_FOR || (is_unknown && age >= PEOPLE_EVERY)
+        let apart = (self.took * WALKS_APART).clamp(LEAST_APART, MOST_APART);
+        age >= GOOD_FOR || (is_unknown && age >= apart)
     }
 
     /// Notes whose email it is. Where it was another's, the list has to tell.
@@ -255,6 +262,7 @@ impl AmfjClient {
         // Whoever went through it meanwhile did so for all who wait.
         if walking.is_some() && must_be_read() {
             let mut found = Directory::new();
+            let began = Instant::now();
             self.each_user(&mut |record| {
                 if let Some(key) = record.email.as_deref().and_then(email_key) {
                     let known = found.entry(key).or_insert_with(|| Some(record.id.clone()));
@@ -267,7 +275,7 @@ impl AmfjClient {
             .await?;
             let mut people = self.cache().people.lock();
             people.by_email = found;
-            people.read = Some(Instant::now());
+            (people.read, people.took) = (Some(Instant::now()), began.elapsed());
         }
         let people = self.cache().people.lock();
         let known =
@@ -289,10 +297,16 @@ mod tests {
         assert!(people.must_be_read(&emails, read), "nothing was read yet");
         people.read = Some(read);
         assert!(!people.must_be_read(&emails, read), "a moment ago nobody had it");
-        assert!(people.must_be_read(&emails, read + PEOPLE_EVERY), "by now somebody may");
+        assert!(people.must_be_read(&emails, read + LEAST_APART), "by now somebody may");
+        for (took, apart) in [(2, 20), (600, 30)] {
+            people.took = Duration::from_secs(took);
+            let then = read + Duration::from_secs(apart);
+            assert!(!people.must_be_read(&emails, then - Duration::from_secs(1)), "it takes {took} s");
+            assert!(people.must_be_read(&emails, then), "it takes {took} s");
+        }
         people.learn(emails[0].clone(), &id("u1"));
         people.learn(emails[0].clone(), &id("u1"));
-        assert!(!people.must_be_read(&emails, read + PEOPLE_EVERY));
+        assert!(!people.must_be_read(&emails, read + MOST_APART));
         assert!(people.must_be_read(&emails, read + GOOD_FOR), "the record may be gone by now");
         people.learn(emails[0].clone(), &id("u2"));
         assert_eq!(people.by_email[&emails[0]], None);

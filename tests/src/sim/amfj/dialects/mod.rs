@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use jobs::Jobs;
 
 use super::store::Store;
-use crate::sim::core::Heard;
+use crate::sim::core::{Heard, MADE_UP};
 use crate::sim::personality::Oddity;
 use crate::sim::wire::{Ask, Reply};
 
@@ -63,6 +63,11 @@ impl Dialect {
     pub fn profile(self) -> Option<String> {
         let is_built_in = self == Self::AssumedV1;
         (!is_built_in).then(|| format!("{}/profiles/{}.toml", env!("CARGO_MANIFEST_DIR"), self.name()))
+    }
+
+    /// Whether pages are asked for by a number, and the list says how many records it has.
+    pub(crate) fn numbers_pages(self) -> bool {
+        matches!(self, Self::OffsetPut | Self::PrefixMembers)
     }
 
     /// Whether a check-out takes an asset from whoever has it.
@@ -152,6 +157,12 @@ fn said(reply: &Reply) -> Option<Value> {
 fn is_of_others(reply: &Reply) -> bool {
     let is_own = || said(reply).is_some_and(|body| body.get("error").is_some_and(Value::is_object));
     reply.status >= 400 && !is_own()
+}
+
+/// How many records a numbered list says that it has: more than anybody reads where it does not end.
+fn total(body: &Value, records: usize) -> usize {
+    let is_endless = body["next_cursor"].as_str().is_some_and(|next| next.starts_with(MADE_UP));
+    if is_endless { records + 1_000_000 } else { records }
 }
 
 /// The same answer with another body.

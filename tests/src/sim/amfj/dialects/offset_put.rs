@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::words::{Dates, Forms, all_fields, cursor_after, number_of};
 use super::{
-    asked, created, difference, members, refusal, refused_with, said, shown, with_body, without_nulls,
+    asked, created, difference, members, refusal, refused_with, said, shown, total, with_body, without_nulls,
 };
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
@@ -222,12 +222,17 @@ pub(super) fn say(store: &Store, wire: &Ask, own: &Ask, reply: Reply) -> Reply {
     let rows = body["results"].as_array();
     let body = match (path, rows) {
         ("inventory/assets", Some(rows)) => {
-            let total = if own.param("name").is_some() { rows.len() } else { store.assets.live().len() };
+            let total = if own.param("name").is_some() {
+                rows.len()
+            } else {
+                total(&body, store.assets.live().len())
+            };
             list(&rows.iter().map(|row| asset(store, row)).collect::<Vec<_>>(), total)
         }
-        ("people", Some(rows)) => {
-            list(&rows.iter().map(|row| person(store, row)).collect::<Vec<_>>(), store.users.live().len())
-        }
+        ("people", Some(rows)) => list(
+            &rows.iter().map(|row| person(store, row)).collect::<Vec<_>>(),
+            total(&body, store.users.live().len()),
+        ),
         ("inventory/types", Some(rows)) => {
             let shown: Vec<Value> = rows
                 .iter()

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::words::{Dates, Forms, all_fields, cursor_after, slug};
 use super::{
-    asked, created, members, place_id, refusal, refused_with, said, type_id, with_body, without_nulls,
+    asked, created, members, place_id, refusal, refused_with, said, total, type_id, with_body, without_nulls,
 };
 use crate::sim::amfj::store::Store;
 use crate::sim::core::Heard;
@@ -182,11 +182,11 @@ pub(super) fn say(store: &Store, wire: &Ask, own: &Ask, reply: Reply) -> Reply {
     let (body, total) = match (path, rows) {
         ("rows/assets", Some(rows)) => (
             Value::Array(rows.iter().map(|row| asset(store, row)).collect()),
-            Some(store.assets.live().len()),
+            Some(total(&body, store.assets.live().len())),
         ),
         ("rows/people", Some(rows)) => (
             Value::Array(rows.iter().map(|row| person(store, row)).collect()),
-            Some(store.users.live().len()),
+            Some(total(&body, store.users.live().len())),
         ),
         ("rows/types" | "rows/locations", Some(rows)) => {
             (Value::Array(rows.iter().map(|row| json!({ "name": row["name"] })).collect()), None)
