@@ -45,6 +45,12 @@ pub(crate) trait Creatable: Sync + Sized {
         site: &Site,
     ) -> impl Future<Output = Result<Option<Vec<Self::Record>>, CallError>> + Send;
 
+    /// The record as it is now; none where it is not there any more.
+    fn again(
+        site: &Site,
+        found: &Self::Record,
+    ) -> impl Future<Output = Result<Option<Self::Record>, CallError>> + Send;
+
     /// A page of the list of all such records.
     fn page(
         site: &Site,

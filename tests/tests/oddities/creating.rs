@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amfj_sync_tests::pipeline::Services;
+use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::sim::kandji::NewDevice;
 use amfj_sync_tests::sim::personality::{Body, Form, Kind, Oddity, Personality, Search};
 use anyhow::{Result, ensure};
 
@@ -155,5 +156,26 @@ async fn a_success_without_a_record_is_read_back_and_not_repeated() -> Result<()
         let distinct: BTreeSet<&String> = bodies.iter().collect();
         ensure!(bodies.len() <= 2 * distinct.len(), "sent again and again: {bodies:?}");
     }
+    Ok(())
+}
+
+/// What the walk before many creations showed is in the way of a creation only as long as it is there.
+#[tokio::test]
+async fn an_asset_that_was_deleted_since_a_writer_went_through_the_list_is_in_nobodys_way() -> Result<()> {
+    let services = Services::start(&newcomers(12, 1659)).await?;
+    let none = Crew { reconcilers: 1, writers: 0 };
+    let mut pipeline = Pipeline::with(none, vec![("acme", everything(&services))], |config| config).await?;
+    pipeline.fetch_all().await?;
+    // Nobody knows of it but the writer, which goes through the list before it creates so many.
+    services.amfj.add_asset("The ghost", "Laptop")?;
+    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.settle().await?;
+    ensure!(services.amfj.assets().len() == 13, "{} assets", services.amfj.assets().len());
+    services.amfj.delete_asset("The ghost")?;
+    let device =
+        services.kandji.add_device(NewDevice { name: "The ghost".to_owned(), ..NewDevice::default() })?;
+    pipeline.run().await?;
+    let made = services.amfj.assets_named("The ghost");
+    ensure!(made.len() == 1, "{made:?} for {}", device.device_name);
     Ok(())
 }

@@ -46,6 +46,10 @@ impl Creatable for NewAsset {
         site.client.find_assets_by_name(&self.name).await.map(Some)
     }
 
+    async fn again(site: &Site, found: &Asset) -> Result<Option<Asset>, CallError> {
+        site.client.asset(&found.id).await
+    }
+
     async fn page(site: &Site, cursor: Option<String>) -> Result<Page<Asset>, CallError> {
         site.client.assets_page(cursor.as_deref()).await
     }

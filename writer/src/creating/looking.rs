@@ -130,7 +130,9 @@ async fn cheapest<C: Creatable>(
     if let Some((begun, rows)) = &before.walked
         && now.duration_since(*begun) < GOOD_FOR
     {
-        return Ok(namesakes(rows));
+        let found = namesakes(rows);
+        drop(before);
+        return still_there::<C>(site, requests, found).await;
     }
     before.walked = None;
     if before.few_until.is_none_or(|until| until <= now) {
@@ -151,6 +153,22 @@ async fn cheapest<C: Creatable>(
     let found = namesakes(&rows);
     before.walked = Some((now, rows));
     Ok(found)
+}
+
+/// What a walk showed some minutes ago may be deleted by now: it is read before it is in anybody's way, and what the view knows by
+/// now is in nobody's.
+async fn still_there<C: Creatable>(
+    site: &Site,
+    requests: &mut Requests<'_>,
+    found: Vec<C::Record>,
+) -> Result<Vec<C::Record>, Trouble> {
+    let mut there = Vec::new();
+    for record in found {
+        if site.state.read(|view| C::is_unknown(site, view, &record)) {
+            there.extend(requests.send(Kind::Read, || C::again(site, &record)).await?);
+        }
+    }
+    Ok(there)
 }
 
 /// The records that came after the first attempt and that nothing claims. One walk serves all that wait for it.
