@@ -145,3 +145,25 @@ async fn of_two_fields_of_one_name_that_of_the_assets_type_is_written_and_read()
     let pair = |id: u64| json!([{"definitionId": id, "content": "new"}]);
     assert_eq!(written, [pair(84), pair(83)]);
 }
+
+/// Id and secret are sent as a form has them (RFC 6749): a colon in the id would end it.
+#[tokio::test]
+async fn a_client_id_with_a_colon_is_encoded_before_it_is_sent_with_basic_authentication() {
+    let stub = Stub::start(|seen: &Seen| match seen.target.as_str() {
+        "/oauth/token" => answer(200, &json!({"access_token": "access"})),
+        _ => answer(410, &json!({"title": "nothing here"})),
+    })
+    .await;
+    let text = with(
+        "envelope-jobs",
+        &[
+            ("client_id = \"amfj-sync\"", "client_id = \"team:sync\""),
+            ("client_authentication = \"body\"", "client_authentication = \"basic\""),
+        ],
+    );
+    assert_eq!(under(&stub, &text).asset(&id("a1")).await, Ok(None));
+    let asked = stub.seen.lock()[0].clone();
+    // "team%3Async" and the token.
+    assert_eq!(asked.headers["authorization"], "Basic dGVhbSUzQXN5bmM6N2MwZmZlZTEtdG9rZW4=");
+    assert!(!asked.text.contains("client_secret"), "{}", asked.text);
+}
