@@ -9,6 +9,8 @@ use reqwest::StatusCode;
 use super::body::sentence;
 use super::network::NetworkFault;
 
+mod otherwise;
+
 /// What the body of a refusal is: it tells who answered, the service or something in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyForm {
@@ -357,44 +359,6 @@ impl CallError {
             Self::Before { error, .. } | Self::Partly { error, .. } | Self::Later { error, .. } => {
                 error.is_transient()
             }
-        }
-    }
-
-    /// The same, with the field that it blames by another name.
-    #[must_use]
-    pub fn blaming(self, name: &str) -> Self {
-        match self {
-            Self::Status { call, status, wire_status, retry_after, body, form, .. } => {
-                let field = Some(ServiceWords::of(name));
-                Self::Status { call, status, wire_status, retry_after, body, field, form }
-            }
-            Self::Partly { call, done, of, error } => {
-                Self::Partly { call, done, of, error: Box::new(error.blaming(name)) }
-            }
-            Self::Later { call, error } => Self::Later { call, error: Box::new(error.blaming(name)) },
-            other => other,
-        }
-    }
-
-    /// The same, meant as the refusal of one value.
-    #[must_use]
-    pub fn refusing(self, name: &str) -> Self {
-        match self {
-            Self::Status { call, wire_status, retry_after, body, form, .. } => {
-                let field = Some(ServiceWords::of(name));
-                Self::Status { call, status: 422, wire_status, retry_after, body, field, form }
-            }
-            Self::Later { call, error } => Self::Later { call, error: Box::new(error.refusing(name)) },
-            other => other,
-        }
-    }
-
-    /// The same, of what is read before something else is written: nothing was.
-    #[must_use]
-    pub fn before(self, call: &str) -> Self {
-        match self {
-            before @ Self::Before { .. } => before,
-            error => Self::Before { call: call.to_owned(), error: Box::new(error) },
         }
     }
 }

@@ -11,6 +11,7 @@ mod forms;
 mod keeping;
 mod listing;
 mod mutation;
+mod noted;
 mod requests;
 mod routes;
 mod store;
@@ -18,9 +19,7 @@ mod subjects;
 
 use std::{io, ops::Deref, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -34,6 +33,7 @@ pub use dialects::Dialect;
 pub use events::{EventIds, EventOptions, Events};
 pub use forms::Forms;
 pub use mutation::Mutation;
+pub use noted::{Handover, KeptOtherwise, Write};
 
 use store::Store;
 
@@ -65,49 +65,6 @@ impl Default for AmfjOptions {
             dialect: Dialect::default(),
         }
     }
-}
-
-/// A write that was carried out for a client.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Write {
-    /// When.
-    pub time: Timestamp,
-    /// `POST` or `PATCH`.
-    pub method: String,
-    /// With the version prefix.
-    pub path: String,
-    /// What was sent.
-    pub body: Value,
-    /// The record afterwards.
-    pub result: Value,
-}
-
-/// A value that a client sent and that the site took and keeps otherwise, or not at all.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct KeptOtherwise {
-    /// The asset or user record.
-    pub record: String,
-    /// Name of the field.
-    pub field: String,
-    /// What was sent; null to clear the field.
-    pub sent: Value,
-    /// What is kept; `None` where the field has no value.
-    pub kept: Option<Value>,
-}
-
-/// A change of who has an asset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Handover {
-    /// When.
-    pub time: Timestamp,
-    /// Which asset.
-    pub asset_id: String,
-    /// The user record that had it.
-    pub from: Option<String>,
-    /// The user record that has it now.
-    pub to: Option<String>,
-    /// Whether a person did it in AMFJ, and not a client.
-    pub by_hand: bool,
 }
 
 /// A running site; also its [`Controls`].
