@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 /// `AMFJ_SYNC_SEED=1234` plays that seed instead.
 async fn random_fleet(dialect: Dialect, seed: u64) -> Result<()> {
     let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
-    let story = Story { seed, devices: 30..60, runs: 3, dialect };
+    let story = Story { seed, devices: 30..50, runs: 2, dialect };
     story.play().await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
 }
 
