@@ -17,12 +17,12 @@ use futures::stream::{FuturesOrdered, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-mod amfj;
-mod kandji;
-mod mapping;
+pub(crate) mod amfj;
+pub(crate) mod kandji;
+pub(crate) mod mapping;
 mod overwritten;
 mod people;
-mod report;
+pub(crate) mod report;
 
 use report::{Printer, Report};
 
@@ -42,8 +42,8 @@ pub(crate) struct Manner {
 }
 
 /// What the checks of the services need to know.
-#[derive(Clone)]
-struct Asking {
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
     /// Of the first request: the service may not be there at all.
     first: Policy,
     /// Of all that follow.
@@ -53,7 +53,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn new(config: &Config, patience: Duration, stop: CancellationToken) -> Result<Self, Exit> {
+    pub(crate) fn new(config: &Config, patience: Duration, stop: CancellationToken) -> Result<Self, Exit> {
         let retry = &config.retry;
         let policy = |give_up: Duration| {
             Policy::try_new(retry.initial, retry.max, retry.give_up_after.min(give_up))

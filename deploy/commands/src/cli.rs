@@ -12,11 +12,17 @@ use crate::history::{self, HistoryArgs};
 use crate::plan::{self, PlanArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::stopped::{self, StoppedSelection};
-use crate::{check, explain, operator_decisions as decisions, profiles, status, trigger};
+use crate::{
+    InitArgs, check, explain, init, operator_decisions as decisions, profiles, schema, status, trigger,
+};
 
 /// What a person wants to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Ask what is needed, try both services, and write the configuration; again, to change an answer
+    Init(Box<InitArgs>),
+    /// The JSON Schema of the configuration, for editors
+    Schema,
     /// Prove the configuration against the real services
     Check {
         /// Only this integration
@@ -213,6 +219,7 @@ impl Command {
     /// The integration that it names beside the common options.
     fn integration(&self) -> Option<&String> {
         match self {
+            Self::Init(given) => given.id.as_ref(),
             Self::Check { id, .. }
             | Self::Probe { id, .. }
             | Self::Trigger { id }
@@ -252,6 +259,11 @@ fn name_integration(common: &mut CommonArgs, command: &Command) -> Result<(), Ex
 
 async fn answer(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
     match command {
+        Command::Init(given) => init::run(common, given, listening()?).await,
+        Command::Schema => {
+            schema::show();
+            Ok(())
+        }
         Command::Check { json, patience, .. } => {
             let (config, shutdown) = (common.load(Tokens::Both)?, listening()?);
             let patience = Duration::from_secs(u64::from(*patience));

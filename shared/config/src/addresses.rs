@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 /// Reads `kandji.api_url`: with or without scheme, trailing slash and `/api/v1`; a console host is
 /// refused with the host to use, because it answers every request with a web page.
-pub(super) fn kandji(text: &str) -> Result<Url, String> {
+pub fn kandji(text: &str) -> Result<Url, String> {
     let mut url = service(text)?;
     for ending in ["/v1", "/api"] {
         if let Some(shorter) = url.path().strip_suffix(ending).map(ToOwned::to_owned) {
@@ -18,7 +18,7 @@ pub(super) fn kandji(text: &str) -> Result<Url, String> {
 }
 
 /// Reads an address of a service: https, or http on this machine only; without a trailing slash.
-pub(super) fn service(text: &str) -> Result<Url, String> {
+pub fn service(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let mut url = Url::parse(&whole).map_err(|error| format!("is no address: {error}"))?;

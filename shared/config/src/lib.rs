@@ -37,13 +37,14 @@ pub mod types;
 pub mod values;
 pub mod words;
 
+pub use addresses::{kandji as kandji_address, service as service_address};
 pub use doors::open_doors;
 pub use integration::FLOOR;
-pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, load, parse, process_environment};
+pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, SYSTEM_PATH, find, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use profile::{BUILT_IN_PROFILES, ProfileSource};
 pub use secret::{BrokerUrl, Secret};
-pub use token::Token;
+pub use token::{Token, fault_of as token_fault};
 pub use tokens::{TokenVariables, Tokens};
 pub use types::{
     AmfjConfig, BrokerConfig, BrokerTls, Config, EventsConfig, FetcherConfig, Integration, KandjiConfig,

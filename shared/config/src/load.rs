@@ -20,6 +20,9 @@ pub const CONFIG_VARIABLE: &str = "AMFJ_SYNC_CONFIG";
 /// The file that is read when nothing names one.
 pub const DEFAULT_PATH: &str = "./amfj-sync.toml";
 
+/// The file that is read when there is not even that: where packages have it.
+pub const SYSTEM_PATH: &str = "/etc/amfj-sync/amfj-sync.toml";
+
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -42,7 +45,7 @@ pub fn process_environment() -> BTreeMap<String, String> {
 }
 
 /// Reads the configuration: the file at `path`, else the one that `AMFJ_SYNC_CONFIG` names, else
-/// `./amfj-sync.toml`, with the overrides and tokens that `variables` hold.
+/// `./amfj-sync.toml`, else that of a package, with the overrides and tokens that `variables` hold.
 /// Only the `tokens` that the caller uses have to be there.
 ///
 /// Paths in the file are relative to the current directory. On errors the process ends with status 2.
@@ -55,7 +58,7 @@ pub fn load(
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let message = format!(
             "the configuration file {} cannot be read: {error}; name one with --config PATH or {CONFIG_VARIABLE}, \
-             or copy amfj-sync.example.toml to {DEFAULT_PATH}",
+             or have `amfj-sync init` write one",
             path.display()
         );
         ConfigErrors::new(&path, vec![Problem::whole(message)])
@@ -63,9 +66,16 @@ pub fn load(
     parse(&path, text, variables, tokens)
 }
 
-fn find(path: Option<&Path>, variables: &BTreeMap<String, String>) -> PathBuf {
+/// Where the file is that [`load`] reads.
+#[must_use]
+pub fn find(path: Option<&Path>, variables: &BTreeMap<String, String>) -> PathBuf {
     let named = || variables.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    path.map(Path::to_owned).or_else(named).unwrap_or_else(|| PathBuf::from(DEFAULT_PATH))
+    let usual = || {
+        let is_there = |path: &&str| Path::new(path).exists();
+        let found = [DEFAULT_PATH, SYSTEM_PATH].into_iter().find(is_there);
+        PathBuf::from(found.unwrap_or(DEFAULT_PATH))
+    };
+    path.map(Path::to_owned).or_else(named).unwrap_or_else(usual)
 }
 
 /// Reads the text of a configuration as [`load`] does; `path` is only named in messages.

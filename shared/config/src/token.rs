@@ -121,7 +121,8 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 /// What keeps a text from being a token, as the end of a sentence.
-pub(super) fn fault_of(token: &str) -> Option<&'static str> {
+#[must_use]
+pub fn fault_of(token: &str) -> Option<&'static str> {
     if token.is_empty() {
         Some("is empty; it must hold the token")
     } else if token.bytes().all(|byte| byte.is_ascii_graphic()) {

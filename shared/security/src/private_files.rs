@@ -16,8 +16,11 @@ pub const FOLDER_MODE: u32 = 0o700;
 /// The rights of a file that only its owner can read.
 pub const FILE_MODE: u32 = 0o600;
 
-/// The user id of root.
+/// The user id of root, and the group id.
 const ROOT: u32 = 0;
+
+/// The right of a file's group to read it.
+const GROUP_MAY_READ: u32 = 0o040;
 
 /// The rights that people other than the owner have.
 const OTHERS: u32 = 0o077;
@@ -92,6 +95,73 @@ pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 pub fn write_where_told(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
     file.write_all(content.as_ref())
+}
+
+/// Who may read a file that is replaced. One that is there keeps its owner, and its rights but for those of others to a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner alone: a secret.
+    Owner,
+    /// Its owner, and those whom root lets look into its folder: a file without secrets that a service of another user reads.
+    OfTheFolder,
+}
+
+/// Replaces what a file holds, as a whole: whoever reads it finds what was there before, or all that is there now. A link
+/// leads to the file that is replaced. What root makes belongs to whom its folder belongs, so that a service can read it.
+///
+/// # Errors
+/// If it cannot be written; then what was there is still there.
+pub fn replace_file(path: &Path, content: impl AsRef<[u8]>, readers: Readers) -> Result<()> {
+    let path = match std::fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(error) if error.kind() == ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let folder = match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => return Err(Error::new(ErrorKind::IsADirectory, "it is a folder")),
+    };
+    let like = std::fs::metadata(folder)?;
+    let before = what_is_at(&path)?;
+    let mut new = path.file_name().unwrap_or_default().to_owned();
+    new.push(format!(".{}.new", std::process::id()));
+    let new = folder.join(new);
+    let written = write_beside(&new, content.as_ref(), before.as_ref(), &like, readers);
+    let written = written.and_then(|()| std::fs::rename(&new, &path));
+    if written.is_err() {
+        // Nobody reads it.
+        drop(std::fs::remove_file(&new));
+    }
+    written
+}
+
+fn write_beside(
+    new: &Path,
+    content: &[u8],
+    before: Option<&Metadata>,
+    folder: &Metadata,
+    readers: Readers,
+) -> Result<()> {
+    let not_a_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).custom_flags(not_a_link).open(new)?;
+    file.write_all(content)?;
+    let for_others = readers == Readers::OfTheFolder && folder.mode() & GROUP_MAY_READ != 0;
+    let mode = match before {
+        Some(before) if readers == Readers::Owner => before.mode() & 0o700,
+        Some(before) => before.mode() & 0o7777,
+        None if for_others && nix::unistd::geteuid().is_root() && folder.gid() != ROOT => {
+            FILE_MODE | GROUP_MAY_READ
+        }
+        None => FILE_MODE,
+    };
+    if nix::unistd::geteuid().is_root() {
+        let owner = before.unwrap_or(folder);
+        std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
 }
 
 /// Opens without following a link, and makes the file its owner's alone before anything is written to it.

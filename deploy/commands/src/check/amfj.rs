@@ -36,14 +36,27 @@ fn failed(report: &mut Report, stopped: &Stopped<CallError>) {
 
 /// What an AMFJ that answers showed, for the checks that need both services.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) client: AmfjClient,
-    pub(super) catalogue: Catalogue,
+pub(crate) struct Seen {
+    pub(crate) client: AmfjClient,
+    pub(crate) catalogue: Catalogue,
     pub(super) records: Records,
 }
 
 /// None where AMFJ does not answer, or not with what it takes; the report says so.
 pub(super) async fn check(
+    integration: &Integration,
+    asking: &Asking,
+    report: &mut Report,
+) -> Result<Option<Seen>, Exit> {
+    let seen = look(integration, asking, report).await?;
+    if let Some(seen) = &seen {
+        check_names(integration, &seen.catalogue, report);
+    }
+    Ok(seen)
+}
+
+/// The same, whatever names the configuration uses.
+pub(crate) async fn look(
     integration: &Integration,
     asking: &Asking,
     report: &mut Report,
@@ -81,7 +94,6 @@ pub(super) async fn check(
         Err(stopped) => failed(report, &stopped),
     }
     let records = check_records(integration, &client, reads, stop, report).await;
-    check_names(integration, &catalogue, report);
     Ok(Some(Seen { client, catalogue, records }))
 }
 

@@ -22,13 +22,13 @@ const FEW: u32 = 100;
 
 /// A few devices, as they came.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Rows of the device list.
-    pub(super) rows: Vec<Value>,
+    pub(crate) rows: Vec<Value>,
     /// Details of some of them; empty where they are not needed or could not be read.
-    pub(super) details: Vec<Value>,
+    pub(crate) details: Vec<Value>,
     /// Whether these are all rows there are: what a few do not have others may (P18).
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 /// None where the list cannot be read, so that nothing can be said about the mapping. `left` is what the leading fetcher
@@ -37,6 +37,17 @@ pub(super) async fn check(
     integration: &Integration,
     asking: &Asking,
     left: impl Future<Output = Option<u32>>,
+    report: &mut Report,
+) -> Result<Option<Sample>, Exit> {
+    look(integration, asking, left, integration.fields.needs_details(), report).await
+}
+
+/// The same; `is_needed` says whether details are looked at that no mapped property needs yet.
+pub(crate) async fn look(
+    integration: &Integration,
+    asking: &Asking,
+    left: impl Future<Output = Option<u32>>,
+    is_needed: bool,
     report: &mut Report,
 ) -> Result<Option<Sample>, Exit> {
     let limits = Limits::new(&integration.id, integration.kandji.requests_per_hour, Vec::new());
@@ -75,7 +86,6 @@ pub(super) async fn check(
         report.warning(format!("Kandji: {reason}"), "it is left out; ask Kandji's support about it");
     }
     report_people(integration, &page.devices, report);
-    let is_needed = integration.fields.needs_details();
     let details = check_details(&client, &page.devices, is_needed, reads, stop, report).await;
     check_prism(integration, &client, reads, stop, report).await;
     report_budget(integration, &client, left.await, report);

@@ -89,7 +89,8 @@ fn short(value: &str) -> String {
     }
 }
 
-fn is_restless(path: &PropertyPath) -> bool {
+/// Whether its value is another one at every check-in.
+pub(crate) fn is_restless(path: &PropertyPath) -> bool {
     let text = path.to_string();
     RESTLESS
         .iter()

@@ -63,6 +63,11 @@ impl Report {
         self.add(Result::Failed, check.into(), cure);
     }
 
+    /// Shows it as it is, without a heading.
+    pub(crate) fn say(&self, screen: &Screen) {
+        self.lines.iter().for_each(|line| say(&show(screen, line)));
+    }
+
     fn add(&mut self, result: Result, check: String, cure: Option<String>) {
         self.lines.push(Line { integration: self.integration.clone(), result, check, cure });
     }

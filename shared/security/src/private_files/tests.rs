@@ -117,3 +117,46 @@ fn what_belongs_to_another_user_is_refused() {
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
 }
+
+#[test]
+fn a_file_is_replaced_as_a_whole_and_keeps_its_rights_and_its_links() {
+    let scratch = scratch();
+    let at = |name: &str| scratch.path().join(name);
+    replace_file(&at("token"), "first", Readers::Owner).unwrap();
+    replace_file(&at("config"), "first", Readers::OfTheFolder).unwrap();
+    assert_eq!((mode(&at("token")), mode(&at("config"))), (0o600, 0o600));
+    fs::set_permissions(at("config"), Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(at("token"), Permissions::from_mode(0o644)).unwrap();
+    symlink(at("config"), at("link")).unwrap();
+    let mut before = fs::File::open(at("config")).unwrap();
+    replace_file(&at("link"), "second", Readers::OfTheFolder).unwrap();
+    replace_file(&at("token"), "second", Readers::Owner).unwrap();
+    assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(at("config")).unwrap(), "second");
+    assert_eq!((mode(&at("token")), mode(&at("config"))), (0o600, 0o640), "a secret is its owner's alone");
+    // Whoever reads while it is replaced reads one of them.
+    let mut read = String::new();
+    std::io::Read::read_to_string(&mut before, &mut read).unwrap();
+    assert_eq!(read, "first");
+    replace_file(Path::new("/proc/no-such-file"), "x", Readers::Owner).unwrap_err();
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 3, "nothing is left beside them");
+}
+
+/// What root makes for a service, the service can read.
+#[test]
+fn what_root_makes_belongs_to_whom_its_folder_belongs() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let scratch = scratch();
+    let folder = scratch.path().join("etc");
+    make_folder(&folder).unwrap();
+    std::os::unix::fs::chown(&folder, Some(0), Some(65534)).unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o750)).unwrap();
+    replace_file(&folder.join("config"), "x", Readers::OfTheFolder).unwrap();
+    replace_file(&folder.join("token"), "x", Readers::Owner).unwrap();
+    for (name, right) in [("config", 0o640), ("token", 0o600)] {
+        let about = fs::metadata(folder.join(name)).unwrap();
+        assert_eq!((about.uid(), about.gid(), about.mode() & 0o777), (0, 65534, right), "{name}");
+    }
+}
