@@ -7,4 +7,5 @@ pub mod backlog;
 pub mod command;
 pub mod endpoints;
 pub mod status;
+mod systemd;
 pub mod worker;

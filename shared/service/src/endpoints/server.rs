@@ -20,6 +20,7 @@ use super::connections::{self, Bodies};
 use super::hosts::{Hosts, check};
 use super::pages;
 use crate::status::{WorkerReport, Wrong, wrong_now};
+use crate::systemd::keep_told;
 use crate::worker::{Served, Worker};
 
 /// What a worker tells about itself.
@@ -68,6 +69,7 @@ impl Server {
         drop(health.worker().served.set(served));
         let metrics = recorder()?;
         let upkeep = metrics.clone();
+        let told = health.clone();
         let shared = Arc::new(Shared { health, metrics });
         let router = Router::new()
             .route("/healthz", get(alive))
@@ -78,6 +80,7 @@ impl Server {
             .layer(from_fn_with_state(hosts, check))
             .with_state(shared);
         let serving = tokio::spawn(connections::serve(listener, router, Bodies::Refused, stop.clone()));
+        tokio::spawn(keep_told(told, stop.clone()));
         tokio::spawn(async move {
             while !stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_secs(5)).await;
