@@ -2,6 +2,7 @@
 //! which knows no simulator.
 
 mod cli;
+mod paper;
 mod up;
 
 pub use cli::{Arguments, main};
