@@ -118,6 +118,7 @@ cargo_tool_version() {
     cargo-nextest) echo 0.9.143 ;;
     cargo-deny) echo 0.20.2 ;;
     cargo-shear) echo 1.12.0 ;;
+    cargo-deb) echo 3.8.0 ;;
     *) give_up "deploy/lib/install.sh names no version of $1" ;;
   esac
 }
