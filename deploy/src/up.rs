@@ -4,9 +4,9 @@
 //! Everything it starts ends with it: in good order on Control-C, at once if it is killed.
 
 mod consent;
-mod crew;
 mod own;
 mod process;
+mod processes;
 mod screen;
 mod showcase;
 mod stop;
@@ -20,7 +20,7 @@ use amfj_sync_service::worker::{CommonArgs, Exit, finish};
 use anyhow::Context as _;
 use clap::Args;
 
-use crew::Crew;
+use processes::Processes;
 use stop::Stop;
 
 /// Devices of the simulated fleet, unless somebody wants more or fewer.
@@ -106,12 +106,12 @@ pub(crate) fn run(common: &CommonArgs, asked: &UpArgs) -> ExitCode {
 async fn start(config: Option<&Path>, asked: &UpArgs) -> anyhow::Result<ExitCode> {
     // Listen before anything is started that a signal would have to stop.
     let stop = Stop::on_signals()?;
-    let mut crew = Crew::default();
-    let started = crew.started();
+    let mut processes = Processes::default();
+    let started = processes.started();
     let work = async {
         match config {
-            Some(path) => own::run(path, asked.yes, &mut crew, &stop).await,
-            None => showcase::run(asked, &mut crew, &stop).await,
+            Some(path) => own::run(path, asked.yes, &mut processes, &stop).await,
+            None => showcase::run(asked, &mut processes, &stop).await,
         }
     };
     let result = tokio::select! {
@@ -123,7 +123,7 @@ async fn start(config: Option<&Path>, asked: &UpArgs) -> anyhow::Result<ExitCode
     };
     let failed = result.is_err();
     let code = result.unwrap_or_else(|error| complain(&error));
-    crew.stop(failed).await;
+    processes.stop(failed).await;
     Ok(code)
 }
 

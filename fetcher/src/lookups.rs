@@ -13,7 +13,7 @@ use amfj_sync_broker::{Acknowledged, BrokerError, Intake, Received, Session};
 use amfj_sync_model::ids::{AssetId, Key};
 use amfj_sync_model::messages::{AssetEvent, AssetEventKind, Event, Payload};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_service::worker::Worker;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -323,7 +323,7 @@ impl Agenda {
 
 /// Whether a change of the device that has the asset, or of its user, is published and not carried out: the event may be of
 /// that, and so may the next one.
-fn is_change_under_way(view: &View, subject: &Subject) -> bool {
+fn is_change_under_way(view: &Projection, subject: &Subject) -> bool {
     let Subject::Asset(asset) = subject else { return false };
     let Some(device) = view.linked_device(asset).or_else(|| view.promised_to(asset)) else { return false };
     let key = Key::Device(device);

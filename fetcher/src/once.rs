@@ -11,7 +11,7 @@ use amfj_sync_projection::rows::RunRow;
 use amfj_sync_security::screen::say_line;
 use amfj_sync_service::command::required;
 use amfj_sync_service::worker::{Exit, Shutdown, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use futures::future::join_all;
 use indicatif::MultiProgress;
 use jiff::Timestamp;
@@ -122,7 +122,7 @@ impl Turn<'_> {
     }
 
     /// Waits for the end of a run that another fetcher leads and that is newer than `before`.
-    async fn follow(&self, state: &State, before: u64) -> Result<String, Exit> {
+    async fn follow(&self, state: &StateHandle, before: u64) -> Result<String, Exit> {
         let mut looks = 0_u32;
         loop {
             if self.worker.shutdown.soft.is_cancelled() {
@@ -145,7 +145,7 @@ impl Turn<'_> {
     }
 }
 
-fn latest(state: &State) -> Option<RunRow> {
+fn latest(state: &StateHandle) -> Option<RunRow> {
     state.read(|view| view.meta().latest.clone())
 }
 
@@ -162,7 +162,7 @@ fn end_of(run: &RunRow) -> Option<Result<String, Exit>> {
 }
 
 /// Reconcilers may hold a run while its last messages are being published (P23).
-async fn not_held(state: &State, number: u64) -> Result<(), Exit> {
+async fn not_held(state: &StateHandle, number: u64) -> Result<(), Exit> {
     state.read_to_end().await?;
     match latest(state).filter(|run| run.started.number == number).and_then(|run| run.held) {
         Some(reason) => Err(Exit::Failed(format!("the run is held: {reason}"))),

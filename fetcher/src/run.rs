@@ -21,7 +21,7 @@ use amfj_sync_model::messages::{Event, Fact, InventoryCounts, Origin, ReadingRep
 use amfj_sync_projection::rows::Meta;
 use amfj_sync_projection::{Store, Unreadable, Verdict};
 use amfj_sync_service::worker::{Exit, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -41,15 +41,15 @@ mod difference;
 pub(crate) mod fleet;
 mod halt;
 mod inventory;
-mod ledger;
 mod missing;
 mod missing_assets;
 pub(crate) mod properties;
 mod proving;
 mod publishing;
+mod request_budget;
+mod run_traces;
 mod unusable;
 mod walk;
-mod ways;
 
 pub(crate) use details::Rest;
 pub(crate) use difference::asset_differs;
@@ -59,9 +59,9 @@ pub(crate) use unusable::{is_of_service, last};
 
 use bulk::Bulk;
 use fleet::Mapped;
-use ledger::Ledger;
 use proving::Proofs;
-use ways::Ways;
+use request_budget::RequestBudget;
+use run_traces::RunTraces;
 
 /// A read is given up after this, so that a failed run is reported soon; the run is tried again (P2).
 const GIVE_UP_READS: Duration = Duration::from_mins(2);
@@ -74,7 +74,7 @@ const LONG_STREAM: u64 = 5_000;
 /// What leading the runs of one integration takes.
 pub(crate) struct Leader {
     pub(crate) config: Integration,
-    pub(crate) state: State,
+    pub(crate) state: StateHandle,
     publisher: Publisher,
     names: Names,
     partitions: u16,
@@ -85,12 +85,12 @@ pub(crate) struct Leader {
     pub(crate) details: Policy,
     mapped: Mapped,
     bulk: Bulk,
-    ledger: Ledger,
+    ledger: RequestBudget,
     /// The devices of the walk, until the end of the run.
     scratch: Mutex<Box<dyn Store>>,
     progress: Progress,
     checkpoint_every: Duration,
-    ways: Ways,
+    ways: RunTraces,
     stop: CancellationToken,
     /// Devices whose details are still to be read.
     details_due: AtomicUsize,
@@ -157,7 +157,7 @@ impl Leader {
         let Some(state) = worker.states.get(&config.id).cloned() else {
             return Err(fault(&"its state is not followed"));
         };
-        let made = state.read(amfj_sync_projection::View::kandji_requests);
+        let made = state.read(amfj_sync_projection::Projection::kandji_requests);
         let ledger: Vec<(i64, u32)> =
             made.into_iter().filter_map(|(minute, count)| Some((minute.try_into().ok()?, count))).collect();
         let limits = Limits::new(&config.id, config.kandji.requests_per_hour, ledger.clone());
@@ -185,11 +185,11 @@ impl Leader {
             details,
             mapped: Mapped::of(config),
             bulk: Bulk::of(config),
-            ledger: Ledger::of(&ledger),
+            ledger: RequestBudget::of(&ledger),
             scratch: Mutex::new(scratch),
             progress,
             checkpoint_every: worker.config.timing.checkpoint_every,
-            ways: Ways::of(&config.id),
+            ways: RunTraces::of(&config.id),
             stop,
             details_due: AtomicUsize::new(0),
             details_failed: Mutex::default(),
@@ -231,7 +231,7 @@ impl Leader {
             span.fail(halt.reason());
             run.say_why(halt).await;
         }
-        self.keep_account().await;
+        self.publish_budget().await;
         self.end(run.started.number, began, ended)
     }
 
@@ -328,7 +328,7 @@ impl Leader {
     }
 
     /// Says how many requests were made, so that the next leader stays within the hour's share.
-    async fn keep_account(&self) {
+    async fn publish_budget(&self) {
         let origin = self.state.origin();
         let facts = self.ledger.news(&self.kandji.limits().ledger()).into_iter().map(|(minute, count)| {
             let fact = Fact::KandjiRequests { minute, count, token: Uuid::new_v4() };
@@ -405,7 +405,7 @@ impl Run<'_> {
         events::kandji(&self.leader.config.id, fleet.as_ref().is_err_and(Halt::is_trouble));
         let mut fleet = fleet?;
         reach(Failpoint::FetcherWalked).await;
-        self.leader.keep_account().await;
+        self.leader.publish_budget().await;
         self.is_current()?;
         self.hold_if_devices_vanished(&fleet).await?;
         let rest = self.read_details_before_the_marker(&mut fleet).await?;

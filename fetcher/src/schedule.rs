@@ -73,9 +73,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use amfj_sync_model::ids::IntegrationId;
-    use amfj_sync_model::messages::{Event, Fact, Order, Origin, PersonDecision, RunStarted};
+    use amfj_sync_model::messages::{Event, Fact, OperatorDecision, OperatorOrder, Origin, RunStarted};
     use amfj_sync_projection::rows::RunRow;
-    use amfj_sync_projection::{Verdict, View};
+    use amfj_sync_projection::{Projection, Verdict};
     use uuid::Uuid;
 
     use super::*;
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn p23_a_release_makes_the_next_run_due_now_and_lets_exactly_that_one_pass() {
         let started = RunStarted { first_sync: false, ..run().started };
-        let release = PersonDecision { by: "ann@host".into(), order: Order::Release };
-        let mut view = View::in_memory(None);
+        let release = OperatorDecision { by: "ann@host".into(), order: OperatorOrder::Release };
+        let mut view = Projection::in_memory(None);
         let mut say = |offset: u64, fact: Fact| {
             let origin = Origin {
                 source: "fetcher/1".into(),
@@ -171,7 +171,7 @@ mod tests {
         say(1, Fact::RunStarted(started.clone()));
         let held = say(2, Fact::RunHeld { number: 1, reason: "too many".into() });
         assert_eq!((next_run(&held, HOUR, None, at(1)), held.released), (Due::At(at(60)), None));
-        let released = say(3, Fact::PersonDecided { token: Uuid::nil(), decision: release });
+        let released = say(3, Fact::OperatorDecided { token: Uuid::nil(), decision: release });
         assert_eq!((next_run(&released, HOUR, None, at(1)), released.released), (Due::Now, Some(3)));
         let again = say(4, Fact::RunStarted(RunStarted { number: 2, ..started }));
         assert_eq!(again.released, Some(3), "a run that fails does not use the release up");

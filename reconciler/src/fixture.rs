@@ -8,7 +8,7 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{
     Event, Fact, InventoryCounts, MassCounts, Origin, ReadingReport, RunStarted,
 };
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -24,13 +24,13 @@ pub(crate) fn config(sync: &str) -> Integration {
 
 /// A state stream of two partitions.
 pub(crate) struct Stream {
-    pub(crate) view: View,
+    pub(crate) view: Projection,
     offset: u64,
 }
 
 impl Stream {
     pub(crate) fn new() -> Self {
-        let mut stream = Self { view: View::in_memory(None), offset: 0 };
+        let mut stream = Self { view: Projection::in_memory(None), offset: 0 };
         stream.say(Fact::StreamOpened { stream: Uuid::nil(), format: 2, partitions: 2 });
         stream
     }

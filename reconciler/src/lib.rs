@@ -3,8 +3,8 @@
 //! It is a pure function between two queues: the rules decide on a view, the worker around them gives
 //! the results ids and places, and publishes.
 
-mod deciding;
 mod events;
+mod final_decision;
 #[cfg(test)]
 mod fixture;
 pub mod serving;

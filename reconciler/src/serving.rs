@@ -4,58 +4,56 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_broker::letters::{Death, dead_letter};
+use amfj_sync_broker::dead_letter::{DeadLetterReason, dead_letter};
 use amfj_sync_broker::{Acknowledged, BrokerError, Intake, Lease, Names, Publisher, Received, Stage};
 use amfj_sync_config::Integration;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::{DeviceId, Key, RunId};
 use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Payload, Sequence, UserEntry};
-use amfj_sync_projection::View;
-use amfj_sync_service::backlog::counting::{self, InFlight};
-use amfj_sync_service::backlog::{Held, InHand};
-use amfj_sync_stream::State;
+use amfj_sync_projection::Projection;
+use amfj_sync_service::backlog::counting::{self, InflightGuard};
+use amfj_sync_service::backlog::{Inflight, ServedPartition};
+use amfj_sync_stream::StateHandle;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-mod again;
-mod concluding;
+mod finalizing;
+mod in_flight_batches;
 mod mass_changes;
-mod under_way;
+mod redecide;
 
-use again::Listening;
-use under_way::{AT_ONCE, Decided, TAKEN, UnderWay};
+use in_flight_batches::{BATCH_SIZE, Decided, InFlightBatches, PREFETCH};
+use redecide::Listening;
 
 /// Everything that deciding one integration needs.
 #[derive(Debug)]
-pub struct Desk {
+pub struct IntegrationContext {
     /// The configuration.
     pub integration: Integration,
     /// Its state.
-    pub state: State,
+    pub state: StateHandle,
     /// The states of other integrations that feed the same AMFJ site (P4).
-    pub siblings: Vec<State>,
+    pub siblings: Vec<StateHandle>,
     /// Publishing.
     pub publisher: Publisher,
     /// Names of queues.
     pub names: Names,
     /// The partitions that are served.
-    pub in_hand: InHand,
+    pub inflight: Inflight,
     /// Partitions of the integration.
     pub partitions: u16,
     /// After that a published change without outcome counts as lost.
     pub change_lost_after: Duration,
 }
 
-/// Why a partition is no longer served.
-enum Stop {
-    /// The lease is over or the channel is dead: what was not acknowledged comes again.
-    Over,
-}
+/// The lease is over or the channel is dead: what was not acknowledged comes again.
+#[derive(Debug)]
+struct LeaseLost;
 
-impl From<BrokerError> for Stop {
+impl From<BrokerError> for LeaseLost {
     fn from(_: BrokerError) -> Self {
-        Self::Over
+        Self
     }
 }
 
@@ -92,36 +90,36 @@ impl Subject {
 }
 
 /// Serves a partition until its lease is over.
-pub(crate) async fn serve(desk: Arc<Desk>, lease: Lease) {
+pub(crate) async fn serve(context: Arc<IntegrationContext>, lease: Lease) {
     // Listening starts before the backlog is looked at, so that nothing falls in between.
-    let folded = desk.state.listen();
-    let mut intake = match lease.intake(TAKEN).await {
+    let folded = context.state.listen();
+    let mut intake = match lease.intake(PREFETCH).await {
         Ok(intake) => intake,
         Err(error) => {
             lease.session.give_up(&error);
             return;
         }
     };
-    let held = desk.in_hand.serving(&lease.id, Stage::Reconcile);
-    let partition = Partition { desk: &desk, lease: &lease, held, staged: Mutex::default() };
+    let held = context.inflight.serving(&lease.id, Stage::Reconcile);
+    let partition = Partition { context: &context, lease: &lease, held, staged: Mutex::default() };
     match partition.run(&mut intake, Listening { folded, told: None }).await {
-        Ok(()) | Err(Stop::Over) => {}
+        Ok(()) | Err(LeaseLost) => {}
     }
     intake.close().await;
 }
 
 struct Partition<'a> {
-    desk: &'a Desk,
+    context: &'a IntegrationContext,
     lease: &'a Lease,
-    held: Held,
+    held: ServedPartition,
     /// `traceparent` of the decisions whose changes are staged: what follows once the run is judged goes on from there.
     staged: Mutex<BTreeMap<Key, String>>,
 }
 
 impl Partition<'_> {
-    async fn run(&self, intake: &mut Intake, mut listening: Listening) -> Result<(), Stop> {
+    async fn run(&self, intake: &mut Intake, mut listening: Listening) -> Result<(), LeaseLost> {
         self.decide_open_ones().await?;
-        let mut under_way = UnderWay::default();
+        let mut under_way = InFlightBatches::default();
         loop {
             tokio::select! {
                 biased;
@@ -130,7 +128,7 @@ impl Partition<'_> {
                     self.follow_up(folded, &mut listening, &mut under_way).await?;
                 }
                 Some(decided) = under_way.next() => self.finish(decided?, under_way.oldest()).await?,
-                batch = intake.next_batch(AT_ONCE), if under_way.has_room() => {
+                batch = intake.next_batch(BATCH_SIZE), if under_way.has_room() => {
                     if batch.is_empty() {
                         return self.finish_all(&mut under_way).await;
                     }
@@ -141,14 +139,18 @@ impl Partition<'_> {
     }
 
     fn is_ours(&self, key: &Key) -> bool {
-        key.partition(self.desk.partitions) == self.lease.id.partition
+        key.partition(self.context.partitions) == self.lease.id.partition
     }
 
     /// Messages of a batch are decided in order, published together, and acknowledged together; the next batch is decided
     /// while this one is published.
-    async fn take<'s>(&'s self, batch: Vec<Received>, under_way: &mut UnderWay<'s>) -> Result<(), Stop> {
+    async fn take<'s>(
+        &'s self,
+        batch: Vec<Received>,
+        under_way: &mut InFlightBatches<'s>,
+    ) -> Result<(), LeaseLost> {
         reach(Failpoint::ReconcilerTaken).await;
-        let in_flight = InFlight::of(&self.desk.integration.id, Stage::Reconcile, batch.len());
+        let in_flight = InflightGuard::of(&self.context.integration.id, Stage::Reconcile, batch.len());
         let mut tasks: Vec<Task> = Vec::new();
         let mut oldest = None;
         let redelivered = batch.iter().filter(|received| received.redelivered).count();
@@ -160,7 +162,7 @@ impl Partition<'_> {
                     self.held.hold(under_way.oldest().or(Some(oldest)));
                     self.accept(event, received, &mut tasks, under_way).await?;
                 }
-                Err(error) => self.bury(received, &error.to_string()).await?,
+                Err(error) => self.dead_letter_message(received, &error.to_string()).await?,
             }
         }
         let Some(last) = batch.into_iter().next_back() else { return Ok(()) };
@@ -174,13 +176,13 @@ impl Partition<'_> {
     }
 
     /// Acknowledges what is decided; `oldest` is what is in hand then.
-    async fn finish(&self, decided: Decided, oldest: Option<Timestamp>) -> Result<(), Stop> {
+    async fn finish(&self, decided: Decided, oldest: Option<Timestamp>) -> Result<(), LeaseLost> {
         reach(Failpoint::ReconcilerDecided).await;
         let Decided { last, in_flight } = decided;
         if last.acknowledge_up_to_here().await == Acknowledged::ChannelIsDead {
-            return Err(Stop::Over);
+            return Err(LeaseLost);
         }
-        counting::done(&self.desk.integration.id, Stage::Reconcile, in_flight.messages());
+        counting::done(&self.context.integration.id, Stage::Reconcile, in_flight.messages());
         self.held.hold(oldest);
         drop(in_flight);
         reach(Failpoint::ReconcilerAcknowledged).await;
@@ -188,7 +190,7 @@ impl Partition<'_> {
     }
 
     /// Waits for everything that is under way: what comes now must see its decisions.
-    async fn finish_all(&self, under_way: &mut UnderWay<'_>) -> Result<(), Stop> {
+    async fn finish_all(&self, under_way: &mut InFlightBatches<'_>) -> Result<(), LeaseLost> {
         while let Some(decided) = under_way.next().await {
             self.finish(decided?, under_way.oldest()).await?;
         }
@@ -200,8 +202,8 @@ impl Partition<'_> {
         event: Event,
         received: &Received,
         tasks: &mut Vec<Task>,
-        under_way: &mut UnderWay<'_>,
-    ) -> Result<(), Stop> {
+        under_way: &mut InFlightBatches<'_>,
+    ) -> Result<(), LeaseLost> {
         let (sequence, cause) = (event.sequence.unwrap_or_default(), event.traceparent);
         let (key, subject) = match event.payload {
             Payload::DeviceSnapshot(snapshot) => {
@@ -224,14 +226,14 @@ impl Partition<'_> {
             }
             other => {
                 let reason = format!("`{}` does not belong into a reconcile queue", other.type_name());
-                return self.bury(received, &reason).await;
+                return self.dead_letter_message(received, &reason).await;
             }
         };
         let in_force = self.wait_for_inventory(sequence.run).await?;
         if under_way.is_about(&key) {
             self.finish_all(under_way).await?;
         }
-        let decided = self.desk.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
+        let decided = self.context.state.read(|view| view.decision(&key).map(|decision| decision.snapshot));
         // Of an older run, or answered before: acknowledged undecided.
         if in_force == sequence.run && decided.is_none_or(|decided| decided < sequence) {
             tasks.push(Task { subject, snapshot: sequence, cause, by_person: false, by_event: false });
@@ -244,25 +246,25 @@ impl Partition<'_> {
     /// A snapshot is decided only on the inventory of its own run. Answers the run in force, which is
     /// this one or a newer one; an older one where the stream, read to its end, knows of no such run:
     /// inventories are in the stream before their snapshots are published.
-    async fn wait_for_inventory(&self, run: u64) -> Result<u64, Stop> {
-        let in_force = || self.desk.state.read(|view| view.meta().number_in_force()).unwrap_or(0);
+    async fn wait_for_inventory(&self, run: u64) -> Result<u64, LeaseLost> {
+        let in_force = || self.context.state.read(|view| view.meta().number_in_force()).unwrap_or(0);
         if in_force() < run {
             tokio::select! {
-                read = self.desk.state.read_to_end() => read?,
-                () = self.lease.over() => return Err(Stop::Over),
+                read = self.context.state.read_to_end() => read?,
+                () = self.lease.over() => return Err(LeaseLost),
             }
         }
         let in_force = in_force();
         if in_force < run {
-            let id = &self.desk.integration.id;
+            let id = &self.context.integration.id;
             tracing::warn!(integration = %id, run = %RunId::of(id, run),
                 "a snapshot of a run that the state stream does not know is left undecided; the next run has it again");
         }
         Ok(in_force)
     }
 
-    async fn end_run(&self, run: u64, cause: Option<String>) -> Result<(), Stop> {
-        let look = |view: &View| {
+    async fn end_run(&self, run: u64, cause: Option<String>) -> Result<(), LeaseLost> {
+        let look = |view: &Projection| {
             let missing = view.missing_devices().into_iter();
             let ours = missing.filter(|id| self.is_ours(&Key::Device(id.clone())) && view.link(id).is_some());
             let task = |id| Task {
@@ -276,7 +278,7 @@ impl Partition<'_> {
         };
         let missing = self.look(look).await?;
         self.decide(missing).await?;
-        let in_force = self.desk.state.read(|view| view.meta().number_in_force());
+        let in_force = self.context.state.read(|view| view.meta().number_in_force());
         let fact = Fact::PartitionDecided {
             number: run,
             partition: self.lease.id.partition,
@@ -284,19 +286,19 @@ impl Partition<'_> {
             staged: u32::try_from(self.mass_changes().await?.len()).unwrap_or(u32::MAX),
             counts: self.mass_counts().await?,
         };
-        self.say(fact).await?;
+        self.publish_fact(fact).await?;
         reach(Failpoint::ReconcilerPartitionDecided).await;
         Ok(())
     }
 
-    async fn say(&self, fact: Fact) -> Result<(), Stop> {
-        let event = Event::fact(&self.desk.state.origin(), Timestamp::now(), fact);
-        Ok(self.desk.state.publish(vec![event]).await?)
+    async fn publish_fact(&self, fact: Fact) -> Result<(), LeaseLost> {
+        let event = Event::fact(&self.context.state.origin(), Timestamp::now(), fact);
+        Ok(self.context.state.publish(vec![event]).await?)
     }
 
-    async fn bury(&self, received: &Received, reason: &str) -> Result<(), Stop> {
-        let death = Death {
-            integration: &self.desk.integration.id,
+    async fn dead_letter_message(&self, received: &Received, reason: &str) -> Result<(), LeaseLost> {
+        let death = DeadLetterReason {
+            integration: &self.context.integration.id,
             stage: Stage::Reconcile,
             queue: &self.lease.queue,
             key: "",
@@ -304,7 +306,7 @@ impl Partition<'_> {
             attempts: 0,
         };
         counting::dead_letter(&death);
-        let letter = dead_letter(&self.desk.names, received, &death);
-        Ok(self.desk.publisher.publish(vec![letter]).await?)
+        let letter = dead_letter(&self.context.names, received, &death);
+        Ok(self.context.publisher.publish(vec![letter]).await?)
     }
 }

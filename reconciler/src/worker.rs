@@ -13,12 +13,12 @@ use amfj_sync_service::backlog::{self, counting};
 use amfj_sync_service::endpoints::{Health, Server};
 use amfj_sync_service::status::{self, WorkerReport, devices_by_state, keep_answering};
 use amfj_sync_service::worker::{Exit, Shutdown, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::events;
-use crate::serving::{Desk, serve};
+use crate::serving::{IntegrationContext, serve};
 
 const ROLE: Role = Role { name: "reconciler", stage: Stage::Reconcile };
 
@@ -29,7 +29,7 @@ const CACHE: u64 = 32 << 20;
 /// Between two counts of devices by state.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
-type Desks = BTreeMap<IntegrationId, Arc<Desk>>;
+type Desks = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
 
 /// Serves until it is told to stop.
 pub async fn run(config: Config) -> Result<(), Exit> {
@@ -70,10 +70,10 @@ async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
         worker.partitions(),
         worker.config.timing.ownership_interval,
         Arc::new(move |lease: Lease| {
-            let desk = desks.get(&lease.id.integration).cloned();
+            let context = desks.get(&lease.id.integration).cloned();
             Box::pin(async move {
-                if let Some(desk) = desk {
-                    serve(desk, lease).await;
+                if let Some(context) = context {
+                    serve(context, lease).await;
                 }
             })
         }),
@@ -87,25 +87,25 @@ async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
 
 fn desks(worker: &Worker) -> Desks {
     let config = &worker.config;
-    let desk = |integration: &Integration| {
-        let desk = Desk {
+    let context = |integration: &Integration| {
+        let context = IntegrationContext {
             state: worker.states.get(&integration.id)?.clone(),
             siblings: worker.siblings(integration),
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
-            in_hand: worker.in_hand.clone(),
+            inflight: worker.inflight.clone(),
             partitions: config.broker.partitions,
             change_lost_after: worker.config.timing.change_lost_after,
             integration: integration.clone(),
         };
         counting::begin(&integration.id, Stage::Reconcile);
-        Some((integration.id.clone(), Arc::new(desk)))
+        Some((integration.id.clone(), Arc::new(context)))
     };
-    config.integrations.iter().filter_map(desk).collect()
+    config.integrations.iter().filter_map(context).collect()
 }
 
 /// Devices by state, for the metrics.
-async fn count_devices(states: BTreeMap<IntegrationId, State>, stop: CancellationToken) {
+async fn count_devices(states: BTreeMap<IntegrationId, StateHandle>, stop: CancellationToken) {
     loop {
         for (id, state) in &states {
             for (name, count) in count(state).await {
@@ -119,7 +119,7 @@ async fn count_devices(states: BTreeMap<IntegrationId, State>, stop: Cancellatio
     }
 }
 
-async fn count(state: &State) -> BTreeMap<&'static str, u32> {
+async fn count(state: &StateHandle) -> BTreeMap<&'static str, u32> {
     let state = state.clone();
     let counted = tokio::task::spawn_blocking(move || state.read(devices_by_state));
     counted.await.unwrap_or_default()

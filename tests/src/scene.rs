@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{IntegrationBuilder, Worker, eventually};
 pub use crate::pipeline::newcomers;
-use crate::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use crate::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, spec};
 use crate::sim::amfj::AmfjSim;
 use crate::sim::fleet::{Fleet, SiteAsset};
 use crate::sim::personality::{Personality, PersonalityId};
@@ -52,7 +52,7 @@ impl Scene {
     /// # Errors
     /// When the broker or a worker does not come up.
     pub async fn open(services: Services, settings: IntegrationBuilder, give_up_after: &str) -> Result<Self> {
-        let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+        let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
             config
                 .set("retry.initial", "20ms")
                 .set("retry.max", "200ms")
@@ -151,7 +151,7 @@ impl Scene {
     pub async fn replace_writers(&mut self) -> Result<()> {
         let writers = self.pipeline.writers.len();
         self.pipeline.writers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
-        self.pipeline.hire(Crew { reconcilers: 0, writers }).await
+        self.pipeline.spawn(Workers { reconcilers: 0, writers }).await
     }
 
     /// Stops the writers in good order, and starts as many again.
@@ -164,7 +164,7 @@ impl Scene {
             let status = worker.terminate().await?;
             ensure!(status.success(), "a writer that was to end: {status}");
         }
-        self.pipeline.hire(Crew { reconcilers: 0, writers }).await
+        self.pipeline.spawn(Workers { reconcilers: 0, writers }).await
     }
 
     /// Kills the reconcilers, and starts as many again: whoever comes next decides again.
@@ -174,7 +174,7 @@ impl Scene {
     pub async fn replace_reconcilers(&mut self) -> Result<()> {
         let reconcilers = self.pipeline.reconcilers.len();
         self.pipeline.reconcilers.drain(..).try_for_each(|worker| Worker::kill9(worker).map(drop))?;
-        self.pipeline.hire(Crew { reconcilers, writers: 0 }).await
+        self.pipeline.spawn(Workers { reconcilers, writers: 0 }).await
     }
 
     /// Runs until one finds nothing to write.

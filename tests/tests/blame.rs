@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Device, Fleet};
 use anyhow::{Context as _, Result, ensure};
@@ -46,7 +46,7 @@ fn opened(pipeline: &Pipeline) -> bool {
 /// refused ends as failed, alone, although nothing is left that could succeed.
 async fn a_third_is_refused(statuses: &[u16]) -> Result<()> {
     let services = Services::plain(120, 301).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.give_up_after", "4s")
     })
     .await?;
@@ -88,7 +88,7 @@ async fn p28_records_that_are_forbidden_or_fail_do_not_stop_their_kind() -> Resu
 #[tokio::test]
 async fn p28_assets_that_always_fail_at_the_head_of_the_queue_hold_up_nobody() -> Result<()> {
     let services = Services::plain(40, 302).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.give_up_after", "3s")
     })
     .await?;
@@ -111,7 +111,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
     let services = Services::start(&fleet).await?;
     let settings = services.integration("acme").set("sync.create_devices", "always");
     let settings = settings.set("sync.create_users", "all").set("sync.auto_checkout", true);
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;
@@ -150,7 +150,7 @@ async fn p28_a_missing_permission_makes_only_its_kind_wait() -> Result<()> {
 #[tokio::test]
 async fn p28_a_pause_that_was_asked_for_is_no_failure() -> Result<()> {
     let services = Services::plain(20, 304).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;
@@ -166,7 +166,7 @@ async fn p28_a_pause_that_was_asked_for_is_no_failure() -> Result<()> {
 #[tokio::test]
 async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
     let services = Services::plain(20, 305).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;
@@ -176,8 +176,8 @@ async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
     eventually(RUN_LIMIT, "everything in the queue", async || {
         // More where a reconciler had to say something again: the same change twice is written once.
         let waiting = pipeline.waiting("acme", "apply").await?;
-        let in_hand = pipeline.writers[0].in_flight().await?;
-        ensure!(waiting >= 20 && in_hand < 0.5, "{waiting} wait, {in_hand} are in hand");
+        let inflight = pipeline.writers[0].in_flight().await?;
+        ensure!(waiting >= 20 && inflight < 0.5, "{waiting} wait, {inflight} are in hand");
         Ok(())
     })
     .await?;
@@ -200,7 +200,7 @@ async fn p28_a_long_pause_leaves_the_changes_in_the_queue() -> Result<()> {
 #[tokio::test]
 async fn a_change_that_stepped_aside_can_be_seen_tried_and_given_up() -> Result<()> {
     let services = Services::plain(12, 306).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", notes(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", notes(&services))], |config| {
         config.set("retry.initial", "1m").set("retry.max", "10m")
     })
     .await?;

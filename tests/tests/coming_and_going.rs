@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Context as _, Result, ensure};
@@ -63,7 +63,7 @@ impl Story {
             config.set("timing.ownership_interval", "1s").set("writer.concurrency", concurrency)
         })
         .await?;
-        pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+        pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
         let fetched = pipeline.fetch(&[]).await?;
         ensure!(fetched.status.success(), "{}", fetched.stderr);
         let wanted = u32::try_from(creations)?;

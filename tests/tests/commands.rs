@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::workers::Finished;
 use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Site, Traps};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
@@ -354,7 +354,7 @@ async fn dead_letters_and_history_are_shown() -> Result<()> {
     let bad = services.kandji.devices()[0].clone();
     let asset = services.amfj.assets_named(&bad.device_name).pop().unwrap().id;
     let pipeline = Pipeline::with(
-        Crew::default(),
+        Workers::default(),
         vec![("acme", services.integration("acme").field("Notes", "device_id"))],
         |config| config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms"),
     )

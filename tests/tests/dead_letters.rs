@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::harness::workers::Finished;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::Fleet;
 use anyhow::{Context as _, Result, ensure};
@@ -52,7 +52,7 @@ async fn with_a_dead_letter(seed: u64, matching: &str) -> Result<(Services, Pipe
     let asset = services.amfj.assets_named(&device.device_name).pop().unwrap().id;
     let settings = services.integration("acme").field("Notes", "model");
     let settings = settings.set("sync.name_matching", matching);
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
         config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
     })
     .await?;
@@ -151,7 +151,7 @@ async fn a_replay_does_not_undo_what_came_later() -> Result<()> {
 async fn a_replay_makes_only_what_is_still_wanted() -> Result<()> {
     let services = Services::plain(4, 24).await?;
     let settings = services.integration("acme").field("Notes", "model");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
         config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
     })
     .await?;
@@ -183,7 +183,7 @@ async fn a_replayed_creation_is_looked_for_first() -> Result<()> {
     fleet.site.assets.clear();
     let services = Services::start(&fleet).await?;
     let settings = services.integration("acme").set("sync.create_devices", "always");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
         config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms")
     })
     .await?;
@@ -251,7 +251,7 @@ async fn what_the_broker_gave_up_goes_back_to_its_queue() -> Result<()> {
         Ok(())
     })
     .await?;
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 0);
     Ok(())
@@ -335,10 +335,11 @@ async fn die(channel: &Channel, exchange: &str, id: &str, time: Option<jiff::Tim
 #[tokio::test]
 async fn a_dead_letter_that_waited_too_long_is_dropped_and_said_so() -> Result<()> {
     let services = Services::plain(1, 29).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", services.integration("acme"))], |config| {
-        config.set("broker.dead_letter_keep", "8s")
-    })
-    .await?;
+    let pipeline =
+        Pipeline::with(Workers::default(), vec![("acme", services.integration("acme"))], |config| {
+            config.set("broker.dead_letter_keep", "8s")
+        })
+        .await?;
     let (_connection, channel) = channel(&pipeline).await?;
     let exchange = format!("{}.dead", pipeline.broker().prefix());
     let now = jiff::Timestamp::now();

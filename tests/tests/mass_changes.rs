@@ -2,7 +2,7 @@
 //! person has looked (P23).
 
 use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::kandji::NewDevice;
 use anyhow::{Result, ensure};
 
@@ -126,7 +126,7 @@ async fn p23_not_one_write_comes_of_a_held_run() -> Result<()> {
     let held = pipeline.reconcilers[0].status().await?;
     ensure!(held["integrations"]["acme"]["devices"]["held"] == 41, "{held}");
     pipeline.reconcilers.remove(0).kill9()?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     pipeline.settle().await?;
     let writes = services.take_writes();
     ensure!(writes.is_empty(), "a held run was written:\n{}", writes.join("\n"));

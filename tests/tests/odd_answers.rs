@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, newcomers};
 use amfj_sync_tests::sim::amfj::Forms;
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
@@ -16,7 +16,7 @@ fn everything(services: &Services) -> IntegrationBuilder {
 }
 
 async fn start(integration: IntegrationBuilder) -> Result<Pipeline> {
-    Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("retry.initial", "50ms").set("retry.max", "200ms").set("retry.give_up_after", "2s")
     })
     .await
@@ -238,7 +238,7 @@ async fn p7_a_row_that_the_list_misses_is_found_before_it_is_created_again() -> 
         .set("sync.create_devices", "always")
         .set("sync.create_users", "all");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     let fetched = pipeline.fetch(&[]).await?;
     ensure!(fetched.status.success(), "{}", fetched.stderr);
     eventually(RUN_LIMIT, "changes in the queue", async || {
@@ -247,7 +247,7 @@ async fn p7_a_row_that_the_list_misses_is_found_before_it_is_created_again() -> 
     })
     .await?;
     services.amfj.set_forms(Forms::default());
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     for _ in 0..2 {
         let (assets, users) =
@@ -274,7 +274,8 @@ async fn p10_two_first_syncs_of_one_site_make_one_record_a_person() -> Result<()
         settings.field("Serial Number", "serial_number")
     };
     let integrations = vec![("alpha", settings(&one, "alpha")), ("beta", settings(&both, "beta"))];
-    let pipeline = Pipeline::with(Crew { reconcilers: 1, writers: 2 }, integrations, |config| config).await?;
+    let pipeline =
+        Pipeline::with(Workers { reconcilers: 1, writers: 2 }, integrations, |config| config).await?;
     pipeline.run().await?;
     pipeline.run().await?;
     let users = one.amfj.users();

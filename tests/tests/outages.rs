@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
 use amfj_sync_tests::pipeline::outage::Outage;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn p28_a_revoked_amfj_token_pauses_and_says_so() -> Result<()> {
     let integration =
         services.integration("acme").set("sync.create_users", "never").field("Notes", "device_id");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     let fetched = pipeline.fetch(&[]).await?;
     ensure!(fetched.status.success(), "{}", fetched.stderr);
     eventually(RUN_LIMIT, "changes in the queue", async || {
@@ -45,7 +45,7 @@ async fn p28_a_revoked_amfj_token_pauses_and_says_so() -> Result<()> {
     })
     .await?;
     services.amfj.revoke_token();
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     let writer = &pipeline.writers[0];
     eventually(RUN_LIMIT, "an open circuit", async || {
         ensure!(circuit(writer, "amfj").await? > 0.0, "the circuit is closed");
@@ -80,7 +80,7 @@ async fn p28_a_revoked_amfj_token_pauses_and_says_so() -> Result<()> {
 async fn p2_kandji_is_away_and_then_refuses_the_token_and_then_comes_back() -> Result<()> {
     let services = Services::plain(15, 172).await?;
     let integration = services.integration("acme").field("Notes", "device_id");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config
             .set("timing.run_retry_initial", "400ms")
             .set("timing.run_retry_max", "30s")

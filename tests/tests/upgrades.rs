@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amfj_sync_tests::harness::eventually;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, newcomers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
 use lapin::options::BasicPublishOptions;
@@ -100,7 +100,7 @@ impl Upgraded {
         let integration = services.everything("acme").field("OS Version", "os_version");
         let mut pipeline = Pipeline::idle(vec![("acme", integration)], |config| config).await?;
         pipeline.use_binaries(Some(&earlier));
-        pipeline.hire(Crew::default()).await?;
+        pipeline.spawn(Workers::default()).await?;
         let upgraded = Self { services, pipeline, earlier };
         upgraded.run_to_rest().await?;
         Ok(Some(upgraded))
@@ -190,16 +190,17 @@ impl Upgraded {
     /// Other binaries take over, in this way.
     async fn hand_over(&mut self, to: Option<&Path>, way: Way) -> Result<()> {
         self.pipeline.use_binaries(to);
-        let (reconciler, writer) = (Crew { reconcilers: 1, writers: 0 }, Crew { reconcilers: 0, writers: 1 });
+        let (reconciler, writer) =
+            (Workers { reconcilers: 1, writers: 0 }, Workers { reconcilers: 0, writers: 1 });
         if way == Way::AllAtOnce {
             self.pipeline.dismiss().await?;
-            return self.pipeline.hire(Crew::default()).await;
+            return self.pipeline.spawn(Workers::default()).await;
         }
         let order = if way == Way::WritersFirst { [writer, reconciler] } else { [reconciler, writer] };
-        for crew in order {
-            self.pipeline.hire(crew).await?;
+        for workers in order {
+            self.pipeline.spawn(workers).await?;
             let of_kind =
-                if crew.writers > 0 { &mut self.pipeline.writers } else { &mut self.pipeline.reconcilers };
+                if workers.writers > 0 { &mut self.pipeline.writers } else { &mut self.pipeline.reconcilers };
             let status = of_kind.remove(0).terminate().await?;
             ensure!(status.success(), "it ended with {status}");
             // Side by side for a while.

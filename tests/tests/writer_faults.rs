@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services, newcomers};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers, newcomers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -77,7 +77,7 @@ fn misbehave(services: &Services) {
 async fn no_record_is_created_twice_whatever_becomes_of_the_answer() -> Result<()> {
     let services = Services::start(&newcomers(60, 11)).await?;
     services.amfj.set_list_lag(Duration::from_millis(400));
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", everything(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", everything(&services))], |config| {
         config.set("retry.initial", "20ms").set("retry.max", "200ms")
     })
     .await?;
@@ -96,7 +96,7 @@ async fn no_record_is_created_twice_whatever_becomes_of_the_answer() -> Result<(
 async fn a_killed_writer_leaves_nothing_undone_and_nothing_done_twice() -> Result<()> {
     let services = Services::start(&newcomers(80, 12)).await?;
     let mut pipeline =
-        Pipeline::with(Crew::default(), vec![("acme", everything(&services))], |config| config).await?;
+        Pipeline::with(Workers::default(), vec![("acme", everything(&services))], |config| config).await?;
     services.amfj.fault(Rule::new(Action::LoseAnswer).on("POST", "*").probability(0.05));
     services.amfj.set_latency(Duration::from_millis(20));
     let fetched = pipeline.fetch(&[]).await?;
@@ -104,7 +104,7 @@ async fn a_killed_writer_leaves_nothing_undone_and_nothing_done_twice() -> Resul
     for round in 0..4_u64 {
         tokio::time::sleep(Duration::from_millis(150 + 170 * round)).await;
         pipeline.writers.drain(..).try_for_each(|writer| Worker::kill9(writer).map(drop))?;
-        pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+        pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     }
     services.amfj.faults().clear();
     pipeline.settle().await?;
@@ -116,7 +116,7 @@ async fn a_killed_writer_leaves_nothing_undone_and_nothing_done_twice() -> Resul
 #[tokio::test]
 async fn p28_an_outage_leaves_the_changes_in_the_queue_until_it_is_over() -> Result<()> {
     let services = Services::start(&newcomers(60, 13)).await?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", everything(&services))], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", everything(&services))], |config| {
         config.set("timing.probe_interval", "300ms").set("retry.give_up_after", "5s")
     })
     .await?;
@@ -153,7 +153,7 @@ async fn one_change_that_always_fails_is_given_up_and_the_others_go_on() -> Resu
     let bad = services.kandji.devices()[0].device_name.clone();
     let asset = services.amfj.assets_named(&bad).pop().unwrap().id;
     let pipeline = Pipeline::with(
-        Crew::default(),
+        Workers::default(),
         vec![("acme", services.integration("acme").field("Notes", "device_id"))],
         |config| config.set("retry.give_up_after", "2s").set("timing.probe_interval", "200ms"),
     )
@@ -181,7 +181,7 @@ async fn p21_nobody_loses_an_asset_to_a_stale_decision() -> Result<()> {
         .set("sync.create_users", "all")
         .set("sync.auto_checkout", true)
         .set("sync.first_assignment", "take-over");
-    let mut pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| config).await?;
+    let mut pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| config).await?;
     let colleague = services.amfj.add_user("Hand Made", Some("hand@example.com"), false)?;
     // Linked and assigned first, so that the next run decides hand-overs only.
     pipeline.run().await?;
@@ -198,7 +198,7 @@ async fn p21_nobody_loses_an_asset_to_a_stale_decision() -> Result<()> {
     .await?;
     services.amfj.check_in(&asset.id)?;
     services.amfj.check_out(&asset.id, &colleague)?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     let holder = services.amfj.asset(&asset.id).unwrap().holder;
     ensure!(holder.as_ref() == Some(&colleague), "the check-out by hand was undone on a stale decision");
@@ -216,7 +216,7 @@ async fn p25_changes_queued_before_the_mode_became_plan_are_not_made() -> Result
     let services = Services::plain(20, 16).await?;
     let mut pipeline =
         Pipeline::idle(vec![("acme", services.integration("acme").field("Model", "model"))], |c| c).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     let fetched = pipeline.fetch(&[]).await?;
     ensure!(fetched.status.success(), "{}", fetched.stderr);
     eventually(RUN_LIMIT, "changes in the queue", async || {
@@ -226,7 +226,7 @@ async fn p25_changes_queued_before_the_mode_became_plan_are_not_made() -> Result
     .await?;
     let plan = services.integration("acme").field("Model", "model").set("mode", "plan");
     pipeline.reconfigure(vec![("acme", plan)]).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(services.amfj.write_count() == 0, "{:?}", services.take_writes());
     let call = pipeline.call(Role::Writer).arg("--version").finish(Duration::from_secs(10)).await?;

@@ -11,7 +11,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use crate::blame::Turn;
-use crate::site::Site;
+use crate::context::IntegrationContext;
 use crate::slots::Slot;
 
 /// How long a place in the rate is worth something. Where the broker keeps many changes waiting between their places and
@@ -38,26 +38,30 @@ pub(crate) struct UnderWay<'a> {
 impl<'a> Admission<'a> {
     /// Waits for the circuit, for a place among those that wait to be sent, and for one in the rate. None where the circuit is
     /// open. One that has not failed goes before one that has, where the circuit is half-open; `again` as in [`Slots::have`].
-    pub(crate) async fn to(site: &'a Site, failed: bool, again: bool) -> Option<Self> {
-        let turn = site.circuit.turn(failed).await?;
-        Self { turn, waiting: None, place: None }.renewed(site, again).await
+    pub(crate) async fn to(context: &'a IntegrationContext, failed: bool, again: bool) -> Option<Self> {
+        let turn = context.circuit.turn(failed).await?;
+        Self { turn, waiting: None, place: None }.renewed(context, again).await
     }
 
     /// Waits for what a request was sent with, and for a place in the rate that is worth something.
-    pub(crate) async fn renewed(mut self, site: &'a Site, again: bool) -> Option<Self> {
+    pub(crate) async fn renewed(mut self, context: &'a IntegrationContext, again: bool) -> Option<Self> {
         if self.waiting.is_none() {
-            self.waiting = Some(site.own_announcements.have(again).await?);
+            self.waiting = Some(context.own_announcements.have(again).await?);
         }
-        self.have_place(site.client.limiter()).await;
+        self.have_place(context.client.limiter()).await;
         Some(self)
     }
 
     /// Waits for one of the requests that may be under way, and sends with it. None only where the writer ends.
-    pub(crate) async fn send(&mut self, site: &'a Site, again: bool) -> Option<UnderWay<'a>> {
-        let own = site.own_requests.have(again).await?;
-        let all = site.requests.acquire().await.ok()?;
+    pub(crate) async fn send(
+        &mut self,
+        context: &'a IntegrationContext,
+        again: bool,
+    ) -> Option<UnderWay<'a>> {
+        let own = context.own_requests.have(again).await?;
+        let all = context.requests.acquire().await.ok()?;
         // AMFJ may have been slow for so long that the place in the rate is worth nothing any more.
-        self.have_place(site.client.limiter()).await;
+        self.have_place(context.client.limiter()).await;
         (self.place, self.waiting) = (None, None);
         Some(UnderWay { _own: own, _all: all })
     }

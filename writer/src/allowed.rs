@@ -17,9 +17,9 @@ use amfj_sync_http::json::LONGEST_RECORD;
 use amfj_sync_model::amfj::Named;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::mapping::is_blank;
-use amfj_sync_model::messages::{Action, Change, Event, Order, Outcome, Past, Restored, Rule};
+use amfj_sync_model::messages::{Action, Change, Event, OperatorOrder, Outcome, Past, Restored, Rule};
 use amfj_sync_projection::rows::DeviceRow;
-use amfj_sync_projection::{FirstSync, View};
+use amfj_sync_projection::{FirstSync, Projection};
 use serde_json::Value;
 
 /// Why a change may not be made by this worker.
@@ -98,7 +98,7 @@ pub(crate) struct Asked<'a> {
     /// The partition that it came through, of so many; none where it has not been sent yet.
     pub(crate) partition: Option<(u16, u16)>,
     pub(crate) config: &'a Integration,
-    pub(crate) view: &'a View,
+    pub(crate) view: &'a Projection,
     /// Whether another integration of the same AMFJ site has a link to the asset.
     pub(crate) linked_elsewhere: &'a dyn Fn(&AssetId) -> bool,
 }
@@ -230,7 +230,7 @@ impl Asked<'_> {
             Rule::Reenrolled => {}
             Rule::Person => {
                 let decided = self.view.person(&format!("device/{device}")).map(|row| row.decision.order);
-                let order = Order::Link { device: device.clone(), asset: asset.clone() };
+                let order = OperatorOrder::Link { device: device.clone(), asset: asset.clone() };
                 if decided != Some(order) {
                     return Err(NotAllowed::NoPersonDecided);
                 }

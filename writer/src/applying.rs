@@ -1,6 +1,6 @@
 //! The way of one change through the writer.
 
-use amfj_sync_broker::letters::Replay;
+use amfj_sync_broker::dead_letter::Replay;
 use amfj_sync_broker::{BrokerError, Lease, Outgoing, Received, Stage};
 use amfj_sync_config::mode;
 use amfj_sync_failpoint::{Failpoint, reach};
@@ -9,26 +9,26 @@ use amfj_sync_model::messages::{Action, Change, Ending, Event, Fact, Origin, Out
 use amfj_sync_projection::Unreadable;
 use amfj_sync_projection::rows::IntentRow;
 use amfj_sync_service::backlog::counting;
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
 use crate::claims::{Claim, Turn};
+use crate::context::IntegrationContext;
 use crate::creating::Looked;
-use crate::dead_letters::bury;
+use crate::dead_letters::dead_letter_message;
 use crate::events;
 use crate::outcomes::{SHORTER, ended, remember_definitions, stale};
-use crate::requests::{Kind, Requests, Trouble};
-use crate::site::Site;
+use crate::requests::{Idempotency, Requests, Trouble};
 use crate::steps::{Known, Request, Step};
 use crate::working::Working;
 
-mod again;
 pub(crate) mod allowing;
 mod assignments;
 mod creations;
-mod overtaken;
+mod redecided;
 mod siblings;
+mod superseded;
 mod updates;
 
 /// Whether the message may be acknowledged.
@@ -37,24 +37,22 @@ pub(crate) enum Applied {
     /// Its outcome is in the stream.
     Done,
     /// It goes back to the queue.
-    HandBack,
+    Requeued,
 }
 
-/// Why a change has no outcome yet.
-enum NotYet {
-    HandBack,
-}
+/// The lease is over, or the circuit opened: the change has no outcome yet and goes back to the queue.
+struct LeaseLost;
 
-impl From<BrokerError> for NotYet {
+impl From<BrokerError> for LeaseLost {
     /// The broker fails only when the worker stops; everything else is waited out.
     fn from(_: BrokerError) -> Self {
-        Self::HandBack
+        Self
     }
 }
 
 /// Applies one change, as it was received.
 pub(crate) async fn apply(
-    site: &Site,
+    context: &IntegrationContext,
     lease: &Lease,
     event: &Event,
     change: &Change,
@@ -62,22 +60,20 @@ pub(crate) async fn apply(
     working: &Working,
 ) -> Applied {
     let replay = Replay::of(received);
-    let requests = Requests::new(site, lease, event, change, replay.as_ref(), working);
+    let requests = Requests::new(context, lease, event, change, replay.as_ref(), working);
     let begun = requests.first_attempt().is_some();
     let (announced, looked) = (None, Looked::NotYet);
     let mut applying =
-        Applying { site, lease, event, change, received, replay, requests, begun, announced, looked };
-    match applying.run().await {
-        Ok(()) => Applied::Done,
-        Err(NotYet::HandBack) => {
-            applying.withdraw().await;
-            Applied::HandBack
-        }
+        Applying { context, lease, event, change, received, replay, requests, begun, announced, looked };
+    if applying.run().await.is_ok() {
+        return Applied::Done;
     }
+    applying.withdraw().await;
+    Applied::Requeued
 }
 
 struct Applying<'a> {
-    site: &'a Site,
+    context: &'a IntegrationContext,
     lease: &'a Lease,
     event: &'a Event,
     change: &'a Change,
@@ -93,7 +89,7 @@ struct Applying<'a> {
 }
 
 impl Applying<'_> {
-    async fn run(&mut self) -> Result<(), NotYet> {
+    async fn run(&mut self) -> Result<(), LeaseLost> {
         reach(Failpoint::WriterTaken).await;
         self.until_readable().await?;
         if self.requests.is_answered() {
@@ -103,11 +99,11 @@ impl Applying<'_> {
         if let Some(why) = self.refusal().await? {
             return self.refuse(&why).await;
         }
-        if let Some(reason) = mode::withheld(&self.site.integration, self.change) {
+        if let Some(reason) = mode::withheld(&self.context.integration, self.change) {
             return self.conclude(stale(self.event, self.change, reason)).await;
         }
         if !self.begun
-            && let Some(why) = self.requests.overtaken().map_err(|_| NotYet::HandBack)?
+            && let Some(why) = self.requests.superseded().map_err(|_| LeaseLost)?
         {
             return self.conclude(stale(self.event, self.change, why)).await;
         }
@@ -124,23 +120,23 @@ impl Applying<'_> {
                 // A person gave it up while it waited.
                 Err(Trouble::Fail { reason, .. }) => return self.conclude(self.failed(reason)).await,
                 // It gave way to the next one.
-                Err(Trouble::Overtaken(why)) if !self.begun => {
+                Err(Trouble::Superseded(why)) if !self.begun => {
                     return self.conclude(stale(self.event, self.change, why)).await;
                 }
                 // The same, but an attempt before this one is looked into first, with its claim.
-                Ok(None) | Err(Trouble::Overtaken(_)) => {}
-                Err(_) => return Err(NotYet::HandBack),
+                Ok(None) | Err(Trouble::Superseded(_)) => {}
+                Err(_) => return Err(LeaseLost),
             },
         }
         let claim = self.claim();
         self.announce(&claim).await?;
-        let tried_before = match claim.wait_for_turn(self.site, &mut self.requests).await {
+        let tried_before = match claim.wait_for_turn(self.context, &mut self.requests).await {
             Ok(Turn::Ours { tried_before }) => tried_before || self.is_unknown(),
             Ok(Turn::Taken) => {
                 let outcome = stale(self.event, self.change, "another change about this person is under way");
                 return self.conclude(outcome).await;
             }
-            Err(_) => return Err(NotYet::HandBack),
+            Err(_) => return Err(LeaseLost),
         };
         // Read after the claim: the failure that a replay is about is in the view by now.
         let uncertain = self.uncertain_attempt();
@@ -161,7 +157,7 @@ impl Applying<'_> {
             Step::Done(outcome) => *outcome,
             Step::Request(request) => {
                 // The claim was read back, so it is there.
-                let first = uncertain.or_else(|| self.requests.first_attempt()).ok_or(NotYet::HandBack)?;
+                let first = uncertain.or_else(|| self.requests.first_attempt()).ok_or(LeaseLost)?;
                 self.request(request, &first, tried_before).await?
             }
         };
@@ -184,13 +180,13 @@ impl Applying<'_> {
                 return Ok(found);
             }
         }
-        self.requests.admit(Kind::Read).await?;
+        self.requests.admit(Idempotency::Read).await?;
         Ok(None)
     }
 
     /// Whether an attempt of this process may have been carried out that nobody has looked for.
     fn is_unknown(&self) -> bool {
-        self.site.unknown.lock().contains(&self.event.id)
+        self.context.unknown.lock().contains(&self.event.id)
     }
 
     /// The first attempt at the creation that this change replays, where that may have been carried out.
@@ -209,14 +205,14 @@ impl Applying<'_> {
     }
 
     /// Publishes the intent. Who has the admission for a request may be sending it a moment later.
-    async fn announce(&mut self, claim: &Claim) -> Result<(), NotYet> {
-        let (stood, _) = claim.announced_by(self.site);
+    async fn announce(&mut self, claim: &Claim) -> Result<(), LeaseLost> {
+        let (stood, _) = claim.announced_by(self.context);
         self.announced = (!stood).then(|| claim.clone());
         reach(Failpoint::WriterBeforeIntent).await;
-        claim.publish(self.site, self.event).await?;
+        claim.publish(self.context, self.event).await?;
         reach(Failpoint::WriterIntentReadBack).await;
         // What was withdrawn is known by now to have come to nothing.
-        let (_, by_others) = claim.announced_by(self.site);
+        let (_, by_others) = claim.announced_by(self.context);
         self.begun = stood || by_others;
         Ok(())
     }
@@ -227,32 +223,32 @@ impl Applying<'_> {
         self.requests.step_back();
         let Some(claim) = self.announced.take().filter(|_| !self.requests.may_have_written) else { return };
         reach(Failpoint::WriterHandingBack).await;
-        let refused = self.site.blame.has_failed(self.event.id);
+        let refused = self.context.blame.has_failed(self.event.id);
         // Fails only when the worker stops: then the intent is waited out.
-        if let Err(error) = claim.withdraw(self.site, self.event, refused).await {
-            tracing::debug!(integration = %self.site.integration.id, %error, "an intent was not withdrawn");
+        if let Err(error) = claim.withdraw(self.context, self.event, refused).await {
+            tracing::debug!(integration = %self.context.integration.id, %error, "an intent was not withdrawn");
         }
     }
 
     /// Waits until the views that the change is compared with can be read: one that cannot is being built anew.
-    async fn until_readable(&self) -> Result<(), NotYet> {
-        let site = self.site;
+    async fn until_readable(&self) -> Result<(), LeaseLost> {
+        let context = self.context;
         let readable = async {
-            for state in site.siblings.iter().chain([&site.state]) {
+            for state in context.siblings.iter().chain([&context.state]) {
                 state.ready().await?;
             }
             Ok(())
         };
         tokio::select! {
             readable = readable => readable,
-            () = self.lease.over() => Err(NotYet::HandBack),
+            () = self.lease.over() => Err(LeaseLost),
         }
     }
 
     /// What the change still needs. Nothing is found on a view that cannot be read.
-    async fn step(&self) -> Result<Step, NotYet> {
+    async fn step(&self) -> Result<Step, LeaseLost> {
         loop {
-            let failed = || self.site.siblings.iter().map(State::failed_reads).sum::<u64>();
+            let failed = || self.context.siblings.iter().map(StateHandle::failed_reads).sum::<u64>();
             let before = failed();
             if let Ok(step) = self.step_on_view()
                 && failed() == before
@@ -265,10 +261,10 @@ impl Applying<'_> {
 
     fn step_on_view(&self) -> Result<Step, Unreadable> {
         let linked_elsewhere = |asset: &AssetId| {
-            let linked = |sibling: &State| sibling.read(|view| view.linked_device(asset).is_some());
-            self.site.siblings.iter().any(linked)
+            let linked = |sibling: &StateHandle| sibling.read(|view| view.linked_device(asset).is_some());
+            self.context.siblings.iter().any(linked)
         };
-        self.site.state.try_read(|view| {
+        self.context.state.try_read(|view| {
             let (event, change, begun) = (self.event, self.change, self.begun);
             Known { event, change, view, begun, linked_elsewhere: &linked_elsewhere }.step()
         })
@@ -291,7 +287,7 @@ impl Applying<'_> {
         request: Request,
         first: &IntentRow,
         tried_before: bool,
-    ) -> Result<Outcome, NotYet> {
+    ) -> Result<Outcome, LeaseLost> {
         let answer = match request {
             Request::CreateAsset(asset) => self.create_asset(asset, first, tried_before).await,
             Request::CreateUser(user) => self.create_user(user, first, tried_before).await,
@@ -313,10 +309,10 @@ impl Applying<'_> {
         match answer {
             Ok(outcome) => Ok(outcome),
             // The last two are for whoever hands an asset over.
-            Err(Trouble::HandBack | Trouble::Unknown | Trouble::NextWaits | Trouble::RefusedOtherwise) => {
-                Err(NotYet::HandBack)
+            Err(Trouble::Requeue | Trouble::Unknown | Trouble::NextWaits | Trouble::RefusedOtherwise) => {
+                Err(LeaseLost)
             }
-            Err(Trouble::Overtaken(why)) => Ok(stale(self.event, self.change, why)),
+            Err(Trouble::Superseded(why)) => Ok(stale(self.event, self.change, why)),
             Err(Trouble::NotThere(asset)) => Ok(self.asset_not_there(asset)),
             // Whoever sends a request looks into these.
             Err(Trouble::NotFound) => Ok(self.failed("AMFJ answered 404".to_owned())),
@@ -334,12 +330,12 @@ impl Applying<'_> {
     }
 
     /// Whether the very same failed in an earlier run: its dead letter stands for this one too.
-    fn has_a_letter(&self, outcome: &Outcome) -> Result<bool, NotYet> {
-        let looked = self.site.state.try_read(|view| {
+    fn has_a_letter(&self, outcome: &Outcome) -> Result<bool, LeaseLost> {
+        let looked = self.context.state.try_read(|view| {
             let rematch = view.meta().rematch;
             view.memory(&self.change.key).failure_repeated_by(outcome, rematch).is_some()
         });
-        looked.map_err(|_| NotYet::HandBack)
+        looked.map_err(|_| LeaseLost)
     }
 
     fn failed(&self, reason: String) -> Outcome {
@@ -353,33 +349,41 @@ impl Applying<'_> {
     /// Publishes history and outcome. The history comes first: once the outcome is in the stream, a redelivery ends early
     /// and could not make good a missing entry. An entry that comes twice bears the id of the same change.
     async fn tell(&self, origin: &Origin, outcome: &Outcome) -> Result<(), BrokerError> {
-        let fact = Event::fact(origin, Timestamp::now(), Fact::Ended(Box::new(outcome.clone())));
+        let fact = Event::fact(origin, Timestamp::now(), Fact::ChangeEnded(Box::new(outcome.clone())));
         if outcome.ending == Ending::Applied {
-            let history = self.site.names.history(&self.site.integration.id);
-            self.site.publisher.publish(vec![Outgoing::to_stream(history, &fact)]).await?;
+            let history = self.context.names.history(&self.context.integration.id);
+            self.context.publisher.publish(vec![Outgoing::to_stream(history, &fact)]).await?;
             reach(Failpoint::WriterHistoryPublished).await;
         }
-        self.site.state.publish_and_read_back(fact).await.map(drop)
+        self.context.state.publish_and_read_back(fact).await.map(drop)
     }
 
     /// Dead letter if it failed, history, outcome read back: in that order, so that nothing is lost in
     /// between and a repeat of any step is harmless.
-    async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), NotYet> {
+    async fn conclude(&mut self, mut outcome: Outcome) -> Result<(), LeaseLost> {
         self.requests.step_back();
         outcome.attempts = self.requests.attempts;
         outcome.replay = self.replay.as_ref().map(|replay| replay.token);
-        remember_definitions(self.site, &mut outcome);
+        remember_definitions(self.context, &mut outcome);
         if let Ending::Failed { reason } = &outcome.ending {
             let creates =
                 matches!(self.change.action, Action::CreateAsset { .. } | Action::CreateUser { .. });
             outcome.uncertain = creates && self.requests.uncertain;
             if !self.has_a_letter(&outcome)? {
                 let key = self.change.key.to_string();
-                bury(self.site, &self.lease.queue, self.received, &key, reason, outcome.attempts).await?;
+                dead_letter_message(
+                    self.context,
+                    &self.lease.queue,
+                    self.received,
+                    &key,
+                    reason,
+                    outcome.attempts,
+                )
+                .await?;
                 reach(Failpoint::WriterBuried).await;
             }
         }
-        let mut origin = self.site.state.origin();
+        let mut origin = self.context.state.origin();
         origin.run.clone_from(&self.event.run);
         origin.sequence = self.event.sequence;
         let part = Span::part(SpanKind::Producer, "publish outcome");
@@ -390,14 +394,14 @@ impl Applying<'_> {
             let (BrokerError::TooLarge { limit, .. }, Some(shorten)) = (&error, steps.next()) else {
                 return Err(error.into());
             };
-            tracing::warn!(integration = %self.site.integration.id, key = %self.change.key, limit,
+            tracing::warn!(integration = %self.context.integration.id, key = %self.change.key, limit,
                 "what became of a change is larger than a message may be; its values are cut");
             shorten(&mut outcome);
         }
         reach(Failpoint::WriterOutcomeReadBack).await;
-        self.site.unknown.lock().remove(&self.event.id);
-        self.site.blame.ended(self.event.id);
-        events::ended(&self.site.integration.id, self.event.run.as_ref(), &outcome);
+        self.context.unknown.lock().remove(&self.event.id);
+        self.context.blame.ended(self.event.id);
+        events::ended(&self.context.integration.id, self.event.run.as_ref(), &outcome);
         Ok(())
     }
 }

@@ -17,8 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::context::IntegrationContext;
 use crate::requests::{Requests, Trouble};
-use crate::site::Site;
 
 /// How often the claims are looked at while another one is waited for.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -70,7 +70,11 @@ impl Claim {
     }
 
     /// Publishes the intent and reads it back.
-    pub(crate) async fn publish(&self, site: &Site, cause: &Event) -> Result<(), BrokerError> {
+    pub(crate) async fn publish(
+        &self,
+        context: &IntegrationContext,
+        cause: &Event,
+    ) -> Result<(), BrokerError> {
         let intent = Intent {
             change: self.change,
             key: self.key.clone(),
@@ -79,23 +83,23 @@ impl Claim {
             users: self.users.clone(),
             subjects: self.subjects.clone(),
             waits: self.waits,
-            worker: site.worker.clone(),
+            worker: context.worker.clone(),
             at: Timestamp::now(),
         };
-        let mut origin = site.state.origin();
+        let mut origin = context.state.origin();
         origin.run.clone_from(&cause.run);
         origin.sequence = cause.sequence;
         let part = Span::part(SpanKind::Producer, "publish intent");
         origin.traceparent = part.traceparent().or_else(|| cause.traceparent.clone());
-        let fact = Event::fact(&origin, Timestamp::now(), Fact::Intended(intent));
-        site.state.publish_and_read_back(fact).await.map(drop)
+        let fact = Event::fact(&origin, Timestamp::now(), Fact::ChangeIntended(intent));
+        context.state.publish_and_read_back(fact).await.map(drop)
     }
 
     /// The open intents before ours on anything that we claim, oldest first. Our own place is that of
     /// this worker's intent for this change.
-    fn earlier(&self, site: &Site) -> Result<Vec<IntentRow>, Unreadable> {
-        let ours = |row: &IntentRow| row.intent.change == self.change && row.intent.worker == site.worker;
-        site.state.try_read(|view| {
+    fn earlier(&self, context: &IntegrationContext) -> Result<Vec<IntentRow>, Unreadable> {
+        let ours = |row: &IntentRow| row.intent.change == self.change && row.intent.worker == context.worker;
+        context.state.try_read(|view| {
             let mut earlier: Vec<IntentRow> = Vec::new();
             for subject in self.subjects() {
                 let before = view.claims(&subject).into_iter().take_while(|row| !ours(row));
@@ -106,11 +110,11 @@ impl Claim {
     }
 
     /// Who has announced an attempt at this very change: this worker, and others.
-    pub(crate) fn announced_by(&self, site: &Site) -> (bool, bool) {
-        let claims = site.state.read(|view| view.claims(&self.key.to_string()));
+    pub(crate) fn announced_by(&self, context: &IntegrationContext) -> (bool, bool) {
+        let claims = context.state.read(|view| view.claims(&self.key.to_string()));
         let attempts = claims.iter().filter(|row| row.intent.change == self.change);
         attempts.fold((false, false), |(ours, others), row| {
-            let is_ours = row.intent.worker == site.worker;
+            let is_ours = row.intent.worker == context.worker;
             (ours || is_ours, others || !is_ours)
         })
     }
@@ -120,41 +124,41 @@ impl Claim {
     /// `refused` where AMFJ refused what was sent.
     pub(crate) async fn withdraw(
         &self,
-        site: &Site,
+        context: &IntegrationContext,
         cause: &Event,
         refused: bool,
     ) -> Result<(), BrokerError> {
-        let (change, key, worker) = (self.change, self.key.clone(), site.worker.clone());
-        let mut origin = site.state.origin();
+        let (change, key, worker) = (self.change, self.key.clone(), context.worker.clone());
+        let mut origin = context.state.origin();
         origin.run.clone_from(&cause.run);
         origin.sequence = cause.sequence;
         origin.traceparent.clone_from(&cause.traceparent);
         let at = Timestamp::now();
         let fact = Event::fact(&origin, at, Fact::IntentWithdrawn { change, key, worker, refused, at });
-        site.state.publish_and_read_back(fact).await.map(drop)
+        context.state.publish_and_read_back(fact).await.map(drop)
     }
 
     /// Waits until nothing before us is open, or is old enough to be settled. Meanwhile others send.
     pub(crate) async fn wait_for_turn(
         &self,
-        site: &Site,
+        context: &IntegrationContext,
         requests: &mut Requests<'_>,
     ) -> Result<Turn, Trouble> {
         let first_seen = Instant::now();
-        let patience = site.settling_time();
+        let patience = context.settling_time();
         loop {
             // Built anew from the broker; what is claimed is in there.
-            let Ok(earlier) = self.earlier(site) else {
+            let Ok(earlier) = self.earlier(context) else {
                 requests.wait(LOOK_EVERY).await?;
                 continue;
             };
             let tried_before = earlier.iter().any(|row| row.intent.change == self.change);
             // This process has one task a key, so an older intent of its own is no longer under way:
             // only what others have begun is waited for.
-            let others = earlier.iter().any(|row| row.intent.worker != site.worker);
+            let others = earlier.iter().any(|row| row.intent.worker != context.worker);
             let busy_here = earlier
                 .iter()
-                .any(|row| row.intent.worker == site.worker && row.intent.change != self.change);
+                .any(|row| row.intent.worker == context.worker && row.intent.change != self.change);
             if !others && !busy_here {
                 return Ok(Turn::Ours { tried_before });
             }

@@ -11,12 +11,12 @@ use std::collections::HashSet;
 
 use amfj_sync_amfj::client::Page;
 use amfj_sync_http::CallError;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::IntentRow;
 
+use crate::context::IntegrationContext;
 use crate::events;
-use crate::requests::{Kind, Requests, Trouble, nothing_to_see};
-use crate::site::Site;
+use crate::requests::{Idempotency, Requests, Trouble, nothing_to_see};
 
 mod assets;
 pub(crate) mod looking;
@@ -34,7 +34,10 @@ pub(crate) trait Creatable: Sync + Sized {
     const WHAT: &'static str;
     const LIST: &'static str;
 
-    fn create(&self, site: &Site) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
+    fn create(
+        &self,
+        context: &IntegrationContext,
+    ) -> impl Future<Output = Result<Self::Record, CallError>> + Send;
 
     /// The id of a record.
     fn id(found: &Self::Record) -> &str;
@@ -42,41 +45,41 @@ pub(crate) trait Creatable: Sync + Sized {
     /// Asks AMFJ for records of exactly this name or email; none where the contract has no such search.
     fn search(
         &self,
-        site: &Site,
+        context: &IntegrationContext,
     ) -> impl Future<Output = Result<Option<Vec<Self::Record>>, CallError>> + Send;
 
     /// The record as it is now; none where it is not there any more.
     fn again(
-        site: &Site,
+        context: &IntegrationContext,
         found: &Self::Record,
     ) -> impl Future<Output = Result<Option<Self::Record>, CallError>> + Send;
 
     /// A page of the list of all such records.
     fn page(
-        site: &Site,
+        context: &IntegrationContext,
         cursor: Option<String>,
     ) -> impl Future<Output = Result<Page<Self::Record>, CallError>> + Send;
 
     /// The walks through that list that are shared.
-    fn walks(site: &Site) -> &Walks<Self::Record>;
+    fn walks(context: &IntegrationContext) -> &Walks<Self::Record>;
 
     /// How many more may be created, and how many there are already, as far as is known.
-    fn expected(view: &View) -> (u64, u64);
+    fn expected(view: &Projection) -> (u64, u64);
 
     /// Whether the view does not know it, or knows it under another name, email or serial.
-    fn is_unknown(site: &Site, view: &View, found: &Self::Record) -> bool;
+    fn is_unknown(context: &IntegrationContext, view: &Projection, found: &Self::Record) -> bool;
 
     /// Whether it has the name, email or serial of what is to be created.
-    fn is_namesake(&self, site: &Site, found: &Self::Record) -> bool;
+    fn is_namesake(&self, context: &IntegrationContext, found: &Self::Record) -> bool;
 
     /// Whether it came after the first attempt, and nothing claims it.
-    fn is_young_and_free(site: &Site, found: &Self::Record, first: &IntentRow) -> bool;
+    fn is_young_and_free(context: &IntegrationContext, found: &Self::Record, first: &IntentRow) -> bool;
 
     /// Whether it holds all that was sent.
     fn holds_what_was_sent(&self, found: &Self::Record) -> bool;
 
     /// Whether AMFJ may have made it of what was sent, by storing that in forms of its own.
-    fn resembles(&self, site: &Site, found: &Self::Record) -> bool;
+    fn resembles(&self, context: &IntegrationContext, found: &Self::Record) -> bool;
 }
 
 /// What came of a creation.
@@ -115,13 +118,13 @@ impl<'a> Creation<'a> {
     /// Creates a record, or finds the one that an earlier attempt created.
     pub(crate) async fn make<C: Creatable>(
         &mut self,
-        site: &Site,
+        context: &IntegrationContext,
         requests: &mut Requests<'_>,
         wanted: &C,
     ) -> Result<Created<C::Record>, Trouble> {
         loop {
             if self.unknown {
-                if let Some(found) = self.search(site, requests, wanted).await? {
+                if let Some(found) = self.search(context, requests, wanted).await? {
                     return Ok(found);
                 }
                 if self.said_done {
@@ -130,24 +133,25 @@ impl<'a> Creation<'a> {
                 self.unknown = false;
                 self.looked = Looked::Already;
             }
-            if let Some(record) = looking::look(&mut self.looked, site, requests, wanted).await? {
+            if let Some(record) = looking::look(&mut self.looked, context, requests, wanted).await? {
                 return Ok(Created::Found { record: Box::new(record), doubtful: false });
             }
-            let answer = requests.send(Kind::Creation, || wanted.create(site)).await;
+            let answer = requests.send(Idempotency::NonIdempotent, || wanted.create(context)).await;
             match answer {
                 Ok(record) => return Ok(Created::Made(record)),
-                Err(Trouble::Unknown) => self.is_unknown_now(site),
+                Err(Trouble::Unknown) => self.is_unknown_now(context),
                 Err(Trouble::Unshown) => {
                     self.said_done = true;
-                    self.is_unknown_now(site);
+                    self.is_unknown_now(context);
                 }
                 Err(Trouble::NotFound) => requests.refused("AMFJ answered 404 to a creation").await?,
                 Err(Trouble::Fail { reason, field }) if requests.uncertain => {
                     // Given up after an attempt whose answer was lost: a last look (P26). It is unknown until then.
-                    self.is_unknown_now(site);
-                    let found = self.exact(site, requests, wanted).await.map(Some).or_else(nothing_to_see)?;
+                    self.is_unknown_now(context);
+                    let found =
+                        self.exact(context, requests, wanted).await.map(Some).or_else(nothing_to_see)?;
                     return match found.and_then(|(ours, _)| only(ours)) {
-                        Some(record) => Ok(adopted::<C>(site, record)),
+                        Some(record) => Ok(adopted::<C>(context, record)),
                         None => Err(Trouble::Fail { reason, field }),
                     };
                 }
@@ -157,39 +161,41 @@ impl<'a> Creation<'a> {
     }
 
     /// Whoever has the change next, should it go back to the queue, looks first.
-    fn is_unknown_now(&mut self, site: &Site) {
+    fn is_unknown_now(&mut self, context: &IntegrationContext) {
         self.unknown = true;
-        site.unknown.lock().insert(self.first.intent.change);
+        context.unknown.lock().insert(self.first.intent.change);
     }
 
     /// What an earlier attempt created, or may have created.
     async fn search<C: Creatable>(
         &self,
-        site: &Site,
+        context: &IntegrationContext,
         requests: &mut Requests<'_>,
         wanted: &C,
     ) -> Result<Option<Created<C::Record>>, Trouble> {
         for round in 0..2 {
             if round == 1 {
-                requests.wait(site.integration.amfj.list_delay).await?;
+                requests.wait(context.integration.amfj.list_delay).await?;
             }
-            let (ours, others) = self.exact(site, requests, wanted).await?;
+            let (ours, others) = self.exact(context, requests, wanted).await?;
             if let Some(record) = one_of::<C>(ours)? {
-                return Ok(Some(adopted::<C>(site, record)));
+                return Ok(Some(adopted::<C>(context, record)));
             }
-            if let Some(other) = looking::news(site, wanted, others).await? {
+            if let Some(other) = looking::news(context, wanted, others).await? {
                 let doubtful =
-                    C::is_young_and_free(site, &other, self.first) && wanted.resembles(site, &other);
+                    C::is_young_and_free(context, &other, self.first) && wanted.resembles(context, &other);
                 return Ok(Some(Created::Found { record: Box::new(other), doubtful }));
             }
         }
-        let young = looking::young::<C>(site, requests, self.first).await?;
+        let young = looking::young::<C>(context, requests, self.first).await?;
         let (ours, others): (Vec<_>, Vec<_>) = each_once::<C>(young)
             .into_iter()
-            .filter(|found| C::is_young_and_free(site, found, self.first) && wanted.resembles(site, found))
-            .partition(|found| wanted.is_namesake(site, found) && wanted.holds_what_was_sent(found));
+            .filter(|found| {
+                C::is_young_and_free(context, found, self.first) && wanted.resembles(context, found)
+            })
+            .partition(|found| wanted.is_namesake(context, found) && wanted.holds_what_was_sent(found));
         if let Some(record) = one_of::<C>(ours)? {
-            return Ok(Some(adopted::<C>(site, record)));
+            return Ok(Some(adopted::<C>(context, record)));
         }
         Ok(others.into_iter().next().map(|other| Created::Found { record: Box::new(other), doubtful: true }))
     }
@@ -197,18 +203,20 @@ impl<'a> Creation<'a> {
     /// What AMFJ has by exactly this name or email: what can only be ours, and the rest.
     async fn exact<C: Creatable>(
         &self,
-        site: &Site,
+        context: &IntegrationContext,
         requests: &mut Requests<'_>,
         wanted: &C,
     ) -> Result<(Vec<C::Record>, Vec<C::Record>), Trouble> {
-        let found = match requests.send(Kind::Read, || wanted.search(site)).await? {
+        let found = match requests.send(Idempotency::Read, || wanted.search(context)).await? {
             Some(found) => found,
-            None => looking::walked::<C>(site, requests, |found| wanted.is_namesake(site, found)).await?,
+            None => {
+                looking::walked::<C>(context, requests, |found| wanted.is_namesake(context, found)).await?
+            }
         };
         let is_ours = |found: &C::Record| {
-            wanted.is_namesake(site, found)
+            wanted.is_namesake(context, found)
                 && wanted.holds_what_was_sent(found)
-                && C::is_young_and_free(site, found, self.first)
+                && C::is_young_and_free(context, found, self.first)
         };
         Ok(each_once::<C>(found).into_iter().partition(is_ours))
     }
@@ -226,8 +234,8 @@ fn only<T>(mut found: Vec<T>) -> Option<T> {
     if found.len() == 1 { found.pop() } else { None }
 }
 
-fn adopted<C: Creatable>(site: &Site, record: C::Record) -> Created<C::Record> {
-    events::adopted(&site.integration.id, C::WHAT);
+fn adopted<C: Creatable>(context: &IntegrationContext, record: C::Record) -> Created<C::Record> {
+    events::adopted(&context.integration.id, C::WHAT);
     Created::Made(record)
 }
 

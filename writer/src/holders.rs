@@ -11,8 +11,8 @@ use amfj_sync_model::amfj::{Asset, Holder};
 use amfj_sync_model::ids::{AssetId, RecordId};
 use tokio::time::Instant;
 
-use crate::requests::{Kind, OnRefusal, Requests, Trouble};
-use crate::site::Site;
+use crate::context::IntegrationContext;
+use crate::requests::{Idempotency, OnRefusal, Requests, Trouble};
 
 /// How an assignment ended.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Held {
 
 /// One assignment.
 pub(crate) struct Assignment<'a> {
-    pub(crate) site: &'a Site,
+    pub(crate) context: &'a IntegrationContext,
     pub(crate) asset: &'a AssetId,
     pub(crate) expected: Option<&'a Holder>,
     pub(crate) to: Option<&'a Holder>,
@@ -181,8 +181,9 @@ impl Assignment<'_> {
     ) -> Result<Option<Held>, Trouble> {
         requests.refusal = OnRefusal::TriesAgain;
         requests.asks_first = true;
-        let client = &self.site.client;
-        let answer = requests.send(Kind::Repeatable, || client.check_out(self.asset, wanted, None)).await;
+        let client = &self.context.client;
+        let answer =
+            requests.send(Idempotency::Idempotent, || client.check_out(self.asset, wanted, None)).await;
         requests.asks_first = false;
         match answer {
             Ok(Assigned::Done(asset)) if holder_of(&asset).as_ref() == Some(wanted) => {
@@ -207,7 +208,7 @@ impl Assignment<'_> {
         let mut asset = self.read(requests).await?;
         if course.said_done.take().is_some_and(|before| before == holder_of(&asset)) {
             // What AMFJ shows late is waited for once; what it does not do is a refusal.
-            requests.wait(self.site.integration.amfj.list_delay).await?;
+            requests.wait(self.context.integration.amfj.list_delay).await?;
             asset = self.read(requests).await?;
             course.conflict = Some(holder_of(&asset));
         }
@@ -226,7 +227,7 @@ impl Assignment<'_> {
     }
 
     async fn read(&self, requests: &mut Requests<'_>) -> Result<Asset, Trouble> {
-        let read = requests.send(Kind::Read, || self.site.client.asset(self.asset)).await?;
+        let read = requests.send(Idempotency::Read, || self.context.client.asset(self.asset)).await?;
         read.ok_or_else(|| Trouble::NotThere(self.asset.clone()))
     }
 
@@ -253,13 +254,13 @@ impl Assignment<'_> {
         holder: Option<&RecordId>,
         wanted: Option<&RecordId>,
     ) -> Result<Assigned, Trouble> {
-        let client = &self.site.client;
+        let client = &self.context.client;
         match (holder, wanted) {
             (None, Some(wanted)) => {
-                requests.send(Kind::Repeatable, || client.check_out(self.asset, wanted, None)).await
+                requests.send(Idempotency::Idempotent, || client.check_out(self.asset, wanted, None)).await
             }
             // A check-in takes the asset from whoever has it.
-            _ => requests.send(Kind::Guarded, || client.check_in(self.asset, None)).await,
+            _ => requests.send(Idempotency::Conditional, || client.check_in(self.asset, None)).await,
         }
     }
 
@@ -267,10 +268,13 @@ impl Assignment<'_> {
     async fn give_back(&self, requests: &mut Requests<'_>, why: String) -> Result<Held, Trouble> {
         let Some(from) = self.expected else { return Err(Trouble::Fail { reason: why, field: None }) };
         requests.refusal = OnRefusal::TriesAgain;
-        let client = &self.site.client;
+        let client = &self.context.client;
         let to = self.to.map_or("the user", |to| to.name.as_str());
         let refused = loop {
-            match requests.send(Kind::Repeatable, || client.check_out(self.asset, &from.id, None)).await {
+            match requests
+                .send(Idempotency::Idempotent, || client.check_out(self.asset, &from.id, None))
+                .await
+            {
                 Ok(_) | Err(Trouble::Unshown | Trouble::NotFound) => {
                     let asset = self.read(requests).await?;
                     let holder = holder_of(&asset);

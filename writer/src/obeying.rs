@@ -3,24 +3,24 @@
 
 use std::sync::Arc;
 
-use amfj_sync_model::messages::{Fact, Order, Payload, PersonDecision};
+use amfj_sync_model::messages::{Fact, OperatorDecision, OperatorOrder, Payload};
 use amfj_sync_projection::Verdict;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::blame::Ordered;
-use crate::site::Site;
+use crate::context::IntegrationContext;
 
 /// Obeys until the worker stops.
-pub(crate) async fn obey(site: Arc<Site>, stop: CancellationToken) {
-    let mut facts = site.state.listen();
+pub(crate) async fn obey(context: Arc<IntegrationContext>, stop: CancellationToken) {
+    let mut facts = context.state.listen();
     loop {
         match stop.run_until_cancelled(facts.recv()).await {
             Some(Ok(folded)) => {
                 if folded.verdict == Verdict::Accepted
-                    && let Payload::Fact(Fact::PersonDecided { decision, .. }) = &folded.event.payload
+                    && let Payload::Fact(Fact::OperatorDecided { decision, .. }) = &folded.event.payload
                 {
-                    obey_one(&site, decision);
+                    obey_one(&context, decision);
                 }
             }
             // What was missed is typed again by whoever sees that nothing happened.
@@ -30,16 +30,16 @@ pub(crate) async fn obey(site: Arc<Site>, stop: CancellationToken) {
     }
 }
 
-fn obey_one(site: &Site, decision: &PersonDecision) {
+fn obey_one(context: &IntegrationContext, decision: &OperatorDecision) {
     match &decision.order {
-        Order::TryStopped { key } => {
-            site.blame.order(key.as_ref(), &Ordered::TryNow);
+        OperatorOrder::TryStopped { key } => {
+            context.blame.order(key.as_ref(), &Ordered::TryNow);
             if key.is_none() {
-                site.circuit.try_now();
+                context.circuit.try_now();
             }
         }
-        Order::DropStopped { key } => {
-            site.blame.order(key.as_ref(), &Ordered::GiveUp { by: decision.by.clone() });
+        OperatorOrder::DropStopped { key } => {
+            context.blame.order(key.as_ref(), &Ordered::GiveUp { by: decision.by.clone() });
         }
         _ => {}
     }

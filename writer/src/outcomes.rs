@@ -12,7 +12,7 @@ use amfj_sync_model::messages::{
 use amfj_sync_projection::claims::Claims;
 use serde_json::Value;
 
-use crate::site::Site;
+use crate::context::IntegrationContext;
 
 /// An outcome with nothing in it but its identity and how it ended.
 pub(crate) fn ended(event: &Event, change: &Change, ending: Ending) -> Outcome {
@@ -46,9 +46,9 @@ pub(crate) fn assigned(
 
 /// Notes what the fields were like whose values AMFJ refused, or did not keep before: once that changes, they are tried
 /// again (P15).
-pub(crate) fn remember_definitions(site: &Site, outcome: &mut Outcome) {
-    let config = &site.integration;
-    let (fingerprints, refused) = site.state.read(|view| {
+pub(crate) fn remember_definitions(context: &IntegrationContext, outcome: &mut Outcome) {
+    let config = &context.integration;
+    let (fingerprints, refused) = context.state.read(|view| {
         let rematch = view.meta().rematch;
         let asset = match &outcome.key {
             Key::Device(device) => {

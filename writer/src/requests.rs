@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use amfj_sync_broker::Lease;
-use amfj_sync_broker::letters::Replay;
+use amfj_sync_broker::dead_letter::Replay;
 use amfj_sync_http::{Answered, CallError};
 use amfj_sync_model::ids::{AssetId, Key};
 use amfj_sync_model::messages::{Action, Change, Event, Sequence};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::blame::kinds::{Cause, RequestKind};
 use crate::blame::records::About;
 use crate::blame::{Trial, Turn};
 use crate::circuit::Position;
-use crate::site::Site;
+use crate::context::IntegrationContext;
 use crate::working::Working;
 
 mod refusals;
@@ -37,12 +37,12 @@ const GAVE_WAY: &str = "changes of its kind wait, and another change of the same
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The partition is given up or the circuit opened: the change goes back to the queue.
-    HandBack,
+    Requeue,
     /// It may have been carried out. Look before sending it again.
     Unknown,
     /// A newer decision does not want it any more; why, in one sentence. An earlier attempt may have been
     /// carried out all the same.
-    Overtaken(&'static str),
+    Superseded(&'static str),
     /// AMFJ said success, and did not show what it holds now: that is to be read.
     Unshown,
     /// AMFJ says of a write, in its own form, that there is no such record (404, 410). That proves nothing: read it by
@@ -68,7 +68,7 @@ pub(crate) enum Trouble {
 #[expect(clippy::needless_pass_by_value, reason = "it is what `or_else` calls")]
 pub(crate) fn nothing_to_see<T>(trouble: Trouble) -> Result<Option<T>, Trouble> {
     match trouble {
-        Trouble::HandBack | Trouble::Unknown => Err(Trouble::HandBack),
+        Trouble::Requeue | Trouble::Unknown => Err(Trouble::Requeue),
         _ => Ok(None),
     }
 }
@@ -105,16 +105,16 @@ impl OnRefusal {
 
 /// Whether sending twice does harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Idempotency {
     /// Changes nothing.
     Read,
     /// A repeat has the same effect.
-    Repeatable,
+    Idempotent,
     /// A repeat has the same effect only if nobody did anything in between: it is left to the caller,
     /// who looks first.
-    Guarded,
+    Conditional,
     /// A repeat would make a second record.
-    Creation,
+    NonIdempotent,
 }
 
 /// The requests of one change: they share the pauses and the time after which it is given up.
@@ -123,7 +123,7 @@ pub(crate) enum Kind {
     reason = "each is a fact of its own about what became of the requests"
 )]
 pub(crate) struct Requests<'a> {
-    site: &'a Site,
+    context: &'a IntegrationContext,
     lease: &'a Lease,
     event: &'a Event,
     change: &'a Change,
@@ -164,20 +164,20 @@ pub(crate) struct Requests<'a> {
 impl Drop for Requests<'_> {
     /// What has not ended goes back to the queue; how long it was refused is kept for when it comes again.
     fn drop(&mut self) {
-        self.site.blame.let_go(self.event.id);
+        self.context.blame.let_go(self.event.id);
     }
 }
 
 impl<'a> Requests<'a> {
     pub(crate) fn new(
-        site: &'a Site,
+        context: &'a IntegrationContext,
         lease: &'a Lease,
         event: &'a Event,
         change: &'a Change,
         replay: Option<&Replay>,
         working: &'a Working,
     ) -> Self {
-        site.blame.taken_up(event.id);
+        context.blame.taken_up(event.id);
         let serials = [&change.serial].into_iter().chain(&change.serials);
         let about = About {
             key: change.key.clone(),
@@ -186,7 +186,7 @@ impl<'a> Requests<'a> {
             change: change.action.kind(),
         };
         Self {
-            site,
+            context,
             lease,
             event,
             change,
@@ -212,42 +212,47 @@ impl<'a> Requests<'a> {
     }
 
     /// Sends a request until there is an answer. An attempt is never interrupted, only pauses are.
-    pub(crate) async fn send<T, F>(&mut self, kind: Kind, mut call: impl FnMut() -> F) -> Result<T, Trouble>
+    pub(crate) async fn send<T, F>(
+        &mut self,
+        kind: Idempotency,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, CallError>>,
     {
         let request = RequestKind::of(kind, &self.change.action);
         loop {
             let (answer, turn) = self.attempt(kind, &mut call).await?;
-            if kind == Kind::Creation {
+            if kind == Idempotency::NonIdempotent {
                 self.uncertain = answer.as_ref().is_err_and(CallError::may_have_happened);
             }
-            self.unanswered |= kind != Kind::Read && answer.as_ref().is_err_and(CallError::may_have_happened);
+            self.unanswered |=
+                kind != Idempotency::Read && answer.as_ref().is_err_and(CallError::may_have_happened);
             let error = match answer {
                 Ok(answer) => {
-                    self.succeeded(request, kind != Kind::Read);
+                    self.succeeded(request, kind != Idempotency::Read);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
             let (device, user) = self.change.key.parts();
-            tracing::debug!(integration = %self.site.integration.id, device, user, %error, "a request failed");
+            tracing::debug!(integration = %self.context.integration.id, device, user, %error, "a request failed");
             self.judge(kind, request, &error, turn).await?;
         }
     }
 
     fn succeeded(&mut self, request: Option<RequestKind>, wrote: bool) {
-        self.site.blame.succeeded(self.event.id, &self.change.key, request, wrote);
+        self.context.blame.succeeded(self.event.id, &self.change.key, request, wrote);
         if wrote {
-            self.site.circuit.wrote();
+            self.context.circuit.wrote();
             self.trials.retain(|trial| Some(trial.kind) != request);
         }
     }
 
     /// Waits until the kind of request may be sent; at once, unless it waits.
     async fn pass(&mut self, kind: RequestKind) -> Result<(), Trouble> {
-        self.trials.retain(|trial| self.site.blame.waits(trial.kind));
-        if self.trials.iter().any(|trial| trial.kind == kind) || !self.site.blame.waits(kind) {
+        self.trials.retain(|trial| self.context.blame.waits(trial.kind));
+        if self.trials.iter().any(|trial| trial.kind == kind) || !self.context.blame.waits(kind) {
             return Ok(());
         }
         if self.refusal == OnRefusal::IsNoMatter {
@@ -256,16 +261,16 @@ impl<'a> Requests<'a> {
         }
         self.step_back();
         let _aside = self.working.step_aside();
-        let blame = &self.site.blame;
+        let blame = &self.context.blame;
         let aside = blame.aside(self.event.id, &self.change.key, &self.lease.queue);
         let passed = tokio::select! {
             biased;
-            () = self.lease.over() => Err(Trouble::HandBack),
-            () = self.site.circuit.opened() => Err(Trouble::HandBack),
+            () = self.lease.over() => Err(Trouble::Requeue),
+            () = self.context.circuit.opened() => Err(Trouble::Requeue),
             trial = blame.pass(kind, self.event.id) => Ok(trial),
             () = self.working.until_it_holds_up(&self.change.key), if self.gives_way() => {
                 self.gave_way = true;
-                Err(Trouble::Overtaken(GAVE_WAY))
+                Err(Trouble::Superseded(GAVE_WAY))
             }
             order = aside.ordered() => obey(order, "its kind of change waits").map(|()| None),
         };
@@ -286,37 +291,38 @@ impl<'a> Requests<'a> {
 
     /// The kind that has to be open before this request. One that is checked in already waits for no kind, nor does a look
     /// at what was done.
-    fn kind_before(&self, kind: Kind) -> Option<RequestKind> {
+    fn kind_before(&self, kind: Idempotency) -> Option<RequestKind> {
         let waits = !(self.halfway || self.gave_way);
         RequestKind::of(kind, &self.change.action).filter(|_| waits)
     }
 
     /// Whether nothing can be checked out at the moment, so that nobody's asset is checked in for it.
     pub(crate) fn check_outs_wait(&self) -> bool {
-        let checks_out = RequestKind::of(Kind::Read, &self.change.action) == Some(RequestKind::CheckOut);
-        checks_out && !self.halfway && self.site.blame.waits(RequestKind::CheckOut)
+        let checks_out =
+            RequestKind::of(Idempotency::Read, &self.change.action) == Some(RequestKind::CheckOut);
+        checks_out && !self.halfway && self.context.blame.waits(RequestKind::CheckOut)
     }
 
     async fn attempt<T, F>(
         &mut self,
-        kind: Kind,
+        kind: Idempotency,
         call: &mut impl FnMut() -> F,
     ) -> Result<(Result<T, CallError>, Option<Turn<'a>>), Trouble>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        if kind != Kind::Read && self.gave_way && !self.halfway {
-            return Err(Trouble::Overtaken(GAVE_WAY));
+        if kind != Idempotency::Read && self.gave_way && !self.halfway {
+            return Err(Trouble::Superseded(GAVE_WAY));
         }
         self.admit(kind).await?;
         let (admission, under_way) = self.begin().await?;
-        if kind != Kind::Read {
+        if kind != Idempotency::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
             if !self.halfway
-                && let Some(why) = self.overtaken()?
+                && let Some(why) = self.superseded()?
             {
-                return Err(Trouble::Overtaken(why));
+                return Err(Trouble::Superseded(why));
             }
             self.attempts = self.attempts.saturating_add(1);
         }
@@ -327,8 +333,8 @@ impl<'a> Requests<'a> {
         self.took = began.elapsed();
         drop(under_way);
         self.may_have_written |=
-            kind != Kind::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
-        if kind == Kind::Read && answer.is_ok() {
+            kind != Idempotency::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
+        if kind == Idempotency::Read && answer.is_ok() {
             // What was looked at first is not what was announced: that is still to be sent.
             self.admission = Some(admission);
             return Ok((answer, None));
@@ -339,71 +345,71 @@ impl<'a> Requests<'a> {
 
     /// Waits until the request that was admitted may be under way.
     async fn begin(&mut self) -> Result<(Admission<'a>, UnderWay<'a>), Trouble> {
-        let mut admission = self.admission.take().ok_or(Trouble::HandBack)?;
+        let mut admission = self.admission.take().ok_or(Trouble::Requeue)?;
         let again = self.goes_after_others();
         // Others are read and tried while it waits.
         let aside = again.then(|| self.working.step_aside());
         let under_way = tokio::select! {
             biased;
             () = self.lease.over() => None,
-            under_way = admission.send(self.site, again) => under_way,
-            () = self.site.circuit.opened() => None,
+            under_way = admission.send(self.context, again) => under_way,
+            () = self.context.circuit.opened() => None,
         };
         drop(aside);
-        Ok((admission, under_way.ok_or(Trouble::HandBack)?))
+        Ok((admission, under_way.ok_or(Trouble::Requeue)?))
     }
 
     /// Whether it has one place in eight beside those that were never refused (P28). One that is checked in already waits for
     /// nobody else's sake.
     fn goes_after_others(&self) -> bool {
-        self.site.blame.has_failed(self.event.id) && !self.halfway
+        self.context.blame.has_failed(self.event.id) && !self.halfway
     }
 
     /// Waits for the right to send a request of this kind now, and keeps it until the next attempt: a change is
     /// announced only when it can be sent. Nothing that others need is held while it waits.
-    pub(crate) async fn admit(&mut self, kind: Kind) -> Result<(), Trouble> {
+    pub(crate) async fn admit(&mut self, kind: Idempotency) -> Result<(), Trouble> {
         // A pause that was cut short is not forgotten.
-        while let Some(left) = self.site.until_landed(&self.change.key) {
+        while let Some(left) = self.context.until_late_writes_show(&self.change.key) {
             self.step_back();
             self.wait(left).await?;
         }
         // Nor is that of a change that was handed back in it.
-        if let Some((left, reason)) = self.site.blame.pause_left(self.event.id) {
+        if let Some((left, reason)) = self.context.blame.pause_left(self.event.id) {
             self.step_back();
             self.stand_aside(left, &reason).await?;
         }
-        if kind == Kind::Guarded && self.check_outs_wait() {
+        if kind == Idempotency::Conditional && self.check_outs_wait() {
             return Err(Trouble::NextWaits);
         }
         if let Some(before) = self.kind_before(kind) {
             self.pass(before).await?;
         }
-        while let Some(left) = self.site.client.limiter().paused_for() {
+        while let Some(left) = self.context.client.limiter().paused_for() {
             self.step_back();
             self.wait(left).await?;
         }
-        let site = self.site;
-        if self.lease.is_over() || site.circuit.position() == Position::Open {
-            return Err(Trouble::HandBack);
+        let context = self.context;
+        if self.lease.is_over() || context.circuit.position() == Position::Open {
+            return Err(Trouble::Requeue);
         }
         let held = self.admission.take();
-        let (failed, again) = (site.blame.has_failed(self.event.id), self.goes_after_others());
+        let (failed, again) = (context.blame.has_failed(self.event.id), self.goes_after_others());
         // Others are read and tried while it waits for a request that it may have.
         let aside = failed.then(|| self.working.step_aside());
         let admitted = async {
             match held {
-                Some(held) => held.renewed(site, again).await,
-                None => Admission::to(site, failed, again).await,
+                Some(held) => held.renewed(context, again).await,
+                None => Admission::to(context, failed, again).await,
             }
         };
         let admission = tokio::select! {
             biased;
             () = self.lease.over() => None,
             admission = admitted => admission,
-            () = site.circuit.opened() => None,
+            () = context.circuit.opened() => None,
         };
         drop(aside);
-        self.admission = Some(admission.ok_or(Trouble::HandBack)?);
+        self.admission = Some(admission.ok_or(Trouble::Requeue)?);
         Ok(())
     }
 
@@ -416,15 +422,15 @@ impl<'a> Requests<'a> {
     /// asked for) may have lost the partition without knowing it yet. Reading the stream to its end
     /// takes the connection that the lease is bound to, so it tells.
     async fn make_sure_of_the_lease(&self) -> Result<(), Trouble> {
-        if self.site.state.read_back_ago().is_none_or(|ago| ago >= SURE_FOR) {
-            self.site.state.read_to_end().await.map_err(|_| Trouble::HandBack)?;
+        if self.context.state.read_back_ago().is_none_or(|ago| ago >= SURE_FOR) {
+            self.context.state.read_to_end().await.map_err(|_| Trouble::Requeue)?;
         }
-        if self.lease.is_over() || self.is_answered() { Err(Trouble::HandBack) } else { Ok(()) }
+        if self.lease.is_over() || self.is_answered() { Err(Trouble::Requeue) } else { Ok(()) }
     }
 
     /// Whether another worker has ended this change meanwhile.
     pub(crate) fn is_answered(&self) -> bool {
-        self.site.state.read(|view| view.answered(&self.change.key).covers(self.sequence(), self.event.id))
+        self.context.state.read(|view| view.answered(&self.change.key).covers(self.sequence(), self.event.id))
             && self.failure_to_retry().is_none()
     }
 
@@ -432,7 +438,7 @@ impl<'a> Requests<'a> {
     /// action, the failed change is not answered, however much came after it.
     pub(crate) fn failure_to_retry(&self) -> Option<FailedAction> {
         let token = self.replay?;
-        let mut memory = self.site.state.read(|view| view.memory(&self.change.key));
+        let mut memory = self.context.state.read(|view| view.memory(&self.change.key));
         let failed = memory.failed.remove(self.change.action.kind())?;
         failed.may_be_retried(self.event.id, token).then_some(failed)
     }
@@ -443,7 +449,7 @@ impl<'a> Requests<'a> {
 
     /// When the first attempt at this change was announced, by whatever worker, and where in the stream.
     pub(crate) fn first_attempt(&self) -> Option<IntentRow> {
-        let claims = self.site.state.read(|view| view.claims(&self.change.key.to_string()));
+        let claims = self.context.state.read(|view| view.claims(&self.change.key.to_string()));
         claims.into_iter().find(|row| row.intent.change == self.event.id)
     }
 
@@ -454,13 +460,13 @@ impl<'a> Requests<'a> {
     /// by a person who replays it, also when names are no longer matched (P5): whether it still can be
     /// made is looked at anyway. A past change that a person wants again is compared with what AMFJ
     /// holds, not with what is decided now.
-    pub(crate) fn overtaken(&self) -> Result<Option<&'static str>, Trouble> {
+    pub(crate) fn superseded(&self) -> Result<Option<&'static str>, Trouble> {
         let action = &self.change.action;
         if matches!(action, Action::Restore { .. }) {
             return Ok(None);
         }
         let retry = self.failure_to_retry().is_some();
-        let looked = self.site.state.try_read(|view| {
+        let looked = self.context.state.try_read(|view| {
             let decided_otherwise = view.decision(&self.change.key).is_some_and(|decision| {
                 let would_ask = decision.failed.iter().any(|failed| failed == action.kind());
                 decision.supersedes(self.event.id, self.sequence())
@@ -471,11 +477,11 @@ impl<'a> Requests<'a> {
             }
             has_left(view, self.change).then_some("it has left Kandji meanwhile")
         });
-        if let Some(why) = looked.map_err(|_| Trouble::HandBack)? {
+        if let Some(why) = looked.map_err(|_| Trouble::Requeue)? {
             return Ok(Some(why));
         }
-        let looked = not_allowed(self.site, self.event, self.change, self.lease.id.partition);
-        Ok(looked.map_err(|_| Trouble::HandBack)?.is_some().then_some(
+        let looked = not_allowed(self.context, self.event, self.change, self.lease.id.partition);
+        Ok(looked.map_err(|_| Trouble::Requeue)?.is_some().then_some(
             "this worker's configuration, or what it knows by now, does not allow it any more; the next run decides",
         ))
     }
@@ -486,8 +492,8 @@ impl<'a> Requests<'a> {
         self.step_back();
         tokio::select! {
             done = others => Ok(done),
-            () = self.lease.over() => Err(Trouble::HandBack),
-            () = self.site.circuit.opened() => Err(Trouble::HandBack),
+            () = self.lease.over() => Err(Trouble::Requeue),
+            () = self.context.circuit.opened() => Err(Trouble::Requeue),
         }
     }
 
@@ -497,15 +503,15 @@ impl<'a> Requests<'a> {
         let _aside = self.working.step_aside();
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
-            () = self.lease.over() => Err(Trouble::HandBack),
-            () = self.site.circuit.opened() => Err(Trouble::HandBack),
+            () = self.lease.over() => Err(Trouble::Requeue),
+            () = self.context.circuit.opened() => Err(Trouble::Requeue),
         }
     }
 }
 
 /// Whether a device without asset, or a person without record, is in Kandji's list no more: nothing is
 /// decided about those any more that could say so.
-fn has_left(view: &View, change: &Change) -> bool {
+fn has_left(view: &Projection, change: &Change) -> bool {
     match (&change.key, &change.action) {
         (Key::Device(device), Action::CreateAsset { .. } | Action::LinkAsset { .. }) => {
             view.link(device).is_none() && view.device(device).is_some_and(|row| !row.is_listed())

@@ -11,10 +11,10 @@ use amfj_sync_model::ids::RecordId;
 use amfj_sync_model::mapping::is_blank;
 use amfj_sync_model::messages::{Catalogue, Edit, Outcome, Past};
 use amfj_sync_model::names::email_key;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use serde_json::Value;
 
-use crate::site::Site;
+use crate::context::IntegrationContext;
 
 /// What is to be written again, and which fields stay because they hold something else by now.
 #[derive(Debug, Default, PartialEq)]
@@ -149,8 +149,8 @@ pub(crate) fn holder_again(
 }
 
 /// Why an asset is not checked out to this record now, whatever was right then (P20).
-pub(crate) fn barred(site: &Site, view: &View, record: &RecordId) -> Option<String> {
-    let sync = &site.integration.sync;
+pub(crate) fn barred(context: &IntegrationContext, view: &Projection, record: &RecordId) -> Option<String> {
+    let sync = &context.integration.sync;
     if !sync.auto_checkout {
         return Some("auto_checkout is off".to_owned());
     }

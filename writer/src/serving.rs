@@ -12,14 +12,14 @@ use amfj_sync_config::Config;
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Change, Event};
-use amfj_sync_service::backlog::counting::{self, InFlight};
+use amfj_sync_service::backlog::counting::{self, InflightGuard};
 use amfj_sync_telemetry::{Span, SpanKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::applying::{Applied, apply, read_change};
-use crate::dead_letters::bury;
-use crate::site::Site;
+use crate::context::IntegrationContext;
+use crate::dead_letters::dead_letter_message;
 use crate::working::Working;
 
 /// Changes of one partition that may be taken before the first is done: hundreds may wait for better times, for as long
@@ -42,7 +42,7 @@ pub(crate) fn window(config: &Config) -> u16 {
 /// A change as it came.
 struct Unread {
     received: Received,
-    in_flight: InFlight,
+    in_flight: InflightGuard,
 }
 
 /// How long a change is kept in hand: the broker takes away what is not acknowledged for half an hour.
@@ -55,32 +55,32 @@ struct Job {
     received: Received,
     event: Event,
     change: Change,
-    in_flight: InFlight,
+    in_flight: InflightGuard,
 }
 
 /// Serves a partition until its lease is over.
-pub(crate) async fn serve(site: Arc<Site>, lease: Lease) {
+pub(crate) async fn serve(context: Arc<IntegrationContext>, lease: Lease) {
     // What is in hand is known by its missing outcome; only that it is served is said here.
-    let _serving = site.in_hand.serving(&lease.id, Stage::Apply);
+    let _serving = context.inflight.serving(&lease.id, Stage::Apply);
     while !lease.is_over() {
         tokio::select! {
-            () = site.circuit.passable() => {}
+            () = context.circuit.passable() => {}
             () = lease.over() => return,
         }
-        let intake = match lease.intake(site.window).await {
+        let intake = match lease.intake(context.window).await {
             Ok(intake) => intake,
             Err(error) => {
                 lease.session.give_up(&error);
                 return;
             }
         };
-        let intake = Partition::new(&site, &lease).take(intake).await;
+        let intake = Partition::new(&context, &lease).take(intake).await;
         intake.close().await;
     }
 }
 
 struct Partition<'a> {
-    site: &'a Arc<Site>,
+    context: &'a Arc<IntegrationContext>,
     /// Of what is taken on this channel: what waits goes back with it.
     lease: Lease,
     /// Taken and not read, oldest first.
@@ -94,9 +94,9 @@ struct Partition<'a> {
 }
 
 impl<'a> Partition<'a> {
-    fn new(site: &'a Arc<Site>, lease: &Lease) -> Self {
+    fn new(context: &'a Arc<IntegrationContext>, lease: &Lease) -> Self {
         Self {
-            site,
+            context,
             lease: lease.part(),
             unread: VecDeque::new(),
             running: JoinSet::new(),
@@ -114,7 +114,7 @@ impl<'a> Partition<'a> {
             tokio::select! {
                 biased;
                 () = self.lease.over() => break,
-                () = self.site.circuit.opened() => break,
+                () = self.context.circuit.opened() => break,
                 Some(ended) = self.running.join_next() => {
                     // A task that panicked is delivered again with everything behind it.
                     let Ok((key, Applied::Done)) = ended else { break };
@@ -131,7 +131,7 @@ impl<'a> Partition<'a> {
                 }
                 // What stands aside must not be kept for too long.
                 _ = look.tick() => {
-                    if self.since.elapsed() > KEPT && self.site.blame.aside_in(&self.lease.queue) > 0 {
+                    if self.since.elapsed() > KEPT && self.context.blame.aside_in(&self.lease.queue) > 0 {
                         break;
                     }
                 }
@@ -149,7 +149,7 @@ impl<'a> Partition<'a> {
         if received.redelivered {
             counting::redelivered(Stage::Apply, 1);
         }
-        let in_flight = InFlight::of(&self.site.integration.id, Stage::Apply, 1);
+        let in_flight = InflightGuard::of(&self.context.integration.id, Stage::Apply, 1);
         self.unread.push_back(Unread { received, in_flight });
     }
 
@@ -170,7 +170,8 @@ impl<'a> Partition<'a> {
                 true
             }
             Err(reason) => {
-                let buried = bury(self.site, &self.lease.queue, &received, "", &reason, 0).await;
+                let buried =
+                    dead_letter_message(self.context, &self.lease.queue, &received, "", &reason, 0).await;
                 buried.is_ok() && received.acknowledge().await == Acknowledged::Yes
             }
         }
@@ -191,7 +192,7 @@ impl<'a> Partition<'a> {
     }
 
     fn start(&mut self, job: Job) {
-        let site = self.site.clone();
+        let context = self.context.clone();
         let lease = self.lease.clone();
         let (working, at_work) = (self.working.clone(), self.working.begin());
         self.running.spawn(async move {
@@ -200,18 +201,18 @@ impl<'a> Partition<'a> {
             let Job { received, event, change, in_flight: _in_flight } = job;
             let key = change.key.clone();
             let span = Span::on(event.traceparent.as_deref(), SpanKind::Consumer, change.action.kind());
-            let span = span.about(&site.integration.id, event.run.as_ref(), Some(&key));
-            if !has_read_enough(&site, &lease, &received).await {
-                return (key, Applied::HandBack);
+            let span = span.about(&context.integration.id, event.run.as_ref(), Some(&key));
+            if !has_read_enough(&context, &lease, &received).await {
+                return (key, Applied::Requeued);
             }
-            let applying = Box::pin(apply(&site, &lease, &event, &change, &received, &working));
+            let applying = Box::pin(apply(&context, &lease, &event, &change, &received, &working));
             let applied = span.around(applying).await;
             if applied == Applied::Done && received.acknowledge().await == Acknowledged::Yes {
-                counting::done(&site.integration.id, Stage::Apply, 1);
+                counting::done(&context.integration.id, Stage::Apply, 1);
                 reach(Failpoint::WriterAcknowledged).await;
                 (key, Applied::Done)
             } else {
-                (key, Applied::HandBack)
+                (key, Applied::Requeued)
             }
         });
     }
@@ -223,19 +224,19 @@ const LAG: Duration = Duration::from_millis(500);
 
 /// Waits until this worker has read everything that the change was decided on: on less, a record that was just listed would
 /// look deleted. `false` where the partition is given up meanwhile.
-async fn has_read_enough(site: &Site, lease: &Lease, received: &Received) -> bool {
+async fn has_read_enough(context: &IntegrationContext, lease: &Lease, received: &Received) -> bool {
     let decided_on = received.header(Outgoing::DECIDED_ON).and_then(|offset| offset.parse().ok());
     tokio::select! {
-        () = read_as_far(site, decided_on.unwrap_or(0)) => true,
+        () = read_as_far(context, decided_on.unwrap_or(0)) => true,
         () = lease.over() => false,
     }
 }
 
 /// What a change was decided on is in the stream before the change is in its queue. A place beyond the end of the stream is
 /// one of another stream, which was there before, or of somebody who made it up: then what is known is all.
-async fn read_as_far(site: &Site, offset: u64) {
-    if !site.state.has_read(offset, LAG).await {
+async fn read_as_far(context: &IntegrationContext, offset: u64) {
+    if !context.state.has_read(offset, LAG).await {
         // Fails only when the worker stops.
-        drop(site.state.read_to_end().await);
+        drop(context.state.read_to_end().await);
     }
 }

@@ -9,7 +9,7 @@ use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Ending, Event, LinkOutcome, Outcome, Restored, Rule, UserLinkOutcome,
     UserWrite,
 };
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use serde_json::Value;
 
 use crate::outcomes::{With, assigned, ended, stale, unneeded};
@@ -53,7 +53,7 @@ pub(crate) enum Request {
 pub(crate) struct Known<'a> {
     pub(crate) event: &'a Event,
     pub(crate) change: &'a Change,
-    pub(crate) view: &'a View,
+    pub(crate) view: &'a Projection,
     /// Whether an attempt was announced before. What AMFJ holds already, it holds because of that: it
     /// is as much part of the history as what has an answer.
     pub(crate) begun: bool,

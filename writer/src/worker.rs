@@ -21,16 +21,16 @@ use tokio::sync::Semaphore;
 
 use crate::blame::{Blame, Limits};
 use crate::circuit::{Circuit, Position};
+use crate::context::IntegrationContext;
 use crate::creating::Walks;
 use crate::events;
 use crate::obeying::obey;
 use crate::serving::{serve, window};
-use crate::site::Site;
 use crate::slots::Slots;
 
 const ROLE: Role = Role { name: "writer", stage: Stage::Apply };
 
-type Sites = BTreeMap<IntegrationId, Arc<Site>>;
+type IntegrationContexts = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
 
 /// Makes the client of an integration's site.
 pub type Connect = dyn Fn(&AmfjConfig, Limiter) -> Result<AmfjClient, SetupError> + Send + Sync;
@@ -54,72 +54,76 @@ pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -
     let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown).await?;
     let Some((worker, listen)) = started else { return Ok(()) };
     let worker = Arc::new(worker);
-    let sites = Arc::new(sites(&worker, connect)?);
-    let health = Arc::new(WriterHealth { worker: worker.clone(), sites: sites.clone() });
+    let contexts = Arc::new(contexts(&worker, connect)?);
+    let health = Arc::new(WriterHealth { worker: worker.clone(), contexts: contexts.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
     let served = Server::start(listen, health, worker.shutdown.hard.clone()).await;
     served.map_err(|error| Exit::Failed(error.to_string()))?;
     worker.tasks.spawn(worker.clone().try_disk_out());
     let mut result = worker.caught_up().await;
     if result.is_ok() && !worker.shutdown.soft.is_cancelled() {
-        tracing::info!(integrations = sites.len(), "ready to apply changes");
-        result = serve_partitions(&worker, &sites).await;
+        tracing::info!(integrations = contexts.len(), "ready to apply changes");
+        result = serve_partitions(&worker, &contexts).await;
     }
     worker.finish().await;
     result
 }
 
-async fn serve_partitions(worker: &Arc<Worker>, sites: &Arc<Sites>) -> Result<(), Exit> {
+async fn serve_partitions(worker: &Arc<Worker>, contexts: &Arc<IntegrationContexts>) -> Result<(), Exit> {
     let stop = worker.shutdown.soft.clone();
-    for site in sites.values() {
-        let (client, blame) = (site.client.clone(), site.blame.clone());
-        worker.tasks.spawn(site.circuit.clone().watch(client, blame, stop.clone()));
-        worker.tasks.spawn(obey(site.clone(), stop.clone()));
-        worker.tasks.spawn(take_up_tokens(site.clone(), stop.clone()));
+    for context in contexts.values() {
+        let (client, blame) = (context.client.clone(), context.blame.clone());
+        worker.tasks.spawn(context.circuit.clone().watch(client, blame, stop.clone()));
+        worker.tasks.spawn(obey(context.clone(), stop.clone()));
+        worker.tasks.spawn(take_up_tokens(context.clone(), stop.clone()));
     }
-    let serving = sites.clone();
+    let serving = contexts.clone();
     let ownership = Ownership::new(
         worker.broker.clone(),
         ROLE,
         worker.partitions(),
         worker.config.timing.ownership_interval,
         Arc::new(move |lease: Lease| {
-            let site = serving.get(&lease.id.integration).cloned();
+            let context = serving.get(&lease.id.integration).cloned();
             Box::pin(async move {
-                if let Some(site) = site {
-                    serve(site, lease).await;
+                if let Some(context) = context {
+                    serve(context, lease).await;
                 }
             })
         }),
         stop.clone(),
     );
-    worker.tasks.spawn(share_rate(sites.clone(), ownership.live_workers(), stop));
+    worker.tasks.spawn(share_rate(contexts.clone(), ownership.live_workers(), stop));
     worker.tasks.spawn(ownership.run());
     worker.tasks.spawn(backlog::watch(worker.clone()));
     worker.over().await
 }
 
 /// While AMFJ refuses the token, a new one is tried as soon as it is there, not only when the next probe is due (P35).
-async fn take_up_tokens(site: Arc<Site>, stop: tokio_util::sync::CancellationToken) {
-    let token = site.client.api().token().clone();
+async fn take_up_tokens(context: Arc<IntegrationContext>, stop: tokio_util::sync::CancellationToken) {
+    let token = context.client.api().token().clone();
     let mut times = token.times_replaced();
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
         let now = token.times_replaced();
-        if now != times && site.circuit.position() == Position::Open {
-            site.circuit.try_now();
+        if now != times && context.circuit.position() == Position::Open {
+            context.circuit.try_now();
         }
         times = now;
     }
 }
 
 /// `requests_per_second` is shared by all writers.
-async fn share_rate(sites: Arc<Sites>, live: Arc<AtomicUsize>, stop: tokio_util::sync::CancellationToken) {
+async fn share_rate(
+    contexts: Arc<IntegrationContexts>,
+    live: Arc<AtomicUsize>,
+    stop: tokio_util::sync::CancellationToken,
+) {
     loop {
         let live = u32::try_from(live.load(Ordering::Relaxed).max(1)).unwrap_or(u32::MAX);
-        for site in sites.values() {
-            let rate = f64::from(site.integration.amfj.requests_per_second) / f64::from(live);
-            if (site.client.limiter().rate() - rate).abs() > f64::EPSILON {
-                site.client.limiter().set_rate(rate);
+        for context in contexts.values() {
+            let rate = f64::from(context.integration.amfj.requests_per_second) / f64::from(live);
+            if (context.client.limiter().rate() - rate).abs() > f64::EPSILON {
+                context.client.limiter().set_rate(rate);
             }
         }
         tokio::select! {
@@ -129,12 +133,12 @@ async fn share_rate(sites: Arc<Sites>, live: Arc<AtomicUsize>, stop: tokio_util:
     }
 }
 
-fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
+fn contexts(worker: &Worker, connect: &Connect) -> Result<IntegrationContexts, Exit> {
     let config = &worker.config;
     let requests = Arc::new(Semaphore::new(config.writer.concurrency));
     let every = config.timing.probe_interval;
     let limits = Limits::of(&config.retry, Circuit::longest_pause(every));
-    let mut sites = Sites::new();
+    let mut contexts = IntegrationContexts::new();
     for integration in &config.integrations {
         let limiter = Limiter::new(f64::from(integration.amfj.requests_per_second));
         let client = connect(&integration.amfj, limiter)
@@ -143,7 +147,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             .limited_by_caller();
         client.api().pulse().belongs_to(&integration.id);
         let Some(state) = worker.states.get(&integration.id).cloned() else { continue };
-        let site = Site {
+        let context = IntegrationContext {
             state,
             siblings: worker.siblings(integration),
             client,
@@ -152,7 +156,7 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             publisher: worker.publisher.clone(),
             names: worker.broker.names().clone(),
             partitions: config.broker.partitions,
-            in_hand: worker.in_hand.clone(),
+            inflight: worker.inflight.clone(),
             retry: config.retry.clone(),
             window: window(config),
             worker: worker.id.clone(),
@@ -160,15 +164,15 @@ fn sites(worker: &Worker, connect: &Connect) -> Result<Sites, Exit> {
             own_requests: Slots::new(own_share(config)),
             own_announcements: Slots::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
-            landing: parking_lot::Mutex::default(),
+            late_writes: parking_lot::Mutex::default(),
             asset_walks: Walks::default(),
             record_walks: Walks::default(),
             integration: integration.clone(),
         };
         events::begin(&integration.id);
-        sites.insert(integration.id.clone(), Arc::new(site));
+        contexts.insert(integration.id.clone(), Arc::new(context));
     }
-    Ok(sites)
+    Ok(contexts)
 }
 
 /// A site that does not answer must not hold all requests of the writer (P28).
@@ -179,7 +183,7 @@ fn own_share(config: &Config) -> usize {
 
 struct WriterHealth {
     worker: Arc<Worker>,
-    sites: Arc<Sites>,
+    contexts: Arc<IntegrationContexts>,
 }
 
 impl Health for WriterHealth {
@@ -193,11 +197,11 @@ impl Health for WriterHealth {
 
     fn report(&self) -> WorkerReport {
         let mut report = self.worker.report();
-        for (id, site) in self.sites.iter() {
+        for (id, context) in self.contexts.iter() {
             if let Some(duty) = report.integrations.get_mut(id.as_str()) {
-                duty.circuit = Some(site.circuit.report());
-                duty.trouble = site.blame.trouble();
-                let pulse = site.client.api().pulse();
+                duty.circuit = Some(context.circuit.report());
+                duty.trouble = context.blame.trouble();
+                let pulse = context.client.api().pulse();
                 (duty.amfj, duty.amfj_answered) = (pulse.failing(), pulse.answered());
             }
         }
@@ -209,11 +213,11 @@ impl Health for WriterHealth {
             let mut shown = Map::new();
             let mut show = |name: &str, value: Value| shown.insert(name.to_owned(), value);
             show("state_offset", json!(state.read(|view| view.meta().offset)));
-            if let Some(site) = self.sites.get(id) {
-                show("mode", json!(site.integration.mode.as_str()));
-                show("circuit", json!(site.circuit.position().as_str()));
-                show("circuit_reason", json!(site.circuit.reason()));
-                show("trouble", json!(site.blame.trouble()));
+            if let Some(context) = self.contexts.get(id) {
+                show("mode", json!(context.integration.mode.as_str()));
+                show("circuit", json!(context.circuit.position().as_str()));
+                show("circuit_reason", json!(context.circuit.reason()));
+                show("trouble", json!(context.blame.trouble()));
             }
             shown
         })

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use amfj_sync_config::{Integration, Tokens};
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_service::command;
 use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
-use amfj_sync_stream::{State, with_views};
+use amfj_sync_stream::{StateHandle, with_views};
 
 /// What a command knows: the integrations that it is about, and those of the same AMFJ site.
 pub(crate) struct CommandContext {
@@ -27,20 +27,20 @@ impl CommandContext {
     }
 
     /// The integrations that were asked for, in the order of the configuration.
-    pub(crate) fn integrations(&self) -> impl Iterator<Item = (&Integration, &State)> {
+    pub(crate) fn integrations(&self) -> impl Iterator<Item = (&Integration, &StateHandle)> {
         let asked = self.worker.config.integrations.iter().filter(|one| self.asked.contains(&one.id));
         asked.filter_map(|one| Some((one, self.worker.states.get(&one.id)?)))
     }
 
-    pub(crate) fn integration(&self, id: &IntegrationId) -> Result<(&Integration, &State), Exit> {
+    pub(crate) fn integration(&self, id: &IntegrationId) -> Result<(&Integration, &StateHandle), Exit> {
         let found = self.worker.config.integration(id).zip(self.worker.states.get(id));
         found.ok_or_else(|| Exit::Failed(format!("integration {id} is not in the configuration")))
     }
 
     /// Looks at the integrations that feed the same AMFJ site: what is linked there is not free (P4).
-    pub(crate) fn with_siblings<R>(&self, of: &Integration, look: &mut dyn FnMut(&[&View]) -> R) -> R {
+    pub(crate) fn with_siblings<R>(&self, of: &Integration, look: &mut dyn FnMut(&[&Projection]) -> R) -> R {
         let siblings = self.worker.siblings(of);
-        let siblings: Vec<&State> = siblings.iter().collect();
+        let siblings: Vec<&StateHandle> = siblings.iter().collect();
         with_views(&siblings, &mut Vec::new(), look)
     }
 

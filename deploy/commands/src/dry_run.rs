@@ -13,7 +13,7 @@ use amfj_sync_model::messages::{
     UserLinkOutcome,
 };
 use amfj_sync_projection::rows::AssetRow;
-use amfj_sync_projection::{StoreError, View};
+use amfj_sync_projection::{Projection, StoreError};
 use amfj_sync_rules::{self as rules, Site};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -38,15 +38,15 @@ pub(super) struct DryRun {
     /// Changes that follow from others, in order.
     pub(super) following: Vec<Change>,
     /// How things are after all of them, but for who holds what.
-    pub(super) after: View,
+    pub(super) after: Projection,
 }
 
 impl DryRun {
     /// Makes `known` on a copy of the view and asks the rules what is next.
     pub(super) fn of(
         config: &Integration,
-        view: &View,
-        siblings: &[&View],
+        view: &Projection,
+        siblings: &[&Projection],
         known: &[Change],
     ) -> Result<Self, StoreError> {
         let mut trial = Trial::on(config, view)?;
@@ -80,14 +80,14 @@ fn leads_on(change: &Change) -> bool {
 
 struct Trial<'a> {
     config: &'a Integration,
-    view: View,
+    view: Projection,
     now: Timestamp,
     place: Sequence,
 }
 
 impl<'a> Trial<'a> {
     /// In the latest run: nothing is believed of one that nobody has started.
-    fn on(config: &'a Integration, view: &View) -> Result<Self, StoreError> {
+    fn on(config: &'a Integration, view: &Projection) -> Result<Self, StoreError> {
         let run = view.meta().latest.as_ref().map_or(0, |latest| latest.started.number);
         let place = Sequence { run, step: AFTER_ALL };
         Ok(Self { config, view: view.copy()?, now: Timestamp::now(), place })
@@ -119,10 +119,10 @@ impl<'a> Trial<'a> {
             sequence: Some(outcome.sequence),
             traceparent: None,
         };
-        Event::fact(&origin, self.now, Fact::Ended(Box::new(outcome)))
+        Event::fact(&origin, self.now, Fact::ChangeEnded(Box::new(outcome)))
     }
 
-    fn decide(&self, siblings: &[&View], keys: &BTreeSet<Key>) -> Vec<Change> {
+    fn decide(&self, siblings: &[&Projection], keys: &BTreeSet<Key>) -> Vec<Change> {
         let site = Site { view: &self.view, siblings, config: self.config, now: self.now };
         // Pure functions over a view that stands still: every core takes its part of the keys.
         let keys: Vec<&Key> = keys.iter().collect();

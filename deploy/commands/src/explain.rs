@@ -11,23 +11,23 @@ use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{
-    Candidate, Decision, DeviceEntry, PrimaryUser, Rule, Sequence, State as DeviceState,
+    Candidate, Decision, DeviceEntry, DeviceStatus, PrimaryUser, Rule, Sequence,
 };
-use amfj_sync_projection::View;
-use amfj_sync_projection::finding::Hit;
+use amfj_sync_projection::Projection;
+use amfj_sync_projection::lookup::Hit;
 use amfj_sync_projection::rows::{DeviceRow, FailedAction, PersonRow};
 use amfj_sync_rules::{self as rules, MappedValue, Site, mapped_values};
 use amfj_sync_security::screen::{Screen, say, say_json};
 use amfj_sync_service::status::StoppedRecord;
 use amfj_sync_service::worker::{CommonArgs, Exit};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::others::{LoneAsset, Person};
 use self::past::{About, Applied, last_applied};
 use super::format::Serials;
-use super::plan::{Hold, PlannedChange, open_changes, state_of};
+use super::plan::{ChangeRow, Hold, open_changes, state_of};
 use super::{CommandContext, lookup};
 
 /// Explains one device, asset or person.
@@ -60,7 +60,7 @@ enum Answer {
 async fn look(context: &CommandContext, what: &str) -> Result<Answer, Exit> {
     let found = lookup::anything(context, what)?;
     let (config, state) = context.integration(&found.integration)?;
-    let linked = |view: &View, asset: &AssetId| {
+    let linked = |view: &Projection, asset: &AssetId| {
         view.linked_device(asset).or_else(|| others::intended_for(view, asset))
     };
     match found.what {
@@ -80,7 +80,7 @@ async fn look(context: &CommandContext, what: &str) -> Result<Answer, Exit> {
 async fn device(
     context: &CommandContext,
     config: &Integration,
-    state: &State,
+    state: &StateHandle,
     id: &DeviceId,
 ) -> Result<Answer, Exit> {
     let explained = context.with_siblings(config, &mut |siblings| {
@@ -98,7 +98,7 @@ async fn device(
 async fn lone_asset(
     context: &CommandContext,
     config: &Integration,
-    state: &State,
+    state: &StateHandle,
     id: &AssetId,
 ) -> Result<Answer, Exit> {
     let asset = context
@@ -111,7 +111,7 @@ async fn lone_asset(
 async fn person(
     context: &CommandContext,
     config: &Integration,
-    state: &State,
+    state: &StateHandle,
     who: &others::Who,
 ) -> Result<Answer, Exit> {
     let mut person = state.read(|view| Person::of(config, view, who));
@@ -152,7 +152,7 @@ struct Explained {
     integration: String,
     device: Identity,
     /// None before it was decided for the first time.
-    state: Option<DeviceState>,
+    state: Option<DeviceStatus>,
     reason: String,
     /// One sentence.
     what_to_do: String,
@@ -164,7 +164,7 @@ struct Explained {
     candidates: Vec<Candidate>,
     user: Option<User>,
     fields: Vec<MappedValue>,
-    pending: Vec<PlannedChange>,
+    pending: Vec<ChangeRow>,
     failed: Vec<Failed>,
     /// What AMFJ refuses now, and is tried again by itself.
     trouble: Vec<StoppedRecord>,
@@ -213,7 +213,7 @@ struct User {
     email: Option<String>,
     archived: bool,
     kandji_ids: Vec<String>,
-    state: Option<DeviceState>,
+    state: Option<DeviceStatus>,
     reason: String,
     record: Option<UserRecordShown>,
     candidates: Vec<Candidate>,
@@ -247,7 +247,7 @@ impl Failed {
 }
 
 impl Explained {
-    fn of(config: &Integration, view: &View, siblings: &[&View], row: &DeviceRow) -> Self {
+    fn of(config: &Integration, view: &Projection, siblings: &[&Projection], row: &DeviceRow) -> Self {
         let device = &row.entry;
         let key = Key::Device(device.device_id.clone());
         let decision = view.decision(&key);
@@ -264,7 +264,7 @@ impl Explained {
             device: Identity::of(row),
             state: held
                 .as_ref()
-                .map(|_| DeviceState::Held)
+                .map(|_| DeviceStatus::Held)
                 .or(decision.as_ref().map(|decision| decision.state)),
             reason: held.unwrap_or_else(|| {
                 decision.as_ref().map(|decision| decision.reason.clone()).unwrap_or_default()
@@ -286,7 +286,7 @@ impl Explained {
 }
 
 /// Why a device that a held run does not see is held (P23).
-fn vanished(config: &Integration, view: &View, device: &DeviceEntry) -> String {
+fn vanished(config: &Integration, view: &Projection, device: &DeviceEntry) -> String {
     let others = view.vanished_devices().len().saturating_sub(1);
     let name = super::format::quoted(rules::label(device));
     let with = match others {
@@ -318,7 +318,7 @@ fn as_of_now(site: &Site<'_>, row: &DeviceRow) -> Decision {
 }
 
 /// What the last complete run could not use of the device, its asset or its user record (P30).
-fn unusable(view: &View, device: &DeviceEntry, now: &Decision) -> Vec<String> {
+fn unusable(view: &Projection, device: &DeviceEntry, now: &Decision) -> Vec<String> {
     let report = view.reading_report().unusable;
     let asset = view.link(&device.device_id).map(|link| link.asset).or_else(|| now.asset.clone());
     let ids = [
@@ -371,16 +371,16 @@ impl Decided {
     }
 }
 
-fn link_rule(view: &View, device: &DeviceEntry) -> Option<Rule> {
+fn link_rule(view: &Projection, device: &DeviceEntry) -> Option<Rule> {
     view.link(&device.device_id).map(|link| link.rule)
 }
 
-fn asset_of(view: &View, id: &str) -> Option<Asset> {
+fn asset_of(view: &Projection, id: &str) -> Option<Asset> {
     view.asset(&AssetId::new(id).ok()?).map(|row| row.asset)
 }
 
 /// The asset that the device has, or is to have.
-fn linked(view: &View, device: &DeviceEntry, now: &Decision) -> Option<Linked> {
+fn linked(view: &Projection, device: &DeviceEntry, now: &Decision) -> Option<Linked> {
     let link = view.link(&device.device_id);
     let id = link.as_ref().map(|link| link.asset.clone()).or_else(|| now.asset.clone())?;
     let row = view.asset(&id);
@@ -399,12 +399,12 @@ fn linked(view: &View, device: &DeviceEntry, now: &Decision) -> Option<Linked> {
     })
 }
 
-fn pending(view: &View, decision: &Decision) -> Vec<PlannedChange> {
-    open_changes(view, decision).iter().map(|decided| PlannedChange::decided(view, decided)).collect()
+fn pending(view: &Projection, decision: &Decision) -> Vec<ChangeRow> {
+    open_changes(view, decision).iter().map(|decided| ChangeRow::decided(view, decided)).collect()
 }
 
 impl User {
-    fn of(view: &View, device: &DeviceEntry) -> Option<Self> {
+    fn of(view: &Projection, device: &DeviceEntry) -> Option<Self> {
         match &device.user {
             PrimaryUser::Nobody => None,
             PrimaryUser::Unusable { reason } => Some(Self::unusable(reason)),
@@ -419,7 +419,7 @@ impl User {
             email: None,
             archived: false,
             kandji_ids: Vec::new(),
-            state: Some(DeviceState::UserProblem),
+            state: Some(DeviceStatus::UserProblem),
             reason: reason.to_owned(),
             record: None,
             candidates: Vec::new(),
@@ -429,7 +429,7 @@ impl User {
         }
     }
 
-    fn person(view: &View, key: &UserKey) -> Self {
+    fn person(view: &Projection, key: &UserKey) -> Self {
         let entry = view.user(key).map(|row| row.entry);
         let decision = view.decision(&Key::User(key.clone()));
         let ids = entry.as_ref().map(|user| user.ids.clone()).unwrap_or_default();
@@ -457,7 +457,7 @@ impl User {
 }
 
 impl UserRecordShown {
-    fn of(view: &View, id: &RecordId, rule: Option<Rule>, since: Option<Timestamp>) -> Self {
+    fn of(view: &Projection, id: &RecordId, rule: Option<Rule>, since: Option<Timestamp>) -> Self {
         let record = view.record(id).map(|row| row.record);
         Self {
             id: id.to_string(),

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::messages::{DeviceEntry, Edit, Rule};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::serials;
 use amfj_sync_rules as rules;
-use amfj_sync_security::screen::{Screen, legible, value};
+use amfj_sync_security::screen::{Screen, sanitize, value};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// `"Ana's MacBook" (C02XK1)`.
 pub(super) fn device(device: &DeviceEntry) -> String {
     let (label, handle) = (rules::label(device), rules::handle(device));
-    if label == handle { quoted(label) } else { format!("{} ({})", quoted(label), legible(handle)) }
+    if label == handle { quoted(label) } else { format!("{} ({})", quoted(label), sanitize(handle)) }
 }
 
 /// `"Ana's MacBook" (a-17)`.
 pub(super) fn asset(asset: &Asset) -> String {
-    format!("{} ({})", quoted(&asset.name), legible(asset.id.as_str()))
+    format!("{} ({})", quoted(&asset.name), sanitize(asset.id.as_str()))
 }
 
 /// `"Ana Horvat" <ana@example.com> (u-3)`.
 pub(super) fn record(record: &UserRecord) -> String {
-    let email = record.email.as_deref().map(|email| format!(" <{}>", legible(email))).unwrap_or_default();
-    format!("{}{email} ({})", quoted(&record.name), legible(record.id.as_str()))
+    let email = record.email.as_deref().map(|email| format!(" <{}>", sanitize(email))).unwrap_or_default();
+    format!("{}{email} ({})", quoted(&record.name), sanitize(record.id.as_str()))
 }
 
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", legible(text.trim()))
+    format!("\"{}\"", sanitize(text.trim()))
 }
 
 /// The rule with its number, as a clause.
@@ -59,7 +59,7 @@ pub(super) enum Serials {
 }
 
 impl Serials {
-    pub(super) fn of(view: &View, device: &DeviceEntry, asset: &Asset) -> Self {
+    pub(super) fn of(view: &Projection, device: &DeviceEntry, asset: &Asset) -> Self {
         match view.serials(device, asset) {
             serials::Serials::Same => Self::Agree,
             serials::Serials::Other => Self::Differ,

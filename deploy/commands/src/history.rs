@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use amfj_sync_broker::read_stream;
 use amfj_sync_config::{Integration, Tokens};
 use amfj_sync_model::messages::{Edit, Event, Fact, Outcome, Payload};
-use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say_json};
+use amfj_sync_security::screen::{Pager, Screen, Style, sanitize, say_json};
 use amfj_sync_service::command;
 use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
 use clap::Args;
@@ -120,7 +120,7 @@ fn is_of_run(applied: &Applied, run: Option<&str>) -> bool {
 
 impl Applied {
     fn of(event: Event) -> Option<Self> {
-        let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
+        let Payload::Fact(Fact::ChangeEnded(outcome)) = event.payload else { return None };
         let asset = outcome.asset_id().map(ToString::to_string);
         let record = outcome.record_id().map(ToString::to_string);
         let hands = hands(&outcome);
@@ -158,11 +158,12 @@ fn show(screen: &Screen, past: &Past) -> String {
         if applied.run.as_ref() != run {
             run = applied.run.as_ref();
             let id = run.map_or("unknown", String::as_str);
-            let _ = writeln!(out, "{}", screen.ink(Ink::Bold, &format!("{}, run {id}", applied.integration)));
+            let _ =
+                writeln!(out, "{}", screen.ink(Style::Bold, &format!("{}, run {id}", applied.integration)));
         }
         let target = applied.asset.as_ref().or(applied.record.as_ref());
         let target = target.map(|id| format!(" → {id}")).unwrap_or_default();
-        let line = format!("{}  \"{}\"{target}", applied.kind, legible(&applied.label));
+        let line = format!("{}  \"{}\"{target}", applied.kind, sanitize(&applied.label));
         let _ = writeln!(out, "  {}  {}", format::time(applied.time), screen.sentence(27, &line));
         out.push_str(&format::edits(screen, 6, &applied.edits));
     }

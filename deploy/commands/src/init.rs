@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use amfj_sync_config::{self as config, Tokens, parse, process_environment};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::Catalogue;
-use amfj_sync_security::screen::{Ink, Piece, for_a_shell, legible, say};
+use amfj_sync_security::screen::{Style, StyledText, for_a_shell, sanitize, say};
 use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use amfj_sync_telemetry::{Verbosity, start_logs};
 use nix::unistd::{AccessFlags, access};
@@ -313,7 +313,7 @@ impl SetUp<'_> {
     }
 
     fn show_answers(&self, id: &str, settings: &Settings) {
-        let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "none".to_owned(), legible);
+        let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "none".to_owned(), sanitize);
         let fields = settings.fields.as_ref().map_or(0, std::collections::BTreeMap::len);
         let rows = [
             ("Integration", id.to_owned()),
@@ -332,10 +332,10 @@ impl SetUp<'_> {
                 },
             ),
         ];
-        let rows: Vec<Vec<Piece>> = rows
+        let rows: Vec<Vec<StyledText>> = rows
             .into_iter()
             .map(|(what, answer)| {
-                vec![Piece::new(Ink::Plain, what.to_owned()), Piece::new(Ink::Plain, answer)]
+                vec![StyledText::new(Style::Plain, what.to_owned()), StyledText::new(Style::Plain, answer)]
             })
             .collect();
         say(self.asker.screen().table(2, &rows).trim_end_matches('\n'));
@@ -355,7 +355,7 @@ impl SetUp<'_> {
             ["fetcher", "reconciler", "writer"].map(|worker| format!("{worker} run{named}")).join("; ")
         };
         let row = |command: String, what: &str| {
-            vec![Piece::new(Ink::Bold, command), Piece::new(Ink::Plain, what.to_owned())]
+            vec![StyledText::new(Style::Bold, command), StyledText::new(Style::Plain, what.to_owned())]
         };
         let rows = [
             row(format!("amfj-sync check{named}"), "tries RabbitMQ and all names against both services"),
@@ -371,6 +371,6 @@ fn read_id(text: &str) -> Result<String, String> {
     if IntegrationId::is_one(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("a name has 1 to 63 of a-z, 0-9 and '-', unlike \"{}\"", legible(text)))
+        Err(format!("a name has 1 to 63 of a-z, 0-9 and '-', unlike \"{}\"", sanitize(text)))
     }
 }

@@ -7,12 +7,12 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{DeviceEntry, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
-use amfj_sync_projection::View;
-use amfj_sync_projection::finding::{self as find, Hit};
+use amfj_sync_projection::Projection;
+use amfj_sync_projection::lookup::{self as find, Hit};
 use amfj_sync_projection::rows::DeviceRow;
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_service::worker::Exit;
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 
 use super::{CommandContext, format};
 
@@ -129,7 +129,7 @@ impl Spellings {
 }
 
 /// The asset of that id, else of that name, in one integration.
-pub(super) fn asset(state: &State, text: &str) -> Result<Asset, Exit> {
+pub(super) fn asset(state: &StateHandle, text: &str) -> Result<Asset, Exit> {
     asset_with(state, text, Hints::Near)
 }
 
@@ -141,7 +141,7 @@ pub(super) enum Hints {
 }
 
 /// The same, with or without hints.
-pub(super) fn asset_with(state: &State, text: &str, hints: Hints) -> Result<Asset, Exit> {
+pub(super) fn asset_with(state: &StateHandle, text: &str, hints: Hints) -> Result<Asset, Exit> {
     let found: Vec<Asset> = state.read(|view| {
         if let Some(row) = AssetId::new(text).ok().and_then(|id| view.asset(&id)) {
             return vec![row.asset];
@@ -193,7 +193,7 @@ pub(super) fn anything(context: &CommandContext, text: &str) -> Result<Found<Hit
     for (integration, state) in context.integrations() {
         state.read(|view| {
             for hit in find::find(view, text) {
-                let (owned, shown) = (find::belongings(view, &hit), legible(&find::describe(view, &hit)));
+                let (owned, shown) = (find::belongings(view, &hit), sanitize(&find::describe(view, &hit)));
                 let at = if is_linked(view, &hit) { 0 } else { found.len() };
                 found.insert(at, (Found { integration: integration.id.clone(), what: hit }, owned, shown));
             }
@@ -235,7 +235,7 @@ pub(super) fn anything(context: &CommandContext, text: &str) -> Result<Found<Hit
 }
 
 /// Whether the integration has made something of an asset or record.
-fn is_linked(view: &View, hit: &Hit) -> bool {
+fn is_linked(view: &Projection, hit: &Hit) -> bool {
     match hit {
         Hit::Asset(id) => view.linked_device(id).is_some(),
         Hit::Record(id) => !view.linked_users(id).is_empty(),
@@ -245,7 +245,7 @@ fn is_linked(view: &View, hit: &Hit) -> bool {
 
 /// The device or person that the text stands for.
 pub(super) fn device_or_person(context: &CommandContext, text: &str) -> Result<Found<Key>, Exit> {
-    let keys = |view: &View| -> Vec<(Key, String)> {
+    let keys = |view: &Projection| -> Vec<(Key, String)> {
         let hits = find::find(view, text).into_iter();
         let keys = hits.filter_map(|hit| {
             let shown = find::describe(view, &hit);
@@ -281,7 +281,7 @@ pub(super) fn user(context: &CommandContext, text: &str) -> Result<Found<UserEnt
     )
 }
 
-fn users(view: &View, text: &str) -> Vec<UserEntry> {
+fn users(view: &Projection, text: &str) -> Vec<UserEntry> {
     let id = KandjiUserId::new(text).ok();
     let by_email = email_key(text).and_then(|email| UserKey::new(email).ok());
     let key = id.as_ref().and_then(|id| view.user_of(id)).or(by_email);
@@ -299,7 +299,7 @@ fn users(view: &View, text: &str) -> Vec<UserEntry> {
 }
 
 /// The user record of that id, else of that email, in one integration.
-pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
+pub(super) fn record(state: &StateHandle, text: &str) -> Result<UserRecord, Exit> {
     let found: Vec<UserRecord> = state.read(|view| {
         if let Some(row) = RecordId::new(text).ok().and_then(|id| view.record(&id)) {
             return vec![row.record];
@@ -311,7 +311,7 @@ pub(super) fn record(state: &State, text: &str) -> Result<UserRecord, Exit> {
     alone(found, text, "user record", "its id or email in AMFJ, as of the last run", &near, format::record)
 }
 
-fn search<T>(context: &CommandContext, look: impl Fn(&View) -> Vec<T>) -> Vec<Found<T>> {
+fn search<T>(context: &CommandContext, look: impl Fn(&Projection) -> Vec<T>) -> Vec<Found<T>> {
     let found = context.integrations().flat_map(|(integration, state)| {
         let found = state.read(|view| look(view));
         found.into_iter().map(|what| Found { integration: integration.id.clone(), what })
@@ -331,7 +331,7 @@ fn one<T>(
     let several = context.asked.len() > 1;
     let line = |found: &Found<T>| {
         let within = if several { format!("{}: ", found.integration) } else { String::new() };
-        legible(&format!("{within}{}", shown(&found.what)))
+        sanitize(&format!("{within}{}", shown(&found.what)))
     };
     match found.len() {
         0 => Err(none(text, what, how, &near(context, text, kind))),
@@ -351,12 +351,12 @@ fn alone<T>(
     match found.len() {
         0 => Err(none(text, what, how, &near())),
         1 => Ok(found.remove(0)),
-        _ => Err(too_many(text, what, found.iter().map(|one| legible(&shown(one))), false)),
+        _ => Err(too_many(text, what, found.iter().map(|one| sanitize(&shown(one))), false)),
     }
 }
 
 fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
-    let text = legible(text);
+    let text = sanitize(text);
     let near = find::near_it(near.iter().cloned());
     Exit::Failed(format!(
         "no {what} \"{text}\" is known; give {how} (`amfj-sync trigger` reads both sides anew){near}"
@@ -364,7 +364,7 @@ fn none(text: &str, what: &str, how: &str, near: &[String]) -> Exit {
 }
 
 fn too_many(text: &str, what: &str, lines: impl Iterator<Item = String>, several: bool) -> Exit {
-    let (text, lines) = (legible(text), lines.collect::<Vec<String>>().join("\n  "));
+    let (text, lines) = (sanitize(text), lines.collect::<Vec<String>>().join("\n  "));
     let more = if several { ", or the integration with `--integration ID`" } else { "" };
     Exit::Failed(format!("several fit {what} \"{text}\"; give the id{more}:\n  {lines}"))
 }

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::messages::{DeviceEntry, Event, Fact, Order, PersonDecision, author};
-use amfj_sync_projection::{Verdict, View};
+use amfj_sync_model::messages::{DeviceEntry, Event, Fact, OperatorDecision, OperatorOrder, author};
+use amfj_sync_projection::{Projection, Verdict};
 use amfj_sync_rules as rules;
-use amfj_sync_security::screen::{Screen, legible, say, say_line};
+use amfj_sync_security::screen::{Screen, sanitize, say, say_line};
 use amfj_sync_service::worker::{CommonArgs, Exit};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ async fn make_link(context: &CommandContext, device: &str, asset: &str) -> Resul
     let asset = lookup::asset(state, asset)?;
     refuse_taken(context, integration, state, &device, &asset)?;
     let before = state.read(|view| view.link(&device.device_id)).filter(|link| link.asset != asset.id);
-    let order = Order::Link { device: device.device_id.clone(), asset: asset.id.clone() };
+    let order = OperatorOrder::Link { device: device.device_id.clone(), asset: asset.id.clone() };
     decide(state, order).await?;
     let instead = before.map(|link| format!(" instead of {}", link.asset)).unwrap_or_default();
     say_line(&format!(
@@ -54,19 +54,19 @@ async fn make_link(context: &CommandContext, device: &str, asset: &str) -> Resul
 fn refuse_taken(
     context: &CommandContext,
     integration: &Integration,
-    state: &State,
+    state: &StateHandle,
     device: &DeviceEntry,
     asset: &Asset,
 ) -> Result<(), Exit> {
     let own = state.read(|view| {
         let other = view.linked_device(&asset.id).filter(|other| *other != device.device_id)?;
         let name = view.device(&other).map_or_else(|| other.to_string(), |row| format::device(&row.entry));
-        Some(format!("device {name}; type `amfj-sync unlink {}` first", legible(other.as_str())))
+        Some(format!("device {name}; type `amfj-sync unlink {}` first", sanitize(other.as_str())))
     });
     let theirs = || {
         context.with_siblings(integration, &mut |siblings| {
             let other = siblings.iter().find_map(|view| view.linked_device(&asset.id))?;
-            let other = legible(other.as_str());
+            let other = sanitize(other.as_str());
             Some(format!(
                 "device {other} of another integration of this AMFJ site; type `amfj-sync unlink {other}` first"
             ))
@@ -93,7 +93,7 @@ async fn break_link(context: &CommandContext, device: &str) -> Result<(), Exit> 
         let link = view.link(&device.device_id)?;
         Some(view.asset(&link.asset).map_or_else(|| link.asset.to_string(), |row| format::asset(&row.asset)))
     });
-    decide(state, Order::Unlink { device: device.device_id.clone() }).await?;
+    decide(state, OperatorOrder::Unlink { device: device.device_id.clone() }).await?;
     let (name, handle) = (format::device(&device), rules::handle(&device));
     match linked {
         Some(asset) => {
@@ -119,7 +119,7 @@ async fn make_user_link(context: &CommandContext, user: &str, record: &str) -> R
     let (integration, state) = context.integration(&found.integration)?;
     let user = found.what;
     let record = lookup::record(state, record)?;
-    decide(state, Order::LinkUser { ids: user.ids.clone(), record: record.id.clone() }).await?;
+    decide(state, OperatorOrder::LinkUser { ids: user.ids.clone(), record: record.id.clone() }).await?;
     say_line(&format!("{} is user record {} from now on.", user.key, format::record(&record)));
     say_line(&what_follows(context, integration, "their devices are decided again").await?);
     Ok(())
@@ -137,7 +137,7 @@ async fn break_user_link(context: &CommandContext, user: &str) -> Result<(), Exi
     let (_, state) = context.integration(&found.integration)?;
     let user = found.what;
     let linked = state.read(|view| user.ids.iter().find_map(|id| view.user_link(id)));
-    decide(state, Order::UnlinkUser { ids: user.ids.clone() }).await?;
+    decide(state, OperatorOrder::UnlinkUser { ids: user.ids.clone() }).await?;
     match linked {
         Some(link) => say_line(&format!(
             "{} is no longer linked to user record {}; the record, and the assets it has, stay as they are.",
@@ -159,7 +159,11 @@ pub(crate) async fn release(common: &CommonArgs) -> Result<(), Exit> {
     context.done(done).await
 }
 
-async fn release_one(context: &CommandContext, integration: &Integration, state: &State) -> Result<(), Exit> {
+async fn release_one(
+    context: &CommandContext,
+    integration: &Integration,
+    state: &StateHandle,
+) -> Result<(), Exit> {
     let id = &integration.id;
     let held = context.with_siblings(integration, &mut |siblings| {
         state.read(|view| Held::of(integration, view, siblings))
@@ -167,7 +171,7 @@ async fn release_one(context: &CommandContext, integration: &Integration, state:
     let Some(held) = held else {
         return Err(Exit::Failed(format!("{id} is not held, so there is nothing to release")));
     };
-    decide(state, Order::Release).await?;
+    decide(state, OperatorOrder::Release).await?;
     say_line(&format!("{id} is released. It was held because: {}", held.reason));
     if !held.lines.is_empty() {
         say(&list_of(integration, &held));
@@ -201,7 +205,11 @@ struct Held {
 
 impl Held {
     /// None where nothing is held. A hold that the run after it has not said again yet is one (P23).
-    fn of(integration: &Integration, view: &View, siblings: &[&View]) -> Result<Option<Self>, Exit> {
+    fn of(
+        integration: &Integration,
+        view: &Projection,
+        siblings: &[&Projection],
+    ) -> Result<Option<Self>, Exit> {
         let vanished = Vanished::all(view);
         let is_released = view.meta().released.is_some();
         let hold = Hold::of(integration, view);
@@ -246,10 +254,10 @@ pub(crate) async fn rematch(common: &CommonArgs) -> Result<(), Exit> {
     context.done(done).await
 }
 
-async fn rematch_one(_: &CommandContext, integration: &Integration, state: &State) -> Result<(), Exit> {
+async fn rematch_one(_: &CommandContext, integration: &Integration, state: &StateHandle) -> Result<(), Exit> {
     let id = &integration.id;
     let first = state.read(|view| !view.meta().first_sync_over);
-    decide(state, Order::Rematch).await?;
+    decide(state, OperatorOrder::Rematch).await?;
     let already = if first { " (it would have been one anyway)" } else { "" };
     say_line(&format!(
         "{id}: the next run is a first sync again{already}: devices without link are matched by name."
@@ -261,7 +269,7 @@ async fn rematch_one(_: &CommandContext, integration: &Integration, state: &Stat
 /// One after the other; the first refusal ends it.
 async fn each(
     context: &CommandContext,
-    order: impl AsyncFn(&CommandContext, &Integration, &State) -> Result<(), Exit>,
+    order: impl AsyncFn(&CommandContext, &Integration, &StateHandle) -> Result<(), Exit>,
 ) -> Result<(), Exit> {
     for (integration, state) in context.integrations() {
         order(context, integration, state).await?;
@@ -271,17 +279,17 @@ async fn each(
 
 /// Publishes the decision and waits for what the order of the stream makes of it; whoever has to do with it reads it as
 /// every other fact.
-async fn announce(state: &State, order: Order) -> Result<Verdict, Exit> {
-    let decision = PersonDecision { by: author(), order };
-    let fact = Fact::PersonDecided { token: Uuid::new_v4(), decision };
+async fn announce(state: &StateHandle, order: OperatorOrder) -> Result<Verdict, Exit> {
+    let decision = OperatorDecision { by: author(), order };
+    let fact = Fact::OperatorDecided { token: Uuid::new_v4(), decision };
     Ok(state.publish_and_read_back(Event::fact(&state.origin(), Timestamp::now(), fact)).await?)
 }
 
 /// The same; what is rejected is an error.
-pub(crate) async fn decide(state: &State, order: Order) -> Result<(), Exit> {
+pub(crate) async fn decide(state: &StateHandle, order: OperatorOrder) -> Result<(), Exit> {
     match announce(state, order).await? {
         Verdict::Accepted => Ok(()),
-        Verdict::Rejected(reason) => Err(Exit::Failed(legible(&reason))),
+        Verdict::Rejected(reason) => Err(Exit::Failed(sanitize(&reason))),
     }
 }
 

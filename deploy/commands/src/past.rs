@@ -7,7 +7,7 @@ use amfj_sync_model::ids::{AssetId, Key, RecordId, RunId};
 use amfj_sync_model::messages::{
     Action, Change, Edit, Event, Origin, Outcome, Past, Payload, Restored, Sequence, Settled,
 };
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn stored(outcome: &Outcome, field: &str) -> Option<Value> {
 
 /// The changes that make these again, in the key's order, behind everything that is known about it.
 pub(super) fn again(
-    view: &View,
+    view: &Projection,
     origin: &Origin,
     key: &Key,
     fields: &BTreeMap<String, Latest>,
@@ -107,14 +107,14 @@ pub(super) fn again(
     events
 }
 
-fn last_place(view: &View, key: &Key) -> Sequence {
+fn last_place(view: &Projection, key: &Key) -> Sequence {
     let decision = view.decision(key);
     let decided = decision.iter().flat_map(|decision| [decision.last_place(), decision.snapshot]);
     let run = view.meta().number_in_force().map(Sequence::first);
     decided.chain(run).chain([view.answered(key).sequence]).max().unwrap_or_default()
 }
 
-fn serials(view: &View, key: &Key) -> (String, Vec<String>) {
+fn serials(view: &Projection, key: &Key) -> (String, Vec<String>) {
     let serial = |id| view.device(id).map(|row| row.entry.serial.trim().to_owned());
     match key {
         Key::Device(id) => (serial(id).unwrap_or_default(), Vec::new()),

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use amfj_sync_config::mode::withheld;
 use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::ids::Key;
-use amfj_sync_model::messages::{Candidate, Change, Decided, Decision, State as DeviceState};
-use amfj_sync_projection::{StoreError, View};
+use amfj_sync_model::messages::{Candidate, Change, Decision, DeviceStatus, PlannedChange};
+use amfj_sync_projection::{Projection, StoreError};
 use amfj_sync_security::private_files;
 use amfj_sync_security::screen::{Pager, Screen, escaped_json, say, say_json};
 use amfj_sync_service::status::devices_by_state;
@@ -28,7 +28,7 @@ use super::CommandContext;
 use super::dry_run::DryRun;
 use super::format;
 
-pub(super) use change::{PlannedChange, Target};
+pub(super) use change::{ChangeRow, Target};
 use filter::Only;
 pub(super) use hold::{Hold, Vanished, fate};
 pub(super) use text::{candidates, line, values};
@@ -128,7 +128,7 @@ pub(super) struct SitePlan {
     only: Option<String>,
     /// What an operator may expect, and does not happen.
     notes: Vec<String>,
-    changes: Vec<PlannedChange>,
+    changes: Vec<ChangeRow>,
     not_done: Vec<NotDone>,
     /// Changes by kind, without those that are kept back or withheld by `apply_only`.
     totals: BTreeMap<&'static str, usize>,
@@ -159,7 +159,7 @@ struct NotDone {
     /// None of a person.
     #[serde(skip_serializing_if = "String::is_empty")]
     serial: String,
-    state: DeviceState,
+    state: DeviceStatus,
     reason: String,
     candidates: Vec<Candidate>,
     field_problems: BTreeMap<String, String>,
@@ -167,7 +167,12 @@ struct NotDone {
 }
 
 impl SitePlan {
-    fn of(config: &Integration, view: &View, siblings: &[&View], filter: &Filter) -> Result<Self, Exit> {
+    fn of(
+        config: &Integration,
+        view: &Projection,
+        siblings: &[&Projection],
+        filter: &Filter,
+    ) -> Result<Self, Exit> {
         let meta = view.meta();
         let run = meta.in_force.as_ref().map(|run| PlannedRun {
             id: run.run_id(&config.id).to_string(),
@@ -216,7 +221,7 @@ impl SitePlan {
 }
 
 /// What went wrong since, or keeps changes back.
-fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: usize) -> Vec<String> {
+fn obstacles(config: &Integration, view: &Projection, hold: Option<&Hold>, vanished: usize) -> Vec<String> {
     let meta = view.meta();
     let id = &config.id;
     let failed = meta.latest.as_ref().and_then(|run| run.failed.as_ref());
@@ -238,7 +243,7 @@ fn obstacles(config: &Integration, view: &View, hold: Option<&Hold>, vanished: u
 }
 
 /// The default location is set where a link is made (P13): set later, it does nothing to assets that are linked already.
-fn without_location(config: &Integration, view: &View) -> Option<String> {
+fn without_location(config: &Integration, view: &Projection) -> Option<String> {
     let location = config.sync.default_location.as_deref()?;
     let mut without = 0_usize;
     view.each_link(&mut |device, link| {
@@ -256,7 +261,7 @@ fn without_location(config: &Integration, view: &View) -> Option<String> {
 }
 
 /// Decisions about devices and people that are still there.
-fn current_decisions(view: &View) -> Vec<Decision> {
+fn current_decisions(view: &Projection) -> Vec<Decision> {
     let mut decisions = Vec::new();
     view.each_decision(&mut |decision| {
         let is_there = match &decision.key {
@@ -272,13 +277,13 @@ fn current_decisions(view: &View) -> Vec<Decision> {
 }
 
 /// The state of a device or person: of one that vanished nothing else is known (P23, P24).
-pub(super) fn state_of(view: &View, decision: &Decision) -> DeviceState {
+pub(super) fn state_of(view: &Projection, decision: &Decision) -> DeviceStatus {
     let vanished = matches!(&decision.key, Key::Device(id) if view.has_vanished(id));
-    if vanished { DeviceState::Held } else { decision.state }
+    if vanished { DeviceStatus::Held } else { decision.state }
 }
 
 /// The changes of one decision that are not answered.
-pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<Decided> {
+pub(super) fn open_changes(view: &Projection, decision: &Decision) -> Vec<PlannedChange> {
     let answered = view.answered(&decision.key);
     let open = decision.changes.iter().filter(|decided| {
         // A planned change has no place of its own yet, so no answer can be about it.
@@ -289,44 +294,42 @@ pub(super) fn open_changes(view: &View, decision: &Decision) -> Vec<Decided> {
 
 fn changes(
     config: &Integration,
-    view: &View,
-    siblings: &[&View],
+    view: &Projection,
+    siblings: &[&Projection],
     decisions: &[Decision],
-) -> Result<Vec<PlannedChange>, StoreError> {
-    let open: Vec<Decided> = decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
+) -> Result<Vec<ChangeRow>, StoreError> {
+    let open: Vec<PlannedChange> =
+        decisions.iter().flat_map(|decision| open_changes(view, decision)).collect();
     // What follows from what is kept back is kept back with it (P23).
     let run = view.meta().in_force.as_ref();
     let is_held = run.is_some_and(|run| run.held.is_some() && !run.allowed);
-    let states: BTreeMap<String, DeviceState> =
+    let states: BTreeMap<String, DeviceStatus> =
         decisions.iter().map(|decision| (decision.key.to_string(), state_of(view, decision))).collect();
     let first: Vec<Change> = open.iter().map(|decided| decided.change.clone()).collect();
     let dry_run = DryRun::of(config, view, siblings, &first)?;
     let show = |change: &Change| {
-        let mut shown = PlannedChange::of(view, &dry_run.after, change);
+        let mut shown = ChangeRow::of(view, &dry_run.after, change);
         if config.mode == Mode::Apply {
             shown.withheld = withheld(config, change);
         }
         shown.state = states.get(&shown.key).copied();
         shown
     };
-    let known = open.iter().map(|decided| PlannedChange {
+    let known = open.iter().map(|decided| ChangeRow {
         published: decided.published,
         staged: decided.staged,
         ..show(&decided.change)
     });
-    let following = dry_run.following.iter().map(|change| PlannedChange {
-        follows: true,
-        staged: is_held,
-        ..show(change)
-    });
+    let following =
+        dry_run.following.iter().map(|change| ChangeRow { follows: true, staged: is_held, ..show(change) });
     Ok(known.chain(following).collect())
 }
 
 /// What is kept back with its run until a person releases it (P23), each in one line: its kind, and what it is.
 pub(super) fn kept_back(
     config: &Integration,
-    view: &View,
-    siblings: &[&View],
+    view: &Projection,
+    siblings: &[&Projection],
 ) -> Result<Vec<String>, StoreError> {
     let changes = changes(config, view, siblings, &current_decisions(view))?;
     let staged = changes.iter().filter(|change| change.staged);
@@ -336,7 +339,7 @@ pub(super) fn kept_back(
 }
 
 /// `"Ana's MacBook" (C02XK1)`.
-fn label(view: &View, key: &Key) -> String {
+fn label(view: &Projection, key: &Key) -> String {
     match key {
         Key::Device(id) => view.device(id).map_or_else(|| id.to_string(), |row| format::device(&row.entry)),
         Key::User(key) => {
@@ -346,7 +349,7 @@ fn label(view: &View, key: &Key) -> String {
     }
 }
 
-fn serial(view: &View, key: &Key) -> String {
+fn serial(view: &Projection, key: &Key) -> String {
     let Key::Device(id) = key else { return String::new() };
     view.device(id).map(|row| row.entry.serial.trim().to_owned()).unwrap_or_default()
 }
@@ -361,8 +364,8 @@ impl NotDone {
         self.key.starts_with("user/")
     }
 
-    fn of(view: &View, decision: &Decision) -> Option<Self> {
-        use DeviceState::{InSync, Pending, PlanOnly};
+    fn of(view: &Projection, decision: &Decision) -> Option<Self> {
+        use DeviceStatus::{InSync, Pending, PlanOnly};
         let is_well = matches!(decision.state, InSync | Pending | PlanOnly);
         if is_well && decision.field_problems.is_empty() && decision.warnings.is_empty() {
             return None;

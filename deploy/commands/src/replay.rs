@@ -12,11 +12,11 @@ use amfj_sync_config::mode::withheld;
 use amfj_sync_config::{Integration, Tokens};
 use amfj_sync_model::ids::{IntegrationId, Key};
 use amfj_sync_model::messages::{Change, Event, Fact, Origin, Outcome, Past, Payload};
-use amfj_sync_projection::View;
-use amfj_sync_security::screen::{Ink, Pager, Screen, legible, say, say_json, value};
+use amfj_sync_projection::Projection;
+use amfj_sync_security::screen::{Pager, Screen, Style, sanitize, say, say_json, value};
 use amfj_sync_service::command;
 use amfj_sync_service::worker::{CommonArgs, Exit, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use amfj_sync_writer::restorable;
 use clap::Args;
 use jiff::Timestamp;
@@ -112,7 +112,7 @@ async fn work(
 async fn read(worker: &Worker, id: &IntegrationId, kept: Timestamp) -> Result<History, Exit> {
     let mut history = History::default();
     let mut visit = |event: Event| {
-        if let Payload::Fact(Fact::Ended(outcome)) = &event.payload
+        if let Payload::Fact(Fact::ChangeEnded(outcome)) = &event.payload
             && event.time >= kept
         {
             history.take(event.time, event.run.as_ref(), outcome);
@@ -146,7 +146,7 @@ impl Plan {
         allowed
     }
 
-    fn add(&mut self, worker: &Worker, state: &State, key: &Key, fields: &BTreeMap<String, Latest>) {
+    fn add(&mut self, worker: &Worker, state: &StateHandle, key: &Key, fields: &BTreeMap<String, Latest>) {
         let id = state.integration();
         let Some(integration) = worker.config.integrations.iter().find(|known| known.id == *id) else {
             return;
@@ -180,7 +180,7 @@ fn outgoing(worker: &Worker, id: &IntegrationId, event: &Event, change: &Change,
     Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
 }
 
-fn row(view: &View, id: &IntegrationId, key: &Key, field: &str, latest: &Latest) -> Row {
+fn row(view: &Projection, id: &IntegrationId, key: &Key, field: &str, latest: &Latest) -> Row {
     Row {
         integration: id.to_string(),
         key: key.to_string(),
@@ -197,7 +197,7 @@ fn row(view: &View, id: &IntegrationId, key: &Key, field: &str, latest: &Latest)
 }
 
 /// What AMFJ held in a field when it was listed last, or an outcome told.
-fn listed(view: &View, field: &str, latest: &Latest) -> Option<Value> {
+fn listed(view: &Projection, field: &str, latest: &Latest) -> Option<Value> {
     if let Some(id) = &latest.asset {
         return Some(Outcome::shown_by_asset(&view.asset(id)?.asset, field));
     }
@@ -240,8 +240,8 @@ fn show(screen: &Screen, rows: &[Row]) -> String {
         if last != Some((&row.integration, &row.key, target)) {
             last = Some((&row.integration, &row.key, target));
             let target = target.map(|id| format!(" → {id}")).unwrap_or_default();
-            let line = format!("{}  \"{}\"{target}", row.integration, legible(&row.label));
-            let _ = writeln!(out, "{}", screen.ink(Ink::Bold, &line));
+            let line = format!("{}  \"{}\"{target}", row.integration, sanitize(&row.label));
+            let _ = writeln!(out, "{}", screen.ink(Style::Bold, &line));
         }
         let now = row
             .listed

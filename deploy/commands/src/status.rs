@@ -16,7 +16,7 @@ use amfj_sync_service::status::{
     Circuit, Duty, SiteStatus, Trouble, WorkerReport, Wrong, ask_workers, wrong_of_site, wrong_of_workers,
 };
 use amfj_sync_service::worker::{CommonArgs, Exit, ROLES};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -203,14 +203,14 @@ async fn waiting(
     context: &CommandContext,
     session: &Session,
     config: &Integration,
-    state: &State,
+    state: &StateHandle,
     reports: &[WorkerReport],
 ) -> Result<BTreeMap<&'static str, Waiting>, BrokerError> {
     let worker = &context.worker;
     let partitions = worker.config.broker.partitions;
     let depths = Depths::of(session, worker.broker.names(), &config.id, partitions).await?;
     let (in_force, unanswered) = state.read(|view| (view.meta().in_force.clone(), oldest_unanswered(view)));
-    let in_hand = reports.iter().flat_map(|report| {
+    let inflight = reports.iter().flat_map(|report| {
         let of = if report.role == "writer" { Stage::Apply } else { Stage::Reconcile };
         let served = report.integrations.get(config.id.as_str()).map(|duty| duty.partitions.as_slice());
         served.unwrap_or_default().iter().map(move |one| ((of, one.partition), one.oldest))
@@ -218,7 +218,7 @@ async fn waiting(
     let times = KnownTimes {
         unanswered,
         in_force: in_force.as_ref(),
-        in_hand: in_hand.collect(),
+        inflight: inflight.collect(),
         ..KnownTimes::default()
     };
     Ok(STAGES.into_iter().map(|stage| (stage.as_str(), depths.waiting(stage, &times))).collect())

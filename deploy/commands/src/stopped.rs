@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use amfj_sync_model::ids::{IntegrationId, Key};
-use amfj_sync_model::messages::Order;
+use amfj_sync_model::messages::OperatorOrder;
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
-use amfj_sync_security::screen::{Ink, Screen, legible, say, say_json, say_line};
+use amfj_sync_security::screen::{Screen, Style, sanitize, say, say_json, say_line};
 use amfj_sync_service::status::{StoppedRecord, Trouble, WaitingKind};
 use amfj_sync_service::worker::{CommonArgs, Exit};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use clap::Args;
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ async fn order(common: &CommonArgs, meant: &StoppedSelection, wanted: Wanted) ->
 
 async fn order_all(context: &CommandContext, meant: &StoppedSelection, wanted: Wanted) -> Result<(), Exit> {
     let (writers, stopped) = look(context).await?;
-    let mut orders: Vec<(&State, Option<Key>)> = Vec::new();
+    let mut orders: Vec<(&StateHandle, Option<Key>)> = Vec::new();
     if meant.all {
         orders.extend(context.integrations().map(|(_, state)| (state, None)));
     }
@@ -88,8 +88,8 @@ async fn order_all(context: &CommandContext, meant: &StoppedSelection, wanted: W
     }
     for (state, key) in orders {
         let order = match wanted {
-            Wanted::Retry => Order::TryStopped { key: key.clone() },
-            Wanted::Drop => Order::DropStopped { key: key.clone() },
+            Wanted::Retry => OperatorOrder::TryStopped { key: key.clone() },
+            Wanted::Drop => OperatorOrder::DropStopped { key: key.clone() },
         };
         decide(state, order).await?;
         let id = state.integration();
@@ -139,11 +139,11 @@ fn find(context: &CommandContext, stopped: &[Stopped], text: &str) -> Result<Fou
     if found.len() == 1 {
         return Ok(Found { integration: (*id).clone(), what: key.clone() });
     }
-    let lines = found.iter().map(|(id, key)| legible(&format!("{id}: {key}")));
+    let lines = found.iter().map(|(id, key)| sanitize(&format!("{id}: {key}")));
     let lines = lines.collect::<Vec<_>>().join("\n  ");
     Err(Exit::Failed(format!(
         "several fit \"{}\"; give the id, or `--integration ID`:\n  {lines}",
-        legible(text)
+        sanitize(text)
     )))
 }
 
@@ -163,16 +163,16 @@ fn is_meant(record: &StoppedRecord, text: &str) -> bool {
 fn show(screen: &Screen, writers: u32, all: &[Stopped]) -> String {
     let mut out = String::new();
     for one in all.iter().filter(|one| one.in_all > 0 || !one.kinds.is_empty()) {
-        let _ = writeln!(out, "{}", screen.ink(Ink::Bold, &one.integration));
+        let _ = writeln!(out, "{}", screen.ink(Style::Bold, &one.integration));
         for kind in &one.kinds {
             let text = format!(
                 "{} waits since {}, tried {} times: {}",
                 kind.kind,
                 format::time(kind.since),
                 kind.attempts,
-                legible(&kind.reason)
+                sanitize(&kind.reason)
             );
-            let _ = writeln!(out, "  {}", screen.inked(Ink::Yellow, 2, &text));
+            let _ = writeln!(out, "  {}", screen.inked(Style::Yellow, 2, &text));
         }
         for record in &one.records {
             let _ = writeln!(out, "  {}", screen.sentence(2, &describe(record)));
@@ -201,11 +201,11 @@ fn describe(record: &StoppedRecord) -> String {
     format!(
         "{} \"{}\" {}: refused {} times since {}, {next}: {}",
         record.key,
-        legible(&record.label),
+        sanitize(&record.label),
         record.change,
         record.attempts,
         format::time(record.since),
-        legible(&record.reason)
+        sanitize(&record.reason)
     )
 }
 

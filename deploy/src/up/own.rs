@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amfj_sync_config::{self as config, Config, ConfigErrors, Loaded, Tokens, process_environment};
-use amfj_sync_model::messages::State;
+use amfj_sync_model::messages::DeviceStatus;
 use amfj_sync_security::private_files;
 use amfj_sync_security::screen::{for_a_shell, say_error};
 use amfj_sync_tests::harness::ports::free_ports;
@@ -16,8 +16,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::up::consent::{self, Consent};
-use crate::up::crew::Crew;
 use crate::up::process::Program;
+use crate::up::processes::Processes;
 use crate::up::screen::Screen;
 use crate::up::showcase::paste::assignment;
 use crate::up::stop::Stop;
@@ -54,7 +54,7 @@ fn has_broker_url(table: &toml::Table) -> bool {
 
 /// Runs until somebody wants the end, or something ends by itself. Before anything is written to AMFJ a person
 /// is asked, unless they said `yes` beforehand.
-pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
+pub(crate) async fn run(path: &Path, yes: bool, processes: &mut Processes, stop: &Stop) -> Result<ExitCode> {
     let screen = Screen::new();
     let mut variables = process_environment();
     let mut config = match load(path, &variables) {
@@ -69,18 +69,18 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
         say_error(&format!("{}\n{CANNOT_ASK}", written.join("\n")));
         return Ok(ExitCode::from(WRONG_USAGE));
     }
-    crew.keep_logs_in(logs_beside_data(&config)?)?;
+    processes.keep_logs_in(logs_beside_data(&config)?)?;
     let mut overrides = BTreeMap::new();
     if needs_private_broker(path) {
         let began = Instant::now();
-        let url = crew.start_broker().await?;
+        let url = processes.start_broker().await?;
         screen.done("RabbitMQ", "a private node, as the configuration names none", began.elapsed());
         if !written.is_empty() {
             screen.detail(FORGETS);
         }
         overrides.insert(BROKER_VARIABLE.to_owned(), url);
     }
-    let for_commands = write_settings_for_commands(path, &overrides, crew)?;
+    let for_commands = write_settings_for_commands(path, &overrides, processes)?;
     pick_ports(&config, &mut overrides)?;
     variables.extend(overrides.clone());
     let loaded = load(path, &variables).context("the configuration changed meanwhile")?;
@@ -106,10 +106,10 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
 
     screen.heading("Running");
     let began = Instant::now();
-    workers::start(path, &overrides, &loaded.token_variables, crew)?;
-    workers::wait_ready(&config, crew).await?;
+    workers::start(path, &overrides, &loaded.token_variables, processes)?;
+    workers::wait_ready(&config, processes).await?;
     screen.done("workers", "three processes: fetcher, reconciler, writer", began.elapsed());
-    show_places(&config, crew, &screen)?;
+    show_places(&config, processes, &screen)?;
     if let Some(file) = for_commands {
         // Not wrapped, so that it can be pasted.
         screen
@@ -117,7 +117,7 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
     }
     screen.say("Control-C stops everything.\n");
     stop.is_the_way_out();
-    watch(&config, crew, &screen).await
+    watch(&config, processes, &screen).await
 }
 
 /// Commands find a private broker through the file whose name this returns, for a shell to read: its password is new at
@@ -125,9 +125,9 @@ pub(crate) async fn run(path: &Path, yes: bool, crew: &mut Crew, stop: &Stop) ->
 fn write_settings_for_commands(
     config: &Path,
     overrides: &BTreeMap<String, String>,
-    crew: &Crew,
+    processes: &Processes,
 ) -> Result<Option<String>> {
-    let (Some(url), Some(folder)) = (overrides.get(BROKER_VARIABLE), crew.broker_folder()) else {
+    let (Some(url), Some(folder)) = (overrides.get(BROKER_VARIABLE), processes.broker_folder()) else {
         return Ok(None);
     };
     let config = std::path::absolute(config).context("cannot tell in which folder this was started")?;
@@ -157,7 +157,7 @@ async fn failed_check(path: &Path, overrides: &BTreeMap<String, String>) -> Resu
 }
 
 /// Where everything is while it runs.
-fn show_places(config: &Config, crew: &Crew, screen: &Screen) -> Result<()> {
+fn show_places(config: &Config, processes: &Processes, screen: &Screen) -> Result<()> {
     for (name, address) in workers::addresses(config) {
         screen.detail(&format!("{name:<11} http://{address}/status  http://{address}/metrics"));
     }
@@ -169,7 +169,7 @@ fn show_places(config: &Config, crew: &Crew, screen: &Screen) -> Result<()> {
         let folder = std::path::absolute(folder).context("cannot tell in which folder this was started")?;
         screen.detail(&format!("{:<11} {} (of the {name})", "data", folder.display()));
     }
-    screen.detail(&format!("{:<11} {}", "logs", crew.logs()?.display()));
+    screen.detail(&format!("{:<11} {}", "logs", processes.logs()?.display()));
     for integration in &config.integrations {
         screen.detail(&format!("{:<11} mode = \"{}\"", integration.id.as_str(), integration.mode.as_str()));
     }
@@ -199,13 +199,13 @@ fn pick_ports(config: &Config, overrides: &mut BTreeMap<String, String>) -> Resu
 }
 
 /// Says how each integration stands: in place on a terminal, and printed on change elsewhere.
-async fn watch(config: &Config, crew: &mut Crew, screen: &Screen) -> Result<ExitCode> {
+async fn watch(config: &Config, processes: &mut Processes, screen: &Screen) -> Result<ExitCode> {
     let http = http_client()?;
     let [fetcher, reconciler, writer] = workers::addresses(config);
     let moving = screen.moving_whole("status");
     let mut last = String::new();
     loop {
-        crew.still_runs()?;
+        processes.still_runs()?;
         let fetcher = workers::status(&http, fetcher.1).await;
         let reconciler = workers::status(&http, reconciler.1).await;
         let changes = workers::metrics(&http, writer.1).await;
@@ -236,7 +236,7 @@ fn describe(id: &str, fetcher: &Value, reconciler: &Value, changes: &MetricsPage
         },
         _ => "no run yet".to_owned(),
     }];
-    for state in State::ALL.map(State::as_str) {
+    for state in DeviceStatus::ALL.map(DeviceStatus::as_str) {
         if let Some(count) = devices[state].as_u64().filter(|count| *count > 0) {
             parts.push(format!("{count} {state}"));
         }

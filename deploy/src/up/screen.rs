@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use amfj_sync_security::screen::{self as shared, Ink, legible, say, say_with_secrets};
+use amfj_sync_security::screen::{self as shared, Style, sanitize, say, say_with_secrets};
 use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ impl Screen {
 
     /// A heading, after an empty line.
     pub(crate) fn heading(&self, text: &str) {
-        line(&format!("\n{}", self.paper.ink(Ink::Bold, text)));
+        line(&format!("\n{}", self.paper.ink(Style::Bold, text)));
     }
 
     /// A line as it is.
@@ -58,7 +58,7 @@ impl Screen {
 
     /// Something that is done, and how long it took.
     pub(crate) fn done(&self, what: &str, detail: &str, took: Duration) {
-        let mark = self.paper.ink(Ink::Green, "✓");
+        let mark = self.paper.ink(Style::Green, "✓");
         let lines = wrapped(detail, self.width().saturating_sub(DONE));
         line(&format!("  {mark} {:>5.1} s  {what:<10} {}", took.as_secs_f64(), lines.join(&continued(DONE))));
     }
@@ -113,7 +113,7 @@ pub(crate) struct Moving {
 impl Moving {
     /// What is going on now, on a terminal only.
     pub(crate) fn show(&self, text: &str) {
-        self.bar.set_message(text.lines().map(legible).collect::<Vec<_>>().join("\n"));
+        self.bar.set_message(text.lines().map(sanitize).collect::<Vec<_>>().join("\n"));
     }
 
     /// What is going on now. Without a terminal it is said every few seconds.

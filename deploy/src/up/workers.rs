@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::up::crew::Crew;
 use crate::up::process::Program;
+use crate::up::processes::Processes;
 
 /// In the order in which things flow.
 const NAMES: [&str; 3] = ["fetcher", "reconciler", "writer"];
@@ -34,24 +34,24 @@ pub(crate) fn start(
     config: &Path,
     environment: &BTreeMap<String, String>,
     variables: &TokenVariables,
-    crew: &mut Crew,
+    processes: &mut Processes,
 ) -> Result<()> {
-    let logs = crew.logs()?;
+    let logs = processes.logs()?;
     for (name, tokens) in NAMES.into_iter().zip(TOKENS) {
         let program = Program::new(name).arg("--config").arg(config).arg("run").envs(environment);
         let program = program.without(variables.not_needed_for(tokens));
-        crew.add_worker(program.start(&logs)?);
+        processes.add_worker(program.start(&logs)?);
     }
     Ok(())
 }
 
 /// Waits until all of them answer that they are ready.
-pub(crate) async fn wait_ready(config: &Config, crew: &mut Crew) -> Result<()> {
+pub(crate) async fn wait_ready(config: &Config, processes: &mut Processes) -> Result<()> {
     let http = http_client()?;
     let began = Instant::now();
     for (name, address) in addresses(config) {
         loop {
-            crew.still_runs()?;
+            processes.still_runs()?;
             let reason = match http.get(format!("http://{address}/readyz")).send().await {
                 Ok(answer) if answer.status().is_success() => break,
                 Ok(answer) => answer.text().await.unwrap_or_default(),

@@ -7,7 +7,7 @@ use amfj_sync_config::catalogue::{Before, Examined, examine, maps_user_fields, n
 use amfj_sync_config::{CreateUsers, Integration};
 use amfj_sync_http::CallError;
 use amfj_sync_model::messages::{Catalogue, Fact, Unusable};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 
 use super::unusable::{Lost, is_of_service, last};
 use super::{Halt, Run};
@@ -49,7 +49,7 @@ impl Run<'_> {
         let leader = self.leader;
         let (amfj, config) = (&leader.amfj, &leader.config);
         let (known, in_use) =
-            leader.state.read(|view: &View| (view.catalogue().clone(), view.reading_report().in_use));
+            leader.state.read(|view: &Projection| (view.catalogue().clone(), view.reading_report().in_use));
         let locations = Need::of_locations(config, &known);
         let user_fields = Need::of_user_fields(config, &known);
         let (asset_types, locations, user_fields) = tokio::try_join!(

@@ -94,7 +94,7 @@ impl Run<'_> {
         for listed in &readings.read {
             leader.keep_again(listed)?;
         }
-        leader.keep_account().await;
+        leader.publish_budget().await;
         leader.details_due.store(readings.left.len(), Ordering::Relaxed);
         if !readings.gave_up {
             rest.due = readings.left;
@@ -178,7 +178,7 @@ impl Leader {
             tick();
             answers += 1;
             if answers % TELL_EVERY == 0 {
-                self.keep_account().await;
+                self.publish_budget().await;
             }
             match answer {
                 Ok(Some(details)) => {
@@ -226,7 +226,7 @@ impl Leader {
             tracing::warn!(integration = %self.config.id, %run, reason, "reading details ended early");
         }
         self.ways.end();
-        self.keep_account().await;
+        self.publish_budget().await;
     }
 
     async fn read_batches(
@@ -254,7 +254,7 @@ impl Leader {
             }
             self.details_due.store(rest.due.len(), Ordering::Relaxed);
             self.publish_details(&rest, readings.read).await?;
-            self.keep_account().await;
+            self.publish_budget().await;
             self.progress.say(format!("reading details: {} of {all} left", rest.due.len()));
             if readings.gave_up {
                 break;
@@ -281,7 +281,7 @@ impl Leader {
                 return Err(error.into());
             }
         }
-        self.ways.arrived();
+        self.ways.batch_published();
         Ok(())
     }
 

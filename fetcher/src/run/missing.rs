@@ -41,7 +41,7 @@ impl Run<'_> {
             named.extend(question.person.filter(|_| is_there));
         }
         facts.extend(self.people_named_no_more(fleet, &named));
-        leader.keep_account().await;
+        leader.publish_budget().await;
         self.say(facts).await
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use amfj_sync_config::Integration;
 use amfj_sync_model::mapping::known::{is_documented, nearest};
-use amfj_sync_model::mapping::{Mapping, Place, PropertyPath};
+use amfj_sync_model::mapping::{Mapping, PropertyPath, SourceLocation};
 use amfj_sync_model::messages::Details;
 use serde_json::Value;
 
@@ -143,7 +143,7 @@ pub(crate) fn remembered(path: &PropertyPath) -> String {
     format!("property/{path}")
 }
 
-fn sentence(table: &str, field: &str, place: &Place, path: &PropertyPath) -> String {
+fn sentence(table: &str, field: &str, place: &SourceLocation, path: &PropertyPath) -> String {
     let hint = nearest(&path.to_string()).map_or_else(
         || "see Kandji's device list and details for what there is".to_owned(),
         |nearest| format!("did you mean \"{nearest}\"?"),

@@ -165,7 +165,7 @@ impl Run<'_> {
             });
             self.leader.publisher.publish(messages).await?;
         }
-        self.leader.ways.arrived();
+        self.leader.ways.batch_published();
         reach(Failpoint::FetcherHandingOver).await;
         Ok(())
     }

@@ -179,7 +179,7 @@ impl Run<'_> {
     fn news_of_vanished(&self, vanished: &BTreeSet<DeviceId>) -> Vec<Fact> {
         let number = self.started.number;
         let known: BTreeSet<DeviceId> =
-            self.leader.state.read(amfj_sync_projection::View::vanished_devices).into_iter().collect();
+            self.leader.state.read(amfj_sync_projection::Projection::vanished_devices).into_iter().collect();
         let news: Vec<&DeviceId> = vanished.difference(&known).collect();
         let back: Vec<&DeviceId> = known.difference(vanished).collect();
         let owned = |ids: &[&DeviceId]| ids.iter().copied().cloned().collect();
@@ -216,7 +216,7 @@ impl Leader {
             let row = read_row(device, &self.config.scope, &self.mapped);
             fleet.unproven.see_row(&row.raw);
             let entry = &row.listed.entry;
-            self.ways.met(&entry.device_id);
+            self.ways.device_seen(&entry.device_id);
             fleet.in_scope += u64::from(entry.in_scope);
             if entry.removed {
                 fleet.removed.insert(entry.device_id.clone());

@@ -7,7 +7,7 @@
 use amfj_sync_config::{Assignment, FirstAssignment};
 use amfj_sync_model::amfj::{Asset, Holder, UserRecord};
 use amfj_sync_model::ids::{RecordId, UserKey};
-use amfj_sync_model::messages::{Action, DeviceEntry, PrimaryUser, State};
+use amfj_sync_model::messages::{Action, DeviceEntry, DeviceStatus, PrimaryUser};
 use amfj_sync_model::names::email_key;
 use amfj_sync_projection::rows::Memory;
 
@@ -51,7 +51,7 @@ pub(super) fn decide(
              (P30).",
             asset.name
         );
-        return findings.find(State::UserProblem, reason);
+        return findings.find(DeviceStatus::UserProblem, reason);
     }
     let settled = match memory.settled.as_ref().map(|settled| &settled.primary) {
         None => Settled::Never,
@@ -62,7 +62,7 @@ pub(super) fn decide(
     match &device.user {
         PrimaryUser::Nobody => case.without_user(findings),
         PrimaryUser::Unusable { reason } => {
-            findings.find(State::UserProblem, super::draft::sentence(reason));
+            findings.find(DeviceStatus::UserProblem, super::draft::sentence(reason));
         }
         PrimaryUser::Person { key } => case.with_user(device, key, findings),
     }
@@ -71,7 +71,7 @@ pub(super) fn decide(
 
 /// Whether an asset that a device is to be linked to will leave somebody then (P23).
 pub(super) fn will_take(site: &Site<'_>, device: &DeviceEntry, asset: &Asset, memory: &Memory) -> bool {
-    let mut findings = Findings::new(State::InSync, String::new());
+    let mut findings = Findings::new(DeviceStatus::InSync, String::new());
     decide(site, device, asset, memory, &mut findings);
     findings.takes
 }
@@ -112,7 +112,7 @@ impl Case<'_> {
                 findings.record = record;
                 findings.awaits = Some(key.clone());
                 let planned = is_planned(self.site.config, device);
-                let state = if planned { State::PlanOnly } else { State::Pending };
+                let state = if planned { DeviceStatus::PlanOnly } else { DeviceStatus::Pending };
                 let reason = format!(
                     "Asset \"{}\" is checked out to {key} once that user has a record in AMFJ.",
                     self.asset.name
@@ -122,22 +122,27 @@ impl Case<'_> {
             Standing::Problem(reason) => {
                 let reason =
                     format!("The holder of asset \"{}\" is left as it is. {reason}", self.asset.name);
-                findings.find(State::UserProblem, reason);
+                findings.find(DeviceStatus::UserProblem, reason);
             }
         }
     }
 
     /// Why the asset is never newly checked out to this record (P20).
-    fn barred(&self, record: &UserRecord, archived: bool, email: Option<&str>) -> Option<(State, String)> {
+    fn barred(
+        &self,
+        record: &UserRecord,
+        archived: bool,
+        email: Option<&str>,
+    ) -> Option<(DeviceStatus, String)> {
         let listed = |email: Option<&str>| {
             let key = email.and_then(email_key);
             key.is_some_and(|key| self.site.config.sync.no_checkout_users.contains(&key))
         };
         if archived {
             let why = format!("{} is archived in Kandji", record.name);
-            Some((State::UserProblem, why))
+            Some((DeviceStatus::UserProblem, why))
         } else if listed(email) || listed(record.email.as_deref()) {
-            Some((State::InSync, format!("{} is listed in no_checkout_users", record.name)))
+            Some((DeviceStatus::InSync, format!("{} is listed in no_checkout_users", record.name)))
         } else {
             None
         }
@@ -173,14 +178,18 @@ impl Case<'_> {
     }
 
     /// The primary user may not have the asset; whoever was settled before loses it.
-    fn not_to_user(&self, record: &UserRecord, state: State, why: &str, findings: &mut Findings) {
+    fn not_to_user(&self, record: &UserRecord, state: DeviceStatus, why: &str, findings: &mut Findings) {
         match self.settled {
             Settled::Record(settled) if *settled == record.id => {}
             Settled::Record(settled) => self.take_back(settled, findings),
             Settled::Never | Settled::Nobody if self.holds(&record.id) => {}
             Settled::Never | Settled::Nobody => {
                 let reason = format!("Asset \"{}\" is not checked out: {why} (P20).", self.asset.name);
-                if state == State::InSync { findings.warn(reason) } else { findings.find(state, reason) }
+                if state == DeviceStatus::InSync {
+                    findings.warn(reason);
+                } else {
+                    findings.find(state, reason);
+                }
             }
         }
     }

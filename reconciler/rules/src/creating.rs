@@ -6,7 +6,7 @@ use amfj_sync_config::{Integration, OnEmpty};
 use amfj_sync_model::amfj::{AssetType, Field, Named};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::Evaluated;
-use amfj_sync_model::messages::{Action, DeviceEntry, Outcome, Rule, State};
+use amfj_sync_model::messages::{Action, DeviceEntry, DeviceStatus, Outcome, Rule};
 use amfj_sync_projection::rows::Memory;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ struct Plan {
 
 /// Why an asset cannot be created.
 struct Obstacle {
-    state: State,
+    state: DeviceStatus,
     reason: String,
     problems: Problems,
 }
@@ -32,7 +32,7 @@ pub(super) fn decide(site: &Site<'_>, device: &DeviceEntry) -> Findings {
     let memory = site.memory(&Key::Device(device.device_id.clone()));
     match plan(site, device, &memory) {
         Ok(Plan { action, problems }) => {
-            let mut findings = Findings::new(State::InSync, String::new());
+            let mut findings = Findings::new(DeviceStatus::InSync, String::new());
             findings.rule = Some(Rule::Created);
             let why = format!("\"{}\" has no asset; one is created for it (P7).", label(device));
             findings.act(&memory, action, &why);
@@ -56,7 +56,7 @@ fn plan(site: &Site<'_>, device: &DeviceEntry, memory: &Memory) -> Result<Plan, 
     let catalogue = site.view.catalogue();
     let type_name = type_name(site.config, &device.platform);
     let asset_type = catalogue.asset_type_named(type_name).ok_or_else(|| Obstacle {
-        state: State::FieldProblem,
+        state: DeviceStatus::FieldProblem,
         reason: format!(
             "No asset is created for \"{}\": AMFJ has no asset type \"{type_name}\"; correct \
              default_asset_type or [integration.asset_types].",
@@ -137,7 +137,7 @@ fn obstacle(device: &DeviceEntry, missing: &[&Field], unread: bool, mut problems
             "The asset for \"{}\" is created once the device's details are read: it must have {names}.",
             label(device)
         );
-        return Obstacle { state: State::Pending, reason, problems };
+        return Obstacle { state: DeviceStatus::Pending, reason, problems };
     }
     for field in missing {
         let why = || "an asset must have it, and Kandji has no value".to_owned();
@@ -149,5 +149,5 @@ fn obstacle(device: &DeviceEntry, missing: &[&Field], unread: bool, mut problems
          Kandji, or create the asset by hand and link it.",
         label(device)
     );
-    Obstacle { state: State::FieldProblem, reason, problems }
+    Obstacle { state: DeviceStatus::FieldProblem, reason, problems }
 }

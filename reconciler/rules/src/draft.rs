@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{AssetId, Key, RecordId, UserKey};
-use amfj_sync_model::messages::{Action, Candidate, Change, Decision, DeviceEntry, Rule, Sequence, State};
+use amfj_sync_model::messages::{
+    Action, Candidate, Change, Decision, DeviceEntry, DeviceStatus, Rule, Sequence,
+};
 use amfj_sync_projection::rows::Memory;
 
 /// A decision and what it asks for: its changes have neither id nor place yet.
@@ -38,7 +40,7 @@ impl Subject {
 /// State, reason, problems and actions, collected while the rules are gone through.
 #[derive(Debug)]
 pub(super) struct Findings {
-    state: State,
+    state: DeviceStatus,
     reason: String,
     warnings: Vec<String>,
     actions: Vec<Action>,
@@ -56,20 +58,24 @@ pub(super) struct Findings {
 }
 
 /// Which of two findings is the state that an operator sees.
-fn gravity(state: State) -> u8 {
+fn gravity(state: DeviceStatus) -> u8 {
     match state {
-        State::InSync => 0,
-        State::Pending => 1,
-        State::PlanOnly => 2,
-        State::Unmatched | State::Ambiguous | State::Gone | State::Held | State::OutOfScope => 3,
-        State::UserProblem => 4,
-        State::FieldProblem => 5,
-        State::Failed => 6,
+        DeviceStatus::InSync => 0,
+        DeviceStatus::Pending => 1,
+        DeviceStatus::PlanOnly => 2,
+        DeviceStatus::Unmatched
+        | DeviceStatus::Ambiguous
+        | DeviceStatus::Gone
+        | DeviceStatus::Held
+        | DeviceStatus::OutOfScope => 3,
+        DeviceStatus::UserProblem => 4,
+        DeviceStatus::FieldProblem => 5,
+        DeviceStatus::Failed => 6,
     }
 }
 
 impl Findings {
-    pub(super) fn new(state: State, reason: String) -> Self {
+    pub(super) fn new(state: DeviceStatus, reason: String) -> Self {
         Self {
             state,
             reason,
@@ -88,8 +94,8 @@ impl Findings {
     }
 
     /// Adds a finding: the gravest one is the state, the other problems become warnings.
-    pub(super) fn find(&mut self, state: State, reason: String) {
-        let is_problem = |state: State| gravity(state) > gravity(State::PlanOnly);
+    pub(super) fn find(&mut self, state: DeviceStatus, reason: String) {
+        let is_problem = |state: DeviceStatus| gravity(state) > gravity(DeviceStatus::PlanOnly);
         if gravity(state) > gravity(self.state) {
             let milder = std::mem::replace(&mut self.reason, reason);
             if is_problem(self.state) {
@@ -98,7 +104,7 @@ impl Findings {
             self.state = state;
         } else if is_problem(state) {
             self.warnings.push(reason);
-        } else if state == self.state && state == State::Pending {
+        } else if state == self.state && state == DeviceStatus::Pending {
             self.reason.push(' ');
             self.reason.push_str(&reason);
         }
@@ -132,9 +138,9 @@ impl Findings {
                 action.kind()
             );
             self.failed.push(action.kind().to_owned());
-            self.find(State::Failed, reason);
+            self.find(DeviceStatus::Failed, reason);
         } else {
-            self.find(State::Pending, why.to_owned());
+            self.find(DeviceStatus::Pending, why.to_owned());
             self.actions.push(action);
         }
     }
@@ -149,7 +155,7 @@ impl Findings {
                 format!("{count} fields are left out: {}; \"{field}\": {problem}", names.join(", "))
             }
         };
-        self.find(State::FieldProblem, sentence(&reason));
+        self.find(DeviceStatus::FieldProblem, sentence(&reason));
         self.field_problems = problems;
     }
 

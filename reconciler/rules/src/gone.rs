@@ -2,7 +2,7 @@
 
 use amfj_sync_config::WhenGone;
 use amfj_sync_model::ids::Key;
-use amfj_sync_model::messages::{Absence, Action, DeviceEntry, Sequence, State};
+use amfj_sync_model::messages::{Absence, Action, DeviceEntry, DeviceStatus, Sequence};
 use amfj_sync_projection::rows::{AssetRow, DeviceRow, Missing};
 
 use super::draft::{Draft, Findings, Subject};
@@ -40,7 +40,7 @@ pub(super) fn linked(
     }
     let asset = &row.asset;
     let mut findings = match unproven(device, missing) {
-        Some(reason) => Findings::new(State::InSync, reason),
+        Some(reason) => Findings::new(DeviceStatus::InSync, reason),
         None => gone(site, device, asset),
     };
     findings.asset = Some(asset.id.clone());
@@ -82,7 +82,7 @@ fn gone(site: &Site<'_>, device: &DeviceEntry, asset: &amfj_sync_model::amfj::As
         }
     };
     let mut findings =
-        Findings::new(State::Gone, format!("\"{label}\" is no longer in Kandji; {fate} (P22)."));
+        Findings::new(DeviceStatus::Gone, format!("\"{label}\" is no longer in Kandji; {fate} (P22)."));
     if successor.is_none() && site.config.sync.when_gone == WhenGone::CheckIn && holder.is_some() {
         let memory = site.memory(&Key::Device(device.device_id.clone()));
         let asset = asset.id.clone();
@@ -111,10 +111,10 @@ fn successor(site: &Site<'_>, device: &DeviceEntry) -> Option<amfj_sync_model::i
 fn unlinked(site: &Site<'_>, device: &DeviceEntry, missing: Option<Missing>) -> Findings {
     let label = label(device);
     let (state, reason) = if missing.is_some_and(|missing| missing.runs >= RUNS) {
-        (State::Gone, format!("\"{label}\" is no longer in Kandji's list, and has no asset."))
+        (DeviceStatus::Gone, format!("\"{label}\" is no longer in Kandji's list, and has no asset."))
     } else {
         let reason = format!("\"{label}\" was missing from the last device list, and has no asset.");
-        (State::Unmatched, reason)
+        (DeviceStatus::Unmatched, reason)
     };
     super::unlinked(site, device, state, reason, Vec::new())
 }

@@ -21,9 +21,9 @@ pub mod users;
 use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::Key;
-use amfj_sync_model::messages::{Action, DeviceEntry, Rule, Sequence, State};
+use amfj_sync_model::messages::{Action, DeviceEntry, DeviceStatus, Rule, Sequence};
 use amfj_sync_projection::rows::Memory;
-use amfj_sync_projection::{FirstSync, View};
+use amfj_sync_projection::{FirstSync, Projection};
 use jiff::Timestamp;
 
 pub use amfj_sync_model::convert as values;
@@ -39,9 +39,9 @@ pub use users::decide_user;
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// What is known of it.
-    pub view: &'a View,
+    pub view: &'a Projection,
     /// Other integrations of the same AMFJ site: an asset that is linked there is not free (P4).
-    pub siblings: &'a [&'a View],
+    pub siblings: &'a [&'a Projection],
     /// Its settings.
     pub config: &'a Integration,
     /// The moment.
@@ -108,10 +108,10 @@ pub fn decide_device(site: &Site<'_>, device: &DeviceEntry, snapshot: Sequence) 
         }
         Resolution::Create => creating::decide(site, device),
         Resolution::Unmatched { reason, candidates } => {
-            unlinked(site, device, State::Unmatched, reason, candidates)
+            unlinked(site, device, DeviceStatus::Unmatched, reason, candidates)
         }
         Resolution::Ambiguous { reason, candidates } => {
-            unlinked(site, device, State::Ambiguous, reason, candidates)
+            unlinked(site, device, DeviceStatus::Ambiguous, reason, candidates)
         }
     };
     findings.first_sync = first_sync;
@@ -128,7 +128,7 @@ fn doubtful(device: &DeviceEntry, asset: &Asset) -> Findings {
         asset.id,
         label(device)
     );
-    let mut findings = Findings::new(State::Pending, reason);
+    let mut findings = Findings::new(DeviceStatus::Pending, reason);
     findings.asset = Some(asset.id.clone());
     findings
 }
@@ -139,7 +139,7 @@ fn out_of_scope(site: &Site<'_>, device: &DeviceEntry) -> Findings {
         "\"{}\" is not in the scope of this integration and is left alone; see [integration.scope].",
         label(device)
     );
-    let mut findings = Findings::new(State::OutOfScope, reason);
+    let mut findings = Findings::new(DeviceStatus::OutOfScope, reason);
     findings.asset = matching::linked_asset(site.view, &device.device_id).map(|(row, _)| row.asset.id);
     findings.first_sync = site.view.first_sync_of(&device.device_id) == FirstSync::Lasts;
     findings
@@ -149,7 +149,7 @@ fn out_of_scope(site: &Site<'_>, device: &DeviceEntry) -> Findings {
 fn unlinked(
     site: &Site<'_>,
     device: &DeviceEntry,
-    state: State,
+    state: DeviceStatus,
     reason: String,
     candidates: Vec<amfj_sync_model::messages::Candidate>,
 ) -> Findings {

@@ -13,7 +13,7 @@ use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_model::names::NameKey;
 use amfj_sync_projection::rows::{AssetRow, DeviceRow};
-use amfj_sync_projection::{FirstSync, View};
+use amfj_sync_projection::{FirstSync, Projection};
 
 use super::{Site, doubt, handle, label};
 
@@ -61,23 +61,23 @@ impl Resolution {
 }
 
 /// The asset of a device whose link is effective, with the rule that made the link (P4, P8).
-pub(super) fn linked_asset(view: &View, device: &DeviceId) -> Option<(AssetRow, Rule)> {
+pub(super) fn linked_asset(view: &Projection, device: &DeviceId) -> Option<(AssetRow, Rule)> {
     let link = view.link(device)?;
     Some((view.asset(&link.asset)?, link.rule))
 }
 
-fn is_linked(view: &View, device: &DeviceId) -> bool {
+fn is_linked(view: &Projection, device: &DeviceId) -> bool {
     view.link(device).is_some_and(|link| view.asset(&link.asset).is_some())
 }
 
 /// Whether some device of the AMFJ site has this asset or will have it, in this or another integration (P4).
 pub(super) fn is_taken(site: &Site<'_>, asset: &AssetId) -> bool {
-    let has = |view: &View| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
+    let has = |view: &Projection| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
     has(site.view) || site.siblings.iter().any(|sibling| has(sibling))
 }
 
 /// A device that a rule may link: listed, in scope, not removed, unlinked, and no person said no.
-fn is_open(view: &View, row: &DeviceRow) -> bool {
+fn is_open(view: &Projection, row: &DeviceRow) -> bool {
     let device = &row.entry;
     row.is_listed()
         && device.in_scope
@@ -107,7 +107,7 @@ pub fn resolve(site: &Site<'_>, device: &DeviceEntry) -> Resolution {
 fn promised(site: &Site<'_>, device: &DeviceEntry) -> Option<Resolution> {
     let (asset, rule) = site.view.promised_asset(&device.device_id)?;
     let row = site.view.asset(&asset).filter(|row| names::may_be(site, device, &row.asset))?;
-    let has = |view: &View| view.linked_device(&asset).is_some();
+    let has = |view: &Projection| view.linked_device(&asset).is_some();
     let taken = has(site.view) || site.siblings.iter().any(|sibling| has(sibling));
     (!taken).then(|| Resolution::Link { asset: Box::new(row.asset), rule, takes_over: None })
 }
@@ -266,6 +266,6 @@ fn may_not_create(site: &Site<'_>, device: &DeviceEntry, other_serials: bool) ->
 }
 
 /// Whether the device had a link that broke, be it answered already or not (P8).
-fn has_lost_its_asset(view: &View, device: &DeviceEntry) -> bool {
+fn has_lost_its_asset(view: &Projection, device: &DeviceEntry) -> bool {
     view.link(&device.device_id).is_some() || view.memory(&Key::Device(device.device_id.clone())).lost_link
 }

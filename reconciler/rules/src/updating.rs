@@ -8,7 +8,7 @@ use amfj_sync_model::ids::{DeviceId, Key};
 pub(super) use amfj_sync_model::mapping::fingerprint::built_in as name_field;
 use amfj_sync_model::mapping::fingerprint::fingerprint;
 use amfj_sync_model::mapping::{Evaluated, FieldSource, Known, PropertyPath, is_blank};
-use amfj_sync_model::messages::{Action, AssetWrite, DeviceEntry, Edit, Outcome, Rule, State};
+use amfj_sync_model::messages::{Action, AssetWrite, DeviceEntry, DeviceStatus, Edit, Outcome, Rule};
 use amfj_sync_model::names::is_placeholder_serial;
 use amfj_sync_projection::claims::{Claims, Kept};
 use amfj_sync_projection::rows::{AssetRow, Memory};
@@ -58,7 +58,7 @@ pub(super) fn in_step(site: &Site<'_>, device: &DeviceEntry, row: &AssetRow, mem
         write.location = default_location(site, asset).filter(|location| !is_refused(memory, location));
     }
     let reason = format!("\"{}\" is in step with asset \"{}\".", label(device), asset.name);
-    let mut findings = Findings::new(State::InSync, reason);
+    let mut findings = Findings::new(DeviceStatus::InSync, reason);
     findings.asset = Some(asset.id.clone());
     if !write.is_empty() {
         let why = format!("Asset \"{}\" gets {}.", asset.name, summary(&write));
@@ -88,7 +88,7 @@ pub(super) fn link(
     if !write.is_empty() {
         why = format!("{why}; the asset gets {}", summary(&write));
     }
-    let mut findings = Findings::new(State::InSync, String::new());
+    let mut findings = Findings::new(DeviceStatus::InSync, String::new());
     findings.asset = Some(asset.id.clone());
     findings.rule = Some(rule);
     // Whom the old device was last given to stays known (P9).
@@ -107,7 +107,7 @@ fn doubtful(device: &DeviceEntry, asset: &Asset, rule: Rule) -> Findings {
         label(device),
         asset.name
     );
-    let mut findings = Findings::new(State::Pending, reason);
+    let mut findings = Findings::new(DeviceStatus::Pending, reason);
     findings.asset = Some(asset.id.clone());
     findings.rule = Some(rule);
     findings

@@ -5,8 +5,8 @@ mod records;
 
 use amfj_sync_model::amfj::{Source, UserRecord};
 use amfj_sync_model::ids::{KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_model::messages::{Action, Candidate, Rule, Sequence, State, UserEntry};
-use amfj_sync_projection::View;
+use amfj_sync_model::messages::{Action, Candidate, DeviceStatus, Rule, Sequence, UserEntry};
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::RecordRow;
 
 use super::draft::{Draft, Findings, Subject};
@@ -23,7 +23,7 @@ fn label(user: &UserEntry) -> &str {
 }
 
 /// The record of a Kandji user whose link is effective.
-fn linked_record(view: &View, id: &KandjiUserId) -> Option<(RecordRow, Rule)> {
+fn linked_record(view: &Projection, id: &KandjiUserId) -> Option<(RecordRow, Rule)> {
     let link = view.user_link(id)?;
     Some((view.record(&link.record)?, link.rule))
 }
@@ -107,9 +107,9 @@ fn decide(site: &Site<'_>, user: &UserEntry, resolution: UserResolution) -> Find
             warn_of_namesake(site, user, &mut findings);
             findings
         }
-        UserResolution::Closed { reason } => Findings::new(State::Unmatched, reason),
+        UserResolution::Closed { reason } => Findings::new(DeviceStatus::Unmatched, reason),
         UserResolution::Ambiguous { reason, candidates } => {
-            let mut findings = Findings::new(State::Ambiguous, reason);
+            let mut findings = Findings::new(DeviceStatus::Ambiguous, reason);
             findings.candidates = candidates;
             findings
         }
@@ -127,7 +127,7 @@ fn linked(
     let memory = site.memory(&Key::User(user.key.clone()));
     let record = &row.record;
     let reason = format!("\"{}\" is user record \"{}\".", label(user), record.name);
-    let mut findings = Findings::new(State::InSync, reason);
+    let mut findings = Findings::new(DeviceStatus::InSync, reason);
     findings.record = Some(record.id.clone());
     findings.rule = Some(rule);
     if rule == Rule::UserName {
@@ -150,7 +150,7 @@ fn linked(
 /// The person is to be linked to a record that exists. Nothing of it is changed (P11).
 fn link(site: &Site<'_>, user: &UserEntry, row: &RecordRow, rule: Rule) -> Findings {
     let record = &row.record;
-    let mut findings = Findings::new(State::InSync, String::new());
+    let mut findings = Findings::new(DeviceStatus::InSync, String::new());
     findings.record = Some(record.id.clone());
     findings.rule = Some(rule);
     if rule == Rule::UserName {

@@ -9,11 +9,11 @@ use amfj_sync_model::ids::{Key, RunId};
 use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::mapping::is_blank;
 use amfj_sync_model::messages::{Action, Fact, MassCounts, Outcome};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::Open;
 
-use super::{Partition, Stop};
-use crate::deciding::{are_too_many, counts_towards_limit};
+use super::{LeaseLost, Partition};
+use crate::final_decision::{are_too_many, counts_towards_limit};
 
 impl Partition<'_> {
     /// Keys of this partition whose changes wait for the judgement over the run, or for the user record that waits for it.
@@ -25,14 +25,14 @@ impl Partition<'_> {
 
     /// Keys of this partition that count towards `change_limit`: whose staged changes take an asset from somebody or end a
     /// link, and every asset that will leave its holder as soon as the link is made or the new one has a user record (P23).
-    pub(super) async fn mass_changes(&self) -> Result<BTreeSet<Key>, Stop> {
-        let auto_checkout = self.desk.integration.sync.auto_checkout;
+    pub(super) async fn mass_changes(&self) -> Result<BTreeSet<Key>, LeaseLost> {
+        let auto_checkout = self.context.integration.sync.auto_checkout;
         self.look(|view| counted_keys(view, auto_checkout, |key| self.is_ours(key))).await
     }
 
     /// What else the staged changes of this partition amount to (P23).
-    pub(super) async fn mass_counts(&self) -> Result<MassCounts, Stop> {
-        let mapping = hashes(&self.desk.integration.fields);
+    pub(super) async fn mass_counts(&self) -> Result<MassCounts, LeaseLost> {
+        let mapping = hashes(&self.context.integration.fields);
         self.look(|view| {
             let changed = changed_fields(&mapping, view);
             let mut counts = MassCounts::default();
@@ -52,27 +52,27 @@ impl Partition<'_> {
 
     /// When all partitions have counted: are these changes within the limit, or is the run held? The
     /// owner of the first partition says so, once; saying it twice does no harm (P23).
-    pub(super) async fn judge_mass_changes(&self) -> Result<(), Stop> {
+    pub(super) async fn judge_mass_changes(&self) -> Result<(), LeaseLost> {
         if self.lease.id.partition != 0 {
             return Ok(());
         }
-        let Some(counted) = self.look(|view| Counted::of(view, self.desk.partitions)).await? else {
+        let Some(counted) = self.look(|view| Counted::of(view, self.context.partitions)).await? else {
             return Ok(());
         };
         let number = counted.number;
         reach(Failpoint::ReconcilerCounted).await;
-        let Some(reason) = counted.reason_to_hold(&self.desk.integration) else {
-            return self.say(Fact::MassChangesAllowed { number }).await;
+        let Some(reason) = counted.reason_to_hold(&self.context.integration) else {
+            return self.publish_fact(Fact::MassChangesAllowed { number }).await;
         };
-        let id = &self.desk.integration.id;
+        let id = &self.context.integration.id;
         let run = RunId::of(id, number);
         tracing::warn!(integration = %id, %run, reason, "the run is held");
-        self.say(Fact::RunHeld { number, reason }).await
+        self.publish_fact(Fact::RunHeld { number, reason }).await
     }
 }
 
 /// The keys among these that count towards `change_limit`, as their decisions stand.
-fn counted_keys(view: &View, auto_checkout: bool, is_ours: impl Fn(&Key) -> bool) -> BTreeSet<Key> {
+fn counted_keys(view: &Projection, auto_checkout: bool, is_ours: impl Fn(&Key) -> bool) -> BTreeSet<Key> {
     let ours = |open| view.open_decisions(open).into_iter().filter(|key| is_ours(key));
     let mut keys: BTreeSet<Key> = ours(Open::Staged).filter(|key| is_mass_change(view, key)).collect();
     if auto_checkout {
@@ -83,7 +83,7 @@ fn counted_keys(view: &View, auto_checkout: bool, is_ours: impl Fn(&Key) -> bool
 }
 
 /// The fields whose mapping is another one than when a run was applied last; none where that is not known.
-fn changed_fields<'m>(mapping: &'m BTreeMap<String, String>, view: &View) -> BTreeSet<&'m str> {
+fn changed_fields<'m>(mapping: &'m BTreeMap<String, String>, view: &Projection) -> BTreeSet<&'m str> {
     let Some(applied) = &view.meta().applied_mapping else { return BTreeSet::new() };
     let changed = mapping.iter().filter(|(field, hash)| applied.get(*field) != Some(*hash));
     changed.map(|(field, _)| field.as_str()).collect()
@@ -114,7 +114,7 @@ struct Counted {
 
 impl Counted {
     /// None before all have spoken, and once the run is judged.
-    fn of(view: &View, partitions: u16) -> Option<Self> {
+    fn of(view: &Projection, partitions: u16) -> Option<Self> {
         let run = view.meta().in_force.as_ref()?;
         if run.decided.len() < usize::from(partitions) || run.allowed || run.held.is_some() {
             return None;
@@ -178,7 +178,7 @@ impl Counted {
 }
 
 /// Whether a decision has a staged change that counts.
-fn is_mass_change(view: &View, key: &Key) -> bool {
+fn is_mass_change(view: &Projection, key: &Key) -> bool {
     let has_link = matches!(key, Key::Device(device) if view.link(device).is_some());
     let decision = view.decision(key);
     decision.is_some_and(|decision| {

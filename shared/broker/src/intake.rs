@@ -13,8 +13,8 @@ use lapin::{Channel, Consumer};
 use tokio::time::Instant;
 
 use super::STREAM_WINDOW;
+use super::dead_letter;
 use super::error::{BrokerError, within};
-use super::letters;
 use super::signing::{self, Signed, Signing, refused};
 use super::supervisor::Session;
 use super::topology::depth;
@@ -63,7 +63,7 @@ impl Received {
         Self::new(delivery, Arc::default())
     }
 
-    fn new(mut delivery: Delivery, in_hand: Arc<()>) -> Self {
+    fn new(mut delivery: Delivery, inflight: Arc<()>) -> Self {
         let headers = delivery.properties.headers().clone().unwrap_or_default();
         let offset = match headers.inner().get("x-stream-offset") {
             Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).ok(),
@@ -77,7 +77,7 @@ impl Received {
             offset,
             headers,
             delivery,
-            _in_hand: in_hand,
+            _in_hand: inflight,
         }
     }
 
@@ -137,7 +137,7 @@ impl Received {
     /// When it became a dead letter, as the worker or the broker that gave it up said; none where nobody did.
     #[must_use]
     pub fn died_at(&self) -> Option<Timestamp> {
-        let said = self.header(letters::header::TIME).and_then(|time| time.parse().ok());
+        let said = self.header(dead_letter::header::TIME).and_then(|time| time.parse().ok());
         said.or_else(|| self.broker_death()?.time)
     }
 
@@ -252,7 +252,7 @@ pub struct Intake {
     channel: Channel,
     consumer: Consumer,
     /// Each delivery that somebody works on has a clone.
-    in_hand: Arc<()>,
+    inflight: Arc<()>,
     watch: Option<Watch>,
 }
 
@@ -346,8 +346,8 @@ impl Intake {
         let consume =
             channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), arguments);
         let consumer = within("basic.consume", LIMIT, consume).await?;
-        let (session, in_hand) = (session.clone(), Arc::default());
-        Ok(Self { session, channel, consumer, in_hand, watch: None, gate: None })
+        let (session, inflight) = (session.clone(), Arc::default());
+        Ok(Self { session, channel, consumer, inflight, watch: None, gate: None })
     }
 
     /// The next delivery; none when the channel or the session is over.
@@ -361,7 +361,7 @@ impl Intake {
                     if let Some(watch) = &mut self.watch {
                         watch.delivered();
                     }
-                    let received = Received::new(delivery?.ok()?, self.in_hand.clone());
+                    let received = Received::new(delivery?.ok()?, self.inflight.clone());
                     if let Some(received) = self.pass(received).await {
                         return Some(received);
                     }
@@ -386,7 +386,7 @@ impl Intake {
     async fn is_stalled(&mut self) -> bool {
         let Some(watch) = &mut self.watch else { return false };
         let keeps = match depth(&self.channel, &watch.queue).await {
-            Ok(depth) => depth.messages > 0 && Arc::strong_count(&self.in_hand) == 1,
+            Ok(depth) => depth.messages > 0 && Arc::strong_count(&self.inflight) == 1,
             Err(error) => {
                 tracing::warn!(queue = watch.queue, %error, "a queue that is consumed does not answer");
                 return true;
@@ -411,7 +411,7 @@ impl Intake {
         while !batch.is_empty() && batch.len() < most {
             match self.consumer.next().now_or_never() {
                 Some(Some(Ok(delivery))) => {
-                    let received = Received::new(delivery, self.in_hand.clone());
+                    let received = Received::new(delivery, self.inflight.clone());
                     batch.extend(self.pass(received).await);
                 }
                 _ => break,

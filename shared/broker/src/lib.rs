@@ -15,15 +15,15 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
 mod alarm;
+mod connector;
+pub mod dead_letter;
 mod dead_reader;
 mod dead_watch;
 mod depth;
-mod dialling;
 mod error;
 mod filter;
 mod intake;
 mod largest;
-pub mod letters;
 mod locks;
 mod names;
 mod ownership;
@@ -31,8 +31,8 @@ mod packing;
 mod past;
 mod presence;
 mod publisher;
-mod roll_call;
 mod signing;
+mod status_rpc;
 mod supervisor;
 mod tls;
 mod topology;
@@ -52,8 +52,8 @@ pub use ownership::{Lease, Ownership, PartitionId, Role, Serve};
 pub use past::read_stream;
 pub use presence::Presence;
 pub use publisher::{Outgoing, Publisher};
-pub use roll_call::{answer_roll_calls, call_roll};
 pub use signing::{SIGNATURE, Signing, refused_lately};
+pub use status_rpc::{answer_roll_calls, call_roll};
 pub use supervisor::{Broker, Caller, Session};
 pub use topology::{Depth, Topology};
 pub use unreachable::Unreachable;

@@ -13,7 +13,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use tokio::sync::Mutex;
 
-use super::dialling::Dialling;
+use super::connector::Connector;
 use super::error::{BrokerError, within};
 use super::supervisor::Session;
 use super::topology::{close, open, reply_code};
@@ -34,19 +34,19 @@ const NOT_FOUND: u16 = 404;
 
 /// Whether locks are free, looked at on a connection of its own.
 #[derive(Debug)]
-pub(super) struct Looks {
-    dialling: Dialling,
-    line: Mutex<Option<Line>>,
+pub(super) struct LockProbe {
+    dialling: Connector,
+    line: Mutex<Option<ProbeConnection>>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct ProbeConnection {
     connection: Connection,
     refusals: u32,
 }
 
-impl Looks {
-    pub(super) fn new(dialling: Dialling) -> Self {
+impl LockProbe {
+    pub(super) fn new(dialling: Connector) -> Self {
         Self { dialling, line: Mutex::new(None) }
     }
 
@@ -60,11 +60,12 @@ impl Looks {
         false
     }
 
-    async fn look(&self, line: &mut Option<Line>, name: &str) -> Result<bool, BrokerError> {
+    async fn look(&self, line: &mut Option<ProbeConnection>, name: &str) -> Result<bool, BrokerError> {
         line.take_if(|line| line.refusals >= MOST_REFUSALS || !line.connection.status().connected());
         let line = match line {
             Some(line) => line,
-            None => line.insert(Line { connection: self.dialling.open_for_looks().await?, refusals: 0 }),
+            None => line
+                .insert(ProbeConnection { connection: self.dialling.open_for_looks().await?, refusals: 0 }),
         };
         let channel = open(&line.connection).await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };

@@ -111,7 +111,7 @@ impl Names {
 
     /// The fanout exchange on which workers are asked what they do.
     #[must_use]
-    pub fn roll_call(&self) -> String {
+    pub fn status_rpc(&self) -> String {
         format!("{}.roll-call", self.prefix)
     }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use amfj_sync_model::messages::Pack;
+use amfj_sync_model::messages::EventBatch;
 
 use super::publisher::Outgoing;
 
@@ -13,7 +13,7 @@ pub(super) fn packed<'a>(
     limit: usize,
     messages: impl Iterator<Item = &'a Outgoing>,
 ) -> Vec<Cow<'a, Outgoing>> {
-    let mut packed: Vec<(Cow<'a, Outgoing>, Option<Pack>)> = Vec::new();
+    let mut packed: Vec<(Cow<'a, Outgoing>, Option<EventBatch>)> = Vec::new();
     // The message to each stream that still takes events.
     let mut open: HashMap<&str, usize> = HashMap::new();
     for message in messages {
@@ -23,13 +23,13 @@ pub(super) fn packed<'a>(
             continue;
         }
         if let Some((whole, pack)) = open.get(message.routing_key.as_str()).and_then(|at| packed.get_mut(*at))
-            && pack.as_ref().map_or(whole.body.len(), Pack::len) + message.body.len() + 2 < limit
+            && pack.as_ref().map_or(whole.body.len(), EventBatch::len) + message.body.len() + 2 < limit
             && pack.as_ref().map_or_else(
-                || Pack::fit(&whole.body, &message.body),
+                || EventBatch::fit(&whole.body, &message.body),
                 |pack| pack.has_room_for(&message.body),
             )
         {
-            pack.get_or_insert_with(|| Pack::of(&whole.body)).add(&message.body);
+            pack.get_or_insert_with(|| EventBatch::of(&whole.body)).add(&message.body);
             // A message is known by the last of its events: that is how far its reader has read then.
             whole.to_mut().id = message.id;
         } else {
@@ -37,7 +37,7 @@ pub(super) fn packed<'a>(
             packed.push((Cow::Borrowed(message), None));
         }
     }
-    let whole = |(mut message, pack): (Cow<'a, Outgoing>, Option<Pack>)| {
+    let whole = |(mut message, pack): (Cow<'a, Outgoing>, Option<EventBatch>)| {
         if let Some(pack) = pack {
             message.to_mut().body = pack.into_body();
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::messages::{Event, Fact, Glance, Origin, unpack};
+use amfj_sync_model::messages::{Event, EventHeader, Fact, Origin, unpack};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ async fn read_up_to(
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
             for event in unpack(&received.body).unwrap_or_default() {
-                let Ok(glance) = Glance::of(event) else { continue };
+                let Ok(glance) = EventHeader::of(event) else { continue };
                 if Some(glance.id()) == marker {
                     return Ok(());
                 }

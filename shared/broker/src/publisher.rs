@@ -68,7 +68,7 @@ impl Outgoing {
     /// An event for a stream, whose readers take several facts out of one message.
     #[must_use]
     pub fn to_stream(stream: String, event: &Event) -> Self {
-        let packable = matches!(&event.payload, Payload::Fact(fact) if fact.shares_a_message());
+        let packable = matches!(&event.payload, Payload::Fact(fact) if fact.batchable());
         Self { packable, ..Self::to_queue(stream, event) }
     }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use ring::hmac;
 use tokio::time::Instant;
 
-use super::letters::header;
+use super::dead_letter::header;
 use super::publisher::Outgoing;
 
 /// The header that holds the signature.

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::{ALARM, AlarmWatch};
-use super::dialling::{Dialling, frame};
+use super::connector::{Connector, frame};
 use super::error::{BrokerError, within};
-use super::locks::Looks;
+use super::locks::LockProbe;
 use super::names::Names;
 use super::signing::Signing;
-use super::topology::{Depth, Desk, Topology, open};
+use super::topology::{ChannelCache, Depth, Topology, open};
 
 /// How long a command tries again where it is told at once that there is no broker: it may be starting.
 const BRIEF: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Session {
     consuming: Connection,
     publishing: Connection,
-    looks: Looks,
+    looks: LockProbe,
     broken: CancellationToken,
     topology: Topology,
     signing: Option<Arc<Signing>>,
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// Where locks are looked at.
-    pub(super) fn looks(&self) -> &Looks {
+    pub(super) fn looks(&self) -> &LockProbe {
         &self.looks
     }
 
@@ -79,8 +79,8 @@ impl Session {
     }
 
     /// Where queues are looked at.
-    pub(super) fn desk(&self) -> Desk<'_> {
-        Desk::new(&self.consuming)
+    pub(super) fn desk(&self) -> ChannelCache<'_> {
+        ChannelCache::new(&self.consuming)
     }
 
     /// Looks at a queue without touching it; none where it does not exist.
@@ -130,7 +130,7 @@ pub struct Broker {
     link: watch::Receiver<Link>,
     names: Names,
     closed: CancellationToken,
-    dialling: Dialling,
+    dialling: Connector,
     caller: Caller,
 }
 
@@ -168,7 +168,7 @@ impl Broker {
     /// The same for whoever calls.
     #[must_use]
     pub fn start_for(caller: Caller, config: &Config, worker: &str, stop: CancellationToken) -> Self {
-        let dialling = Dialling::of(config, worker);
+        let dialling = Connector::of(config, worker);
         let topology = Topology::of(config);
         let names = topology.names().clone();
         let (sender, link) = watch::channel(Link::Pending { last_error: None, declaring: false });
@@ -285,7 +285,7 @@ impl Broker {
 struct Supervisor {
     config: Config,
     signing: Option<Arc<Signing>>,
-    dialling: Dialling,
+    dialling: Connector,
     caller: Caller,
     topology: Topology,
     link: watch::Sender<Link>,
@@ -351,7 +351,7 @@ impl Supervisor {
         Ok(Session {
             consuming,
             publishing,
-            looks: Looks::new(dialling),
+            looks: LockProbe::new(dialling),
             broken: CancellationToken::new(),
             topology: self.topology.clone(),
             signing: self.signing.clone(),

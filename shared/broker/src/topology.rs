@@ -80,7 +80,7 @@ impl Topology {
 
     /// Declares everything. What exists already stays as it is.
     pub async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let mut desk = Desk::new(connection);
+        let mut desk = ChannelCache::new(connection);
         self.declare_shared(&mut desk).await?;
         for integration in &self.integrations {
             self.check_partitions(&mut desk, integration).await?;
@@ -109,9 +109,9 @@ impl Topology {
         Ok(())
     }
 
-    async fn declare_shared(&self, desk: &mut Desk<'_>) -> Result<(), BrokerError> {
+    async fn declare_shared(&self, desk: &mut ChannelCache<'_>) -> Result<(), BrokerError> {
         let dead = self.names.dead();
-        for exchange in [&dead, &self.names.roll_call()] {
+        for exchange in [&dead, &self.names.status_rpc()] {
             desk.declare_exchange(exchange).await?;
         }
         let mut arguments = quorum();
@@ -149,7 +149,7 @@ impl Topology {
     /// The number of partitions is set when the queues are first declared; a key would move otherwise.
     async fn check_partitions(
         &self,
-        desk: &mut Desk<'_>,
+        desk: &mut ChannelCache<'_>,
         integration: &IntegrationQueues,
     ) -> Result<(), BrokerError> {
         let deadline = tokio::time::Instant::now() + SETTLING;
@@ -169,7 +169,7 @@ impl Topology {
     /// What deleting the queues would cost is counted while they are there.
     async fn other_partitions(
         &self,
-        desk: &mut Desk<'_>,
+        desk: &mut ChannelCache<'_>,
         integration: &IntegrationId,
         declared: u16,
     ) -> Result<BrokerError, BrokerError> {
@@ -193,7 +193,7 @@ impl Topology {
 
     async fn declared_partitions(
         &self,
-        desk: &mut Desk<'_>,
+        desk: &mut ChannelCache<'_>,
         integration: &IntegrationId,
     ) -> Result<u16, BrokerError> {
         // Both kinds: somebody may have deleted one queue with what was in it. The apply queues, which are declared last,
@@ -282,14 +282,14 @@ enum Declared {
 }
 
 /// One channel for everything that is declared or looked at, and another where the broker has closed it.
-pub(super) struct Desk<'a> {
+pub(super) struct ChannelCache<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
     /// Whether this user may not make queues. Each refusal costs a channel, so it looks first from then on.
     limited: bool,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> ChannelCache<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
         Self { connection, channel: None, limited: false }
     }

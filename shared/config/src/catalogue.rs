@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_model::amfj::{AssetType, Field};
-use amfj_sync_model::mapping::{Mapping, Place};
+use amfj_sync_model::mapping::{Mapping, SourceLocation};
 use amfj_sync_model::messages::{Catalogue, Outcome, Unusable};
 
 use crate::{CreateDevices, Integration};
@@ -244,7 +244,7 @@ fn place(config: &Integration, key: &str) -> String {
         .strip_prefix("fields.")
         .and_then(|name| config.fields.get(name))
         .or_else(|| config.user_fields.get(key.strip_prefix("user_fields.")?));
-    let place: Option<&Place> = config.place_of(key).or(mapped.map(|mapped| &mapped.place));
+    let place: Option<&SourceLocation> = config.place_of(key).or(mapped.map(|mapped| &mapped.place));
     match place.or_else(|| config.place_of("id")) {
         Some(place) => format!("{place}: "),
         None => format!("integration \"{}\", {key}: ", config.id),

@@ -7,6 +7,9 @@ use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::mapping::{FieldSource, MappedField, Mapping};
 
 use super::addresses;
+use super::enums::{
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
+};
 use super::events;
 use super::problem::{At, nearest};
 use super::profile;
@@ -16,9 +19,6 @@ use super::tokens;
 use super::tree::{Kind, Node, NodeValue};
 use super::types::{AmfjConfig, Integration, KandjiConfig, Scope, ScopeRule, SyncConfig};
 use super::values::Percent;
-use super::words::{
-    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, NameMatching, OnEmpty, WhenGone,
-};
 
 /// Rows that any list may have, however short it was last time: people import whole fleets. `sync.longest_list` says
 /// another number.

@@ -10,6 +10,7 @@
 mod addresses;
 pub mod catalogue;
 mod doors;
+pub mod enums;
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -35,10 +36,12 @@ mod tree;
 mod trust_tests;
 pub mod types;
 pub mod values;
-pub mod words;
 
 pub use addresses::{kandji as kandji_address, service as service_address};
 pub use doors::open_doors;
+pub use enums::{
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+};
 pub use integration::FLOOR;
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, SYSTEM_PATH, find, load, parse, process_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
@@ -52,6 +55,3 @@ pub use types::{
     WriterConfig,
 };
 pub use values::Percent;
-pub use words::{
-    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
-};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amfj_sync_model::mapping::Place;
+use amfj_sync_model::mapping::SourceLocation;
 
 use super::mask::mask_sentence;
 use super::source::SourceFile;
@@ -21,10 +21,12 @@ pub enum At {
 
 impl At {
     /// The same for people.
-    pub(super) fn place(&self, source: &SourceFile) -> Place {
+    pub(super) fn place(&self, source: &SourceFile) -> SourceLocation {
         match self {
-            Self::File(span) => Place::Line { file: source.path.clone(), line: source.line_of(span.start) },
-            Self::Variable(name) => Place::Variable(name.to_string()),
+            Self::File(span) => {
+                SourceLocation::Line { file: source.path.clone(), line: source.line_of(span.start) }
+            }
+            Self::Variable(name) => SourceLocation::Variable(name.to_string()),
         }
     }
 }
@@ -33,7 +35,7 @@ impl At {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it is; `None` if it is about the file as a whole.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// What is wrong and what to write instead, in one sentence.
     pub message: String,
     /// The masked source line with carets below it, if it is in the file.
@@ -117,7 +119,7 @@ impl std::error::Error for ConfigErrors {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The line or variable it is about.
-    pub place: Place,
+    pub place: SourceLocation,
     /// What it is and what to do.
     pub message: String,
 }

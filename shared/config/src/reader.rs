@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amfj_sync_model::mapping::Place;
+use amfj_sync_model::mapping::SourceLocation;
 
 use super::mask::{looks_like_token, mask};
 use super::overrides::{PREFIX, in_environment};
@@ -27,7 +27,7 @@ pub struct Reading<'c> {
     /// What works but should not stay so.
     pub(super) warnings: Vec<Warning>,
     /// Where the values of the integration being read stand.
-    pub(super) places: BTreeMap<String, Place>,
+    pub(super) places: BTreeMap<String, SourceLocation>,
     /// `retry.give_up_after`, once it is read: what every integration waits for has to be shorter.
     pub(super) give_up_after: Option<Duration>,
 }

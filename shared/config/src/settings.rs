@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::enums::Word;
 use super::problem::nearest;
 use super::reader::shown;
 use super::tree::{Kind, Node, NodeValue};
 use super::values::{Percent, parse_duration, show_duration};
-use super::words::Word;
 
 fn instead(must: &str, found: &NodeValue) -> String {
     format!("must be {must}, not {}", shown(&found.described()))

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::mapping::{Mapping, Place};
+use amfj_sync_model::mapping::{Mapping, SourceLocation};
 use url::Url;
 
+use super::enums::{
+    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
+};
 use super::profile::ProfileSource;
 use super::secret::{BrokerUrl, Secret};
 use super::values::Percent;
-use super::words::{
-    Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
-};
 
 /// The whole file.
 #[derive(Debug, Clone)]
@@ -232,14 +232,14 @@ pub struct Integration {
     /// AMFJ user field = Kandji property (P10, P16).
     pub user_fields: Mapping,
     /// Where each value is written, by dotted key below the integration. See [`Integration::place_of`].
-    pub places: BTreeMap<String, Place>,
+    pub places: BTreeMap<String, SourceLocation>,
 }
 
 impl Integration {
     /// Where the value of a key is written: `sync.default_asset_type`, `asset_types.iPhone`,
     /// `fields.Serial Number`, `id`. `None` for a default.
     #[must_use]
-    pub fn place_of(&self, key: &str) -> Option<&Place> {
+    pub fn place_of(&self, key: &str) -> Option<&SourceLocation> {
         self.places.get(key)
     }
 

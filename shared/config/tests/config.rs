@@ -10,7 +10,7 @@ use amfj_sync_config::{
     NameMatching, OnEmpty, ProfileSource, Secret, Tokens, WhenGone,
 };
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::mapping::Place;
+use amfj_sync_model::mapping::SourceLocation;
 
 const EXAMPLE: &str = include_str!("../../../amfj-sync.example.toml");
 const EVERYTHING: &str = include_str!("fixtures/config/good/everything.toml");
@@ -201,7 +201,7 @@ fn p18_every_value_knows_its_line() {
         ("user_fields.Name", "\"Name\""),
         ("kandji.token", "token"),
     ] {
-        let expected = Place::Line { file: "amfj-sync.toml".into(), line: line_of(text) };
+        let expected = SourceLocation::Line { file: "amfj-sync.toml".into(), line: line_of(text) };
         assert_eq!(acme.place_of(key), Some(&expected), "{key}");
     }
     let memory = acme.fields.get("Memory").unwrap();

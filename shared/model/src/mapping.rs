@@ -7,9 +7,9 @@ pub mod fingerprint;
 mod guards;
 pub mod known;
 mod named;
-mod place;
 mod plain;
 pub mod property;
+mod source_location;
 pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 pub use named::NamedTemplate;
-pub use place::Place;
 pub use property::{BadProperty, PropertyPath};
+pub use source_location::SourceLocation;
 pub use template::{BadTemplate, Template};
 
 /// Something that may not have been read yet, as opposed to read and found absent.
@@ -176,7 +176,7 @@ pub struct MappedField {
     /// Where its value comes from.
     pub source: FieldSource,
     /// Where it is written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// AMFJ fields with their sources, by field name. Names are kept as written, trimmed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::coding::{self, Pile};
+use super::coding::{self, RowChunk};
 use super::keys::{index_key, row_key};
 use super::store::{Store, StoreError};
 use super::view::parse_row;
@@ -22,7 +22,7 @@ pub(super) struct Batch<'a> {
     store: &'a mut dyn Store,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// What was piled last, and under which key it will be a row.
-    pile: Option<(Vec<u8>, Pile)>,
+    pile: Option<(Vec<u8>, RowChunk)>,
 }
 
 impl<'a> Batch<'a> {
@@ -48,7 +48,7 @@ impl<'a> Batch<'a> {
     pub(super) fn pile<T: Serialize>(&mut self, table: &str, id: &str, value: &T) {
         match &mut self.pile {
             Some((_, pile)) => pile.add(value),
-            None => self.pile = Some((row_key(table, id), Pile::of(value))),
+            None => self.pile = Some((row_key(table, id), RowChunk::of(value))),
         }
         if self.pile.as_ref().is_some_and(|(_, pile)| pile.size() >= PILE) {
             self.close_pile();

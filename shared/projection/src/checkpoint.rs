@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_model::messages::{Catalogue, FORMAT, Fact, Glance};
+use amfj_sync_model::messages::{Catalogue, EventHeader, FORMAT, Fact};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ use super::coding;
 use super::keys::{row_key, table};
 use super::rows::Meta;
 use super::store::StoreError;
-use super::view::View;
+use super::view::Projection;
 
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
@@ -53,14 +53,14 @@ pub struct Copying {
 impl Copying {
     /// None for a view that has read nothing yet. `largest` is what one message may have.
     #[must_use]
-    pub fn of(view: &View, largest: usize) -> Option<Self> {
+    pub fn of(view: &Projection, largest: usize) -> Option<Self> {
         let as_of = view.meta.offset?;
         let bytes_a_part = BYTES_A_PART.min(largest / JSON_TAKES);
         Some(Self { checkpoint: Uuid::new_v4(), as_of, parts: 0, after: Vec::new(), bytes_a_part, largest })
     }
 
     /// What comes before all other rows.
-    pub fn begin(&mut self, view: &View) -> Vec<Fact> {
+    pub fn begin(&mut self, view: &Projection) -> Vec<Fact> {
         let begun = Fact::CheckpointBegun { checkpoint: self.checkpoint, as_of: self.as_of, format: FORMAT };
         // From memory: its keys that are numbers are texts in JSON and in nothing else.
         let meta = serde_json::to_value(&view.meta).unwrap_or_default();
@@ -68,7 +68,7 @@ impl Copying {
     }
 
     /// The next rows; none when all are copied.
-    pub fn step(&mut self, view: &View) -> Result<Vec<Fact>, StoreError> {
+    pub fn step(&mut self, view: &Projection) -> Result<Vec<Fact>, StoreError> {
         let mut facts = Vec::new();
         for _ in 0..PARTS_A_STEP {
             let rows = self.rows(view)?;
@@ -112,7 +112,7 @@ impl Copying {
         fits
     }
 
-    fn rows(&mut self, view: &View) -> Result<Rows, StoreError> {
+    fn rows(&mut self, view: &Projection) -> Result<Rows, StoreError> {
         let (meta, index) = (row_key(table::META, ""), row_key(table::INDEX, ""));
         let (mut rows, mut bytes) = (Rows::new(), 0);
         loop {
@@ -187,7 +187,7 @@ enum Sign {
 /// The fact of a checkpoint without its rows, which are large and say nothing to whoever has read the facts that they
 /// copy. None for everything else, and for what this release does not know.
 #[must_use]
-pub fn outline(glance: &Glance<'_>) -> Option<Fact> {
+pub fn outline(glance: &EventHeader<'_>) -> Option<Fact> {
     if !glance.is_fact() || glance.subject() != Fact::CHECKPOINT {
         return None;
     }
@@ -249,13 +249,13 @@ pub struct Loading {
 
 impl Loading {
     /// Empties the view.
-    pub fn begin(view: &mut View, found: Found) -> Result<Self, StoreError> {
+    pub fn begin(view: &mut Projection, found: Found) -> Result<Self, StoreError> {
         view.reset()?;
         Ok(Self { found, meta: Meta::default(), seen: BTreeSet::new() })
     }
 
     /// Takes a part, if it is one of this checkpoint. Answers whether that was the last.
-    pub fn take(&mut self, view: &mut View, fact: Fact) -> Result<bool, StoreError> {
+    pub fn take(&mut self, view: &mut Projection, fact: Fact) -> Result<bool, StoreError> {
         if let Fact::CheckpointRows { checkpoint, part, rows } = fact
             && checkpoint == self.found.checkpoint
             && self.seen.insert(part)
@@ -265,7 +265,7 @@ impl Loading {
         Ok(self.seen.len() == self.found.parts as usize)
     }
 
-    fn store(&mut self, view: &mut View, rows: Rows) -> Result<(), StoreError> {
+    fn store(&mut self, view: &mut Projection, rows: Rows) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             if key == format!("{}/", table::META) {
@@ -284,7 +284,7 @@ impl Loading {
     }
 
     /// Puts the copied offset in force: only now does the view hold anything.
-    pub fn end(self, view: &mut View) -> Result<(), StoreError> {
+    pub fn end(self, view: &mut Projection) -> Result<(), StoreError> {
         let copied = self.meta.indexed_as(&view.meta);
         view.meta = Meta { offset: Some(self.found.as_of), ..copied };
         view.rebuild_indexes()

@@ -29,7 +29,7 @@ pub fn encode<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {
 
 /// Several rows that are written one after the other and read together: an array of them.
 #[derive(Debug)]
-pub struct Pile {
+pub struct RowChunk {
     bytes: Vec<u8>,
     rows: u16,
 }
@@ -37,7 +37,7 @@ pub struct Pile {
 /// An array whose length is in the next two bytes, as `MessagePack` marks it.
 const ARRAY: u8 = 0xdc;
 
-impl Pile {
+impl RowChunk {
     /// With its first row.
     #[must_use]
     pub fn of<T: Serialize + ?Sized>(row: &T) -> Self {

@@ -20,7 +20,7 @@ use super::batch::Batch;
 use super::keys::table;
 use super::rows::Meta;
 use super::store::StoreError;
-use super::view::View;
+use super::view::Projection;
 
 /// Whether a fact had an effect. A worker acts on its own fact only if it was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Verdict {
 }
 
 /// One fact being applied: where it stands, and what it may read and write.
-struct Folding<'a, 'b> {
+struct Projector<'a, 'b> {
     batch: &'a mut Batch<'b>,
     meta: &'a mut Meta,
     catalogue: &'a mut Catalogue,
@@ -48,7 +48,7 @@ struct Folding<'a, 'b> {
     event: &'a Event,
 }
 
-impl View {
+impl Projection {
     /// Applies facts with their offsets, in one step: all of them are in the store afterwards, with the
     /// last offset, or none. Facts at offsets that the view already has are passed over. Several facts may
     /// share an offset, as they shared a message; they come in one call.
@@ -68,7 +68,7 @@ impl View {
             }
             let place = beside.map_or(0, |(_, place)| place + 1);
             last = Some((*offset, place));
-            let mut folding = Folding {
+            let mut folding = Projector {
                 batch: &mut batch,
                 meta: &mut meta,
                 catalogue: &mut self.catalogue,
@@ -95,7 +95,7 @@ impl View {
     }
 }
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     fn fold(&mut self) -> Result<Verdict, StoreError> {
         let event = self.event;
         let Payload::Fact(fact) = &event.payload else {
@@ -130,13 +130,13 @@ impl Folding<'_, '_> {
             Fact::DevicesVanished { number, vanished, back } => {
                 Ok(self.devices_vanished(*number, vanished, back))
             }
-            Fact::Decided(decision) => self.decided(decision),
-            Fact::Intended(intent) => self.intended(intent),
+            Fact::DecisionMade(decision) => self.decided(decision),
+            Fact::ChangeIntended(intent) => self.intended(intent),
             Fact::IntentWithdrawn { change, key, worker, refused, .. } => {
                 self.withdrawn(*change, key, worker, *refused)
             }
-            Fact::Ended(outcome) => self.ended(outcome),
-            Fact::PersonDecided { decision, .. } => self.person_decided(decision),
+            Fact::ChangeEnded(outcome) => self.ended(outcome),
+            Fact::OperatorDecided { decision, .. } => self.person_decided(decision),
             Fact::CheckpointEnded { .. } => {
                 self.meta.last_checkpoint = Some((event.time, self.offset));
                 Ok(Verdict::Accepted)

@@ -44,7 +44,7 @@ pub(super) mod index {
     pub(crate) const USER_ID: &str = "user-id";
     pub(crate) const CLAIM: &str = "claim";
     /// May hold more than is true: who reads it looks at the decision.
-    pub(crate) const PROMISE: &str = "promise";
+    pub(crate) const PENDING_LINK: &str = "promise";
 
     /// What only matching looks for.
     pub(crate) const FOR_MATCHING: [&str; 8] = [

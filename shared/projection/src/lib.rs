@@ -6,10 +6,10 @@ mod batch;
 pub mod checkpoint;
 pub mod claims;
 pub mod coding;
-pub mod finding;
 mod fold;
 pub mod illness;
 mod keys;
+pub mod lookup;
 mod room;
 pub mod rows;
 pub mod serials;
@@ -18,7 +18,7 @@ mod view;
 
 pub use fold::Verdict;
 pub use store::{DataDir, MemoryStore, OnDisk, STATE_FORMAT, SledStore, Store, StoreError};
-pub use view::{FirstSync, Indexes, Unreadable, View};
+pub use view::{FirstSync, Indexes, Projection, Unreadable};
 
 #[cfg(test)]
 mod tests;

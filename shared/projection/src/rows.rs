@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, Key, RecordId, RunId};
 use amfj_sync_model::messages::{
-    Absence, Action, Decision, DeviceEntry, Intent, InventoryCounts, MassCounts, Order, Outcome,
-    PersonDecision, Refusal, Rule, RunStarted, Sequence, State, UserEntry,
+    Absence, Action, Decision, DeviceEntry, DeviceStatus, Intent, InventoryCounts, MassCounts,
+    OperatorDecision, OperatorOrder, Outcome, Refusal, Rule, RunStarted, Sequence, UserEntry,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -316,7 +316,7 @@ pub struct IntentRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PersonRow {
     /// What was decided.
-    pub decision: PersonDecision,
+    pub decision: OperatorDecision,
     /// When.
     pub at: Timestamp,
 }
@@ -325,7 +325,7 @@ impl PersonRow {
     /// Whether it stands against every rule that would make a link.
     #[must_use]
     pub fn forbids(&self) -> bool {
-        matches!(self.decision.order, Order::Unlink { .. } | Order::UnlinkUser { .. })
+        matches!(self.decision.order, OperatorOrder::Unlink { .. } | OperatorOrder::UnlinkUser { .. })
     }
 }
 
@@ -428,7 +428,7 @@ pub struct Meta {
     pub last_checkpoint: Option<(Timestamp, u64)>,
     /// Devices by what was found out about them last (P24).
     #[serde(default)]
-    pub devices: BTreeMap<State, u32>,
+    pub devices: BTreeMap<DeviceStatus, u32>,
 }
 
 /// What a decision may be looked at again for.

@@ -8,7 +8,7 @@ use amfj_sync_model::names::{serial_key, serial_of_type};
 use serde_json::Value;
 
 use super::rows::{AssetRow, DeviceRow};
-use super::view::View;
+use super::view::Projection;
 
 /// A serial of more listed devices than this says nothing (P6).
 pub const TELLING_AT_MOST: usize = 2;
@@ -60,7 +60,7 @@ pub fn written(asset: &Asset, field: &str) -> Option<String> {
     }
 }
 
-impl View {
+impl Projection {
     /// The serial of a device, comparable with those of other devices; none where it says nothing: blank, a placeholder, or
     /// that of more than two devices that the inventory in force lists.
     #[must_use]

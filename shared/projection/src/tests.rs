@@ -37,17 +37,17 @@ const LIST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Facts with offsets and a clock that the test moves.
 struct Stream {
-    view: View,
+    view: Projection,
     facts: Vec<(u64, Event)>,
     now: Timestamp,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self::into(View::in_memory(Some("Serial Number")))
+        Self::into(Projection::in_memory(Some("Serial Number")))
     }
 
-    fn into(view: View) -> Self {
+    fn into(view: Projection) -> Self {
         let now = "2026-11-23T12:00:00Z".parse().expect("a time stamp");
         let mut stream = Self { view, facts: Vec::new(), now };
         let opened = Fact::StreamOpened { stream: Uuid::nil(), format: FORMAT, partitions: 1 };
@@ -166,11 +166,11 @@ fn outcome(device: &str, step: u32) -> Outcome {
 
 fn link(device: &str, step: u32, asset: &AssetId) -> Fact {
     let link = LinkOutcome::Linked { asset: asset.clone(), rule: Rule::Name, takes_over: None };
-    Fact::Ended(Box::new(Outcome { link: Some(link), ..outcome(device, step) }))
+    Fact::ChangeEnded(Box::new(Outcome { link: Some(link), ..outcome(device, step) }))
 }
 
 fn wrote(step: u32, name: &str) -> Fact {
-    Fact::Ended(Box::new(Outcome { asset: Some(asset(name)), ..outcome("d", step) }))
+    Fact::ChangeEnded(Box::new(Outcome { asset: Some(asset(name)), ..outcome("d", step) }))
 }
 
 fn listed(number: u64, name: &str) -> Fact {
@@ -178,7 +178,7 @@ fn listed(number: u64, name: &str) -> Fact {
 }
 
 /// All rows; those that are piled one after the other, since which pile they are on depends on what came together.
-fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn rows(view: &Projection) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = BTreeMap::new();
     let staged = row_key(table::STAGED, "");
     let mut number = 0_usize;
@@ -200,12 +200,12 @@ fn rows(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// The facts of a checkpoint.
-fn copy_of(view: &View) -> Vec<Fact> {
+fn copy_of(view: &Projection) -> Vec<Fact> {
     copy_for(view, LARGEST)
 }
 
 /// The same for a broker that takes no larger messages than this.
-fn copy_for(view: &View, largest: usize) -> Vec<Fact> {
+fn copy_for(view: &Projection, largest: usize) -> Vec<Fact> {
     let mut copying = Copying::of(view, largest).expect("something was read");
     let mut facts = copying.begin(view);
     loop {
@@ -233,11 +233,11 @@ fn find_from(first: u64, facts: &[Fact]) -> Option<Found> {
 }
 
 /// A view that a checkpoint was loaded into; none while parts are missing.
-fn load(found: Found, facts: Vec<Fact>) -> Option<View> {
-    load_into(View::in_memory(Some("Serial Number")), found, facts)
+fn load(found: Found, facts: Vec<Fact>) -> Option<Projection> {
+    load_into(Projection::in_memory(Some("Serial Number")), found, facts)
 }
 
-fn load_into(mut view: View, found: Found, facts: Vec<Fact>) -> Option<View> {
+fn load_into(mut view: Projection, found: Found, facts: Vec<Fact>) -> Option<Projection> {
     let mut loading = Loading::begin(&mut view, found).expect("memory does not fail");
     for fact in facts {
         if loading.take(&mut view, fact).expect("memory does not fail") {
@@ -258,7 +258,7 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         serials: Vec::new(),
         action: Action::BreakLink { asset: asset_id() },
     };
-    let decided = Decided {
+    let decided = PlannedChange {
         id: Uuid::nil(),
         sequence: Sequence::first(run),
         published: None,
@@ -270,9 +270,9 @@ fn decision(device: &str, run: u64, waits: u8) -> Decision {
         snapshot: Sequence::first(run),
         place: Sequence::first(run),
         state: if waits == 0 {
-            amfj_sync_model::messages::State::InSync
+            amfj_sync_model::messages::DeviceStatus::InSync
         } else {
-            amfj_sync_model::messages::State::Pending
+            amfj_sync_model::messages::DeviceStatus::Pending
         },
         reason: "Because.".into(),
         asset: None,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_model::messages::{Action, Catalogue, Decided, Decision, ReadingReport, Rule};
+use amfj_sync_model::messages::{Action, Catalogue, Decision, PlannedChange, ReadingReport, Rule};
 use amfj_sync_model::names::{COMPARISON, NameKey, email_key, serial_class};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub enum FirstSync {
 /// What is known of one integration.
 ///
 /// Reads are consistent while the view is borrowed: facts are applied through `&mut`.
-pub struct View {
+pub struct Projection {
     pub(super) store: Box<dyn Store>,
     pub(super) meta: Meta,
     pub(super) catalogue: Catalogue,
@@ -56,13 +56,13 @@ pub struct View {
     failed_reads: AtomicU64,
 }
 
-impl std::fmt::Debug for View {
+impl std::fmt::Debug for Projection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("View").field("meta", &self.meta).finish_non_exhaustive()
     }
 }
 
-impl View {
+impl Projection {
     /// Opens the rows of a store. Where it has other indexes, or not all of them, they are made anew.
     pub fn open(store: Box<dyn Store>, indexes: Indexes<'_>) -> Result<Self, StoreError> {
         let mut view = Self::on(store, Meta::default(), Catalogue::default());
@@ -295,13 +295,13 @@ impl View {
     /// not answered: the match is decided, whatever either is called by the time it is made (P5).
     #[must_use]
     pub fn promised_asset(&self, device: &DeviceId) -> Option<(AssetId, Rule)> {
-        self.unanswered(device).iter().find_map(promise_in)
+        self.unanswered(device).iter().find_map(pending_link_in)
     }
 
     /// The device that an asset is promised to.
     #[must_use]
     pub fn promised_to(&self, asset: &AssetId) -> Option<DeviceId> {
-        let promised = self.indexed(index::PROMISE, asset.as_str(), |id| DeviceId::new(id).ok());
+        let promised = self.indexed(index::PENDING_LINK, asset.as_str(), |id| DeviceId::new(id).ok());
         promised
             .into_iter()
             .find(|id| self.promised_asset(id).is_some_and(|(promised, _)| promised == *asset))
@@ -321,12 +321,12 @@ impl View {
             return FirstSync::Lasts;
         }
         let unanswered = decision.map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default();
-        let creates = |decided: &Decided| matches!(decided.change.action, Action::CreateAsset { .. });
+        let creates = |decided: &PlannedChange| matches!(decided.change.action, Action::CreateAsset { .. });
         if unanswered.iter().any(creates) { FirstSync::CreationUnderWay } else { FirstSync::Over }
     }
 
     /// The changes of a device that are published and have no outcome yet.
-    fn unanswered(&self, device: &DeviceId) -> Vec<Decided> {
+    fn unanswered(&self, device: &DeviceId) -> Vec<PlannedChange> {
         let key = Key::Device(device.clone());
         self.decision(&key).map(|decision| self.unanswered_in(&key, decision)).unwrap_or_default()
     }
@@ -337,7 +337,7 @@ impl View {
         self.decision(key).is_some_and(|decision| !self.unanswered_in(key, decision).is_empty())
     }
 
-    fn unanswered_in(&self, key: &Key, decision: Decision) -> Vec<Decided> {
+    fn unanswered_in(&self, key: &Key, decision: Decision) -> Vec<PlannedChange> {
         if decision.changes.is_empty() {
             return Vec::new();
         }
@@ -490,7 +490,7 @@ impl View {
         self.lenient(looked.and(row))
     }
 
-    /// A read that fails is an empty one, and is counted: nothing may be decided on it ([`View::whole`]), and the view is
+    /// A read that fails is an empty one, and is counted: nothing may be decided on it ([`Projection::whole`]), and the view is
     /// built anew.
     fn lenient<T: Default>(&self, read: Result<T, StoreError>) -> T {
         read.unwrap_or_else(|error| {
@@ -551,7 +551,7 @@ impl View {
 }
 
 /// The asset that a published change links a device to because of its name.
-pub(super) fn promise_in(decided: &Decided) -> Option<(AssetId, Rule)> {
+pub(super) fn pending_link_in(decided: &PlannedChange) -> Option<(AssetId, Rule)> {
     match &decided.change.action {
         Action::LinkAsset { asset, rule: rule @ (Rule::Name | Rule::Serial), .. }
             if decided.published.is_some() =>

@@ -21,7 +21,7 @@ const WIDTH: usize = 80;
 
 /// How something is set apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ink {
+pub enum Style {
     /// Not at all.
     Plain,
     /// A heading.
@@ -38,7 +38,7 @@ pub enum Ink {
     Blue,
 }
 
-impl Ink {
+impl Style {
     fn code(self) -> Option<u8> {
         match self {
             Self::Plain => None,
@@ -54,28 +54,28 @@ impl Ink {
 
 /// A part of a list, in its ink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    ink: Ink,
+pub struct StyledText {
+    ink: Style,
     text: String,
 }
 
-impl Piece {
+impl StyledText {
     /// A piece.
     #[must_use]
-    pub fn new(ink: Ink, text: String) -> Self {
+    pub fn new(ink: Style, text: String) -> Self {
         Self { ink, text }
     }
 
     fn as_cell(&self) -> Cell {
-        let cell = Cell::new(legible(&self.text));
+        let cell = Cell::new(sanitize(&self.text));
         match self.ink {
-            Ink::Plain => cell,
-            Ink::Bold => cell.add_attribute(Attribute::Bold),
-            Ink::Faint => cell.add_attribute(Attribute::Dim),
-            Ink::Green => cell.fg(Color::DarkGreen),
-            Ink::Yellow => cell.fg(Color::DarkYellow),
-            Ink::Red => cell.fg(Color::DarkRed),
-            Ink::Blue => cell.fg(Color::DarkBlue),
+            Style::Plain => cell,
+            Style::Bold => cell.add_attribute(Attribute::Bold),
+            Style::Faint => cell.add_attribute(Attribute::Dim),
+            Style::Green => cell.fg(Color::DarkGreen),
+            Style::Yellow => cell.fg(Color::DarkYellow),
+            Style::Red => cell.fg(Color::DarkRed),
+            Style::Blue => cell.fg(Color::DarkBlue),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Screen {
 
     /// The text in that ink; as it is where there are no colours. Only [`say`] and its like know the ink as one.
     #[must_use]
-    pub fn ink(&self, ink: Ink, text: &str) -> String {
+    pub fn ink(&self, ink: Style, text: &str) -> String {
         match ink.code().filter(|_| self.colour) {
             Some(code) => gate::colour(&code.to_string(), text),
             None => text.to_owned(),
@@ -115,12 +115,12 @@ impl Screen {
     /// which the caller has written already. Blanks within a name stay as they are; line ends in one do not.
     #[must_use]
     pub fn sentence(&self, indent: usize, text: &str) -> String {
-        self.inked(Ink::Plain, indent, text)
+        self.inked(Style::Plain, indent, text)
     }
 
     /// The same in an ink, which the indents are not in.
     #[must_use]
-    pub fn inked(&self, ink: Ink, indent: usize, text: &str) -> String {
+    pub fn inked(&self, ink: Style, indent: usize, text: &str) -> String {
         let text = gate::on_one_line(text);
         let lines = self.fold(indent, text.split(' '), " ");
         let lines: Vec<String> = lines.iter().map(|line| self.ink(ink, line)).collect();
@@ -129,7 +129,7 @@ impl Screen {
 
     /// Pieces, each in its ink, with commas between them, in lines that fit. No piece is folded.
     #[must_use]
-    pub fn flow(&self, indent: usize, pieces: &[Piece]) -> String {
+    pub fn flow(&self, indent: usize, pieces: &[StyledText]) -> String {
         let room = self.room(indent);
         let (mut out, mut taken) = (String::new(), 0);
         for (at, piece) in pieces.iter().enumerate() {
@@ -189,14 +189,14 @@ impl Screen {
     /// as far as there is room: they are ids, to be copied. Without colours.
     #[must_use]
     pub fn columns(&self, indent: usize, rows: &[Vec<String>]) -> String {
-        let plain = |cell: &String| Piece::new(Ink::Plain, cell.clone());
-        let rows: Vec<Vec<Piece>> = rows.iter().map(|row| row.iter().map(plain).collect()).collect();
+        let plain = |cell: &String| StyledText::new(Style::Plain, cell.clone());
+        let rows: Vec<Vec<StyledText>> = rows.iter().map(|row| row.iter().map(plain).collect()).collect();
         self.table(indent, &rows)
     }
 
     /// The same with an ink for each cell.
     #[must_use]
-    pub fn table(&self, indent: usize, rows: &[Vec<Piece>]) -> String {
+    pub fn table(&self, indent: usize, rows: &[Vec<StyledText>]) -> String {
         if rows.is_empty() {
             return String::new();
         }
@@ -209,7 +209,7 @@ impl Screen {
         } else {
             table.force_no_tty();
         }
-        table.add_rows(rows.iter().map(|row| row.iter().map(Piece::as_cell)));
+        table.add_rows(rows.iter().map(|row| row.iter().map(StyledText::as_cell)));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -236,8 +236,8 @@ pub fn value(value: &Value) -> String {
     match value {
         Value::Null => "(empty)".to_owned(),
         Value::String(text) if text.trim().is_empty() => "(empty)".to_owned(),
-        Value::String(text) => format!("\"{}\"", legible(text)),
-        other => legible(&other.to_string()),
+        Value::String(text) => format!("\"{}\"", sanitize(text)),
+        other => sanitize(&other.to_string()),
     }
 }
 
@@ -254,7 +254,7 @@ pub fn for_a_shell(word: &str) -> String {
 /// A text from a device or record without what could steer the terminal or make lines of its own: line breaks, escapes,
 /// and marks that turn the direction of writing.
 #[must_use]
-pub fn legible(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     text.chars().map(|c| if gate::steers(c) { '·' } else { c }).collect()
 }
 
@@ -344,17 +344,17 @@ mod tests {
     fn a_name_has_no_lines_of_its_own() {
         assert_eq!(NARROW.sentence(2, "a\nerror: b"), "a·error: b");
         assert_eq!(NARROW.line("a\r\nb"), "a··b");
-        assert_eq!(NARROW.flow(2, &[Piece::new(Ink::Plain, "a\u{2028}b".to_owned())]), "a·b");
+        assert_eq!(NARROW.flow(2, &[StyledText::new(Style::Plain, "a\u{2028}b".to_owned())]), "a·b");
         let shown = Screen { colour: true, width: 80 }
-            .table(0, &[vec![Piece::new(Ink::Red, "a\u{1b}[2Jb".to_owned())]]);
+            .table(0, &[vec![StyledText::new(Style::Red, "a\u{1b}[2Jb".to_owned())]]);
         let shown = passed(&shown);
         assert!(shown.contains("a·[2Jb") && shown.contains("\u{1b}["), "{shown:?}");
     }
 
     #[test]
     fn there_are_no_colours_without_a_terminal() {
-        assert_eq!(Screen::plain().ink(Ink::Red, "no"), "no");
-        let coloured = Screen { colour: true, width: 80 }.ink(Ink::Red, "no\u{1b}[1m");
+        assert_eq!(Screen::plain().ink(Style::Red, "no"), "no");
+        let coloured = Screen { colour: true, width: 80 }.ink(Style::Red, "no\u{1b}[1m");
         assert_eq!(passed(&coloured), "\u{1b}[31mno·[1m\u{1b}[0m");
     }
 }

@@ -14,7 +14,7 @@
 //! Each worker sees a part of this, so of all workers the largest value counts.
 
 pub mod counting;
-mod in_hand;
+mod inflight;
 mod unanswered;
 mod watching;
 
@@ -26,7 +26,7 @@ use amfj_sync_projection::rows::RunRow;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use in_hand::{Held, InHand};
+pub use inflight::{Inflight, ServedPartition};
 pub use unanswered::oldest_unanswered;
 pub use watching::watch;
 
@@ -110,7 +110,7 @@ pub struct KnownTimes<'a> {
     /// The run whose inventory is in force.
     pub in_force: Option<&'a RunRow>,
     /// Partitions that this worker serves, and the time of the message it has in hand.
-    pub in_hand: BTreeMap<(Stage, u16), Option<Timestamp>>,
+    pub inflight: BTreeMap<(Stage, u16), Option<Timestamp>>,
     /// Since when a partition has been seen with messages that nobody takes.
     pub seen_waiting: HashMap<(Stage, u16), Timestamp>,
 }
@@ -118,9 +118,9 @@ pub struct KnownTimes<'a> {
 impl KnownTimes<'_> {
     /// The oldest message of a partition, as far as known.
     fn oldest(&self, stage: Stage, partition: u16, depth: Depth) -> Option<Timestamp> {
-        let in_hand = self.in_hand.get(&(stage, partition)).copied().flatten();
+        let inflight = self.inflight.get(&(stage, partition)).copied().flatten();
         if !self.is_left_alone(stage, partition, depth) {
-            return in_hand;
+            return inflight;
         }
         let seen = self.seen_waiting.get(&(stage, partition)).copied();
         let of_run = match (stage, self.in_force) {
@@ -132,7 +132,7 @@ impl KnownTimes<'_> {
             }
             _ => None,
         };
-        earliest(earliest(in_hand, seen), of_run)
+        earliest(earliest(inflight, seen), of_run)
     }
 
     /// Whether messages wait that nobody takes, as far as the one who looks can know: nobody consumes, or
@@ -140,7 +140,7 @@ impl KnownTimes<'_> {
     ///
     /// What a writer works on is not in here: its changes are known by their missing outcomes.
     fn is_left_alone(&self, stage: Stage, partition: u16, depth: Depth) -> bool {
-        let own = self.in_hand.get(&(stage, partition));
+        let own = self.inflight.get(&(stage, partition));
         let idle = stage == Stage::Reconcile && own.is_some_and(Option::is_none);
         depth.messages > 0 && (depth.consumers == 0 || idle)
     }

@@ -8,7 +8,7 @@ mod site;
 mod wrong;
 
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use serde_json::{Map, Value, json};
 
 use crate::worker::Worker;
@@ -56,7 +56,7 @@ pub fn wrong_now(worker: &Worker, own: WorkerReport) -> Vec<Wrong> {
 pub fn to_json(
     worker: &Worker,
     report: &WorkerReport,
-    own: &dyn Fn(&IntegrationId, &State) -> Map<String, Value>,
+    own: &dyn Fn(&IntegrationId, &StateHandle) -> Map<String, Value>,
 ) -> Value {
     let now = jiff::Timestamp::now();
     let seen = worker.seen.lock().clone();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_security::secrets::scrub;
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub(crate) async fn keep_told(health: Arc<dyn Health>, stop: CancellationToken) 
 fn how_it_is(health: &dyn Health) -> String {
     let reasons = health.not_ready();
     let first = reasons.first().map_or("ready", String::as_str);
-    scrub(&legible(first)).into_owned()
+    scrub(&sanitize(first)).into_owned()
 }
 
 fn tell(state: &[NotifyState<'_>]) {

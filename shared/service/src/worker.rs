@@ -14,9 +14,9 @@ use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::illness::Illness;
-use amfj_sync_projection::{DataDir, Indexes, OnDisk, StoreError, View};
-use amfj_sync_security::screen::legible;
-use amfj_sync_stream::{Following, State, StateError};
+use amfj_sync_projection::{DataDir, Indexes, OnDisk, Projection, StoreError};
+use amfj_sync_security::screen::sanitize;
+use amfj_sync_stream::{Following, StateError, StateHandle};
 use amfj_sync_telemetry::{LogFormat, Verbosity, flush_traces, recorder, start_logs, start_traces};
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::backlog::{InHand, Seen};
+use crate::backlog::{Inflight, Seen};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
@@ -160,7 +160,7 @@ impl CommonArgs {
         if let Some(wanted) = &self.integration {
             let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
             if !config.serve_only(wanted) {
-                let (wanted, known) = (legible(wanted), known.join(", "));
+                let (wanted, known) = (sanitize(wanted), known.join(", "));
                 return Err(Exit::Configuration(format!(
                     "there is no integration `{wanted}` in the configuration; it has: {known}"
                 )));
@@ -222,13 +222,13 @@ pub struct Worker {
     /// The one publisher.
     pub publisher: Publisher,
     /// The followed state of every integration that is served.
-    pub states: BTreeMap<IntegrationId, State>,
+    pub states: BTreeMap<IntegrationId, StateHandle>,
     /// The same of those that are served elsewhere and feed the same AMFJ sites.
-    beside: BTreeMap<IntegrationId, State>,
+    beside: BTreeMap<IntegrationId, StateHandle>,
     /// How it ends.
     pub shutdown: Shutdown,
     /// The oldest message that is being worked on, by partition.
-    pub in_hand: InHand,
+    pub inflight: Inflight,
     /// What was seen at the broker last; empty while nobody looks.
     pub seen: Mutex<Seen>,
     /// Work that must end before the connections do.
@@ -299,7 +299,7 @@ impl Worker {
             states: BTreeMap::new(),
             beside: BTreeMap::new(),
             shutdown,
-            in_hand: InHand::default(),
+            inflight: Inflight::default(),
             seen: Mutex::default(),
             tasks: TaskTracker::new(),
             illness: data_dir.as_ref().map(|dir| dir.illness().clone()).unwrap_or_default(),
@@ -322,12 +322,12 @@ impl Worker {
         Ok(self)
     }
 
-    fn follow(&self, integration: &Integration, matches: bool) -> Result<State, Exit> {
+    fn follow(&self, integration: &Integration, matches: bool) -> Result<StateHandle, Exit> {
         let serial_field = serial_field(integration);
         let indexes = if matches { Indexes::All { serial_field } } else { Indexes::Links };
         let view = match &self.data_dir {
-            Some(dir) => View::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
-            None => View::in_memory(serial_field),
+            Some(dir) => Projection::open(Box::new(dir.store(integration.id.as_str())?), indexes)?,
+            None => Projection::in_memory(serial_field),
         };
         let following = Following {
             integration: integration.id.clone(),
@@ -335,7 +335,7 @@ impl Worker {
             partitions: self.config.broker.partitions,
         };
         let (broker, publisher) = (self.broker.clone(), self.publisher.clone());
-        Ok(State::follow(following, view, broker, publisher, self.shutdown.hard.clone()))
+        Ok(StateHandle::follow(following, view, broker, publisher, self.shutdown.hard.clone()))
     }
 
     /// Waits until every state has been read to its end. A wrong number of partitions is an error of the
@@ -376,7 +376,7 @@ impl Worker {
 
     /// The states of the other integrations that feed the same AMFJ site (P4).
     #[must_use]
-    pub fn siblings(&self, integration: &Integration) -> Vec<State> {
+    pub fn siblings(&self, integration: &Integration) -> Vec<StateHandle> {
         let state = |id| self.states.get(id).or_else(|| self.beside.get(id)).cloned();
         self.config.siblings_of(integration).filter_map(|other| state(&other.id)).collect()
     }

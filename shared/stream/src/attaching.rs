@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amfj_sync_broker::{BrokerError, Intake, STREAM_WINDOW, Session, StreamOffset, Unsigned};
-use amfj_sync_model::messages::{Fact, Glance};
+use amfj_sync_model::messages::{EventHeader, Fact};
 use amfj_sync_projection::checkpoint::{self, Found, Loading};
 use uuid::Uuid;
 
@@ -153,7 +153,7 @@ async fn read_checkpoints(
     session: &Arc<Session>,
     (from, end): (u64, u64),
     unsigned: Unsigned,
-    look: &mut (dyn FnMut(u64, &Glance<'_>) -> Result<bool, StateError> + Send),
+    look: &mut (dyn FnMut(u64, &EventHeader<'_>) -> Result<bool, StateError> + Send),
 ) -> Result<(), StateError> {
     let from = StreamOffset::At(from);
     let mut intake = Intake::open_stream_with(session, &shared.stream, from, unsigned).await?;
@@ -165,7 +165,7 @@ async fn read_checkpoints(
         // Neither markers nor the facts of checkpoints share a message with others.
         for received in &batch {
             let Some(offset) = received.offset else { continue };
-            if let Ok(glance) = Glance::of(&received.body)
+            if let Ok(glance) = EventHeader::of(&received.body)
                 && glance.subject() == Fact::CHECKPOINT
                 && look(offset, &glance)?
             {

@@ -19,7 +19,7 @@ use amfj_sync_broker::{Acknowledged, Broker, BrokerError, Outgoing, Publisher, S
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, FORMAT, Fact, Origin};
-use amfj_sync_projection::{StoreError, Unreadable, Verdict, View, checkpoint};
+use amfj_sync_projection::{Projection, StoreError, Unreadable, Verdict, checkpoint};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -65,7 +65,7 @@ pub enum StateError {
 
 /// A fact that took effect, or was rejected.
 #[derive(Debug, Clone)]
-pub struct Folded {
+pub struct AppliedFact {
     /// Its place in the stream.
     pub offset: u64,
     /// The fact with its envelope.
@@ -74,7 +74,7 @@ pub struct Folded {
     pub verdict: Verdict,
 }
 
-/// What [`State::follow`] needs to know.
+/// What [`StateHandle::follow`] needs to know.
 #[derive(Debug, Clone)]
 pub struct Following {
     /// Which integration.
@@ -100,14 +100,14 @@ type Facts = Vec<(u64, Arc<Event>)>;
 struct Shared {
     following: Following,
     stream: String,
-    view: RwLock<View>,
+    view: RwLock<Projection>,
     /// Held while facts go into the view, and while the view is copied and must stand still.
     folding: tokio::sync::Mutex<()>,
     own: Mutex<Own>,
     waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Verdict>>>>,
     /// How far the view has read.
     read: watch::Sender<Option<u64>>,
-    folded: broadcast::Sender<Folded>,
+    folded: broadcast::Sender<AppliedFact>,
     caught_up: watch::Sender<bool>,
     /// A row could not be read: the view is to be built anew.
     unreadable: Notify,
@@ -122,22 +122,22 @@ struct Shared {
 
 /// A handle to the followed state of one integration. Clones share it.
 #[derive(Clone)]
-pub struct State {
+pub struct StateHandle {
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for StateHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State").field("following", &self.shared.following).finish_non_exhaustive()
     }
 }
 
-impl State {
+impl StateHandle {
     /// Starts to follow the stream of an integration into `view`.
     #[must_use]
     pub fn follow(
         following: Following,
-        view: View,
+        view: Projection,
         broker: Broker,
         publisher: Publisher,
         stop: CancellationToken,
@@ -177,8 +177,8 @@ impl State {
     /// Does not queue behind facts that wait: rules look at several integrations at once, and two that look at each
     /// other, each with facts waiting in between, would wait for ever.
     ///
-    /// A row that cannot be read looks like one that is not there, so nothing is decided on this: [`State::try_read`] tells.
-    pub fn read<R>(&self, look: impl FnOnce(&View) -> R) -> R {
+    /// A row that cannot be read looks like one that is not there, so nothing is decided on this: [`StateHandle::try_read`] tells.
+    pub fn read<R>(&self, look: impl FnOnce(&Projection) -> R) -> R {
         let view = self.shared.view.read_recursive();
         let before = view.failed_reads();
         let found = look(&view);
@@ -189,8 +189,8 @@ impl State {
     }
 
     /// Looks at the view to decide something. An error where a row could not be read, or where the view is being built
-    /// anew: then what was found says nothing, and [`State::ready`] says when to look again.
-    pub fn try_read<R>(&self, look: impl FnOnce(&View) -> R) -> Result<R, Unreadable> {
+    /// anew: then what was found says nothing, and [`StateHandle::ready`] says when to look again.
+    pub fn try_read<R>(&self, look: impl FnOnce(&Projection) -> R) -> Result<R, Unreadable> {
         let found = self.read(|view| {
             // Looked at while the view stands still: it says no before the first row is deleted.
             let caught_up = self.is_caught_up();
@@ -218,7 +218,7 @@ impl State {
 
     /// Every fact from now on, after it took effect.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Folded> {
+    pub fn listen(&self) -> broadcast::Receiver<AppliedFact> {
         self.shared.folded.subscribe()
     }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use amfj_sync_broker::{BrokerError, Intake, Received, STREAM_WINDOW, WINDOW};
 use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::messages::{DecodeError, Event, Glance, Payload, unpack};
+use amfj_sync_model::messages::{DecodeError, Event, EventHeader, Payload, unpack};
 use amfj_sync_projection::{Verdict, checkpoint};
 
-use super::{Facts, Folded, Shared, StateError, acknowledged};
+use super::{AppliedFact, Facts, Shared, StateError, acknowledged};
 
 /// How long the stream may bring nothing at all although it has taken a fact of this worker.
 const STALLED: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
 /// A fact of this worker that came back need not be read. The same content at another time has the same id, so the bytes
 /// decide.
 fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
-    let glance = Glance::of(bytes)?;
+    let glance = EventHeader::of(bytes)?;
     let own = shared.own.lock().facts.remove(&glance.id());
     if let Some((_, event)) = own.filter(|(body, _)| body == bytes) {
         return Ok(event);
@@ -122,6 +122,6 @@ fn announce(shared: &Shared, facts: Facts, verdicts: Vec<Verdict>) {
             drop(sender.send(verdict.clone()));
         }
         // Nobody may be listening.
-        drop(shared.folded.send(Folded { offset, event, verdict }));
+        drop(shared.folded.send(AppliedFact { offset, event, verdict }));
     }
 }

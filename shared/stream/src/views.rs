@@ -1,15 +1,19 @@
 //! Looking at several states at once.
 
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 
-use crate::State;
+use crate::StateHandle;
 
 /// Borrows the views of several states at once.
-pub fn with_views<R>(states: &[&State], borrowed: &mut Vec<&View>, then: &mut dyn FnMut(&[&View]) -> R) -> R {
+pub fn with_views<R>(
+    states: &[&StateHandle],
+    borrowed: &mut Vec<&Projection>,
+    then: &mut dyn FnMut(&[&Projection]) -> R,
+) -> R {
     match states.split_first() {
         None => then(borrowed),
         Some((first, rest)) => first.read(|view| {
-            let mut borrowed: Vec<&View> = borrowed.iter().copied().chain([view]).collect();
+            let mut borrowed: Vec<&Projection> = borrowed.iter().copied().chain([view]).collect();
             with_views(rest, &mut borrowed, then)
         }),
     }

@@ -11,7 +11,7 @@ use amfj_sync_benchmarks::synthetic::{self, Place};
 use amfj_sync_config::Config;
 use amfj_sync_model::messages::{DeviceEntry, Event, Sequence};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_projection::{DataDir, Indexes, OnDisk, View};
+use amfj_sync_projection::{DataDir, Indexes, OnDisk, Projection};
 use amfj_sync_rules::{self as rules, Site};
 use anyhow::{Context as _, Result};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -44,7 +44,7 @@ fn facts(devices: usize, linked: bool) -> Result<Vec<(u64, Event)>> {
     (0..).zip(facts).map(|(offset, fact)| Ok((offset, synthetic::event(fact)?))).collect()
 }
 
-fn fill(view: &mut View, facts: &[(u64, Event)]) -> Result<()> {
+fn fill(view: &mut Projection, facts: &[(u64, Event)]) -> Result<()> {
     for window in facts.chunks(256) {
         view.apply(window)?;
     }
@@ -61,7 +61,10 @@ fn decisions(c: &mut Criterion) -> Result<()> {
         let facts = facts(DEVICES, linked)?;
         let folder = tempfile::tempdir()?;
         let disk = DataDir::open(OnDisk::at(&folder.path().join("view")))?.store(synthetic::ID)?;
-        let views = [("sled", View::open(Box::new(disk), ALL)?), ("memory", View::in_memory(SERIAL_FIELD))];
+        let views = [
+            ("sled", Projection::open(Box::new(disk), ALL)?),
+            ("memory", Projection::in_memory(SERIAL_FIELD)),
+        ];
         for (store, mut view) in views {
             fill(&mut view, &facts)?;
             let site = Site { view: &view, siblings: &[], config: integration, now: Timestamp::now() };
@@ -87,7 +90,7 @@ fn folding(c: &mut Criterion) -> Result<()> {
     group.sample_size(20);
     group.bench_function("memory", |b| {
         b.iter_batched(
-            || View::in_memory(SERIAL_FIELD),
+            || Projection::in_memory(SERIAL_FIELD),
             |mut view| fill(&mut view, &facts).map(|()| view),
             BatchSize::LargeInput,
         );
@@ -99,9 +102,9 @@ fn folding(c: &mut Criterion) -> Result<()> {
         b.iter_batched(
             || {
                 round += 1;
-                View::open(Box::new(dir.store(&format!("round-{round}"))?), ALL)
+                Projection::open(Box::new(dir.store(&format!("round-{round}"))?), ALL)
             },
-            |view| -> Result<View> {
+            |view| -> Result<Projection> {
                 let mut view = view?;
                 fill(&mut view, &facts)?;
                 Ok(view)

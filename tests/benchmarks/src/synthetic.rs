@@ -293,5 +293,5 @@ pub fn linked(number: usize) -> Result<[Fact; 2]> {
     let link = Action::LinkUser { record: record.clone(), rule: Rule::Email, ids: ids.clone() };
     let mut user = outcome(number, Key::User(user_key(number)?), link);
     user.user_link = Some(UserLinkOutcome { record, rule: Rule::Email, ids });
-    Ok([Fact::Ended(Box::new(device)), Fact::Ended(Box::new(user))])
+    Ok([Fact::ChangeEnded(Box::new(device)), Fact::ChangeEnded(Box::new(user))])
 }

@@ -54,7 +54,7 @@ pub(crate) fn refusals(input: &[u8]) {
     }
     let words = ServiceWords::of_body(body);
     assert!(words.as_str().chars().count() <= QUOTED);
-    is_on_one_line(&amfj_sync_security::screen::legible(words.as_str()));
+    is_on_one_line(&amfj_sync_security::screen::sanitize(words.as_str()));
     assert!(!words.as_str().contains('\n'), "{words}");
     holds_no_secret(words.as_str());
 }
@@ -88,7 +88,7 @@ fn pauses(answer: &Answer) {
 pub(crate) fn is_harmless(error: &CallError) {
     for said in [error.to_string(), error.said(), error.trouble(), error.seen()] {
         assert!(said.chars().count() < 3 * QUOTED, "{said}");
-        is_on_one_line(&amfj_sync_security::screen::legible(&said));
+        is_on_one_line(&amfj_sync_security::screen::sanitize(&said));
         holds_no_secret(&said);
         let outlined = outline(&said);
         assert_eq!(outline(&outlined), outlined);

@@ -130,7 +130,7 @@ pub(crate) fn history() -> Vec<Event> {
         ) => 9,
         Payload::Fact(fact) if fact.staged_for().is_some() => 2,
         Payload::Fact(Fact::InventoryComplete { .. }) => 3,
-        Payload::Fact(Fact::Ended(_) | Fact::Decided(_)) => 4,
+        Payload::Fact(Fact::ChangeEnded(_) | Fact::DecisionMade(_)) => 4,
         Payload::Fact(_) => 5,
         _ => 6,
     });
@@ -411,10 +411,10 @@ pub(crate) fn local_rows() -> Vec<Vec<u8>> {
                 }
                 Fact::UserListed { user, .. } => json!({"entry": user, "missing": false}),
                 Fact::CatalogueListed { catalogue, .. } => json!(catalogue),
-                Fact::Decided(decision) => json!(decision),
-                Fact::Intended(intent) => json!({"intent": intent, "offset": 4}),
-                Fact::Ended(outcome) => json!(outcome),
-                Fact::PersonDecided { decision, .. } => json!({"decision": decision, "at": event.time}),
+                Fact::DecisionMade(decision) => json!(decision),
+                Fact::ChangeIntended(intent) => json!({"intent": intent, "offset": 4}),
+                Fact::ChangeEnded(outcome) => json!(outcome),
+                Fact::OperatorDecided { decision, .. } => json!({"decision": decision, "at": event.time}),
                 other => json!([other]),
             };
             rows.push(encode(&row));

@@ -66,7 +66,7 @@ fn is_bounded(device: &Device) {
 pub(crate) fn is_short(note: &Unusable) {
     let said = note.to_string();
     assert!(said.chars().count() <= LONGEST_NOTE, "{said}");
-    is_on_one_line(&amfj_sync_security::screen::legible(&said));
+    is_on_one_line(&amfj_sync_security::screen::sanitize(&said));
 }
 
 pub(crate) fn details(body: &[u8]) {

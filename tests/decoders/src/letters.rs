@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use amfj_sync_broker::letters::{Death, Replay, dead_letter, header};
+use amfj_sync_broker::dead_letter::{DeadLetterReason, Replay, dead_letter, header};
 use amfj_sync_broker::{FrameFilter, Names, Received, SIGNATURE, Signing, Stage};
 use amfj_sync_commands::as_text;
 use amfj_sync_config::{Secret, SigningConfig};
@@ -85,7 +85,7 @@ fn is_told(received: &Received) {
 /// As a dead letter, and replayed, it keeps what it was.
 fn is_sent_on(received: &Received) {
     let Some(acme) = acme() else { return };
-    let death = Death {
+    let death = DeadLetterReason {
         integration: &acme,
         stage: Stage::Apply,
         queue: PLACE,

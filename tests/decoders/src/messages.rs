@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::Key;
-use amfj_sync_model::messages::{DecodeError, Event, Glance, Payload, unpack};
-use amfj_sync_security::screen::legible;
+use amfj_sync_model::messages::{DecodeError, Event, EventHeader, Payload, unpack};
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_service::status::{WorkerReport, wrong_of_site, wrong_of_workers};
 use amfj_sync_telemetry::{Span, SpanKind};
 
@@ -50,7 +50,7 @@ fn is_the_same_again(event: &Event) {
 
 /// Who only looks at the envelope sees what who reads everything does.
 fn glance(bytes: &[u8]) {
-    let Ok(glance) = Glance::of(bytes) else {
+    let Ok(glance) = EventHeader::of(bytes) else {
         assert!(Event::decode(bytes).is_err());
         return;
     };
@@ -58,7 +58,7 @@ fn glance(bytes: &[u8]) {
     if glance.is_fact()
         && let Ok(fact) = glance.fact()
     {
-        let event = Glance::of(bytes).map(|glance| glance.saying(Payload::Fact(fact)));
+        let event = EventHeader::of(bytes).map(|glance| glance.saying(Payload::Fact(fact)));
         assert_eq!(event.ok(), Event::decode(bytes).ok());
     }
     if let Ok(event) = glance.event() {
@@ -82,6 +82,6 @@ pub(crate) fn reports(body: &[u8]) {
         drop(serde_json::to_vec(&wrong));
     }
     for wrong in wrong_of_site(&site::standing(now), std::slice::from_ref(&report), None, now) {
-        is_on_one_line(&legible(&wrong.says));
+        is_on_one_line(&sanitize(&wrong.says));
     }
 }

@@ -7,7 +7,7 @@ use amfj_sync_projection::rows::{
     Answered, AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, PersonRow, RecordRow, UserLinkRow,
     UserRow,
 };
-use amfj_sync_projection::{Indexes, MemoryStore, Store as _, View};
+use amfj_sync_projection::{Indexes, MemoryStore, Projection, Store as _};
 use amfj_sync_service::status::SiteStatus;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -48,7 +48,8 @@ pub(crate) fn stored(input: &[u8]) {
     if store.apply(rows.collect()).is_err() {
         return;
     }
-    let Ok(view) = View::open(Box::new(store), Indexes::All { serial_field: Some("Serial Number") }) else {
+    let Ok(view) = Projection::open(Box::new(store), Indexes::All { serial_field: Some("Serial Number") })
+    else {
         return;
     };
     drop(serde_json::to_vec(&SiteStatus::of(config(), &view, Timestamp::UNIX_EPOCH)));

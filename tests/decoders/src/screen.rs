@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
-use amfj_sync_security::screen::{Ink, Piece, Screen, escaped_json, for_a_shell, legible, passed, value};
+use amfj_sync_security::screen::{
+    Screen, Style, StyledText, escaped_json, for_a_shell, passed, sanitize, value,
+};
 use amfj_sync_telemetry::{LogFormat, Verbosity, log_lines};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -32,14 +34,14 @@ pub(crate) fn shown(input: &[u8]) {
 }
 
 fn on_a_terminal(text: &str) {
-    is_on_one_line(&legible(text));
+    is_on_one_line(&sanitize(text));
     is_on_one_line(&value(&Value::from(text)));
     let screen = Screen::plain();
-    let piece = || Piece::new(Ink::Red, text.to_owned());
+    let piece = || StyledText::new(Style::Red, text.to_owned());
     is_on_one_line(&passed(&screen.line(text)));
     for lines in [
         screen.sentence(4, text),
-        screen.inked(Ink::Bold, 4, text),
+        screen.inked(Style::Bold, 4, text),
         screen.flow(4, &[piece(), piece()]),
         screen.table(4, &[vec![piece(), piece()]]),
         text.to_owned(),

@@ -8,8 +8,8 @@ use amfj_sync_commands::time_args;
 use amfj_sync_config::{Config, Integration, Tokens, parse};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Payload, Sequence, unpack};
-use amfj_sync_projection::View;
-use amfj_sync_projection::finding;
+use amfj_sync_projection::Projection;
+use amfj_sync_projection::lookup;
 use amfj_sync_projection::rows::{DeviceRow, UserRow};
 use amfj_sync_rules::{self as rules, Site};
 use amfj_sync_security::screen::passed;
@@ -50,7 +50,7 @@ const MOST_FACTS: usize = 64;
 
 /// Each line is a message of the stream, at the next offset.
 pub(crate) fn facts(stream: &[u8]) {
-    let mut view = View::in_memory(SERIAL);
+    let mut view = Projection::in_memory(SERIAL);
     let mut snapshots = Vec::new();
     let messages = stream.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     for (offset, message) in (1..).zip(messages.take(MOST_FACTS)) {
@@ -70,7 +70,7 @@ pub(crate) fn facts(stream: &[u8]) {
 }
 
 /// Whatever the view holds, everything in it can be decided, twice with the same result.
-fn decide(view: &View, snapshots: &[Event]) {
+fn decide(view: &Projection, snapshots: &[Event]) {
     let site = Site { view, siblings: &[view], config: config(), now: Timestamp::UNIX_EPOCH };
     let mut devices: Vec<DeviceRow> = Vec::new();
     view.each_device(&mut |row| {
@@ -102,22 +102,22 @@ fn decide(view: &View, snapshots: &[Event]) {
 }
 
 /// What a text stands for is told on one line each.
-fn tell(view: &View, text: &str) {
-    let hits = finding::find(view, text);
+fn tell(view: &Projection, text: &str) {
+    let hits = lookup::find(view, text);
     for hit in &hits {
-        drop(finding::belongings(view, hit));
-        is_on_one_line(&amfj_sync_security::screen::legible(&finding::describe(view, hit)));
+        drop(lookup::belongings(view, hit));
+        is_on_one_line(&amfj_sync_security::screen::sanitize(&lookup::describe(view, hit)));
     }
-    let near = finding::near_lines(view, text, &|_| true);
+    let near = lookup::near_lines(view, text, &|_| true);
     for line in &near {
         is_on_one_line(line);
     }
-    is_on_one_line(&passed(&finding::near_it(near)).replace('\n', " "));
+    is_on_one_line(&passed(&lookup::near_it(near)).replace('\n', " "));
 }
 
 /// The integration as the samples of all facts leave it.
-static VIEW: LazyLock<View> = LazyLock::new(|| {
-    let mut view = View::in_memory(SERIAL);
+static VIEW: LazyLock<Projection> = LazyLock::new(|| {
+    let mut view = Projection::in_memory(SERIAL);
     for (offset, event) in (1..).zip(inputs::history()) {
         if let Err(error) = view.apply(&[(offset, event)]) {
             panic!("the view is broken: {error}");

@@ -72,7 +72,7 @@ async fn explained(stage: &Stage, differences: &str) -> String {
         differences.split(word).filter(|word| uuid::Uuid::try_parse(word).is_ok()).collect();
     let mut all = String::new();
     for device in devices.into_iter().take(3) {
-        let call = stage.crew.command(&["explain", device]);
+        let call = stage.workers.command(&["explain", device]);
         match call.finish(EXPLAIN_LIMIT).await {
             Ok(done) => all.extend([done.stdout, done.stderr]),
             Err(error) => all.extend([format!("{error:#}")]),
@@ -157,7 +157,7 @@ async fn orderly(stage: &mut Stage, before: &Before) -> Result<()> {
         ensure!(breaches.is_empty(), "requests to {service} broke the contract: {breaches:?}");
     }
     only_expected_dead_letters(stage).await?;
-    let exits = stage.crew.deaths().iter().filter(|(_, death)| matches!(death, super::Death::Exit(_)));
+    let exits = stage.workers.deaths().iter().filter(|(_, death)| matches!(death, super::Death::Exit(_)));
     let exits: Vec<_> = exits.collect();
     ensure!(stage.may_exit || exits.is_empty(), "workers ended by themselves: {exits:?}");
     Ok(())

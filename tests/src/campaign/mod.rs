@@ -11,7 +11,6 @@
 
 mod changes;
 mod checks;
-mod crew;
 mod episode;
 pub mod families;
 mod flapping;
@@ -19,16 +18,17 @@ mod plan;
 mod report;
 mod stage;
 mod tally;
+mod workers;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-pub use crew::{Crew, Death};
 pub use families::{Family, Fault, Struck};
 pub use report::Report;
 pub use stage::Stage;
 pub use tally::Tally;
+pub use workers::{Death, Workers};
 
 use crate::sim::amfj::Dialect;
 use plan::Plan;

@@ -73,7 +73,7 @@ impl Report {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of messages")]
 fn count(stage: &Stage, name: &str) -> u64 {
-    stage.crew.count(name) as u64
+    stage.workers.count(name) as u64
 }
 
 impl fmt::Display for Report {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::crew::Crew;
 use super::tally::Tally;
+use super::workers::Workers;
 use crate::harness::{ConfigBuilder, PrivateBroker, Proxy, Role, Scratch, binaries};
 use crate::model::{CreateDevices, CreateUsers, Model, Settings};
 use crate::pipeline::Services;
@@ -47,9 +47,9 @@ pub struct Stage {
     /// The broker.
     pub broker: PrivateBroker,
     /// The network between the workers of a role and the broker.
-    pub cables: BTreeMap<&'static str, Proxy>,
+    pub proxies: BTreeMap<&'static str, Proxy>,
     /// The workers.
-    pub crew: Crew,
+    pub workers: Workers,
     /// What the integration is set to.
     pub settings: Settings,
     /// What should be.
@@ -84,9 +84,9 @@ impl Stage {
         let settings = settings();
         let broker =
             if cluster { PrivateBroker::start_cluster(NODES).await? } else { PrivateBroker::start().await? };
-        let mut cables = BTreeMap::new();
+        let mut proxies = BTreeMap::new();
         for role in Role::ALL {
-            cables.insert(role.name(), Proxy::before(&broker.url()).await?);
+            proxies.insert(role.name(), Proxy::before(&broker.url()).await?);
         }
         let scratch = Scratch::new()?;
         let integration = settings
@@ -106,19 +106,19 @@ impl Stage {
             .write(&scratch)?;
         let mut probe = Probe::new(&broker.url());
         probe.declare_state_stream().await?;
-        let mut crew = Crew::new(config);
+        let mut workers = Workers::new(config);
         for role in Role::ALL {
-            let cable = &cables[role.name()];
+            let cable = &proxies[role.name()];
             // A heartbeat of two seconds: a cut is noticed after twice as long.
             let url = format!("{}?heartbeat=2", cable.url());
-            crew.set_environment(role, "AMFJ_SYNC__BROKER__URL", &url);
+            workers.set_environment(role, "AMFJ_SYNC__BROKER__URL", &url);
         }
-        crew.all_ready().await?;
+        workers.all_ready().await?;
         Ok(Self {
             services,
             broker,
-            cables,
-            crew,
+            proxies,
+            workers,
             settings,
             model: Model::default(),
             tally: Tally::default(),
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     pub(super) async fn close(mut self) -> Result<()> {
-        self.crew.dismiss().await
+        self.workers.dismiss().await
     }
 
     /// Where the workers keep their data: one folder a worker, beginning with its role.
@@ -165,7 +165,7 @@ impl Stage {
     }
 
     pub(super) fn take_deaths(&mut self) {
-        let deaths = self.crew.take_deaths();
+        let deaths = self.workers.take_deaths();
         self.tally.count_deaths(&deaths);
     }
 
@@ -187,14 +187,14 @@ impl Stage {
         let begin = Instant::now();
         loop {
             // A worker that cannot be started shows when it is missed.
-            drop(self.crew.revive());
+            drop(self.workers.revive());
             if happened(self) {
                 return true;
             }
             if begin.elapsed() >= limit {
                 return false;
             }
-            self.crew.note_all().await;
+            self.workers.note_all().await;
             tokio::time::sleep(LOOK.min(limit.saturating_sub(begin.elapsed()))).await;
         }
     }
@@ -229,7 +229,7 @@ impl Stage {
     async fn request_a_run(&mut self) -> Result<bool> {
         let begin = Instant::now();
         loop {
-            let done = self.crew.command(&["trigger"]).finish(Duration::from_mins(1)).await?;
+            let done = self.workers.command(&["trigger"]).finish(Duration::from_mins(1)).await?;
             let nobody = ["no fetcher runs", "is not ready"].iter().any(|why| done.stderr.contains(why));
             if done.status.success() || nobody {
                 return Ok(done.status.success());
@@ -338,8 +338,8 @@ impl Stage {
             binaries::target_folder()?.join("campaign").join(format!("seed-{seed}-episode-{episode}"));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
-        self.crew.keep_logs(&folder)?;
-        self.crew.keep_states(&folder).await?;
+        self.workers.keep_logs(&folder)?;
+        self.workers.keep_states(&folder).await?;
         std::fs::write(folder.join("broker.log"), self.broker.log_tail())?;
         let requests: Vec<String> = self
             .services

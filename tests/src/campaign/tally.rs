@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_failpoint::Failpoint;
 
-use super::crew::Death;
+use super::workers::Death;
 use crate::harness::Role;
 
 /// How often one fault was injected, and how often it really struck.

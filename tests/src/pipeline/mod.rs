@@ -3,10 +3,10 @@
 //! [`Services`] are a Kandji tenant and an AMFJ site, [`Pipeline`] the real workers at the shared
 //! broker. A run is `fetcher run --once`, and [`Pipeline::settle`] waits until nothing moves.
 
-mod crew;
 pub mod outage;
 mod reading;
 mod services;
+mod workers;
 
-pub use crew::{Crew, Pipeline, RUN_LIMIT};
 pub use services::{Services, newcomers, spec};
+pub use workers::{Pipeline, RUN_LIMIT, Workers};

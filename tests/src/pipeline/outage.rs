@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Crew, Pipeline, Services};
+use super::{Pipeline, Services, Workers};
 use crate::harness::{Role, Worker, eventually};
 use crate::sim::faults::{Action, Rule};
 
@@ -90,14 +90,14 @@ impl Outage {
             config.set("timing.probe_interval", pause).set("retry.give_up_after", "5s")
         })
         .await?;
-        pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+        pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
         let queued = self.queue(&pipeline).await?;
         services.amfj.clear_requests();
         let mut memory_kib = Vec::new();
         // First nothing is answered well, then reads are and writes are not.
         let everything = Rule::new(Action::Status { code: 503, body: None }).on("*", "*");
         let rule = services.amfj.fault(everything);
-        pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+        pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
         is_open(&pipeline.writers[0]).await?;
         last(&pipeline.writers[0], self.shortened() / 2, &mut memory_kib).await?;
         for method in ["POST", "PATCH"] {
@@ -113,8 +113,8 @@ impl Outage {
         last(&pipeline.writers[0], self.shortened() / 2, &mut memory_kib).await?;
         let requests = services.amfj.request_count() - of_the_run;
         let waiting = f64::from(pipeline.waiting("acme", "apply").await?);
-        let in_hand = pipeline.writers[0].in_flight().await?;
-        ensure!(waiting + in_hand > 0.0, "the changes are not where they can be seen");
+        let inflight = pipeline.writers[0].in_flight().await?;
+        ensure!(waiting + inflight > 0.0, "the changes are not where they can be seen");
         ensure!(pipeline.dead_letters().await? == 0, "an outage is no reason for a dead letter");
         services.amfj.faults().clear();
         let began = Instant::now();

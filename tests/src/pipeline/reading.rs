@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use amfj_sync_model::messages::{Event, unpack};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use anyhow::Result;
 use futures::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -21,7 +21,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When there is no such stream, or it cannot be read.
-    pub async fn view(&self, id: &str) -> Result<View> {
+    pub async fn view(&self, id: &str) -> Result<Projection> {
         let connection = Connection::connect(self.broker().url(), ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.basic_qos(5_000, BasicQosOptions::default()).await?;
@@ -31,7 +31,7 @@ impl Pipeline {
         let options = BasicConsumeOptions::default();
         let mut consumer =
             channel.basic_consume(stream.as_str().into(), "".into(), options, arguments).await?;
-        let mut view = View::in_memory(None);
+        let mut view = Projection::in_memory(None);
         while let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, consumer.next()).await {
             let delivery = delivery?;
             let headers = delivery.properties.headers().clone().unwrap_or_default();

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::model::{Class, Model, Prediction};
-use crate::pipeline::{Crew, Pipeline, Services};
+use crate::pipeline::{Pipeline, Services, Workers};
 use crate::sim::amfj::Dialect;
 use crate::sim::fleet::{Fleet, FleetSpec, Traps};
 
@@ -41,8 +41,8 @@ impl Story {
         let services = Services::speaking(self.dialect, &fleet).await?;
         let settings = settings::random(&mut rng, &fleet);
         let integration = settings.configure(services.integration("acme"));
-        let crew = Crew { reconcilers: rng.random_range(1..=2), writers: rng.random_range(1..=2) };
-        let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+        let workers = Workers { reconcilers: rng.random_range(1..=2), writers: rng.random_range(1..=2) };
+        let pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| config).await?;
 
         let mut model = Model::default();
         let mut story = vec![format!("{settings:#?}")];

@@ -3,7 +3,7 @@
 
 use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn no_name_writes_on_the_terminal_of_any_command() -> Result<()> {
     services.amfj.personality(refuse);
     let settings = Settings { create_devices: CreateDevices::Always, ..Settings::default() };
     let integration = settings.field("Model", "model").configure(services.integration("acme"));
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_tests::harness::eventually;
 use amfj_sync_tests::model::{CreateDevices, Model, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use amfj_sync_tests::sim::kandji::{Mutation, NewOwner};
 use anyhow::{Result, ensure};
@@ -110,9 +110,9 @@ async fn p11_two_reconcilers_and_two_writers_create_nothing_twice() -> Result<()
         services.kandji.apply(Mutation::SetOwner { device, owner: Some(owner) })?;
     }
     let settings = Settings { create_devices: CreateDevices::FirstSync, ..mapped() };
-    let crew = Crew { reconcilers: 2, writers: 2 };
+    let workers = Workers { reconcilers: 2, writers: 2 };
     let integration = settings.configure(services.integration("acme"));
-    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+    let pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| config).await?;
     let before = services.amfj.site();
     let mut model = Model::default();
     pipeline.run().await?;

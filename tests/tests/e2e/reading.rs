@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::disguise::Disguise;
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::SiteAsset;
@@ -211,8 +211,8 @@ async fn p18_what_nothing_needs_or_is_missing_now_stops_nothing_else() -> Result
 async fn p2_ten_failing_runs_say_their_reason_and_little_else() -> Result<()> {
     let services = Services::plain(640, 26).await?;
     let integration = mapped().configure(services.integration("acme"));
-    let crew = Crew::default();
-    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| {
+    let workers = Workers::default();
+    let pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| {
         config.set("timing.run_retry_initial", "20ms").set("timing.run_retry_max", "40ms")
     })
     .await?;

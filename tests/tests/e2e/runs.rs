@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
 use amfj_sync_tests::model::{Model, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 
@@ -111,7 +111,7 @@ async fn p2_a_serving_fetcher_tries_again_by_itself() -> Result<()> {
     let services = Services::plain(10, 3).await?;
     let settings = mapped();
     let integration = settings.configure(services.integration("acme"));
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| config).await?;
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| config).await?;
     let before = services.amfj.site();
     services.kandji.revoke_token();
     let fetcher = serving(&pipeline).await?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use amfj_sync_tests::harness::{ConfigBuilder, Role};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::echo::{WAYS, found_in, refusal};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality, RetryAfter, Shape};
@@ -64,7 +64,7 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     said.push(("the fetcher".into(), format!("{}{}", done.stdout, done.stderr)));
     // Each stage's queues while their messages are in them: nobody takes any before the crew is hired.
     look_into(&pipeline, "reconcile", &mut said).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     amfj_sync_tests::harness::eventually(RUN_LIMIT, "changes in the queue", async || {
         let waiting = pipeline.waiting("acme", "apply").await?;
         ensure!(waiting > 0 && pipeline.waiting("acme", "reconcile").await? == 0, "{waiting}");
@@ -72,7 +72,7 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     })
     .await?;
     look_into(&pipeline, "apply", &mut said).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
 
     let refuse = Action::Status { code: 400, body: echo(KANDJI) };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
 use amfj_sync_tests::model::{CreateDevices, Model, Prediction, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use anyhow::{Context as _, Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -39,7 +39,7 @@ impl FirstSync {
         let integration = settings.configure(services.integration("acme"));
         let integrations = vec![("acme", integration)];
         let pipeline =
-            Pipeline::with(Crew::default(), integrations, |config| config.set("writer.concurrency", 4))
+            Pipeline::with(Workers::default(), integrations, |config| config.set("writer.concurrency", 4))
                 .await?;
         let mut model = Model::default();
         let prediction = model.run(&settings, &services.content(), &services.amfj.site());
@@ -80,11 +80,11 @@ impl FirstSync {
     }
 
     async fn replace(&mut self, role: Role) -> Result<()> {
-        let crew = Crew {
+        let workers = Workers {
             reconcilers: usize::from(role == Role::Reconciler),
             writers: usize::from(role == Role::Writer),
         };
-        self.pipeline.hire(crew).await
+        self.pipeline.spawn(workers).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! nothing else (P3).
 
 use amfj_sync_tests::model::{CreateDevices, CreateUsers, Model, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -29,8 +29,8 @@ async fn p3_a_thousand_devices_in_every_trap_are_at_rest_after_one_run() -> Resu
         .configure(services.integration("acme"))
         .set("sync.gone_limit", "10%")
         .set("sync.change_limit", "10%");
-    let crew = Crew { reconcilers: 2, writers: 2 };
-    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+    let workers = Workers { reconcilers: 2, writers: 2 };
+    let pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| config).await?;
     let mut model = Model::default();
     let prediction = model.run(&settings, &services.content(), &services.amfj.site());
     pipeline.run().await?;

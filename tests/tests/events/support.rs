@@ -5,7 +5,7 @@ use std::time::Duration;
 use amfj_sync_tests::harness::{
     IntegrationBuilder, Role, SharedBroker, Worker, eventually, ports::free_ports,
 };
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::amfj::{EventIds, EventOptions, Events};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -55,7 +55,7 @@ impl Scene {
         let mut pipeline =
             Pipeline::idle_at(broker, integrations, |config| config.set("fetcher.events_listen", listen))
                 .await?;
-        pipeline.hire(Crew::default()).await?;
+        pipeline.spawn(Workers::default()).await?;
         let events =
             events.map(|ids| services.amfj.send_events(EventOptions { ids, ..EventOptions::to(&url) }));
         let events = events.transpose()?;

@@ -1,7 +1,7 @@
 //! Who has an asset, when people act between two requests of a writer (P21).
 
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 
@@ -14,7 +14,7 @@ async fn p21_a_check_in_that_is_tried_again_takes_the_asset_from_nobody_else() -
     let services = Services::plain(6, 141).await?;
     let settings =
         services.integration("acme").set("sync.create_users", "all").set("sync.auto_checkout", true);
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| {
         config.set("retry.initial", "3s").set("retry.max", "5s")
     })
     .await?;
@@ -54,7 +54,7 @@ async fn p21_a_queued_check_out_to_somebody_who_was_unlinked_meanwhile_is_not_ma
         .set("sync.create_users", "all")
         .set("sync.auto_checkout", true)
         .set("sync.change_limit", "100%");
-    let mut pipeline = Pipeline::with(Crew::default(), vec![("acme", settings)], |config| config).await?;
+    let mut pipeline = Pipeline::with(Workers::default(), vec![("acme", settings)], |config| config).await?;
     let owned = services.owned_devices();
     let [first, second, ..] = &owned[..] else { anyhow::bail!("two devices with owners") };
     services.kandji.give_to(&first.device_id, "Next Owner", "next@example.com")?;

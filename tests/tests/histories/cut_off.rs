@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{Proxy, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
 
@@ -27,7 +27,7 @@ async fn a_writer_loses_only_its_publishing_connection_while_requests_are_in_fli
 async fn cut_while_creating(connection: &str, seed: u64) -> Result<()> {
     let services = Services::start(&newcomers(8, seed)).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 8).await?;
@@ -61,7 +61,7 @@ async fn cut_while_creating(connection: &str, seed: u64) -> Result<()> {
 async fn a_writer_whose_cable_is_pulled_comes_back_late() -> Result<()> {
     let services = Services::start(&newcomers(8, 93)).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 8).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{Proxy, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 
 use super::support::{
@@ -14,7 +14,7 @@ use super::support::{
 async fn first_sync_queued(devices: usize, seed: u64) -> Result<(Services, Pipeline)> {
     let services = Services::start(&newcomers(devices, seed)).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 1).await?;

@@ -1,7 +1,7 @@
 //! Lists that are older than what was written meanwhile.
 
 use amfj_sync_tests::harness::Role;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 
 use super::support::{
@@ -16,7 +16,7 @@ use super::support::{
 async fn amfj_listed_before_and_published_after_a_creation() -> Result<()> {
     let services = Services::start(&newcomers(10, 101)).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 10).await?;
@@ -24,7 +24,7 @@ async fn amfj_listed_before_and_published_after_a_creation() -> Result<()> {
     let late = pipeline.call(Role::Fetcher).args(["run", "--once"]);
     let mut late = late.env(FAILPOINTS, "fetcher.amfj-read=wait:20s").spawn()?;
     waits_at(&late, "fetcher.amfj-read").await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(late.exited()?.is_none(), "the run was over before the creations were");
     ensure!(services.amfj.assets().len() == 10, "{} of 10 created", services.amfj.assets().len());

@@ -1,6 +1,6 @@
 //! Which device has which asset, whatever happens before the link is made (P4, P5).
 
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers, spec};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::fleet::{Device, Fleet};
 use anyhow::{Context as _, Result, ensure};
@@ -75,14 +75,14 @@ fn settings(services: &Services) -> amfj_sync_tests::harness::IntegrationBuilder
 async fn names_are_swapped_while_the_first_links_are_still_queued() -> Result<()> {
     let pair = pair(131).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", settings(&pair.services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 2).await?;
     pair.swap_names()?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 2 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 2 }).await?;
     pipeline.settle().await?;
     pair.ensure_matched_as_first_decided()?;
     run_to_the_end(&pipeline, &pair.services).await?;
@@ -94,7 +94,7 @@ async fn names_are_swapped_while_the_first_links_are_still_queued() -> Result<()
 async fn names_are_swapped_when_one_of_the_links_has_begun() -> Result<()> {
     let pair = pair(132).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", settings(&pair.services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 2).await?;
@@ -103,7 +103,7 @@ async fn names_are_swapped_when_one_of_the_links_has_begun() -> Result<()> {
     pair.swap_names()?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     run_to_the_end(&pipeline, &pair.services).await?;
     pair.ensure_matched_as_first_decided()
@@ -120,7 +120,7 @@ async fn names_are_swapped_before_the_first_run_is_decided() -> Result<()> {
     fetch(&pipeline).await?;
     pair.swap_names()?;
     fetch(&pipeline).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 1 }).await?;
     pipeline.settle().await?;
     run_to_the_end(&pipeline, &pair.services).await?;
     for device in pair.services.kandji.devices() {
@@ -153,7 +153,7 @@ async fn p8_answers_of_404_cost_neither_a_link_nor_a_second_asset() -> Result<()
     for reconciler in pipeline.reconcilers.drain(..) {
         reconciler.kill9()?;
     }
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     pipeline.settle().await?;
     for denial in denials {
         services.amfj.faults().remove(denial);

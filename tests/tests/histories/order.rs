@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{Proxy, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use rand::rngs::StdRng;
@@ -39,7 +39,7 @@ impl Crowd {
     }
 
     /// Another writer, half of them through the proxy.
-    async fn hire(&mut self, pipeline: &mut Pipeline, chance: &mut StdRng) -> Result<()> {
+    async fn spawn(&mut self, pipeline: &mut Pipeline, chance: &mut StdRng) -> Result<()> {
         let url = chance.random_bool(0.5).then(|| format!("{}?heartbeat=2", self.proxy.url()));
         join(pipeline, Role::Writer, |launch| match url {
             Some(url) => launch.env("AMFJ_SYNC__BROKER__URL", url),
@@ -53,7 +53,7 @@ impl Crowd {
     async fn disturb(&mut self, pipeline: &mut Pipeline, chance: &mut StdRng) -> Result<()> {
         let writers = pipeline.writers.len();
         match chance.random_range(0..7) {
-            0 | 1 if writers < 3 => self.hire(pipeline, chance).await?,
+            0 | 1 if writers < 3 => self.spawn(pipeline, chance).await?,
             2 if writers > 1 => {
                 let status = pipeline.writers.remove(0).terminate().await?;
                 ensure!(status.success(), "a writer ended with {status}");
@@ -63,7 +63,7 @@ impl Crowd {
                 pipeline.writers.remove(chance.random_range(0..writers)).kill9().map(drop)?;
                 self.count("killed");
                 if writers == 1 {
-                    self.hire(pipeline, chance).await?;
+                    self.spawn(pipeline, chance).await?;
                 }
             }
             4 => {
@@ -97,12 +97,13 @@ async fn no_older_change_lands_after_a_newer_one_through_hand_overs_and_rebalanc
     let seed: u64 = std::env::var("AMFJ_SYNC_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(151);
     let mut chance = StdRng::seed_from_u64(seed);
     let services = Services::plain(DEVICES, 151).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let mut pipeline =
+        Pipeline::with(workers, vec![("acme", everything(&services))], |config| config).await?;
     pipeline.run().await?;
     services.amfj.set_latency(Duration::from_millis(25));
     let mut crowd = Crowd { proxy: Proxy::before(pipeline.broker().url()).await?, happened: BTreeMap::new() };
-    crowd.hire(&mut pipeline, &mut chance).await?;
+    crowd.spawn(&mut pipeline, &mut chance).await?;
     for round in 1..=ROUNDS {
         begin(&services, round)?;
         fetch(&pipeline).await?;
@@ -168,8 +169,8 @@ fn rounds_written(services: &Services) -> Result<usize> {
 /// Two rounds, the second while the first request for each of the assets takes that long: in order, and the second stays.
 async fn two_rounds_of_which_the_first_takes(ms: u64, seed: u64) -> Result<Services> {
     let services = Services::plain(6, seed).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let pipeline = Pipeline::with(workers, vec![("acme", everything(&services))], |config| config).await?;
     pipeline.run().await?;
     services.amfj.clear_requests();
     let slow = services.amfj.fault(Rule::new(Action::Delay { ms }).on("PATCH", "/assets/*").times(6));
@@ -221,10 +222,11 @@ async fn a_change_that_is_carried_out_after_its_time_out_does_not_undo_the_next(
 async fn a_time_out_is_not_forgotten_when_the_circuit_opens() -> Result<()> {
     let services = Services::plain(6, 159).await?;
     let settings = everything(&services).set("amfj.list_delay", "4s");
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let pipeline =
-        Pipeline::with(crew, vec![("acme", settings)], |config| config.set("timing.probe_interval", "50ms"))
-            .await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let pipeline = Pipeline::with(workers, vec![("acme", settings)], |config| {
+        config.set("timing.probe_interval", "50ms")
+    })
+    .await?;
     pipeline.run().await?;
     services.amfj.clear_requests();
     let slow = services.amfj.assets().pop().context("an asset")?.id;
@@ -273,8 +275,9 @@ async fn a_time_out_is_not_forgotten_when_the_circuit_opens() -> Result<()> {
 #[tokio::test]
 async fn what_a_reconciler_publishes_after_a_newer_run_changes_nothing() -> Result<()> {
     let services = Services::plain(6, 153).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let mut pipeline =
+        Pipeline::with(workers, vec![("acme", everything(&services))], |config| config).await?;
     pipeline.run().await?;
     ensure!(pipeline.reconcilers.remove(0).terminate().await?.success());
     let proxy = Proxy::before(pipeline.broker().url()).await?;

@@ -2,7 +2,7 @@
 //! and what became of the attempt is found out.
 
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::amfj::Write;
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
@@ -18,8 +18,9 @@ const DEVICES: u32 = 3;
 /// Everything is in step, and then the first round's values are decided and wait for a writer.
 async fn first_round_queued(seed: u64) -> Result<(Services, Pipeline)> {
     let services = Services::plain(DEVICES as usize, seed).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let mut pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let mut pipeline =
+        Pipeline::with(workers, vec![("acme", everything(&services))], |config| config).await?;
     tag(&services, 0)?;
     run_to_the_end(&pipeline, &services).await?;
     ensure!(pipeline.writers.remove(0).terminate().await?.success());
@@ -124,8 +125,8 @@ async fn overtaken_while_refused(
     seed: u64,
 ) -> Result<(Services, usize)> {
     let services = Services::plain(2, seed).await?;
-    let crew = Crew { reconcilers: 1, writers: 1 };
-    let pipeline = Pipeline::with(crew, vec![("acme", everything(&services))], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 1 };
+    let pipeline = Pipeline::with(workers, vec![("acme", everything(&services))], |config| config).await?;
     run_to_the_end(&pipeline, &services).await?;
     services.amfj.clear_requests();
     for (method, path) in refused {

@@ -1,6 +1,6 @@
 //! A second run comes before the first is done with.
 
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use super::support::{
 async fn reconcilers_are_down_while_a_second_run_starts() -> Result<()> {
     let services = Services::start(&newcomers(12, 121)).await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     let set = |value: &str| -> Result<()> {
         for device in services.kandji.devices() {
             services.kandji.set(&device.device_id, "asset_tag", json!(value))?;
@@ -26,7 +26,7 @@ async fn reconcilers_are_down_while_a_second_run_starts() -> Result<()> {
     set("second run")?;
     fetch(&pipeline).await?;
     ensure!(pipeline.waiting("acme", "reconcile").await? >= 24, "both runs wait");
-    pipeline.hire(Crew { reconcilers: 2, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 2, writers: 0 }).await?;
     pipeline.settle().await?;
     for (asset, writes) in writes_by_asset(&services) {
         let old = writes.iter().any(|write| write.body["fields"]["Notes"] == json!("first run"));
@@ -49,7 +49,7 @@ async fn p5_p7_the_first_sync_is_not_lost_when_its_changes_outlast_the_interval(
         let services = Services::start(&fleet).await?;
         let settings = everything(&services).set("sync.create_devices", create);
         let mut pipeline = Pipeline::idle(vec![("acme", settings)], |config| config).await?;
-        pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+        pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
         fetch(&pipeline).await?;
         decided(&pipeline).await?;
         queued(&pipeline, 20).await?;
@@ -59,7 +59,7 @@ async fn p5_p7_the_first_sync_is_not_lost_when_its_changes_outlast_the_interval(
         services.kandji.set(&device.device_id, "asset_tag", json!("changed meanwhile"))?;
         fetch(&pipeline).await?;
         decided(&pipeline).await?;
-        pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+        pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
         pipeline.settle().await?;
         run_to_the_end(&pipeline, &services).await?;
         ensure_exactly_once(&services).context(create)?;
@@ -75,14 +75,14 @@ async fn what_left_kandji_while_its_creation_was_queued_is_not_created() -> Resu
     let device = services.kandji.devices().pop().context("devices")?;
     services.kandji.give_to(&device.device_id, "Soon Gone", "soon.gone@example.com")?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 6).await?;
     services.kandji.remove_device(&device.device_id)?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(services.amfj.users_with_email("soon.gone@example.com").is_empty(), "the person was created");
     ensure!(sent(&services, "POST", "/assets") == 5, "the device's asset was created");

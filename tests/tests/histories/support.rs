@@ -57,9 +57,9 @@ pub(crate) async fn join(
 ) -> Result<usize> {
     let mut worker = adapt(pipeline.call(role).arg("run")).spawn()?;
     worker.wait_ready().await?;
-    let crew = if role == Role::Reconciler { &mut pipeline.reconcilers } else { &mut pipeline.writers };
-    crew.push(worker);
-    Ok(crew.len() - 1)
+    let workers = if role == Role::Reconciler { &mut pipeline.reconcilers } else { &mut pipeline.writers };
+    workers.push(worker);
+    Ok(workers.len() - 1)
 }
 
 /// Starts one more writer with armed failpoints. One that is to die may do so before it says that it is

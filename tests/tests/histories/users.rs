@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::Role;
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::kandji::{Mutation, NewOwner};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn ensure_one_record(services: &Services, name: &str, email: &str) -> Result<()>
 async fn two_runs_both_queue_the_creation_of_one_user() -> Result<()> {
     let (services, device) = one_person().await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 2).await?;
@@ -54,7 +54,7 @@ async fn two_runs_both_queue_the_creation_of_one_user() -> Result<()> {
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 3).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 2 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 2 }).await?;
     pipeline.settle().await?;
     ensure!(sent(&services, "POST", "/users") == 1, "the older creation was sent too");
     run_to_the_end(&pipeline, &services).await?;
@@ -67,7 +67,7 @@ async fn two_runs_both_queue_the_creation_of_one_user() -> Result<()> {
 async fn two_runs_queue_the_creation_of_one_user_under_two_emails() -> Result<()> {
     let (services, device) = one_person().await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     rename(&services, &device, "Robin Roe", "robin.roe@example.com")?;
@@ -75,7 +75,7 @@ async fn two_runs_queue_the_creation_of_one_user_under_two_emails() -> Result<()
     decided(&pipeline).await?;
     queued(&pipeline, 3).await?;
     services.amfj.set_latency(Duration::from_millis(200));
-    pipeline.hire(Crew { reconcilers: 0, writers: 2 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 2 }).await?;
     pipeline.settle().await?;
     services.amfj.set_latency(Duration::ZERO);
     ensure!(sent(&services, "POST", "/users") == 1, "both creations were sent");
@@ -89,7 +89,7 @@ async fn two_runs_queue_the_creation_of_one_user_under_two_emails() -> Result<()
 async fn a_second_creation_of_one_user_waits_for_the_first_that_has_begun() -> Result<()> {
     let (services, device) = one_person().await?;
     let mut pipeline = Pipeline::idle(vec![("acme", everything(&services))], |config| config).await?;
-    pipeline.hire(Crew { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     fetch(&pipeline).await?;
     decided(&pipeline).await?;
     queued(&pipeline, 2).await?;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
 
@@ -23,7 +23,7 @@ async fn answers_without_end_fail_a_run_within_its_bounds() -> Result<()> {
         .set("kandji.request_timeout", "1s")
         .set("amfj.request_timeout", "1s")
         .set("amfj.list_delay", "50ms");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "100ms")
     })
     .await?;

@@ -1,7 +1,7 @@
 //! What is larger than a message may be is left out and named, and all else is done; the same is not tried for ever.
 
 use amfj_sync_tests::harness::{PrivateBroker, SharedBroker};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers, spec};
 use amfj_sync_tests::sim::fleet::{FieldKind, FieldSpec, Fleet};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn p30_what_is_too_large_is_left_out_and_named_and_written_once() -> Resul
     let asset = services.amfj.add_asset("Large", "Laptop")?;
     services.amfj.set_field(&asset, "Notes", json!("x".repeat(100_000)))?;
     let integration = services.integration("acme").field("Notes", "tags").field("Asset Tag", "device_id");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| config).await?;
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| config).await?;
     pipeline.run().await?;
     let written =
         services.amfj.assets().iter().filter(|asset| asset.fields.contains_key("Asset Tag")).count();
@@ -98,7 +98,7 @@ async fn p30_a_broker_of_small_messages_takes_all_that_fits() -> Result<()> {
             config.set("timing.checkpoint_every", "1s")
         })
         .await?;
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     let assets = services.amfj.assets().len();
     pipeline.run().await?;
     pipeline.run().await?;

@@ -2,7 +2,7 @@
 
 use amfj_sync_tests::harness::Role;
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Result, ensure};
 
@@ -43,7 +43,7 @@ async fn changes_age_while_the_circuit_is_open_and_nobody_writes() -> Result<()>
     let before = shows(reconciler, AGE, &apply, |age| age > first + 4.0).await?;
     shows(reconciler, AGE, &apply, |age| age > before + 4.0).await?;
     services.amfj.faults().clear();
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     for worker in pipeline.reconcilers.iter().chain(&pipeline.writers) {
         shows(worker, AGE, &apply, |age| age == 0.0).await?;
@@ -62,7 +62,7 @@ async fn snapshots_age_while_nobody_decides() -> Result<()> {
     shows(&fetcher, AGE, &reconcile, |age| age > first + 4.0).await?;
     shows(&fetcher, "amfj_sync_queue_messages", &reconcile, |waiting| waiting >= 8.0).await?;
     shows(&fetcher, "amfj_sync_workers", &[("role", "reconciler")], |live| live == 0.0).await?;
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     ensure!(pipeline.reconcilers[0].role() == Role::Reconciler);
     shows(&fetcher, "amfj_sync_queue_messages", &reconcile, |waiting| waiting == 0.0).await?;
     shows(&fetcher, AGE, &reconcile, |age| age == 0.0).await?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -71,7 +71,7 @@ async fn first_sync(arguments: &[&str]) -> Result<(Services, Vec<Value>)> {
     for argument in arguments {
         pipeline.extra_argument(argument);
     }
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     let fetched = pipeline.fetch(&[]).await?;
     ensure!(fetched.status.success(), "{}", fetched.stderr);
     pipeline.settle().await?;

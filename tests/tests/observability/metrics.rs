@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amfj_sync_model::messages::{Action as ChangeAction, State};
+use amfj_sync_model::messages::{Action as ChangeAction, DeviceStatus};
 use amfj_sync_telemetry::{METRICS, Metric};
 use amfj_sync_tests::harness::{MetricsPage, Worker, eventually};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 
@@ -50,7 +50,7 @@ async fn a_running_pipeline_shows_every_promised_metric() -> Result<()> {
     let settings =
         Settings { create_devices: CreateDevices::Always, ..Settings::default() }.field("Model", "model");
     let integration = settings.configure(services.integration("acme"));
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;
@@ -172,7 +172,7 @@ fn values_of_labels() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("integration", set(&["acme", "unknown"])),
         ("stage", set(&["reconcile", "apply"])),
         ("result", set(&results)),
-        ("state", State::ALL.iter().map(|state| state.as_str()).collect()),
+        ("state", DeviceStatus::ALL.iter().map(|state| state.as_str()).collect()),
         ("kind", set(&ChangeAction::KINDS)),
         ("api", set(&["kandji", "amfj"])),
         ("role", set(&["fetcher", "reconciler", "writer"])),

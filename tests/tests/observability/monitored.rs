@@ -8,7 +8,7 @@ use std::time::Duration;
 use amfj_sync_tests::harness::prometheus::Alert;
 use amfj_sync_tests::harness::{IntegrationBuilder, Prometheus, Worker, eventually, monitoring_file};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::serving::serving_fetcher;
@@ -30,9 +30,10 @@ impl Monitored {
     pub(crate) async fn start(seed: u64, interval: &str, rules: &str) -> Result<Self> {
         let services = Services::plain(12, seed).await?;
         let integrations = vec![("acme", integration(&services, interval))];
-        let pipeline =
-            Pipeline::with(Crew::default(), integrations, |config| config.set("retry.give_up_after", "2s"))
-                .await?;
+        let pipeline = Pipeline::with(Workers::default(), integrations, |config| {
+            config.set("retry.give_up_after", "2s")
+        })
+        .await?;
         let fetcher = serving_fetcher(&pipeline).await?;
         let workers = [&fetcher, &pipeline.reconcilers[0], &pipeline.writers[0]];
         let targets: Vec<SocketAddr> = workers.iter().map(|worker| worker.listen()).collect::<Result<_>>()?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use amfj_sync_tests::harness::{Role, eventually};
 use amfj_sync_tests::model::{CreateDevices, Settings};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 
 use crate::collector::{Collector, Received, the};
@@ -22,7 +22,7 @@ async fn pipeline(services: &Services, endpoint: &str, every: &str) -> Result<Pi
     for (name, value) in [(ENDPOINT, endpoint), (SEND_EVERY, every)] {
         pipeline.config.environment.insert(name.to_owned(), value.to_owned());
     }
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     Ok(pipeline)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers};
 use amfj_sync_tests::sim::kandji::NewDevice;
 use amfj_sync_tests::sim::personality::{Body, Form, Kind, Oddity, Personality, Search};
 use anyhow::{Result, ensure};
@@ -122,7 +122,7 @@ async fn a_search_through_a_list_without_end_ends() -> Result<()> {
     }
     scene.publish().await?;
     let circle = scene.odd(Personality::new(Oddity::Circle).at(Kind::ListUsers).at(Kind::ListAssets));
-    scene.pipeline.hire(amfj_sync_tests::pipeline::Crew { reconcilers: 0, writers: 1 }).await?;
+    scene.pipeline.spawn(amfj_sync_tests::pipeline::Workers { reconcilers: 0, writers: 1 }).await?;
     scene.struck(circle, 2).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let walked = scene.amfj().requests().iter().filter(|request| request.query.contains("cursor=")).count();
@@ -163,12 +163,12 @@ async fn a_success_without_a_record_is_read_back_and_not_repeated() -> Result<()
 #[tokio::test]
 async fn an_asset_that_was_deleted_since_a_writer_went_through_the_list_is_in_nobodys_way() -> Result<()> {
     let services = Services::start(&newcomers(12, 1659)).await?;
-    let none = Crew { reconcilers: 1, writers: 0 };
+    let none = Workers { reconcilers: 1, writers: 0 };
     let mut pipeline = Pipeline::with(none, vec![("acme", everything(&services))], |config| config).await?;
     pipeline.fetch_all().await?;
     // Nobody knows of it but the writer, which goes through the list before it creates so many.
     services.amfj.add_asset("The ghost", "Laptop")?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(services.amfj.assets().len() == 13, "{} assets", services.amfj.assets().len());
     services.amfj.delete_asset("The ghost")?;

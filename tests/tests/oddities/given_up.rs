@@ -2,7 +2,7 @@
 //! order, and not where its kind waits.
 
 use amfj_sync_tests::harness::{IntegrationBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality, Shape};
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +12,7 @@ use crate::support::newcomers;
 
 /// A change is given up with its second refusal: its first pause is all the time that it has.
 async fn second_refusal_is_the_last(integration: IntegrationBuilder) -> Result<Pipeline> {
-    Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config
             .set("retry.initial", "2s")
             .set("retry.max", "2s")
@@ -60,7 +60,7 @@ async fn told_although_refused_later(seed: u64, killed: bool) -> Result<()> {
         })
         .await?;
         pipeline.writers.drain(..).try_for_each(|writer| writer.kill9().map(drop))?;
-        pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+        pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
         pipeline.settle().await?;
     } else {
         pipeline.run().await?;
@@ -147,7 +147,7 @@ async fn p28_nothing_is_given_up_once_its_kind_is_known_to_wait() -> Result<()> 
     let (services, mut pipeline, _) = with_news_for(1736, 3).await?;
     // A writer that has seen no such change succeed suspects the kind after three.
     pipeline.dismiss().await?;
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     services.amfj.fault(Rule::new(refused(403)).on("PATCH", "/assets/*"));
     services.amfj.fault(Rule::new(Action::Delay { ms: 1_500 }).on("GET", "/locations").after(1));
     services.amfj.clear_requests();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{IntegrationBuilder, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, Services, spec};
+use amfj_sync_tests::pipeline::{Pipeline, Services, Workers, spec};
 use amfj_sync_tests::sim::fleet::Fleet;
 use amfj_sync_tests::sim::kandji::{KandjiOptions, KandjiSim};
 use anyhow::{Result, ensure};
@@ -42,11 +42,11 @@ async fn first_syncs(seed: u64, writers: usize) -> Result<()> {
     let one = Services::start(&fleet).await?;
     let other = Services { kandji: second_tenant(&fleet).await?, amfj: one.amfj.clone() };
     let integrations = vec![("one", settings(&one, "one")), ("other", settings(&other, "other"))];
-    let crew = Crew { reconcilers: 1, writers: 0 };
-    let mut pipeline = Pipeline::with(crew, integrations, |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 0 };
+    let mut pipeline = Pipeline::with(workers, integrations, |config| config).await?;
     let done = pipeline.fetch(&[]).await?;
     ensure!(done.status.success(), "{}", done.stderr);
-    pipeline.hire(Crew { reconcilers: 0, writers }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers }).await?;
     pipeline.settle().await?;
     for _ in 0..2 {
         pipeline.run().await?;

@@ -1,7 +1,7 @@
 //! `/status` of the workers and `amfj-sync status` say the same, so that either can be watched.
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::Action;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -68,7 +68,7 @@ async fn status_of_every_worker_is_the_data_of_the_command() -> Result<()> {
     let refuse = Action::Status { code: 422, body: Some("{\"message\":\"no\"}".into()) };
     services.refuse_asset_without("Model", refuse)?;
     let integration = services.integration("acme").field("Model", "model");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("retry.give_up_after", "1s")
     })
     .await?;

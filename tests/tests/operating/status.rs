@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -27,9 +27,9 @@ fn partitions(status: &Value, role: &str) -> Vec<Vec<u64>> {
 #[tokio::test]
 async fn every_worker_says_what_it_does_and_who_is_missing_is_named() -> Result<()> {
     let services = Services::plain(8, 41).await?;
-    let crew = Crew { reconcilers: 2, writers: 1 };
+    let workers = Workers { reconcilers: 2, writers: 1 };
     let integration = services.integration("acme").field("Model", "model");
-    let mut pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+    let mut pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| config).await?;
     pipeline.run().await?;
 
     let status = eventually(RUN_LIMIT, "both reconcilers share the partitions", async || {
@@ -98,9 +98,9 @@ async fn every_worker_says_what_it_does_and_who_is_missing_is_named() -> Result<
 #[tokio::test]
 async fn a_worker_that_does_not_answer_is_told_of() -> Result<()> {
     let services = Services::plain(3, 46).await?;
-    let crew = Crew { reconcilers: 2, writers: 1 };
+    let workers = Workers { reconcilers: 2, writers: 1 };
     let integration = services.integration("acme").field("Model", "model");
-    let pipeline = Pipeline::with(crew, vec![("acme", integration)], |config| config).await?;
+    let pipeline = Pipeline::with(workers, vec![("acme", integration)], |config| config).await?;
     pipeline.run().await?;
     let (writer, reconciler) = (&pipeline.writers[0], &pipeline.reconcilers[0]);
     writer.freeze();
@@ -140,7 +140,7 @@ async fn a_worker_that_does_not_answer_is_told_of() -> Result<()> {
 async fn a_pause_is_shown_with_its_reason_and_what_waits_with_its_age() -> Result<()> {
     let services = Services::plain(6, 42).await?;
     let integration = services.integration("acme").field("Model", "model");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         config.set("timing.probe_interval", "200ms")
     })
     .await?;
@@ -178,7 +178,7 @@ async fn dead_letters_belong_to_an_integration() -> Result<()> {
     let (good, bad) = (Services::plain(2, 43).await?, Services::plain(2, 44).await?);
     let of = |services: &Services, id: &str| services.integration(id).field("Notes", "device_id");
     let pipeline = Pipeline::with(
-        Crew::default(),
+        Workers::default(),
         vec![("acme", of(&good, "acme")), ("beta", of(&bad, "beta"))],
         |config| config.set("retry.give_up_after", "1s").set("timing.probe_interval", "200ms"),
     )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amfj_sync_tests::harness::{Role, Worker, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use amfj_sync_tests::sim::faults::{Action, Rule};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -23,7 +23,7 @@ async fn watched(services: &Services) -> Result<(Pipeline, Worker, [std::path::P
     }
     write(&files[0], services.kandji.token().as_str())?;
     write(&files[1], services.amfj.token().as_str())?;
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", integration)], |config| {
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", integration)], |config| {
         // A token that is replaced is not to wait for these.
         config
             .set("timing.run_retry_initial", "10m")

@@ -54,7 +54,7 @@ async fn nobody_waits_for_a_fact_that_only_a_copy_has() -> Result<()> {
     let waiting = Follower::start_at(&broker, proxy.url(), None).await?;
     ensure!(proxy.silence("consuming") == 1, "the waiting worker has one connection to consume on");
     let state = waiting.state.clone();
-    let fact = Event::fact(&state.origin(), Timestamp::now(), Fact::Ended(Box::new(linked(1)?)));
+    let fact = Event::fact(&state.origin(), Timestamp::now(), Fact::ChangeEnded(Box::new(linked(1)?)));
     let answer = tokio::spawn(async move { state.publish_and_read_back(fact).await });
     eventually(LIMIT, "the fact to be in the stream", async || {
         ensure!(worker.links() == 1, "{} links", worker.links());

@@ -143,7 +143,7 @@ async fn a_look_within_a_look_does_not_wait_for_facts() -> Result<()> {
         done.send(seen).ok();
     });
     has_begun.await?;
-    let fact = Event::fact(&worker.state.origin(), Timestamp::now(), Fact::Ended(Box::new(linked(1)?)));
+    let fact = Event::fact(&worker.state.origin(), Timestamp::now(), Fact::ChangeEnded(Box::new(linked(1)?)));
     let state = worker.state.clone();
     let link = tokio::spawn(async move { state.publish_and_read_back(fact).await });
     // Until it has come back and waits.

@@ -12,7 +12,7 @@ use amfj_sync_model::messages::{
 };
 use amfj_sync_projection::{OnDisk, Verdict};
 use amfj_sync_service::worker::{Shutdown, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use amfj_sync_tests::harness::{SharedBroker, broker_only};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) struct Follower {
     pub(crate) worker: Worker,
-    pub(crate) state: State,
+    pub(crate) state: StateHandle,
 }
 
 impl Follower {
@@ -64,7 +64,7 @@ impl Follower {
 
     /// A link of a device to an asset, as an outcome.
     pub(crate) async fn link(&self, number: u32) -> Result<Verdict> {
-        self.say(Fact::Ended(Box::new(linked(number)?))).await
+        self.say(Fact::ChangeEnded(Box::new(linked(number)?))).await
     }
 
     pub(crate) fn links(&self) -> usize {

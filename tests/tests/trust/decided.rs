@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use amfj_sync_failpoint::VARIABLE;
-use amfj_sync_model::messages::{Action, Decided, Decision, Event, Fact};
+use amfj_sync_model::messages::{Action, Decision, Event, Fact, PlannedChange};
 use amfj_sync_tests::harness::raw_amqp::RawPublisher;
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ fn out_of_date(attacker: &mut Attacker<'_>) -> Result<(Event, Decision)> {
     let event = attacker.event(change.clone());
     let (id, sequence) = (event.id, event.sequence.unwrap());
     let decision = attacker.view.decision(&change.key).context("a device of which nothing was decided")?;
-    let decided = Decided { id, sequence, published: Some(Timestamp::now()), staged: false, change };
+    let decided = PlannedChange { id, sequence, published: Some(Timestamp::now()), staged: false, change };
     Ok((event, Decision { place: sequence, changes: vec![decided], ..decision }))
 }
 
@@ -52,7 +52,7 @@ async fn a_decision_that_is_published_after_its_change_is_waited_for() -> Result
         Ok(())
     })
     .await?;
-    attacker.publish_fact(Timestamp::now(), Fact::Decided(Box::new(decision))).await?;
+    attacker.publish_fact(Timestamp::now(), Fact::DecisionMade(Box::new(decision))).await?;
     nothing_came_of_it(&pipeline, &services).await
 }
 
@@ -79,7 +79,7 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
     let services = Services::plain(3, 95).await?;
     let settings = services.integration("acme").field("Serial Number", "serial_number");
     let mut pipeline =
-        Pipeline::with(Crew { reconcilers: 1, writers: 0 }, vec![("acme", settings)], |config| config)
+        Pipeline::with(Workers { reconcilers: 1, writers: 0 }, vec![("acme", settings)], |config| config)
             .await?;
     let armed = "state.received=wait@200:5s";
     let mut writer = pipeline.call(Role::Writer).arg("run").env(VARIABLE, armed).spawn()?;
@@ -91,7 +91,7 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
     let (event, decision) = out_of_date(&mut attacker)?;
     let queue = attacker.queue(decision.key.partition(2));
     until_it_lags(&pipeline, armed).await?;
-    attacker.publish_fact(Timestamp::now(), Fact::Decided(Box::new(decision))).await?;
+    attacker.publish_fact(Timestamp::now(), Fact::DecisionMade(Box::new(decision))).await?;
     attacker.publish_to(&queue, event.encode()).await?;
     nothing_came_of_it(&pipeline, &services).await
 }
@@ -101,8 +101,8 @@ async fn a_writer_that_lags_reads_to_the_end_before_it_takes_a_change_for_forged
 async fn what_was_queued_is_not_made_once_it_is_not_allowed_although_nobody_decides_anew() -> Result<()> {
     let services = Services::plain(4, 99).await?;
     let both = services.integration("acme").field("Model", "model").field("Notes", "asset_tag");
-    let crew = Crew { reconcilers: 1, writers: 0 };
-    let mut pipeline = Pipeline::with(crew, vec![("acme", both)], |config| config).await?;
+    let workers = Workers { reconcilers: 1, writers: 0 };
+    let mut pipeline = Pipeline::with(workers, vec![("acme", both)], |config| config).await?;
     pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "changes", async || {
         ensure!(
@@ -115,7 +115,7 @@ async fn what_was_queued_is_not_made_once_it_is_not_allowed_although_nobody_deci
     pipeline.dismiss().await?;
     let fewer = services.integration("acme").field("Notes", "asset_tag");
     pipeline.reconfigure(vec![("acme", fewer)]).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     eventually(RUN_LIMIT, "all of them to be out of date", async || {
         let left = pipeline.waiting("acme", "apply").await?;
         let in_flight = pipeline.writers[0].in_flight().await?;

@@ -8,7 +8,7 @@ use amfj_sync_model::messages::{
     Action, AssetWrite, Change, Edit, Event, Origin, Past, Payload, Restored, Rule, Sequence, UserWrite,
 };
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -341,7 +341,7 @@ async fn changes_that_were_queued_when_a_field_was_unmapped_are_decided_anew() -
     let services = Services::plain(6, 93).await?;
     let both = services.integration("acme").field("Model", "model").field("Notes", "asset_tag");
     let mut pipeline =
-        Pipeline::with(Crew { reconcilers: 1, writers: 0 }, vec![("acme", both)], |config| config).await?;
+        Pipeline::with(Workers { reconcilers: 1, writers: 0 }, vec![("acme", both)], |config| config).await?;
     pipeline.fetch_all().await?;
     eventually(RUN_LIMIT, "changes", async || {
         ensure!(pipeline.waiting("acme", "apply").await? >= 6);
@@ -350,7 +350,7 @@ async fn changes_that_were_queued_when_a_field_was_unmapped_are_decided_anew() -
     .await?;
     let fewer = services.integration("acme").field("Notes", "asset_tag");
     pipeline.reconfigure(vec![("acme", fewer)]).await?;
-    pipeline.hire(Crew { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     ensure!(pipeline.dead_letters().await? == 0, "{}", reasons(&pipeline, 6).await?);
     ensure!(services.take_writes().iter().all(|write| !write.contains("Model")));

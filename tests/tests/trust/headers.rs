@@ -3,7 +3,7 @@
 
 use amfj_sync_tests::harness::raw_amqp::{RawPublisher, header, nested, text, with_headers};
 use amfj_sync_tests::harness::{ConfigBuilder, Role, Worker};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ async fn survive(adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder, reason: &st
     let integration = services.integration("acme").field("Serial Number", "serial_number");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], adapt).await?;
     know_the_key(&mut pipeline);
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
     fetcher.wait_ready().await?;
     pipeline.run().await?;
@@ -104,7 +104,7 @@ async fn survive(adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder, reason: &st
     ensure!(explained >= count * 2 / 3, "{explained} of {count} are {reason:?}: {there:#?}");
     commands_look(&pipeline, &there).await?;
     // Others read the streams from their first record on.
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     let device = services.kandji.devices()[0].device_id.clone();
     services.kandji.set(&device, "serial_number", json!("AFTERWARDS"))?;
     services.take_writes();

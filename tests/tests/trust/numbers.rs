@@ -55,7 +55,7 @@ async fn no_number_stops_the_runs_of_an_integration() -> Result<()> {
     );
     let place = Sequence { run: 100_000_000_000_000, step: u32::MAX };
     let answered = Outcome::of(Uuid::new_v4(), place, &change, Ending::Unneeded);
-    attacker.publish_fact(Timestamp::MAX, Fact::Ended(Box::new(answered))).await?;
+    attacker.publish_fact(Timestamp::MAX, Fact::ChangeEnded(Box::new(answered))).await?;
 
     services.kandji.set(&device, "serial_number", json!("AFTERWARDS"))?;
     let done = pipeline.fetch(&[]).await?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_model::messages::{Action, AssetWrite, Edit, Fact, Order, PersonDecision};
+use amfj_sync_model::messages::{Action, AssetWrite, Edit, Fact, OperatorDecision, OperatorOrder};
 use amfj_sync_tests::harness::{ConfigBuilder, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn signed(services: &Services, own: &'static str, others: &[&str]) -> Resu
     let integration = services.integration("acme").field("Notes", "model");
     let mut pipeline = Pipeline::idle(vec![("acme", integration)], with_keys(own, others)).await?;
     know_keys(&mut pipeline);
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     Ok(pipeline)
 }
 
@@ -63,9 +63,11 @@ async fn what_is_not_signed_is_refused_unread() -> Result<()> {
     let write = AssetWrite { fields: BTreeMap::from([("Notes".to_owned(), edit)]), ..AssetWrite::default() };
     let change = attacker.change(device.as_str(), Action::UpdateAsset { asset, write });
     attacker.publish_change(change).await?;
-    let decision =
-        PersonDecision { by: "ceo@host".to_owned(), order: Order::Unlink { device: device.clone() } };
-    let unlink = Fact::PersonDecided { token: Uuid::new_v4(), decision };
+    let decision = OperatorDecision {
+        by: "ceo@host".to_owned(),
+        order: OperatorOrder::Unlink { device: device.clone() },
+    };
+    let unlink = Fact::OperatorDecided { token: Uuid::new_v4(), decision };
     attacker.publish_fact(Timestamp::now(), unlink).await?;
 
     let letter = letters(&pipeline, 1).await?.remove(0);
@@ -120,7 +122,7 @@ async fn a_key_is_replaced_and_one_is_introduced() -> Result<()> {
         know_keys(&mut pipeline);
         // Views that are read anew, from unsigned records and from those of both keys.
         std::fs::remove_dir_all(path.with_file_name("var")).ok();
-        pipeline.hire(Crew::default()).await?;
+        pipeline.spawn(Workers::default()).await?;
         let device = services.kandji.devices()[0].device_id.clone();
         services.kandji.set(&device, "serial_number", json!(format!("SERIAL{round}")))?;
         services.take_writes();

@@ -2,7 +2,7 @@
 
 use amfj_sync_model::ids::{DeviceId, IntegrationId, Key};
 use amfj_sync_model::messages::{Action, Change, Event, Fact, Origin, Payload, Sequence};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_tests::harness::{ConfigBuilder, eventually};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT};
 use anyhow::{Context as _, Result, ensure};
@@ -32,7 +32,7 @@ pub(crate) fn know_the_key(pipeline: &mut Pipeline) {
 /// Somebody who may write to the broker, and knows everything that is in it.
 pub(crate) struct Attacker<'a> {
     pub(crate) pipeline: &'a Pipeline,
-    pub(crate) view: View,
+    pub(crate) view: Projection,
     step: u32,
 }
 

@@ -2,9 +2,9 @@
 //! written to AMFJ.
 
 use amfj_sync_model::ids::{DeviceId, Key};
-use amfj_sync_model::messages::{Decision, Event, Fact, Payload, State};
+use amfj_sync_model::messages::{Decision, DeviceStatus, Event, Fact, Payload};
 use amfj_sync_tests::harness::{Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ const DEVICES: u16 = 40;
 async fn signed(services: &Services) -> Result<Pipeline> {
     let mut pipeline = Pipeline::idle(vec![("acme", services.integration("acme"))], with_a_key).await?;
     know_the_key(&mut pipeline);
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     Ok(pipeline)
 }
 
@@ -44,8 +44,8 @@ async fn no_unsigned_fact_is_folded_not_the_second_of_a_batch_or_message_either(
     for device in services.kandji.devices() {
         let key = Key::Device(DeviceId::new(&device.device_id)?);
         let decision = attacker.view.decision(&key).context("a device of which nothing was decided")?;
-        let decision = Decision { state: State::Failed, ..decision };
-        let fact = Fact::Decided(Box::new(decision));
+        let decision = Decision { state: DeviceStatus::Failed, ..decision };
+        let fact = Fact::DecisionMade(Box::new(decision));
         forged.push(Event::fact(&Attacker::origin("acme"), Timestamp::now(), fact).encode());
     }
     let pack = [b"[".as_slice(), &forged[..2].join(&b','), b"]"].concat();

@@ -2,7 +2,7 @@
 
 use amfj_sync_config::CreateUsers;
 use amfj_sync_model::ids::{KandjiUserId, UserKey};
-use amfj_sync_model::messages::{Action, Order, Outcome, PrimaryUser, Restored, Rule, UserEntry};
+use amfj_sync_model::messages::{Action, OperatorOrder, Outcome, PrimaryUser, Restored, Rule, UserEntry};
 use serde_json::Value;
 
 use super::{Asked, Judged, NotAllowed, fits, restorable};
@@ -18,7 +18,7 @@ impl Asked<'_> {
                         self.view.person(&format!("kandji-user/{id}")).map(|row| row.decision.order)
                     };
                     let said = |id: &KandjiUserId| {
-                        matches!(order(id), Some(Order::LinkUser { ids, record: said })
+                        matches!(order(id), Some(OperatorOrder::LinkUser { ids, record: said })
                             if ids.contains(id) && said == *record)
                     };
                     if !ids.iter().all(said) {

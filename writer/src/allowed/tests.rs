@@ -7,9 +7,9 @@ use amfj_sync_config::{self as config, Tokens};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Source, UserRecord};
 use amfj_sync_model::ids::{IntegrationId, KandjiUserId, RecordId, UserKey};
 use amfj_sync_model::messages::{
-    Absence, AssetWrite, Catalogue, DeviceEntry, Edit, Ending, Fact, InventoryCounts, LinkOutcome, Origin,
-    Payload, PersonDecision, PrimaryUser, RunStarted, Sequence, Settled, UserEntry, UserLinkOutcome,
-    UserWrite,
+    Absence, AssetWrite, Catalogue, DeviceEntry, Edit, Ending, Fact, InventoryCounts, LinkOutcome,
+    OperatorDecision, Origin, Payload, PrimaryUser, RunStarted, Sequence, Settled, UserEntry,
+    UserLinkOutcome, UserWrite,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -33,7 +33,7 @@ const RUN: u64 = 1_764_000_000_000;
 
 struct World {
     config: Integration,
-    view: View,
+    view: Projection,
     offset: u64,
     run: u64,
 }
@@ -74,7 +74,7 @@ impl World {
         let loaded = config::parse(Path::new("amfj-sync.toml"), text, &tokens, Tokens::Both)
             .unwrap_or_else(|errors| panic!("{errors}"));
         let config = loaded.config.integrations.into_iter().next().unwrap();
-        let mut world = Self { config, view: View::in_memory(None), offset: 0, run: RUN };
+        let mut world = Self { config, view: Projection::in_memory(None), offset: 0, run: RUN };
         world.tell(Fact::StreamOpened { stream: Uuid::nil(), format: 2, partitions: 2 });
         world.run_with(Some("ann@example.com"), true);
         world
@@ -211,13 +211,13 @@ impl World {
         outcome.link =
             Some(LinkOutcome::Linked { asset: asset_id("a1"), rule: Rule::Name, takes_over: None });
         outcome.settled = settled.map(|id| Settled { primary: Some(record_id(id)) });
-        self.tell(Fact::Ended(Box::new(outcome)));
+        self.tell(Fact::ChangeEnded(Box::new(outcome)));
         let change = Self::of_user(Action::BreakLink { asset: asset_id("a1") });
         let mut outcome = Outcome::of(Uuid::from_u128(2), place, &change, Ending::Applied);
         let rule = if ours { Rule::Created } else { Rule::Email };
         outcome.record = self.view.record(&record_id("u1")).map(|row| row.record);
         outcome.user_link = Some(UserLinkOutcome { record: record_id("u1"), rule, ids: vec![user_id()] });
-        self.tell(Fact::Ended(Box::new(outcome)));
+        self.tell(Fact::ChangeEnded(Box::new(outcome)));
         self
     }
 
@@ -307,7 +307,7 @@ fn a_value_is_no_larger_than_all_values_of_a_record() {
 fn nothing_is_created_for_whom_nobody_knows() {
     let settings = "create_devices = \"always\"\ncreate_users = \"all\"";
     let mut world = World::new(settings);
-    world.view = View::in_memory(None);
+    world.view = Projection::in_memory(None);
     let made = create(named("t2", "Phone"));
     assert_eq!(
         world.judge_at(Sequence::default(), &World::change(made), false),
@@ -370,10 +370,10 @@ fn a_link_is_of_a_rule_or_of_a_person_who_said_so() {
     let elsewhere =
         world.judge_at(Sequence { run: world.run, step: 2 }, &World::change(link(Rule::Name)), true);
     assert_eq!(elsewhere, Err(NotAllowed::LinkedElsewhere));
-    let order = Order::Link { device: device(), asset: asset_id("a2") };
-    world.tell(Fact::PersonDecided {
+    let order = OperatorOrder::Link { device: device(), asset: asset_id("a2") };
+    world.tell(Fact::OperatorDecided {
         token: Uuid::nil(),
-        decision: PersonDecision { by: "ann".into(), order },
+        decision: OperatorDecision { by: "ann".into(), order },
     });
     assert_eq!(world.judge_action(link(Rule::Person)), Ok(()));
 }
@@ -448,10 +448,10 @@ fn a_message_is_where_it_belongs_and_of_a_run_that_goes_on() {
     assert_eq!(world.judge(&unfit), Err(NotAllowed::OtherKind("update-asset")));
     world.tell(Fact::RunHeld { number: world.run, reason: "too much".into() });
     assert_eq!(world.judge(&change), Err(NotAllowed::Held));
-    let order = Order::Release;
-    world.tell(Fact::PersonDecided {
+    let order = OperatorOrder::Release;
+    world.tell(Fact::OperatorDecided {
         token: Uuid::nil(),
-        decision: PersonDecision { by: "ann".into(), order },
+        decision: OperatorDecision { by: "ann".into(), order },
     });
     assert_eq!(world.judge(&change), Ok(()));
 }

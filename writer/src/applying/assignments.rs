@@ -18,9 +18,9 @@ impl Applying<'_> {
         primary: Option<RecordId>,
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
-        let assignment = Assignment { site: self.site, asset, expected, to };
+        let assignment = Assignment { context: self.context, asset, expected, to };
         match assignment.make(&mut self.requests, tried_before).await {
-            Err(Trouble::Overtaken(why)) if self.may_have_written() => {
+            Err(Trouble::Superseded(why)) if self.may_have_written() => {
                 self.overtaken_assignment(asset, expected, to, primary, why).await
             }
             Err(Trouble::Fail { reason, field }) if self.may_be_carried_out() => {

@@ -41,13 +41,13 @@ impl Applying<'_> {
 
     /// What AMFJ has already in place of the asset that is to be created.
     pub(super) async fn asset_in_the_way(&mut self, asset: &NewAsset) -> Result<Option<Outcome>, Trouble> {
-        let found = looking::look(&mut self.looked, self.site, &mut self.requests, asset).await?;
+        let found = looking::look(&mut self.looked, self.context, &mut self.requests, asset).await?;
         Ok(found.map(|record| self.asset_found(record, false)))
     }
 
     /// What AMFJ has already in place of the user record that is to be created.
     pub(super) async fn user_in_the_way(&mut self, user: &NewUser) -> Result<Option<Outcome>, Trouble> {
-        let found = looking::look(&mut self.looked, self.site, &mut self.requests, user).await?;
+        let found = looking::look(&mut self.looked, self.context, &mut self.requests, user).await?;
         Ok(found.map(|record| self.user_found(record, false)))
     }
 
@@ -84,7 +84,7 @@ impl Applying<'_> {
         tried_before: bool,
     ) -> Result<Outcome, Trouble> {
         let Action::CreateUser { ids, .. } = &self.change.action else {
-            return Err(Trouble::HandBack);
+            return Err(Trouble::Requeue);
         };
         let mut refused = Refused::default();
         match self.create(&mut user, first, tried_before, &mut refused).await? {
@@ -118,7 +118,7 @@ impl Applying<'_> {
     ) -> Result<Created<C::Record>, Trouble> {
         let mut creation = Creation::new(first, tried_before, self.looked);
         loop {
-            match creation.make(self.site, &mut self.requests, wanted).await {
+            match creation.make(self.context, &mut self.requests, wanted).await {
                 Err(Trouble::Fail { reason, field: Some(field) }) => {
                     if !refused.leave_out(wanted, &field, &reason) {
                         self.requests.refused(&reason).await?;

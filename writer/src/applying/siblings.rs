@@ -10,11 +10,11 @@ use amfj_sync_model::ids::{Key, UserKey};
 use amfj_sync_model::messages::{Action, Outcome};
 use amfj_sync_model::names::{NameKey, email_key, serial_in};
 use amfj_sync_service::worker::serial_field;
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Applying, NotYet};
+use super::{Applying, LeaseLost};
 use crate::claims::{Claim, LOOK_EVERY, is_lost};
 use crate::creating::Looked;
 use crate::outcomes::stale;
@@ -22,7 +22,7 @@ use crate::outcomes::stale;
 /// A claim of another integration on something that this change is about.
 #[derive(Debug, Clone)]
 struct Theirs {
-    sibling: State,
+    sibling: StateHandle,
     key: Key,
     /// Whether it goes before ours whatever it knows of us.
     goes_first: bool,
@@ -44,7 +44,7 @@ enum Course {
 impl Applying<'_> {
     /// What integrations of one site exclude each other by, besides the asset.
     pub(super) fn shared_subjects(&self) -> Vec<String> {
-        if self.site.siblings.is_empty() {
+        if self.context.siblings.is_empty() {
             return Vec::new();
         }
         match &self.change.action {
@@ -54,7 +54,7 @@ impl Applying<'_> {
                 email.or_else(name).into_iter().collect()
             }
             Action::CreateAsset { fields, .. } => {
-                let serial = serial_field(&self.site.integration).and_then(|field| fields.get(field));
+                let serial = serial_field(&self.context.integration).and_then(|field| fields.get(field));
                 let serial = serial.and_then(serial_in);
                 serial.map(|serial| format!("serial/{serial}")).into_iter().collect()
             }
@@ -64,18 +64,21 @@ impl Applying<'_> {
 
     /// Waits until no other integration of the site is at what this change is about. An outcome where nothing
     /// is to be sent then.
-    pub(super) async fn let_siblings_go_first(&mut self, claim: &Claim) -> Result<Option<Outcome>, NotYet> {
+    pub(super) async fn let_siblings_go_first(
+        &mut self,
+        claim: &Claim,
+    ) -> Result<Option<Outcome>, LeaseLost> {
         let mut subjects = claim.subjects.clone();
         if let Action::LinkAsset { asset, .. } = &self.change.action {
             subjects.push(format!("asset/{asset}"));
         }
-        if subjects.is_empty() || self.site.siblings.is_empty() {
+        if subjects.is_empty() || self.context.siblings.is_empty() {
             return Ok(None);
         }
         let began = Instant::now();
         let mut waited_for = Vec::new();
         loop {
-            for sibling in &self.site.siblings {
+            for sibling in &self.context.siblings {
                 sibling.read_to_end().await?;
             }
             match self.wait_for_siblings(claim, &subjects, began).await? {
@@ -107,7 +110,7 @@ impl Applying<'_> {
                 let email = email.as_deref().and_then(email_key);
                 let known = email.as_ref().and_then(|email| UserKey::new(email.as_str()).ok());
                 let known = known.map(Key::User).into_iter().flat_map(|key| {
-                    self.site.siblings.iter().filter_map(move |sibling| record_of(sibling, &key))
+                    self.context.siblings.iter().filter_map(move |sibling| record_of(sibling, &key))
                 });
                 let email_of = |record: &UserRecord| record.email.as_deref().and_then(email_key);
                 let same = |record: &UserRecord| match &email {
@@ -115,7 +118,7 @@ impl Applying<'_> {
                     None => NameKey::of(&record.name) == NameKey::of(name),
                 };
                 let unknown = |record: &UserRecord| {
-                    let row = self.site.state.read(|view| view.record(&record.id));
+                    let row = self.context.state.read(|view| view.record(&record.id));
                     row.is_none_or(|row| !same(&row.record))
                 };
                 outcome.record = Some(made.chain(known).filter(same).find(unknown)?);
@@ -123,12 +126,13 @@ impl Applying<'_> {
             Action::CreateAsset { fields, .. } => {
                 let made = waited_for.iter().filter_map(|theirs| asset_of(&theirs.sibling, &theirs.key));
                 // One that was done before this looked has nothing to wait for, and its asset may not be listed yet.
-                let serial = serial_field(&self.site.integration).and_then(|field| fields.get(field));
+                let serial = serial_field(&self.context.integration).and_then(|field| fields.get(field));
                 let known = serial.and_then(serial_in).into_iter().flat_map(|serial| {
-                    let of = move |sibling: &State| sibling.read(|view| view.assets_with_serial(&serial));
-                    self.site.siblings.iter().flat_map(of).map(|row| row.asset)
+                    let of =
+                        move |sibling: &StateHandle| sibling.read(|view| view.assets_with_serial(&serial));
+                    self.context.siblings.iter().flat_map(of).map(|row| row.asset)
                 });
-                let unknown = |asset: &Asset| self.site.state.read(|view| view.asset(&asset.id).is_none());
+                let unknown = |asset: &Asset| self.context.state.read(|view| view.asset(&asset.id).is_none());
                 outcome.asset = Some(made.chain(known).find(unknown)?);
             }
             _ => return None,
@@ -142,7 +146,7 @@ impl Applying<'_> {
         claim: &Claim,
         subjects: &[String],
         began: Instant,
-    ) -> Result<Course, NotYet> {
+    ) -> Result<Course, LeaseLost> {
         let goes_before = |theirs: &Theirs| theirs.goes_first || !theirs.waits;
         let in_the_way = |theirs: Vec<Theirs>| theirs.into_iter().filter(goes_before).collect::<Vec<_>>();
         let seen = in_the_way(self.claims_of_siblings(subjects)?);
@@ -158,26 +162,26 @@ impl Applying<'_> {
             if !said && theirs.iter().any(|theirs| theirs.goes_first) {
                 said = true;
                 let waiting = Claim { waits: true, ..claim.clone() };
-                waiting.publish(self.site, self.event).await?;
+                waiting.publish(self.context, self.event).await?;
             }
-            if began.elapsed() >= self.site.settling_time() {
+            if began.elapsed() >= self.context.settling_time() {
                 return Ok(Course::Busy);
             }
             let look = tokio::time::sleep(LOOK_EVERY);
-            self.requests.wait_for(look).await.map_err(|_| NotYet::HandBack)?;
+            self.requests.wait_for(look).await.map_err(|_| LeaseLost)?;
         }
         if said {
-            claim.publish(self.site, self.event).await?;
+            claim.publish(self.context, self.event).await?;
         }
         Ok(Course::Waited(seen))
     }
 
     /// A claim that cannot be read does not count as none: the change goes back to the queue, and the state is built anew.
-    fn claims_of_siblings(&self, subjects: &[String]) -> Result<Vec<Theirs>, NotYet> {
+    fn claims_of_siblings(&self, subjects: &[String]) -> Result<Vec<Theirs>, LeaseLost> {
         let now = Timestamp::now();
         let mut theirs = Vec::new();
-        for sibling in &self.site.siblings {
-            let goes_first = sibling.integration() < &self.site.integration.id;
+        for sibling in &self.context.siblings {
+            let goes_first = sibling.integration() < &self.context.integration.id;
             let read = sibling.try_read(|view| {
                 for row in subjects.iter().flat_map(|subject| view.claims(subject)) {
                     if !is_lost(row.intent.at, now) {
@@ -186,14 +190,14 @@ impl Applying<'_> {
                     }
                 }
             });
-            read.map_err(|_| NotYet::HandBack)?;
+            read.map_err(|_| LeaseLost)?;
         }
         Ok(theirs)
     }
 }
 
 /// The record that an integration has linked a person to.
-fn record_of(sibling: &State, key: &Key) -> Option<UserRecord> {
+fn record_of(sibling: &StateHandle, key: &Key) -> Option<UserRecord> {
     let Key::User(key) = key else { return None };
     sibling.read(|view| {
         let ids = view.user(key)?.entry.ids;
@@ -203,7 +207,7 @@ fn record_of(sibling: &State, key: &Key) -> Option<UserRecord> {
 }
 
 /// The asset that an integration has linked a device to.
-fn asset_of(sibling: &State, key: &Key) -> Option<Asset> {
+fn asset_of(sibling: &StateHandle, key: &Key) -> Option<Asset> {
     let Key::Device(device) = key else { return None };
     sibling.read(|view| view.asset(&view.link(device)?.asset).map(|row| row.asset))
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Applying;
 use crate::answers::is_kept;
 use crate::outcomes::{With, stale};
-use crate::requests::{Kind, Trouble, nothing_to_see};
+use crate::requests::{Idempotency, Trouble, nothing_to_see};
 use crate::updating::{Fields, Refused};
 
 /// Why a write is refused although the record is there.
@@ -102,9 +102,9 @@ impl Applying<'_> {
         edits: &Edits,
         refused: &mut Refused,
     ) -> Result<Option<P::Record>, Trouble> {
-        let client = &self.site.client;
+        let client = &self.context.client;
         while !patch.is_empty() {
-            match self.requests.send(Kind::Repeatable, || patch.send(client, id)).await {
+            match self.requests.send(Idempotency::Idempotent, || patch.send(client, id)).await {
                 Ok(written) => return Ok(Some(written)),
                 Err(Trouble::Unshown) => {
                     let edits = refused.written(edits.clone());
@@ -132,7 +132,7 @@ impl Applying<'_> {
             Ok(_) | Err(Trouble::NotFound) => {}
             Err(trouble) => return Err(trouble),
         }
-        self.requests.wait(self.site.integration.amfj.list_delay).await?;
+        self.requests.wait(self.context.integration.amfj.list_delay).await?;
         P::read(self, id).await
     }
 
@@ -166,7 +166,7 @@ impl Applying<'_> {
         let written = self.write(&id, &mut patch, &edits, &mut refused).await;
         match (written, link) {
             (Ok(written), link) => Ok(self.wrote_asset(written, edits, link, refused)),
-            (Err(Trouble::Overtaken(why)), _) if self.may_have_written() => {
+            (Err(Trouble::Superseded(why)), _) if self.may_have_written() => {
                 self.overtaken_patch_of_asset(&id, edits, refused, why).await
             }
             (Err(Trouble::Fail { reason, field }), link) => {
@@ -218,7 +218,7 @@ impl Applying<'_> {
                 Ok(outcome)
             }
             Err(Trouble::NotFound) => Ok(self.record_not_there()),
-            Err(Trouble::Overtaken(why)) if self.may_have_written() => {
+            Err(Trouble::Superseded(why)) if self.may_have_written() => {
                 self.overtaken_patch_of_record(&id, edits, refused, why).await
             }
             Err(Trouble::Fail { reason, field }) => {

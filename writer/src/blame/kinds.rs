@@ -8,7 +8,7 @@ use amfj_sync_model::messages::{Action, Restored};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::requests::Kind;
+use crate::requests::Idempotency;
 
 /// Records of which all were refused in the same way, where none of the kind has been accepted: what that takes is
 /// missing altogether.
@@ -64,7 +64,7 @@ impl RequestKind {
 
     /// What a request of a change is about; that of a read is what the change reads for. None where a change makes no
     /// request at all.
-    pub(crate) fn of(kind: Kind, action: &Action) -> Option<Self> {
+    pub(crate) fn of(kind: Idempotency, action: &Action) -> Option<Self> {
         Some(match action {
             Action::CreateAsset { .. } => Self::CreateAsset,
             Action::LinkAsset { .. } | Action::UpdateAsset { .. } => Self::UpdateAsset,
@@ -80,10 +80,10 @@ impl RequestKind {
         })
     }
 
-    fn of_assignment(kind: Kind, checks_out: bool) -> Self {
+    fn of_assignment(kind: Idempotency, checks_out: bool) -> Self {
         match kind {
-            Kind::Guarded => Self::CheckIn,
-            Kind::Read if !checks_out => Self::CheckIn,
+            Idempotency::Conditional => Self::CheckIn,
+            Idempotency::Read if !checks_out => Self::CheckIn,
             _ => Self::CheckOut,
         }
     }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::Creatable;
 use super::walking::walk;
-use crate::requests::{Kind, Requests, Trouble};
-use crate::site::Site;
+use crate::context::IntegrationContext;
+use crate::requests::{Idempotency, Requests, Trouble};
 
 /// How long one more walk of the list is good for.
 const GOOD_FOR: Duration = Duration::from_mins(10);
@@ -66,7 +66,7 @@ struct Young<R> {
 
 /// The records of the list that `keep` wants.
 pub(super) async fn walked<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     keep: impl Fn(&C::Record) -> bool + Send + Sync,
 ) -> Result<Vec<C::Record>, Trouble> {
@@ -77,79 +77,79 @@ pub(super) async fn walked<C: Creatable>(
         }
         true
     };
-    walk::<C>(site, requests, wanted).await?;
+    walk::<C>(context, requests, wanted).await?;
     Ok(rows)
 }
 
 /// Of these, one that bears the name, email or serial of what is to be created, and that this worker does not
 /// know although it has read everything that was said.
 pub(super) async fn news<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     wanted: &C,
     found: Vec<C::Record>,
 ) -> Result<Option<C::Record>, Trouble> {
     let is_news = |found: &C::Record| {
-        wanted.is_namesake(site, found) && site.state.read(|view| C::is_unknown(site, view, found))
+        wanted.is_namesake(context, found) && context.state.read(|view| C::is_unknown(context, view, found))
     };
     if !found.iter().any(is_news) {
         return Ok(None);
     }
-    site.state.read_to_end().await.map_err(|_| Trouble::HandBack)?;
+    context.state.read_to_end().await.map_err(|_| Trouble::Requeue)?;
     Ok(found.into_iter().find(is_news))
 }
 
 /// Asks AMFJ before the first creation. What it has and the view does not know is in the way.
 pub(crate) async fn look<C: Creatable>(
     looked: &mut Looked,
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     wanted: &C,
 ) -> Result<Option<C::Record>, Trouble> {
     let found = match looked {
         Looked::Already => return Ok(None),
-        Looked::NotYetAndNow => match requests.send(Kind::Read, || wanted.search(site)).await? {
+        Looked::NotYetAndNow => match requests.send(Idempotency::Read, || wanted.search(context)).await? {
             Some(found) => found,
-            None => walked::<C>(site, requests, |found| wanted.is_namesake(site, found)).await?,
+            None => walked::<C>(context, requests, |found| wanted.is_namesake(context, found)).await?,
         },
-        Looked::NotYet => cheapest(site, requests, wanted).await?,
+        Looked::NotYet => cheapest(context, requests, wanted).await?,
     };
     *looked = Looked::Already;
-    news(site, wanted, found).await
+    news(context, wanted, found).await
 }
 
 async fn cheapest<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     wanted: &C,
 ) -> Result<Vec<C::Record>, Trouble> {
     let namesakes = |rows: &[C::Record]| {
-        rows.iter().filter(|found| wanted.is_namesake(site, found)).cloned().collect::<Vec<_>>()
+        rows.iter().filter(|found| wanted.is_namesake(context, found)).cloned().collect::<Vec<_>>()
     };
-    let mut before = requests.wait_for(C::walks(site).before.lock()).await?;
+    let mut before = requests.wait_for(C::walks(context).before.lock()).await?;
     let now = Instant::now();
     if let Some((begun, rows)) = &before.walked
         && now.duration_since(*begun) < GOOD_FOR
     {
         let found = namesakes(rows);
         drop(before);
-        return still_there::<C>(site, requests, found).await;
+        return still_there::<C>(context, requests, found).await;
     }
     before.walked = None;
     if before.few_until.is_none_or(|until| until <= now) {
-        let (expected, known) = site.state.read(C::expected);
+        let (expected, known) = context.state.read(C::expected);
         let few = expected <= known.div_ceil(PAGE).max(1);
         before.few_until = few.then(|| now + FEW_FOR);
     }
     if before.few_until.is_some() {
         // The others need not wait for this one.
         drop(before);
-        if let Some(found) = requests.send(Kind::Read, || wanted.search(site)).await? {
+        if let Some(found) = requests.send(Idempotency::Read, || wanted.search(context)).await? {
             return Ok(found);
         }
-        before = requests.wait_for(C::walks(site).before.lock()).await?;
+        before = requests.wait_for(C::walks(context).before.lock()).await?;
     }
-    let unknown = |found: &C::Record| site.state.read(|view| C::is_unknown(site, view, found));
-    let rows = walked::<C>(site, requests, unknown).await?;
+    let unknown = |found: &C::Record| context.state.read(|view| C::is_unknown(context, view, found));
+    let rows = walked::<C>(context, requests, unknown).await?;
     let found = namesakes(&rows);
     before.walked = Some((now, rows));
     Ok(found)
@@ -158,14 +158,14 @@ async fn cheapest<C: Creatable>(
 /// What a walk showed some minutes ago may be deleted by now: it is read before it is in anybody's way, and what the view knows by
 /// now is in nobody's.
 async fn still_there<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     found: Vec<C::Record>,
 ) -> Result<Vec<C::Record>, Trouble> {
     let mut there = Vec::new();
     for record in found {
-        if site.state.read(|view| C::is_unknown(site, view, &record)) {
-            there.extend(requests.send(Kind::Read, || C::again(site, &record)).await?);
+        if context.state.read(|view| C::is_unknown(context, view, &record)) {
+            there.extend(requests.send(Idempotency::Read, || C::again(context, &record)).await?);
         }
     }
     Ok(there)
@@ -173,12 +173,12 @@ async fn still_there<C: Creatable>(
 
 /// The records that came after the first attempt and that nothing claims. One walk serves all that wait for it.
 pub(super) async fn young<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     first: &IntentRow,
 ) -> Result<Vec<C::Record>, Trouble> {
     let asked = Instant::now();
-    let mut shared = requests.wait_for(C::walks(site).young.lock()).await?;
+    let mut shared = requests.wait_for(C::walks(context).young.lock()).await?;
     if let Some(young) = &*shared
         && young.begun >= asked
         && young.since <= first.offset
@@ -188,12 +188,12 @@ pub(super) async fn young<C: Creatable>(
     let begun = Instant::now();
     let mut rows = Vec::new();
     let keep = &mut |found: C::Record| {
-        if C::is_young_and_free(site, &found, first) {
+        if C::is_young_and_free(context, &found, first) {
             rows.push(found);
         }
         true
     };
-    walk::<C>(site, requests, keep).await?;
+    walk::<C>(context, requests, keep).await?;
     *shared = Some(Arc::new(Young { begun, since: first.offset, rows: rows.clone() }));
     Ok(rows)
 }

@@ -7,8 +7,8 @@ use amfj_sync_http::cursors::Cursors;
 
 use super::Creatable;
 use super::looking::PAGE;
-use crate::requests::{Kind, Requests, Trouble};
-use crate::site::Site;
+use crate::context::IntegrationContext;
+use crate::requests::{Idempotency, Requests, Trouble};
 
 /// A walk of the list shows no more pages than this many times what is known, and some.
 const PAGES_AT_MOST: (u64, u64) = (4, 100);
@@ -28,7 +28,7 @@ trait Pages: Send {
 
 /// Each page is a request like any other: within the limit, and dropped with the partition.
 struct Asked<'r, 'a, C> {
-    site: &'r Site,
+    context: &'r IntegrationContext,
     requests: &'r mut Requests<'a>,
     of: PhantomData<fn() -> C>,
 }
@@ -37,8 +37,8 @@ impl<C: Creatable> Pages for Asked<'_, '_, C> {
     type Row = C::Record;
 
     async fn page(&mut self, cursor: Option<String>) -> Result<Page<C::Record>, Trouble> {
-        let site = self.site;
-        self.requests.send(Kind::Read, || C::page(site, cursor.clone())).await
+        let context = self.context;
+        self.requests.send(Idempotency::Read, || C::page(context, cursor.clone())).await
     }
 
     async fn refused(&mut self, reason: &str) -> Result<(), Trouble> {
@@ -49,12 +49,12 @@ impl<C: Creatable> Pages for Asked<'_, '_, C> {
 /// Goes through the whole list, page by page, until `keep` says `false`. A list that goes round may have left rows out, so it
 /// is begun again after a pause; rows that were kept come once more then.
 pub(crate) async fn walk<C: Creatable>(
-    site: &Site,
+    context: &IntegrationContext,
     requests: &mut Requests<'_>,
     keep: &mut (dyn FnMut(C::Record) -> bool + Send),
 ) -> Result<(), Trouble> {
-    let (_, known) = site.state.read(C::expected);
-    let mut pages = Asked::<C> { site, requests, of: PhantomData };
+    let (_, known) = context.state.read(C::expected);
+    let mut pages = Asked::<C> { context, requests, of: PhantomData };
     go_through(&mut pages, (C::WHAT, C::LIST), known, keep).await
 }
 

@@ -46,7 +46,7 @@ fn link_asset() -> Change {
 }
 
 /// A view with the asset, which this holder has; linked to the device or not.
-fn view(checked_out_to: Option<Holder>, linked: bool) -> View {
+fn view(checked_out_to: Option<Holder>, linked: bool) -> Projection {
     let started = RunStarted {
         number: 1,
         leader: "fetcher/1".into(),
@@ -76,9 +76,11 @@ fn view(checked_out_to: Option<Holder>, linked: bool) -> View {
     if linked {
         let change = link_asset();
         let link = LinkOutcome::Linked { asset: self::asset(), rule: Rule::Name, takes_over: None };
-        facts.push(Fact::Ended(Box::new(ended(&event(&change), &change, Ending::Applied).with_link(link))));
+        facts.push(Fact::ChangeEnded(Box::new(
+            ended(&event(&change), &change, Ending::Applied).with_link(link),
+        )));
     }
-    let mut view = View::in_memory(None);
+    let mut view = Projection::in_memory(None);
     for (offset, fact) in (1..).zip(facts) {
         view.apply(&[(offset, Event::fact(&origin(), Timestamp::UNIX_EPOCH, fact))]).unwrap();
     }
@@ -86,7 +88,7 @@ fn view(checked_out_to: Option<Holder>, linked: bool) -> View {
 }
 
 /// How a change ends that needs no request; none where it needs one.
-fn ending(view: &View, change: &Change, begun: bool, linked_elsewhere: bool) -> Option<Ending> {
+fn ending(view: &Projection, change: &Change, begun: bool, linked_elsewhere: bool) -> Option<Ending> {
     let event = event(change);
     let linked_elsewhere = |_: &AssetId| linked_elsewhere;
     match (Known { event: &event, change, view, begun, linked_elsewhere: &linked_elsewhere }).step() {

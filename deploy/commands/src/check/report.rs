@@ -1,6 +1,6 @@
 //! One line a check, with the cure below it.
 
-use amfj_sync_security::screen::{Ink, Screen, legible, say, say_json};
+use amfj_sync_security::screen::{Screen, Style, sanitize, say, say_json};
 use serde::Serialize;
 
 /// How a check came out.
@@ -92,7 +92,7 @@ impl Printer {
             if !self.json {
                 let before = self.lines.last().and_then(|line| line.integration.as_ref());
                 if let Some(integration) = line.integration.as_ref().filter(|id| before != Some(id)) {
-                    say(&format!("\n{}", self.screen.ink(Ink::Bold, integration)));
+                    say(&format!("\n{}", self.screen.ink(Style::Bold, integration)));
                 }
                 say(&show(&self.screen, &line));
             }
@@ -113,7 +113,7 @@ impl Printer {
                 1 => "A run would succeed, with 1 thing to know".to_owned(),
                 _ => format!("A run would succeed, with {warnings} things to know"),
             };
-            say(&format!("\n{}", self.screen.inked(Ink::Plain, 0, &format!("{well}; {next}."))));
+            say(&format!("\n{}", self.screen.inked(Style::Plain, 0, &format!("{well}; {next}."))));
         }
         failed
     }
@@ -121,15 +121,15 @@ impl Printer {
 
 fn show(screen: &Screen, line: &Line) -> String {
     let (mark, ink) = match line.result {
-        Result::Ok => ("✓", Ink::Green),
-        Result::Warning => ("!", Ink::Yellow),
-        Result::Failed => ("✗", Ink::Red),
+        Result::Ok => ("✓", Style::Green),
+        Result::Warning => ("!", Style::Yellow),
+        Result::Failed => ("✗", Style::Red),
     };
     let indent = if line.integration.is_some() { 4 } else { 2 };
     let margin = " ".repeat(indent - 2);
-    let check = screen.sentence(indent, &legible(&line.check));
+    let check = screen.sentence(indent, &sanitize(&line.check));
     let cure = line.cure.as_ref().map(|cure| {
-        let cure = screen.inked(ink, indent + 2, &legible(cure));
+        let cure = screen.inked(ink, indent + 2, &sanitize(cure));
         format!("\n{margin}    {cure}")
     });
     format!("{margin}{} {check}{}", screen.ink(ink, mark), cure.unwrap_or_default())

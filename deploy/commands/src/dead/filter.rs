@@ -1,6 +1,6 @@
 //! Which dead letters somebody means.
 
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_service::worker::{CommonArgs, Exit};
 use clap::Args;
 use jiff::Timestamp;
@@ -88,13 +88,13 @@ impl Admits {
                 [] => {
                     return Err(Exit::Failed(format!(
                         "there is no dead letter {}; `amfj-sync dead list` shows all",
-                        legible(id)
+                        sanitize(id)
                     )));
                 }
                 [_] => {}
                 several => {
-                    let ids: Vec<String> = several.iter().map(|id| legible(id)).collect();
-                    let (id, ids) = (legible(id), ids.join("\n  "));
+                    let ids: Vec<String> = several.iter().map(|id| sanitize(id)).collect();
+                    let (id, ids) = (sanitize(id), ids.join("\n  "));
                     return Err(Exit::Failed(format!(
                         "several dead letters begin with {id}; give more of the id:\n  {ids}"
                     )));

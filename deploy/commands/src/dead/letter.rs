@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use amfj_sync_broker::letters::header as named;
+use amfj_sync_broker::dead_letter::header as named;
 use amfj_sync_broker::{Names, Received, Stage};
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Change, Event, Payload};
-use amfj_sync_security::screen::{Ink, Screen, escaped_json, legible};
+use amfj_sync_security::screen::{Screen, Style, escaped_json, sanitize};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -123,8 +123,8 @@ impl DeadLetter {
     /// What should have happened to whom.
     pub(super) fn what(&self) -> String {
         let kind = self.kind.as_deref().unwrap_or("a message");
-        let label = self.label.as_deref().map(|label| format!(" for \"{}\"", legible(label)));
-        let key = self.key.as_deref().map(|key| format!(" ({})", legible(key)));
+        let label = self.label.as_deref().map(|label| format!(" for \"{}\"", sanitize(label)));
+        let key = self.key.as_deref().map(|key| format!(" ({})", sanitize(key)));
         format!("{kind}{}{}", label.unwrap_or_default(), key.unwrap_or_default())
     }
 
@@ -138,24 +138,24 @@ impl DeadLetter {
     }
 
     pub(super) fn line(&self, screen: &Screen, out: &mut String) {
-        let id = legible(&self.id.chars().take(8).collect::<String>());
+        let id = sanitize(&self.id.chars().take(8).collect::<String>());
         let integration = self.integration.as_deref().unwrap_or("no integration");
-        let what = format!("{}, {}: {}", legible(integration), self.when(), self.what());
+        let what = format!("{}, {}: {}", sanitize(integration), self.when(), self.what());
         let _ =
-            writeln!(out, "{}  {}", screen.ink(Ink::Bold, &format!("{id:<8}")), screen.sentence(10, &what));
+            writeln!(out, "{}  {}", screen.ink(Style::Bold, &format!("{id:<8}")), screen.sentence(10, &what));
         let tried = match self.attempts {
             None | Some(0) => String::new(),
             Some(1) => "tried once: ".to_owned(),
             Some(times) => format!("tried {times} times: "),
         };
-        let why = format!("{tried}{}", legible(&self.reason));
+        let why = format!("{tried}{}", sanitize(&self.reason));
         let _ = writeln!(out, "          {}", screen.sentence(10, &why));
     }
 
     pub(super) fn whole(&self, screen: &Screen) -> String {
         let mut out = String::new();
         let mut row = |name: &str, text: &str| {
-            let _ = writeln!(out, "{name:<13}{}", screen.sentence(13, &legible(text)));
+            let _ = writeln!(out, "{name:<13}{}", screen.sentence(13, &sanitize(text)));
         };
         row("id", &self.id);
         row("integration", self.integration.as_deref().unwrap_or("unknown"));
@@ -174,7 +174,7 @@ impl DeadLetter {
         } else {
             let shown = &self.body[..self.body.len().min(SHOWN)];
             let more = if shown.len() < self.body.len() { " …" } else { "" };
-            format!("{} bytes: {}{more}", self.body.len(), legible(&String::from_utf8_lossy(shown)))
+            format!("{} bytes: {}{more}", self.body.len(), sanitize(&String::from_utf8_lossy(shown)))
         };
         let _ = write!(out, "\n{body}");
         out

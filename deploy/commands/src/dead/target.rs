@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amfj_sync_broker::letters::{Replay, header};
+use amfj_sync_broker::dead_letter::{Replay, header};
 use amfj_sync_broker::{Headers, Names, Outgoing, Received, Stage};
 use amfj_sync_config::Config;
 use amfj_sync_model::ids::{IntegrationId, Key};

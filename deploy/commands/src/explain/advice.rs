@@ -2,15 +2,15 @@
 
 use amfj_sync_config::{Integration, Mode};
 use amfj_sync_model::ids::AssetId;
-use amfj_sync_model::messages::{Decision, DeviceEntry, State};
-use amfj_sync_projection::View;
+use amfj_sync_model::messages::{Decision, DeviceEntry, DeviceStatus};
+use amfj_sync_projection::Projection;
 
 use super::User;
 
 /// One sentence. The reason of the state says why; this says what to type or to change.
 pub(super) fn what_to_do(
     config: &Integration,
-    view: &View,
+    view: &Projection,
     device: &DeviceEntry,
     decision: Option<&Decision>,
     user: Option<&User>,
@@ -26,55 +26,55 @@ pub(super) fn what_to_do(
         return format!("Start `reconciler run`, and `fetcher run --once {id}` reads both sides anew.");
     };
     match decision.state {
-        State::InSync => "Nothing.".to_owned(),
-        State::Pending => {
+        DeviceStatus::InSync => "Nothing.".to_owned(),
+        DeviceStatus::Pending => {
             "Nothing: it is on its way. If that lasts, `amfj-sync status` says what it waits for.".to_owned()
         }
-        State::PlanOnly => match config.mode {
+        DeviceStatus::PlanOnly => match config.mode {
             Mode::Plan => format!("Look at `amfj-sync plan {id}`; mode = \"apply\" has it made."),
             Mode::Apply => "Add its serial number to apply_only, or empty apply_only.".to_owned(),
         },
-        State::Unmatched => unmatched(view, device, decision),
-        State::Ambiguous => match asset_among(view, decision) {
+        DeviceStatus::Unmatched => unmatched(view, device, decision),
+        DeviceStatus::Ambiguous => match asset_among(view, decision) {
             Some(asset) => format!(
                 "Choose: {} (or another asset), or make names and serials differ.",
                 link(view, device, asset)
             ),
             None => format!("Delete the outdated device in Kandji, or choose: {}.", link(view, device, "ASSET")),
         },
-        State::FieldProblem => {
+        DeviceStatus::FieldProblem => {
             "Correct the value in Kandji, or map another property to the field; the other fields are written."
                 .to_owned()
         }
-        State::UserProblem => user_problem(user),
-        State::Failed => {
+        DeviceStatus::UserProblem => user_problem(user),
+        DeviceStatus::Failed => {
             "Mend the cause, then `amfj-sync dead replay ID` (`amfj-sync dead list` has the id); or change the value in Kandji."
                 .to_owned()
         }
-        State::Gone => {
+        DeviceStatus::Gone => {
             "Nothing, if it is really gone; when_gone = \"check-in\" checks assets of gone devices in."
                 .to_owned()
         }
-        State::Held => format!("Look at `amfj-sync plan {id}`; if it is right, `amfj-sync release {id}`."),
-        State::OutOfScope => "Nothing, or change [integration.scope].".to_owned(),
+        DeviceStatus::Held => format!("Look at `amfj-sync plan {id}`; if it is right, `amfj-sync release {id}`."),
+        DeviceStatus::OutOfScope => "Nothing, or change [integration.scope].".to_owned(),
     }
 }
 
 /// The first candidate that a device can be linked to: others may be devices that have the same claim.
-fn asset_among<'a>(view: &View, decision: &'a Decision) -> Option<&'a str> {
+fn asset_among<'a>(view: &Projection, decision: &'a Decision) -> Option<&'a str> {
     let mut ids = decision.candidates.iter().map(|candidate| candidate.id.as_str());
     ids.find(|id| AssetId::new(*id).is_ok_and(|id| view.asset(&id).is_some()))
 }
 
 /// What to type: by serial where no other device has it, else by id.
-fn link(view: &View, device: &DeviceEntry, asset: &str) -> String {
+fn link(view: &Projection, device: &DeviceEntry, asset: &str) -> String {
     let serial = device.serial.trim();
     let is_one = view.devices_with_serial(serial).len() == 1;
     let handle = if is_one { serial } else { device.device_id.as_str() };
     format!("`amfj-sync link \"{handle}\" {asset}`")
 }
 
-fn unmatched(view: &View, device: &DeviceEntry, decision: &Decision) -> String {
+fn unmatched(view: &Projection, device: &DeviceEntry, decision: &Decision) -> String {
     let asset = asset_among(view, decision);
     let link = link(view, device, asset.unwrap_or("ASSET"));
     if device.removed {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::{Asset, Source};
 use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
-use amfj_sync_model::messages::{Candidate, State as DeviceState};
+use amfj_sync_model::messages::{Candidate, DeviceStatus};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_rules as rules;
 use amfj_sync_service::status::StoppedRecord;
 use serde::Serialize;
@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::{Applied, Failed, User, pending};
 use crate::format;
-use crate::plan::PlannedChange;
+use crate::plan::ChangeRow;
 
 /// The device that an asset was decided for, where the link is not made yet.
-pub(super) fn intended_for(view: &View, asset: &AssetId) -> Option<DeviceId> {
+pub(super) fn intended_for(view: &Projection, asset: &AssetId) -> Option<DeviceId> {
     let mut found = None;
     view.each_decision(&mut |decision| {
         if let (Key::Device(id), true) = (&decision.key, decision.asset.as_ref() == Some(asset)) {
@@ -57,7 +57,7 @@ pub(super) struct AssetShown {
 pub(super) struct Considered {
     pub(super) id: String,
     pub(super) label: String,
-    pub(super) state: DeviceState,
+    pub(super) state: DeviceStatus,
     pub(super) note: String,
 }
 
@@ -75,7 +75,12 @@ impl AssetShown {
 }
 
 impl LoneAsset {
-    pub(super) fn of(config: &Integration, view: &View, siblings: &[&View], id: &AssetId) -> Option<Self> {
+    pub(super) fn of(
+        config: &Integration,
+        view: &Projection,
+        siblings: &[&Projection],
+        id: &AssetId,
+    ) -> Option<Self> {
         let asset = view.asset(id)?.asset;
         let considered_for = considered(view, id);
         let elsewhere = siblings.iter().find_map(|sibling| {
@@ -116,7 +121,7 @@ impl LoneAsset {
     }
 }
 
-fn considered(view: &View, asset: &AssetId) -> Vec<Considered> {
+fn considered(view: &Projection, asset: &AssetId) -> Vec<Considered> {
     let mut found = Vec::new();
     view.each_decision(&mut |decision| {
         let Key::Device(id) = &decision.key else { return true };
@@ -145,7 +150,7 @@ pub(super) enum Who {
 
 impl Who {
     /// The person that a record belongs to, if that is known.
-    pub(super) fn of_record(view: &View, id: RecordId) -> Self {
+    pub(super) fn of_record(view: &Projection, id: RecordId) -> Self {
         let users = view.linked_users(&id);
         let person = users.iter().find_map(|user| view.user_of(user));
         let person = person.or_else(|| intended_person(view, &id));
@@ -153,7 +158,7 @@ impl Who {
     }
 }
 
-fn intended_person(view: &View, record: &RecordId) -> Option<UserKey> {
+fn intended_person(view: &Projection, record: &RecordId) -> Option<UserKey> {
     let mut found = None;
     view.each_decision(&mut |decision| {
         if let (Key::User(key), true) = (&decision.key, decision.record.as_ref() == Some(record)) {
@@ -176,7 +181,7 @@ pub(super) struct Person {
     pub(super) devices: Vec<TheirDevice>,
     /// Assets that are checked out to them in AMFJ, as of the last list.
     pub(super) holds: Vec<HeldAsset>,
-    pub(super) pending: Vec<PlannedChange>,
+    pub(super) pending: Vec<ChangeRow>,
     pub(super) failed: Vec<Failed>,
     pub(super) trouble: Vec<StoppedRecord>,
     pub(super) last: Vec<Applied>,
@@ -197,7 +202,7 @@ pub(super) struct Lone {
 pub(super) struct TheirDevice {
     pub(super) id: String,
     pub(super) label: String,
-    pub(super) state: Option<DeviceState>,
+    pub(super) state: Option<DeviceStatus>,
     pub(super) asset: Option<String>,
 }
 
@@ -208,7 +213,7 @@ pub(super) struct HeldAsset {
 }
 
 impl Person {
-    pub(super) fn of(config: &Integration, view: &View, who: &Who) -> Self {
+    pub(super) fn of(config: &Integration, view: &Projection, who: &Who) -> Self {
         let (key, user, record, record_id) = match who {
             Who::Person(key) => {
                 let user = User::person(view, key);
@@ -245,7 +250,7 @@ impl Person {
 }
 
 impl Lone {
-    fn of(view: &View, id: &RecordId, user: Option<&KandjiUserId>) -> Option<Self> {
+    fn of(view: &Projection, id: &RecordId, user: Option<&KandjiUserId>) -> Option<Self> {
         let record = view.record(id)?.record;
         Some(Self {
             id: record.id.to_string(),
@@ -260,7 +265,7 @@ impl Lone {
     }
 }
 
-fn devices(view: &View, key: &UserKey) -> Vec<TheirDevice> {
+fn devices(view: &Projection, key: &UserKey) -> Vec<TheirDevice> {
     let rows = view.devices_of(key).into_iter().filter_map(|id| view.device(&id));
     let mut devices: Vec<TheirDevice> = rows
         .map(|row| {
@@ -281,7 +286,7 @@ fn devices(view: &View, key: &UserKey) -> Vec<TheirDevice> {
     devices
 }
 
-fn holds(view: &View, record: &RecordId) -> Vec<HeldAsset> {
+fn holds(view: &Projection, record: &RecordId) -> Vec<HeldAsset> {
     let mut found = Vec::new();
     view.each_asset(&mut |row| {
         let Asset { id, name, checked_out_to, .. } = row.asset;

@@ -76,7 +76,7 @@ pub(super) async fn last_applied(
 }
 
 fn applied(event: Event, about: &About<'_>) -> Option<Applied> {
-    let Payload::Fact(Fact::Ended(outcome)) = event.payload else { return None };
+    let Payload::Fact(Fact::ChangeEnded(outcome)) = event.payload else { return None };
     let fits = about.fits(&outcome);
     let Outcome { edits, kind, .. } = *outcome;
     fits.then_some(Applied { at: event.time, kind, edits })

@@ -4,15 +4,15 @@ pub(super) mod others;
 
 use std::fmt::Write as _;
 
-use amfj_sync_model::messages::State;
+use amfj_sync_model::messages::DeviceStatus;
 use amfj_sync_rules::{Finding, MappedValue};
-use amfj_sync_security::screen::{Ink, Screen, legible, value};
+use amfj_sync_security::screen::{Screen, Style, sanitize, value};
 use amfj_sync_service::status::StoppedRecord;
 use serde_json::Value;
 
 use super::{Applied, Decided, Explained, Failed, Linked, User};
 use crate::format::{self, quoted};
-use crate::plan::{self, PlannedChange};
+use crate::plan::{self, ChangeRow};
 use crate::status::ink_of;
 
 /// Where the second column begins.
@@ -21,15 +21,15 @@ const INDENT: usize = 12;
 pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     let mut out = String::new();
     let name = if explained.device.name.trim().is_empty() { "no name" } else { &explained.device.name };
-    let _ = writeln!(out, "{} in {}", screen.ink(Ink::Bold, &quoted(name)), explained.integration);
+    let _ = writeln!(out, "{} in {}", screen.ink(Style::Bold, &quoted(name)), explained.integration);
     let (ink, state) = match explained.state {
         Some(state) => (ink_of(state), state.as_str()),
-        None => (Ink::Plain, "not decided yet"),
+        None => (Style::Plain, "not decided yet"),
     };
-    let label = |name: &str| screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
+    let label = |name: &str| screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
     let _ = writeln!(out, "{}{}", label("state"), screen.ink(ink, state));
     let mut row = |name: &str, text: &str| {
-        let _ = writeln!(out, "{}{}", label(name), screen.sentence(INDENT, &legible(text)));
+        let _ = writeln!(out, "{}{}", label(name), screen.sentence(INDENT, &sanitize(text)));
     };
     if !explained.reason.is_empty() {
         row("why", &explained.reason);
@@ -43,7 +43,7 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     by_hand("unlinked", explained.unlinked_by.as_ref(), &mut row);
     user(explained.user.as_ref(), &mut row);
     if !explained.candidates.is_empty() {
-        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Considered and not chosen"));
+        let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "Considered and not chosen"));
         out.push_str(&plan::candidates(screen, 2, &explained.candidates));
     }
     users_candidates(screen, explained, &mut out);
@@ -143,7 +143,7 @@ fn user(user: Option<&User>, row: &mut impl FnMut(&str, &str)) {
         }
         None => row("record", "none"),
     }
-    if !matches!(user.state, None | Some(State::InSync)) {
+    if !matches!(user.state, None | Some(DeviceStatus::InSync)) {
         row("", &user.reason);
     }
     user.warnings.iter().for_each(|warning| row("note", warning));
@@ -160,7 +160,7 @@ fn by_hand(what: &str, person: Option<&Decided>, row: &mut impl FnMut(&str, &str
 fn users_candidates(screen: &Screen, explained: &Explained, out: &mut String) {
     let candidates = explained.user.as_ref().map(|user| user.candidates.as_slice()).unwrap_or_default();
     if !candidates.is_empty() {
-        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "User records considered and not chosen"));
+        let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "User records considered and not chosen"));
         out.push_str(&plan::candidates(screen, 2, candidates));
     }
 }
@@ -169,7 +169,7 @@ fn fields(screen: &Screen, fields: &[MappedValue], out: &mut String) {
     if fields.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Mapped fields"));
+    let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "Mapped fields"));
     let mut rows = vec![["field", "Kandji", "wanted", "AMFJ", ""].map(str::to_owned).to_vec()];
     rows.extend(fields.iter().map(field));
     out.push_str(&screen.columns(2, &rows));
@@ -198,11 +198,11 @@ fn field(mapped: &MappedValue) -> Vec<String> {
     vec![mapped.field.clone(), shown(mapped.kandji.as_ref()), wanted, amfj, finding.to_owned()]
 }
 
-fn pending(screen: &Screen, pending: &[PlannedChange], out: &mut String) {
+fn pending(screen: &Screen, pending: &[ChangeRow], out: &mut String) {
     if pending.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "To be changed"));
+    let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "To be changed"));
     for change in pending {
         let _ = writeln!(
             out,
@@ -218,9 +218,9 @@ fn failed(screen: &Screen, failed: &[Failed], out: &mut String) {
     if failed.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", screen.ink(Ink::Red, "Failed"));
+    let _ = writeln!(out, "\n{}", screen.ink(Style::Red, "Failed"));
     for failed in failed {
-        let text = format!("{} at {}: {}", failed.kind, format::time(failed.at), legible(&failed.reason));
+        let text = format!("{} at {}: {}", failed.kind, format::time(failed.at), sanitize(&failed.reason));
         let _ = writeln!(out, "  {}", screen.sentence(2, &text));
     }
 }
@@ -229,7 +229,7 @@ fn last(screen: &Screen, last: &[Applied], out: &mut String) {
     if last.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Last applied"));
+    let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "Last applied"));
     for applied in last {
         let _ = writeln!(out, "  {}  {}", format::time(applied.at), applied.kind);
         out.push_str(&format::edits(screen, 6, &applied.edits));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_model::ids::{AssetId, IntegrationId, Key};
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_projection::View;
-use amfj_sync_projection::finding::{self, Hit};
-use amfj_sync_security::screen::legible;
+use amfj_sync_projection::Projection;
+use amfj_sync_projection::lookup::{self, Hit};
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_service::worker::{Exit, Worker};
 
 use super::Applied;
@@ -37,10 +37,10 @@ impl Meant {
         let mut owned: BTreeSet<String> = BTreeSet::new();
         for (id, state) in &worker.states {
             state.read(|view| {
-                for hit in finding::find(view, text) {
+                for hit in lookup::find(view, text) {
                     meant.take(id, view, text, &hit);
-                    owned.extend(finding::belongings(view, &hit));
-                    shown.entry(hit.clone()).or_insert_with(|| finding::describe(view, &hit));
+                    owned.extend(lookup::belongings(view, &hit));
+                    shown.entry(hit.clone()).or_insert_with(|| lookup::describe(view, &hit));
                 }
             });
         }
@@ -57,7 +57,7 @@ impl Meant {
         }
     }
 
-    fn take(&mut self, id: &IntegrationId, view: &View, text: &str, hit: &Hit) {
+    fn take(&mut self, id: &IntegrationId, view: &Projection, text: &str, hit: &Hit) {
         let whose = self.whose.entry(id.to_string()).or_default();
         let mut assets = BTreeSet::new();
         match hit {
@@ -72,7 +72,7 @@ impl Meant {
             }
             Hit::Person(key) => {
                 whose.keys.insert(Key::User(key.clone()).to_string());
-                whose.records.extend(finding::record_of(view, key).map(String::from));
+                whose.records.extend(lookup::record_of(view, key).map(String::from));
             }
             Hit::Record(record) => {
                 whose.records.insert(record.to_string());
@@ -103,7 +103,7 @@ impl Meant {
                 || (name.is_some() && NameKey::of(&one.label) == name)
             {
                 whose.keys.insert(one.key.clone());
-                let shown = format!("{} \"{}\"", one.key.replacen('/', " ", 1), legible(&one.label));
+                let shown = format!("{} \"{}\"", one.key.replacen('/', " ", 1), sanitize(&one.label));
                 subjects.insert(one.key.clone(), shown);
             }
         }
@@ -124,16 +124,16 @@ impl Meant {
     }
 }
 
-fn has_name(view: &View, asset: &AssetId, text: &str) -> bool {
+fn has_name(view: &Projection, asset: &AssetId, text: &str) -> bool {
     let name = view.asset(asset).and_then(|row| NameKey::of(&row.asset.name));
     name.is_some() && name == NameKey::of(text)
 }
 
 /// Who has an asset, as of the last list: it may have changed hands without this product.
-fn holder_now(view: &View, asset: &AssetId) -> Option<String> {
+fn holder_now(view: &Projection, asset: &AssetId) -> Option<String> {
     let asset = view.asset(asset)?.asset;
     let holder = match &asset.checked_out_to {
-        Some(holder) => format!("checked out to \"{}\"", legible(holder.name.trim())),
+        Some(holder) => format!("checked out to \"{}\"", sanitize(holder.name.trim())),
         None => "not checked out".to_owned(),
     };
     Some(format!(
@@ -143,16 +143,16 @@ fn holder_now(view: &View, asset: &AssetId) -> Option<String> {
 }
 
 fn several(text: &str, lines: impl Iterator<Item = String>) -> Exit {
-    let lines: Vec<String> = lines.map(|line| legible(&line)).collect();
-    Exit::Failed(format!("several fit \"{}\"; give the id:\n  {}", legible(text), lines.join("\n  ")))
+    let lines: Vec<String> = lines.map(|line| sanitize(&line)).collect();
+    Exit::Failed(format!("several fit \"{}\"; give the id:\n  {}", sanitize(text), lines.join("\n  ")))
 }
 
 fn nothing(worker: &Worker, text: &str) -> Exit {
     let states = worker.states.values();
-    let near = states.flat_map(|state| state.read(|view| finding::near_lines(view, text, &|_| true)));
-    let near = finding::near_it(near);
+    let near = states.flat_map(|state| state.read(|view| lookup::near_lines(view, text, &|_| true)));
+    let near = lookup::near_it(near);
     Exit::Failed(format!(
         "no device, asset or person \"{}\" is known, now or in the history; give a name, serial number, email or id{near}",
-        legible(text)
+        sanitize(text)
     ))
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
-use amfj_sync_security::screen::{Ink, Screen, ask, say, steers};
+use amfj_sync_security::screen::{Screen, Style, ask, say, steers};
 use amfj_sync_service::worker::Exit;
 use nix::sys::termios::{FlushArg, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
@@ -46,7 +46,7 @@ impl Asker {
 
     /// Shows a heading over what everybody is told.
     pub(crate) fn title(&self, text: &str) {
-        say(&format!("\n{}", self.screen.ink(Ink::Bold, text)));
+        say(&format!("\n{}", self.screen.ink(Style::Bold, text)));
     }
 
     /// Shows a sentence, where somebody reads it.
@@ -63,7 +63,7 @@ impl Asker {
 
     /// Shows what is wrong with an answer.
     pub(crate) fn complain(&self, text: &str) {
-        say(&format!("  {}", self.screen.inked(Ink::Red, 2, text)));
+        say(&format!("  {}", self.screen.inked(Style::Red, 2, text)));
     }
 
     /// Asks for a line until `read` takes it; without an answer, for the default.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_security::screen::{Ink, legible, say};
+use amfj_sync_security::screen::{Style, sanitize, say};
 use amfj_sync_service::worker::Exit;
 
 use super::asking::Asker;
@@ -60,7 +60,7 @@ impl Names {
             format!(
                 "AMFJ has several {what}s of the name \"{}\"; the first that it lists is meant. Rename the others in AMFJ if \
                  that is wrong",
-                legible(name)
+                sanitize(name)
             )
         })
     }
@@ -83,10 +83,10 @@ impl Names {
         let part: Vec<&String> =
             self.all.iter().filter(|name| name.to_lowercase().contains(&wanted)).collect();
         match part.as_slice() {
-            [] => Err(format!("AMFJ has no {what} with \"{}\" in its name", legible(typed))),
+            [] => Err(format!("AMFJ has no {what} with \"{}\" in its name", sanitize(typed))),
             [name] => Ok(name),
             several => {
-                let shown: Vec<String> = several.iter().take(A_SCREEN).map(|name| legible(name)).collect();
+                let shown: Vec<String> = several.iter().take(A_SCREEN).map(|name| sanitize(name)).collect();
                 let more = if several.len() > A_SCREEN { ", …" } else { "" };
                 Err(format!("{} {what}s fit: {}{more}; type the whole name", several.len(), shown.join(", ")))
             }
@@ -103,8 +103,8 @@ impl Names {
     ) -> Result<Option<String>, Exit> {
         let screen = asker.screen();
         for (at, name) in self.all.iter().take(A_SCREEN).enumerate() {
-            let number = screen.ink(Ink::Faint, &format!("{:>4} ", at + 1));
-            say(&format!("{number} {}", screen.sentence(6, &legible(name))));
+            let number = screen.ink(Style::Faint, &format!("{:>4} ", at + 1));
+            say(&format!("{number} {}", screen.sentence(6, &sanitize(name))));
         }
         if self.all.len() > A_SCREEN {
             asker.tell(&format!(
@@ -112,13 +112,13 @@ impl Names {
                 self.all.len() - A_SCREEN
             ));
         }
-        let default = proposed.or(none).map(legible);
+        let default = proposed.or(none).map(sanitize);
         let chosen = asker.line(question, default.as_deref(), |typed| {
             if Some(typed) == none {
                 return Ok(None);
             }
             // As it is shown: a name may hold signs that nobody can type.
-            if let Some(proposed) = proposed.filter(|proposed| legible(proposed) == typed) {
+            if let Some(proposed) = proposed.filter(|proposed| sanitize(proposed) == typed) {
                 return Ok(Some(proposed.to_owned()));
             }
             self.meant(typed).map(|name| Some(name.to_owned()))

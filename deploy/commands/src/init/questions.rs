@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::Catalogue;
-use amfj_sync_security::screen::{legible, say};
+use amfj_sync_security::screen::{sanitize, say};
 use amfj_sync_service::worker::Exit;
 use url::Url;
 
@@ -196,7 +196,7 @@ pub(crate) async fn map(
     }
     let mut fields = if is_bare { BTreeMap::new() } else { dialogue::decide(asker, lines, fleet).await? };
     if !others.is_empty() && asker.asks() && !fields.is_empty() {
-        let names: Vec<String> = others.keys().map(|name| format!("\"{}\"", legible(name))).collect();
+        let names: Vec<String> = others.keys().map(|name| format!("\"{}\"", sanitize(name))).collect();
         let question = format!("{} is mapped too, and no field of an asset type. Keep it?", names.join(", "));
         if asker.letter(&question, &['y', 'n']).await? == Letter('n') {
             settings.fields = Some(fields);
@@ -217,7 +217,7 @@ fn of_options(
 ) -> Result<BTreeMap<String, String>, Exit> {
     let mut fields = BTreeMap::new();
     for (field, source) in &given.map {
-        let wrong = |why: String| Exit::Configuration(format!("--map \"{}\": {why}", legible(field)));
+        let wrong = |why: String| Exit::Configuration(format!("--map \"{}\": {why}", sanitize(field)));
         let is_known = field == "Name" || catalogue.asset_types.iter().any(|one| one.field(field).is_some());
         if !is_known {
             let names: Vec<&str> = catalogue
@@ -227,7 +227,7 @@ fn of_options(
                 .map(|one| one.name.as_str())
                 .collect();
             let near = amfj_sync_config::reading::nearest(field, names);
-            let hint = near.map(|near| format!("; did you mean \"{}\"?", legible(near))).unwrap_or_default();
+            let hint = near.map(|near| format!("; did you mean \"{}\"?", sanitize(near))).unwrap_or_default();
             return Err(wrong(format!("no asset type has this field{hint}")));
         }
         dialogue::check(source, fleet).map_err(wrong)?;

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_model::messages::{DeviceEntry, Order};
+use amfj_sync_model::messages::{DeviceEntry, OperatorOrder};
 use amfj_sync_projection::Verdict;
 use amfj_sync_projection::rows::DeviceRow;
-use amfj_sync_security::screen::{legible, say_error, say_line};
+use amfj_sync_security::screen::{sanitize, say_error, say_line};
 use amfj_sync_service::worker::{CommonArgs, Exit};
 
 use super::table::{self, Pair, Wrong};
@@ -44,7 +44,7 @@ pub(crate) async fn link_all(common: &CommonArgs, file: &Path) -> Result<(), Exi
 }
 
 fn read(file: &Path) -> Result<(Vec<Pair>, Vec<Wrong>), Exit> {
-    let said = |why: String| Exit::Configuration(format!("{}: {}", file.display(), legible(&why)));
+    let said = |why: String| Exit::Configuration(format!("{}: {}", file.display(), sanitize(&why)));
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| said(error.to_string()))?;
     opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| said(error.to_string()))?;
@@ -73,7 +73,7 @@ async fn make_all(
         match decided {
             Ok(Verdict::Accepted) => say_line(&link.said()),
             Ok(Verdict::Rejected(reason)) => {
-                say_error(&format!("line {}: {}", link.line, legible(&reason)));
+                say_error(&format!("line {}: {}", link.line, sanitize(&reason)));
                 refused += 1;
             }
             Err(exit) => return Err(broken_off(&links, at, refused, &exit)),
@@ -97,7 +97,7 @@ impl Link {
     async fn make(&self, context: &CommandContext) -> Result<Verdict, Exit> {
         let (_, state) = context.integration(&self.integration)?;
         let (device, asset) = (self.device.device_id.clone(), self.asset.id.clone());
-        announce(state, Order::Link { device, asset }).await
+        announce(state, OperatorOrder::Link { device, asset }).await
     }
 
     fn said(&self) -> String {
@@ -165,7 +165,7 @@ fn named_twice(context: &CommandContext, links: &[Link]) -> Vec<Wrong> {
 }
 
 fn refusal(file: &Path, in_all: usize, wrong: &[Wrong]) -> Exit {
-    let file = legible(&file.display().to_string());
+    let file = sanitize(&file.display().to_string());
     let mut text = format!("nothing was linked: of {in_all} lines in {file}, these are wrong");
     for one in wrong {
         let _ = write!(text, "\n  line {}: {}", one.line, one.why.replace('\n', "\n    "));

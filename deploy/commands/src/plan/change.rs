@@ -2,8 +2,8 @@
 
 use amfj_sync_model::amfj::Holder;
 use amfj_sync_model::ids::{AssetId, Key, RecordId};
-use amfj_sync_model::messages::{Action, Change, Decided, Rule, State as DeviceState};
-use amfj_sync_projection::View;
+use amfj_sync_model::messages::{Action, Change, DeviceStatus, PlannedChange, Rule};
+use amfj_sync_projection::Projection;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::format::Serials;
 
 /// One change that is to come.
 #[derive(Debug, Serialize)]
-pub(crate) struct PlannedChange {
+pub(crate) struct ChangeRow {
     pub(crate) kind: &'static str,
     /// `device/ID` or `user/KEY`.
     pub(crate) key: String,
@@ -40,7 +40,7 @@ pub(crate) struct PlannedChange {
     pub(crate) withheld: Option<String>,
     /// The state of the device or person; none where another change of this plan comes before anything is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<DeviceState>,
+    pub(crate) state: Option<DeviceStatus>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -50,15 +50,15 @@ pub(crate) struct Target {
     pub(crate) name: String,
 }
 
-impl PlannedChange {
+impl ChangeRow {
     /// A change that was decided.
-    pub(crate) fn decided(view: &View, decided: &Decided) -> Self {
-        let Decided { published, staged, .. } = *decided;
+    pub(crate) fn decided(view: &Projection, decided: &PlannedChange) -> Self {
+        let PlannedChange { published, staged, .. } = *decided;
         Self { published, staged, ..Self::of(view, view, &decided.change) }
     }
 
     /// `view` is how things are, `after` how they are once everything is done: names are looked up there.
-    pub(crate) fn of(view: &View, after: &View, change: &Change) -> Self {
+    pub(crate) fn of(view: &Projection, after: &Projection, change: &Change) -> Self {
         let mut shown = Self {
             kind: change.action.kind(),
             key: change.key.to_string(),
@@ -91,7 +91,7 @@ impl PlannedChange {
         matches!(self.kind, "check-out" | "hand-over" | "check-in")
     }
 
-    fn describe(&mut self, view: &View, change: &Change) {
+    fn describe(&mut self, view: &Projection, change: &Change) {
         match &change.action {
             Action::LinkAsset { asset, rule, takes_over, .. } => {
                 self.rule = Some(*rule);
@@ -130,18 +130,18 @@ fn assignment(from: Option<&Holder>, to: Option<&Holder>) -> &'static str {
     }
 }
 
-fn asset_target(view: &View, after: &View, id: &AssetId) -> Target {
+fn asset_target(view: &Projection, after: &Projection, id: &AssetId) -> Target {
     let row = view.asset(id).or_else(|| after.asset(id));
     let name = row.map(|row| row.asset.name).unwrap_or_default();
     Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
 }
 
-fn record_target(after: &View, id: &RecordId) -> Target {
+fn record_target(after: &Projection, id: &RecordId) -> Target {
     let name = after.record(id).map(|row| row.record.name).unwrap_or_default();
     Target { id: (!is_new(id.as_str())).then(|| id.to_string()), name }
 }
 
-fn serials(view: &View, change: &Change, asset: &AssetId) -> Option<Serials> {
+fn serials(view: &Projection, change: &Change, asset: &AssetId) -> Option<Serials> {
     let Key::Device(device) = &change.key else { return None };
     Some(Serials::of(view, &view.device(device)?.entry, &view.asset(asset)?.asset))
 }

@@ -1,10 +1,10 @@
 //! The plan as a table for spreadsheets: one row for each value, so that it can be sorted and filtered there.
 
-use amfj_sync_model::messages::{Outcome, State as DeviceState};
+use amfj_sync_model::messages::{DeviceStatus, Outcome};
 use amfj_sync_security::screen::steers;
 use serde_json::Value;
 
-use super::{NotDone, PlannedChange, SitePlan, Target, Vanished};
+use super::{ChangeRow, NotDone, SitePlan, Target, Vanished};
 
 const HEAD: [&str; 18] = [
     "integration",
@@ -35,7 +35,7 @@ struct Row {
     key: String,
     label: String,
     serial: String,
-    state: Option<DeviceState>,
+    state: Option<DeviceStatus>,
     asset: (String, String),
     record: (String, String),
     field: String,
@@ -69,7 +69,7 @@ impl Row {
             self.key,
             self.label,
             self.serial,
-            self.state.map_or("", DeviceState::as_str).to_owned(),
+            self.state.map_or("", DeviceStatus::as_str).to_owned(),
             self.asset.0,
             self.asset.1,
             self.record.0,
@@ -86,7 +86,7 @@ impl Row {
 }
 
 /// A change writes several values, or none.
-fn of_change(change: &PlannedChange) -> Vec<Row> {
+fn of_change(change: &ChangeRow) -> Vec<Row> {
     let row = || Row {
         what: standing(change),
         kind: change.kind,
@@ -120,7 +120,7 @@ fn of_change(change: &PlannedChange) -> Vec<Row> {
 }
 
 /// What is to become of a change.
-fn standing(change: &PlannedChange) -> &'static str {
+fn standing(change: &ChangeRow) -> &'static str {
     match (change.staged, change.withheld.is_some(), change.published.is_some()) {
         (true, ..) => "kept back",
         (_, true, _) => "planned only",
@@ -155,7 +155,7 @@ fn of_vanished(one: &Vanished) -> Row {
         key: one.key.clone(),
         label: one.name.clone(),
         serial: one.serial.clone(),
-        state: Some(DeviceState::Held),
+        state: Some(DeviceStatus::Held),
         asset: named(one.asset.as_ref()),
         from: one.holder.clone().unwrap_or_default(),
         reason: "not in Kandji's list any more, or listed as removed".to_owned(),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use amfj_sync_model::ids::{IntegrationId, Key};
-use amfj_sync_model::messages::{Outcome, State as DeviceState};
+use amfj_sync_model::messages::{DeviceStatus, Outcome};
 use amfj_sync_model::names::NameKey;
 use amfj_sync_service::worker::Exit;
 use clap::Args;
 
 use super::text::KINDS;
-use super::{NotDone, PlannedChange, SitePlan};
+use super::{ChangeRow, NotDone, SitePlan};
 use crate::{CommandContext, lookup};
 
 /// The kinds of assignments together, as the history and the dead letters call them.
@@ -27,7 +27,7 @@ pub struct Only {
     pub kind: Vec<String>,
     /// Only devices and people in this state, such as ambiguous
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
-    pub state: Vec<DeviceState>,
+    pub state: Vec<DeviceStatus>,
     /// Only values of this AMFJ field
     #[arg(long, value_name = "FIELD")]
     pub field: Vec<String>,
@@ -48,11 +48,11 @@ fn kind(text: &str) -> Result<String, String> {
     })
 }
 
-fn state(text: &str) -> Result<DeviceState, String> {
+fn state(text: &str) -> Result<DeviceStatus, String> {
     let wanted = plain(text);
-    let found = DeviceState::ALL.into_iter().find(|state| plain(state.as_str()) == wanted);
+    let found = DeviceStatus::ALL.into_iter().find(|state| plain(state.as_str()) == wanted);
     found.ok_or_else(|| {
-        let known = DeviceState::ALL.map(|state| plain(state.as_str()));
+        let known = DeviceStatus::ALL.map(|state| plain(state.as_str()));
         format!("a state is one of {}", known.join(", "))
     })
 }
@@ -62,7 +62,7 @@ fn state(text: &str) -> Result<DeviceState, String> {
 pub(super) struct Filter {
     devices: Option<BTreeSet<(IntegrationId, String)>>,
     kinds: BTreeSet<String>,
-    states: BTreeSet<DeviceState>,
+    states: BTreeSet<DeviceStatus>,
     fields: Vec<NameKey>,
     /// As they were typed, for the head of the plan.
     words: Vec<String>,
@@ -95,7 +95,7 @@ impl Filter {
     /// Leaves only what fits.
     pub(super) fn narrow(&self, id: &IntegrationId, plan: &mut SitePlan) {
         plan.only = self.words();
-        let keep = |key: &str, state: Option<DeviceState>| {
+        let keep = |key: &str, state: Option<DeviceStatus>| {
             let named = |devices: &BTreeSet<_>| devices.contains(&(id.clone(), key.to_owned()));
             self.devices.as_ref().is_none_or(named)
                 && (self.states.is_empty() || state.is_some_and(|state| self.states.contains(&state)))
@@ -103,10 +103,10 @@ impl Filter {
         plan.changes.retain_mut(|change| keep(&change.key, change.state) && self.keeps(change));
         plan.not_done.retain(|one| keep(&one.key, Some(one.state)) && self.keeps_undone(one));
         let is_about_changes = !self.kinds.is_empty() || !self.fields.is_empty();
-        plan.vanished.retain(|one| !is_about_changes && keep(&one.key, Some(DeviceState::Held)));
+        plan.vanished.retain(|one| !is_about_changes && keep(&one.key, Some(DeviceStatus::Held)));
     }
 
-    fn keeps(&self, change: &mut PlannedChange) -> bool {
+    fn keeps(&self, change: &mut ChangeRow) -> bool {
         if !self.kinds.is_empty() && !self.kinds.contains(change.kind) {
             return false;
         }
@@ -136,7 +136,7 @@ impl Only {
         spelt.collect()
     }
 
-    fn states(&self) -> BTreeSet<DeviceState> {
+    fn states(&self) -> BTreeSet<DeviceStatus> {
         self.state.iter().copied().collect()
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         }
         assert!(kind("handover").unwrap_err().contains("hand-over"));
         for text in ["plan only", "plan-only", "PLAN_ONLY"] {
-            assert_eq!(state(text), Ok(DeviceState::PlanOnly), "{text}");
+            assert_eq!(state(text), Ok(DeviceStatus::PlanOnly), "{text}");
         }
         assert!(state("synced").unwrap_err().contains("in-sync"));
     }

@@ -3,7 +3,7 @@
 
 use amfj_sync_config::{Integration, WhenGone};
 use amfj_sync_model::ids::{DeviceId, Key};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::RunRow;
 use amfj_sync_rules as rules;
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub(crate) struct Hold {
 
 impl Hold {
     /// The hold that stands now.
-    pub(crate) fn of(config: &Integration, view: &View) -> Option<Self> {
+    pub(crate) fn of(config: &Integration, view: &Projection) -> Option<Self> {
         let meta = view.meta();
         let mut runs = [meta.latest.as_ref(), meta.in_force.as_ref()].into_iter().flatten();
         let held = |run: &RunRow| {
@@ -59,13 +59,13 @@ pub(crate) struct Vanished {
 
 impl Vanished {
     /// All of them, by name.
-    pub(crate) fn all(view: &View) -> Vec<Self> {
+    pub(crate) fn all(view: &Projection) -> Vec<Self> {
         let mut all: Vec<Self> = view.vanished_devices().iter().map(|id| Self::of(view, id)).collect();
         all.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
         all
     }
 
-    fn of(view: &View, id: &DeviceId) -> Self {
+    fn of(view: &Projection, id: &DeviceId) -> Self {
         let device = view.device(id).map(|row| row.entry);
         let link = view.link(id);
         let asset = link.as_ref().and_then(|link| view.asset(&link.asset)).map(|row| row.asset);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_model::amfj::{Asset, Named};
 use amfj_sync_model::ids::{AssetId, DeviceId};
-use amfj_sync_model::messages::{DeviceEntry, Fact, Order, PersonDecision, PrimaryUser, Sequence};
+use amfj_sync_model::messages::{DeviceEntry, Fact, OperatorDecision, OperatorOrder, PrimaryUser, Sequence};
 use amfj_sync_rules::{Site, decide_device};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -51,15 +51,17 @@ fn linked() -> Stream {
     let mut stream = Stream::new();
     stream.read_with(number, &BTreeMap::new(), listed);
     for (token, device, asset) in [(1, "d1", "a1"), (2, "d2", "a2")] {
-        let order =
-            Order::Link { device: DeviceId::new(device).unwrap(), asset: AssetId::new(asset).unwrap() };
-        let decision = PersonDecision { by: "sam@host".into(), order };
-        stream.say(Fact::PersonDecided { token: Uuid::from_u128(token), decision });
+        let order = OperatorOrder::Link {
+            device: DeviceId::new(device).unwrap(),
+            asset: AssetId::new(asset).unwrap(),
+        };
+        let decision = OperatorDecision { by: "sam@host".into(), order };
+        stream.say(Fact::OperatorDecided { token: Uuid::from_u128(token), decision });
     }
     stream
 }
 
-fn decision(view: &View, id: &str) -> Decision {
+fn decision(view: &Projection, id: &str) -> Decision {
     let config = config("");
     let site = Site { view, siblings: &[], config: &config, now: Timestamp::UNIX_EPOCH };
     let row = view.device(&DeviceId::new(id).unwrap()).unwrap();
@@ -79,10 +81,10 @@ fn p13_a_default_location_that_is_set_later_is_said_to_change_nothing() {
 fn p23_a_device_that_vanished_is_held_whatever_was_decided_of_it() {
     let mut stream = linked();
     let decided = decision(&stream.view, "d1");
-    assert_eq!(state_of(&stream.view, &decided), DeviceState::InSync);
+    assert_eq!(state_of(&stream.view, &decided), DeviceStatus::InSync);
     let vanished = BTreeSet::from([DeviceId::new("d1").unwrap()]);
     stream.say(Fact::DevicesVanished { number: 1, vanished, back: BTreeSet::new() });
-    assert_eq!(state_of(&stream.view, &decided), DeviceState::Held);
+    assert_eq!(state_of(&stream.view, &decided), DeviceStatus::Held);
     let other = decision(&stream.view, "d2");
-    assert_eq!(state_of(&stream.view, &other), DeviceState::InSync);
+    assert_eq!(state_of(&stream.view, &other), DeviceStatus::InSync);
 }

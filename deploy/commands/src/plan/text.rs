@@ -3,54 +3,54 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use amfj_sync_model::messages::{Candidate, State as DeviceState};
-use amfj_sync_security::screen::{Ink, Piece, Screen, legible, value};
+use amfj_sync_model::messages::{Candidate, DeviceStatus};
+use amfj_sync_security::screen::{Screen, Style, StyledText, sanitize, value};
 
-use super::{NotDone, PlannedChange, SitePlan, Target};
+use super::{ChangeRow, NotDone, SitePlan, Target};
 use crate::format::{self, Serials, quoted};
 
 /// The kinds of changes in the order of the plan: heading, the words for totals, mark, ink.
-pub(super) const KINDS: [(&str, &str, &str, char, Ink); 11] = [
-    ("create-asset", "Assets to be created", "created", '+', Ink::Green),
-    ("link-asset", "Links to be made", "linked", '=', Ink::Green),
-    ("update-asset", "Assets to be updated", "updated", '~', Ink::Yellow),
+pub(super) const KINDS: [(&str, &str, &str, char, Style); 11] = [
+    ("create-asset", "Assets to be created", "created", '+', Style::Green),
+    ("link-asset", "Links to be made", "linked", '=', Style::Green),
+    ("update-asset", "Assets to be updated", "updated", '~', Style::Yellow),
     (
         "break-link",
         "Links to be given up, because the asset was deleted in AMFJ",
         "links given up",
         '-',
-        Ink::Red,
+        Style::Red,
     ),
-    ("check-out", "Check-outs", "check-outs", '>', Ink::Blue),
-    ("hand-over", "Assets to be taken from one person and given to another", "hand-overs", '>', Ink::Red),
-    ("check-in", "Check-ins", "check-ins", '<', Ink::Red),
-    ("note-holder", "Holders to be noted; nothing is written", "holders noted", '·', Ink::Faint),
-    ("create-user", "User records to be created", "user records created", '+', Ink::Green),
-    ("link-user", "People to be linked to their user records", "user records linked", '=', Ink::Green),
-    ("update-user", "User records to be updated", "user records updated", '~', Ink::Yellow),
+    ("check-out", "Check-outs", "check-outs", '>', Style::Blue),
+    ("hand-over", "Assets to be taken from one person and given to another", "hand-overs", '>', Style::Red),
+    ("check-in", "Check-ins", "check-ins", '<', Style::Red),
+    ("note-holder", "Holders to be noted; nothing is written", "holders noted", '·', Style::Faint),
+    ("create-user", "User records to be created", "user records created", '+', Style::Green),
+    ("link-user", "People to be linked to their user records", "user records linked", '=', Style::Green),
+    ("update-user", "User records to be updated", "user records updated", '~', Style::Yellow),
 ];
 
 /// States in the order in which the plan says what is not done: of devices, of people. What is held is
 /// shown as changes.
-const NOT_DONE: [(DeviceState, &str, &str); 10] = [
-    (DeviceState::Failed, "Devices whose change failed", "People whose change failed"),
+const NOT_DONE: [(DeviceStatus, &str, &str); 10] = [
+    (DeviceStatus::Failed, "Devices whose change failed", "People whose change failed"),
     (
-        DeviceState::Ambiguous,
+        DeviceStatus::Ambiguous,
         "Ambiguous devices: a person must choose",
         "Ambiguous people: a person must choose",
     ),
-    (DeviceState::Unmatched, "Devices without asset", "People without user record"),
+    (DeviceStatus::Unmatched, "Devices without asset", "People without user record"),
     (
-        DeviceState::FieldProblem,
+        DeviceStatus::FieldProblem,
         "Values of devices that cannot be written",
         "Values of people that cannot be written",
     ),
-    (DeviceState::UserProblem, "Devices whose user stands in the way", "People who stand in the way"),
-    (DeviceState::Gone, "Gone from Kandji", "People gone from Kandji"),
-    (DeviceState::OutOfScope, "Out of scope, left alone", "People out of scope, left alone"),
-    (DeviceState::InSync, "To be known of devices", "To be known of people"),
-    (DeviceState::Pending, "To be known of what is on its way", "To be known of people"),
-    (DeviceState::PlanOnly, "To be known of what is planned", "To be known of people"),
+    (DeviceStatus::UserProblem, "Devices whose user stands in the way", "People who stand in the way"),
+    (DeviceStatus::Gone, "Gone from Kandji", "People gone from Kandji"),
+    (DeviceStatus::OutOfScope, "Out of scope, left alone", "People out of scope, left alone"),
+    (DeviceStatus::InSync, "To be known of devices", "To be known of people"),
+    (DeviceStatus::Pending, "To be known of what is on its way", "To be known of people"),
+    (DeviceStatus::PlanOnly, "To be known of what is planned", "To be known of people"),
 ];
 
 /// All plans, one after the other.
@@ -59,7 +59,7 @@ pub(super) fn show(screen: &Screen, plans: &[SitePlan]) -> String {
 }
 
 fn show_one(screen: &Screen, plan: &SitePlan) -> String {
-    let mut out = screen.ink(Ink::Bold, &plan.integration);
+    let mut out = screen.ink(Style::Bold, &plan.integration);
     let Some(run) = &plan.run else {
         let id = &plan.integration;
         let text = format!(
@@ -84,13 +84,13 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
              reconciler runs.",
             run.partitions_decided, run.partitions
         );
-        let _ = writeln!(out, "  {}", screen.ink(Ink::Yellow, &screen.sentence(2, &text)));
+        let _ = writeln!(out, "  {}", screen.ink(Style::Yellow, &screen.sentence(2, &text)));
     }
     obstacles(screen, plan, &mut out);
     head(screen, plan, &mut out);
     vanished(screen, plan, &mut out);
     for note in &plan.notes {
-        let _ = writeln!(out, "  {}", screen.sentence(2, &legible(note)));
+        let _ = writeln!(out, "  {}", screen.sentence(2, &sanitize(note)));
     }
     for (kind, heading, _, mark, ink) in KINDS {
         let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
@@ -103,18 +103,18 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
 
 /// The totals come first: a plan may be long.
 fn head(screen: &Screen, plan: &SitePlan, out: &mut String) {
-    let mut say = |ink: Ink, text: &str| {
+    let mut say = |ink: Style, text: &str| {
         let _ = writeln!(out, "  {}", screen.inked(ink, 2, text));
     };
     if let Some(only) = &plan.only {
-        say(Ink::Bold, &format!("Only {}; the rest of the plan is left out.", legible(only)));
+        say(Style::Bold, &format!("Only {}; the rest of the plan is left out.", sanitize(only)));
     }
-    say(Ink::Bold, &format!("In total: {}", totals(plan)));
+    say(Style::Bold, &format!("In total: {}", totals(plan)));
     if !plan.overwritten.is_empty() {
-        say(Ink::Yellow, &overwritten(plan));
+        say(Style::Yellow, &overwritten(plan));
     }
     if plan.only.is_none() {
-        say(Ink::Plain, &devices(plan));
+        say(Style::Plain, &devices(plan));
     }
 }
 
@@ -136,42 +136,35 @@ fn vanished(screen: &Screen, plan: &SitePlan, out: &mut String) {
         return;
     }
     let heading = "Vanished from Kandji, or listed as removed; held with their run (P23)";
-    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), plan.vanished.len());
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, heading), plan.vanished.len());
     for one in &plan.vanished {
-        let _ = writeln!(out, "  {} {}", screen.ink(Ink::Red, "‖"), screen.sentence(4, &one.line()));
+        let _ = writeln!(out, "  {} {}", screen.ink(Style::Red, "‖"), screen.sentence(4, &one.line()));
     }
     let _ = writeln!(out, "  {}", screen.sentence(2, plan.fate));
 }
 
 fn obstacles(screen: &Screen, plan: &SitePlan, out: &mut String) {
     for obstacle in &plan.obstacles {
-        let _ = writeln!(out, "  {}", screen.ink(Ink::Red, &screen.sentence(2, &legible(obstacle))));
+        let _ = writeln!(out, "  {}", screen.ink(Style::Red, &screen.sentence(2, &sanitize(obstacle))));
     }
 }
 
-fn section(
-    screen: &Screen,
-    heading: &str,
-    changes: &[&PlannedChange],
-    mark: char,
-    ink: Ink,
-    out: &mut String,
-) {
+fn section(screen: &Screen, heading: &str, changes: &[&ChangeRow], mark: char, ink: Style, out: &mut String) {
     if changes.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), changes.len());
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, heading), changes.len());
     for change in changes {
         let mark = screen.ink(ink, &mark.to_string());
         // The one thing that nobody must overlook.
-        let ink = if change.serials == Some(Serials::Differ) { Ink::Red } else { Ink::Plain };
+        let ink = if change.serials == Some(Serials::Differ) { Style::Red } else { Style::Plain };
         let _ = writeln!(out, "  {mark} {}", screen.inked(ink, 4, &line(change)));
         out.push_str(&values(screen, 6, change));
     }
 }
 
 /// One change in one line, without its values.
-pub(crate) fn line(change: &PlannedChange) -> String {
+pub(crate) fn line(change: &ChangeRow) -> String {
     let record = target(change.record.as_ref(), "user record");
     let why = change.rule.map(|rule| format!(": {}", format::rule(rule))).unwrap_or_default();
     let who = |holder: &Option<String>| holder.as_deref().map_or_else(|| "nobody".to_owned(), quoted);
@@ -196,7 +189,7 @@ pub(crate) fn line(change: &PlannedChange) -> String {
 }
 
 /// Both sides of a link; a name that they share is said once.
-fn device_and_asset(change: &PlannedChange) -> String {
+fn device_and_asset(change: &ChangeRow) -> String {
     let name = name(change);
     match &change.asset {
         Some(Target { id: Some(id), name: asset }) if asset.trim() == change.label.trim() => {
@@ -206,13 +199,13 @@ fn device_and_asset(change: &PlannedChange) -> String {
     }
 }
 
-fn name(change: &PlannedChange) -> String {
+fn name(change: &ChangeRow) -> String {
     let key = change.key.split_once('/').map_or("", |(_, key)| key);
     let handle = match (change.serial.trim(), change.key.starts_with("device/")) {
         ("", _) | (_, false) => key,
         (serial, true) => serial,
     };
-    let handle = legible(handle);
+    let handle = sanitize(handle);
     if handle == change.label.trim() {
         quoted(&handle)
     } else {
@@ -229,27 +222,32 @@ fn target(target: Option<&Target>, what: &str) -> String {
 }
 
 /// Field by field, old and new.
-pub(crate) fn values(screen: &Screen, indent: usize, change: &PlannedChange) -> String {
+pub(crate) fn values(screen: &Screen, indent: usize, change: &ChangeRow) -> String {
     let is_new = change.kind.starts_with("create");
     let rows = change.edits.iter().map(|edit| {
-        let field = Piece::new(Ink::Faint, edit.field.clone());
+        let field = StyledText::new(Style::Faint, edit.field.clone());
         let new = value(&edit.new);
         if is_new {
-            return vec![field, Piece::new(Ink::Plain, new)];
+            return vec![field, StyledText::new(Style::Plain, new)];
         }
-        let (ink, note) = if edit.overwrites { (Ink::Yellow, "(overwritten)") } else { (Ink::Faint, "") };
-        let old = Piece::new(ink, value(&edit.old));
-        vec![field, old, Piece::new(Ink::Plain, format!("→ {new}")), Piece::new(ink, note.to_owned())]
+        let (ink, note) = if edit.overwrites { (Style::Yellow, "(overwritten)") } else { (Style::Faint, "") };
+        let old = StyledText::new(ink, value(&edit.old));
+        vec![
+            field,
+            old,
+            StyledText::new(Style::Plain, format!("→ {new}")),
+            StyledText::new(ink, note.to_owned()),
+        ]
     });
     screen.table(indent, &rows.collect::<Vec<_>>())
 }
 
 fn kept_back(screen: &Screen, plan: &SitePlan, out: &mut String) {
     let staged: Vec<_> = plan.changes.iter().filter(|change| change.staged).collect();
-    section(screen, "Kept back until all are counted, or released (P23)", &staged, '‖', Ink::Red, out);
+    section(screen, "Kept back until all are counted, or released (P23)", &staged, '‖', Style::Red, out);
     let planned = plan.changes.iter().filter(|change| change.withheld.is_some() && !change.staged);
     let planned: Vec<_> = planned.collect();
-    section(screen, "Planned only: apply_only does not name these devices", &planned, '·', Ink::Faint, out);
+    section(screen, "Planned only: apply_only does not name these devices", &planned, '·', Style::Faint, out);
 }
 
 fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
@@ -261,9 +259,9 @@ fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
             if of_state.is_empty() {
                 continue;
             }
-            let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, heading), of_state.len());
+            let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, heading), of_state.len());
             // One line is enough for what nobody asked to be synced.
-            if state == DeviceState::OutOfScope {
+            if state == DeviceStatus::OutOfScope {
                 let _ = writeln!(out, "  see [integration.scope]");
                 continue;
             }
@@ -275,7 +273,7 @@ fn not_done(screen: &Screen, plan: &SitePlan, out: &mut String) {
 }
 
 fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
-    let is_well = matches!(one.state, DeviceState::InSync | DeviceState::Pending | DeviceState::PlanOnly);
+    let is_well = matches!(one.state, DeviceStatus::InSync | DeviceStatus::Pending | DeviceStatus::PlanOnly);
     let mut lines = one.warnings.clone();
     if !is_well {
         lines.insert(0, one.reason.clone());
@@ -287,8 +285,8 @@ fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
         *first = format!("{}: {first}", one.label);
     }
     for (at, text) in lines.iter().enumerate() {
-        let mark = if at == 0 { screen.ink(Ink::Yellow, "!") } else { " ".to_owned() };
-        let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &legible(text)));
+        let mark = if at == 0 { screen.ink(Style::Yellow, "!") } else { " ".to_owned() };
+        let _ = writeln!(out, "  {mark} {}", screen.sentence(4, &sanitize(text)));
     }
     out.push_str(&candidates(screen, 6, &one.candidates));
 }
@@ -297,7 +295,7 @@ fn explain(screen: &Screen, one: &NotDone, out: &mut String) {
 pub(crate) fn candidates(screen: &Screen, indent: usize, candidates: &[Candidate]) -> String {
     let mut out = String::new();
     for Candidate { id, name, note } in candidates {
-        let text = legible(&format!("{id}  {}: {note}", quoted(name)));
+        let text = sanitize(&format!("{id}  {}: {note}", quoted(name)));
         let _ = writeln!(out, "{}{}", " ".repeat(indent), screen.sentence(indent + 2, &text));
     }
     out
@@ -349,7 +347,7 @@ fn count_of(count: usize, words: &str) -> String {
 }
 
 fn devices(plan: &SitePlan) -> String {
-    let states = DeviceState::ALL.iter().filter_map(|state| {
+    let states = DeviceStatus::ALL.iter().filter_map(|state| {
         let count = plan.devices.get(state.as_str()).filter(|count| **count > 0)?;
         Some(format!("{count} {}", state.as_str()))
     });

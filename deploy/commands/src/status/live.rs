@@ -4,7 +4,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use amfj_sync_security::screen::{Ink, Screen, passed};
+use amfj_sync_security::screen::{Screen, Style, passed};
 use amfj_sync_security::secrets::scrub;
 use amfj_sync_service::worker::Exit;
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -132,10 +132,10 @@ impl Page {
 
     fn footer(&self, screen: &Screen, now: Timestamp, is_longer: bool) -> String {
         if let Some(trouble) = &self.trouble {
-            return screen.ink(Ink::Red, &screen.line(&format!("not of now: {trouble}")));
+            return screen.ink(Style::Red, &screen.line(&format!("not of now: {trouble}")));
         }
         let keys = if is_longer { "↑ ↓ move, q ends" } else { "q ends" };
-        screen.ink(Ink::Faint, &screen.line(&format!("{}, every 2 s; {keys}", format::time(now))))
+        screen.ink(Style::Faint, &screen.line(&format!("{}, every 2 s; {keys}", format::time(now))))
     }
 }
 

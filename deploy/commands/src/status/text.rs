@@ -6,8 +6,8 @@ mod trouble;
 use std::fmt::Write as _;
 
 use amfj_sync_broker::Stage;
-use amfj_sync_model::messages::State as DeviceState;
-use amfj_sync_security::screen::{Ink, Piece, Screen, legible};
+use amfj_sync_model::messages::DeviceStatus;
+use amfj_sync_security::screen::{Screen, Style, StyledText, sanitize};
 use amfj_sync_service::backlog::Waiting;
 use amfj_sync_service::status::{EventsTaken, RunStatus, Wrong};
 use jiff::{SignedDuration, Timestamp};
@@ -34,20 +34,20 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp) -> String {
     let mut lines = Lines { screen, out: &mut out };
     if status.triggers > 0 {
         let text = format!("{} wait for a fetcher", status.triggers);
-        lines.add(Ink::Yellow, "run requests", &text);
+        lines.add(Style::Yellow, "run requests", &text);
     }
     let of_known: u32 = status.integrations.iter().filter_map(|site| site.dead_letters).sum();
     if status.dead_letters > of_known {
         let others = status.dead_letters - of_known;
         lines.add(
-            Ink::Red,
+            Style::Red,
             "dead letters",
             &format!("{others} of others on this broker; `amfj-sync dead list`"),
         );
     }
     if !status.wrong.is_empty() {
         let each: Vec<String> = status.wrong.iter().map(Wrong::in_short).collect();
-        lines.add(Ink::Red, "wrong now", &each.join("; "));
+        lines.add(Style::Red, "wrong now", &each.join("; "));
     }
     out
 }
@@ -59,14 +59,14 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, ink: Ink, name: &str, text: &str) {
-        let name = self.screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
-        let text = self.screen.inked(ink, INDENT, &legible(text));
+    fn add(&mut self, ink: Style, name: &str, text: &str) {
+        let name = self.screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
+        let text = self.screen.inked(ink, INDENT, &sanitize(text));
         let _ = writeln!(self.out, "{name}{text}");
     }
 
-    fn add_pieces(&mut self, name: &str, pieces: &[Piece]) {
-        let name = self.screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
+    fn add_pieces(&mut self, name: &str, pieces: &[StyledText]) {
+        let name = self.screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
         let _ = writeln!(self.out, "{name}{}", self.screen.flow(INDENT, pieces));
     }
 }
@@ -76,13 +76,13 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     let sync = if facts.first_sync_over { "first sync over" } else { "first sync not over" };
     let seconds = i64::try_from(facts.interval_seconds).unwrap_or(i64::MAX);
     let every = span(SignedDuration::from_secs(seconds));
-    let title = screen.ink(Ink::Bold, site.id());
+    let title = screen.ink(Style::Bold, site.id());
     let _ = writeln!(out, "{title}: mode \"{}\", a run every {every}, {sync}", facts.mode);
     let mut lines = Lines { screen, out };
     match &facts.last_run {
         None => {
             lines.add(
-                Ink::Yellow,
+                Style::Yellow,
                 "  last run",
                 "none yet; `fetcher run` or `fetcher run --once` starts one",
             );
@@ -99,32 +99,32 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     trouble::show(site, status, now, &mut lines);
     let unusable = &facts.unusable;
     for (at, one) in unusable.first.iter().take(SHOWN_UNUSABLE).enumerate() {
-        lines.add(Ink::Yellow, if at == 0 { "  left out" } else { "" }, &one.to_string());
+        lines.add(Style::Yellow, if at == 0 { "  left out" } else { "" }, &one.to_string());
     }
     let more = unusable.count.saturating_sub(SHOWN_UNUSABLE as u64);
     if more > 0 {
         lines.add(
-            Ink::Yellow,
+            Style::Yellow,
             "",
             &format!("and {more} more; `amfj-sync status --json` names the first fifty"),
         );
     }
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
-    let ink = if left < FEW_REQUESTS.min(share / 10) { Ink::Yellow } else { Ink::Plain };
+    let ink = if left < FEW_REQUESTS.min(share / 10) { Style::Yellow } else { Style::Plain };
     lines.add(ink, "  Kandji", &format!("{left} of {share} requests left in this hour"));
     if let Some(wrong) = status.wrong(site, "kandji") {
-        lines.add(Ink::Red, "", &trouble::failing(wrong, now));
+        lines.add(Style::Red, "", &trouble::failing(wrong, now));
     }
     if let Some(events) = &facts.events {
-        lines.add(Ink::Plain, "  events", &taken_events(events, now));
+        lines.add(Style::Plain, "  events", &taken_events(events, now));
     }
     match site.dead_letters {
-        Some(0) => lines.add(Ink::Plain, "  dead letters", "none"),
+        Some(0) => lines.add(Style::Plain, "  dead letters", "none"),
         Some(count) => {
             let text = format!("{count}; `amfj-sync dead list` says which and why");
-            lines.add(Ink::Red, "  dead letters", &text);
+            lines.add(Style::Red, "  dead letters", &text);
         }
-        None => lines.add(Ink::Yellow, "  dead letters", "somebody else is looking at them; try again"),
+        None => lines.add(Style::Yellow, "  dead letters", "somebody else is looking at them; try again"),
     }
 }
 
@@ -152,9 +152,9 @@ fn show_run(
     let ago = span(now.duration_since(run.started));
     let first = if run.first_sync { ", a first sync" } else { "" };
     let (ink, how) = match (run.took_ms, &run.failed, &run.held) {
-        (_, Some(_), _) => (Ink::Red, ", failed".to_owned()),
-        (_, None, Some(_)) => (Ink::Red, ", held".to_owned()),
-        (Some(took), ..) => (Ink::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
+        (_, Some(_), _) => (Style::Red, ", failed".to_owned()),
+        (_, None, Some(_)) => (Style::Red, ", held".to_owned()),
+        (Some(took), ..) => (Style::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
         (None, None, None) => going_on(site, status, now),
     };
     lines.add(ink, "  last run", &format!("{ago} ago ({}){how}{first}", format::time(run.started)));
@@ -167,105 +167,105 @@ fn show_run(
             "{} devices{scope}, {} people, {} assets, {} user records",
             counts.devices, counts.users, counts.assets, counts.records
         );
-        lines.add(Ink::Plain, "", &text);
+        lines.add(Style::Plain, "", &text);
         let (decided, partitions) = (run.partitions_decided, usize::from(run.partitions));
         if decided < partitions {
-            lines.add(Ink::Yellow, "", &format!("decided in {decided} of {partitions} partitions so far"));
+            lines.add(Style::Yellow, "", &format!("decided in {decided} of {partitions} partitions so far"));
         }
     }
     if let Some(reason) = &run.failed {
         let command = format!("amfj-sync check {integration}");
-        lines.add(Ink::Red, "", &format::with_command(reason, &command, "names the cure"));
+        lines.add(Style::Red, "", &format::with_command(reason, &command, "names the cure"));
     }
     if let Some(reason) = &run.held {
         let command = format!("amfj-sync release {integration}");
-        lines.add(Ink::Red, "", &format::with_command(reason, &command, "lets it go on"));
+        lines.add(Style::Red, "", &format::with_command(reason, &command, "lets it go on"));
     }
 }
 
 /// A run that is not over: it may be at work, wait for a service that fails, or have nobody who leads it any more.
-fn going_on(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+fn going_on(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style, String) {
     let service = ["kandji", "amfj"].into_iter().find(|service| status.wrong(site, service).is_some());
     let earlier = status.duties(site).find_map(|duty| duty.runs.as_ref());
     if let Some(service) = service {
         let service = if service == "amfj" { "AMFJ" } else { "Kandji" };
-        return (Ink::Red, format!(", held up because {service} fails"));
+        return (Style::Red, format!(", held up because {service} fails"));
     }
     if !status.duties(site).any(|duty| duty.running) {
-        return (Ink::Yellow, ", not finished; the next fetcher that leads begins anew".to_owned());
+        return (Style::Yellow, ", not finished; the next fetcher that leads begins anew".to_owned());
     }
     match earlier {
         Some(failed) => {
             let ago = span(now.duration_since(failed.since));
-            (Ink::Red, format!(", another try; those since {ago} ago failed: {}", failed.reason))
+            (Style::Red, format!(", another try; those since {ago} ago failed: {}", failed.reason))
         }
-        None => (Ink::Yellow, ", going on".to_owned()),
+        None => (Style::Yellow, ", going on".to_owned()),
     }
 }
 
-fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style, String) {
     let duties = || status.reports.iter().filter_map(|report| report.integrations.get(site.id()));
     let fetchers = status.workers.get("fetcher").copied().unwrap_or(0);
     let wait = site.site.next_run.duration_since(now);
     if fetchers == 0 {
-        (Ink::Yellow, "as soon as a fetcher runs".to_owned())
+        (Style::Yellow, "as soon as a fetcher runs".to_owned())
     } else if duties().any(|duty| duty.running) {
         let fails = ["kandji", "amfj"].into_iter().find_map(|service| status.wrong(site, service));
         match fails.and_then(|fails| fails.next) {
             Some(next) => {
-                (Ink::Yellow, format!("one waits to read on in {}", span(next.duration_since(now))))
+                (Style::Yellow, format!("one waits to read on in {}", span(next.duration_since(now))))
             }
-            None if fails.is_some() => (Ink::Yellow, "one waits for an answer".to_owned()),
-            None => (Ink::Plain, "one is going on".to_owned()),
+            None if fails.is_some() => (Style::Yellow, "one waits for an answer".to_owned()),
+            None => (Style::Plain, "one is going on".to_owned()),
         }
     } else if site.site.last_run.as_ref().is_some_and(|run| run.failed.is_some()) {
         let when = if wait.as_secs() > 0 { format!(" in {}", span(wait)) } else { String::new() };
-        (Ink::Yellow, format!("it is tried again by itself{when}, with growing pauses"))
+        (Style::Yellow, format!("it is tried again by itself{when}, with growing pauses"))
     } else if wait.as_secs() > 0 {
-        (Ink::Plain, format!("in {} ({})", span(wait), format::time(site.site.next_run)))
+        (Style::Plain, format!("in {} ({})", span(wait), format::time(site.site.next_run)))
     } else {
-        (Ink::Plain, "now".to_owned())
+        (Style::Plain, "now".to_owned())
     }
 }
 
 /// The ink of a state: well, on its way, or for a person to look at.
-pub(crate) fn ink_of(state: DeviceState) -> Ink {
+pub(crate) fn ink_of(state: DeviceStatus) -> Style {
     match state {
-        DeviceState::InSync => Ink::Green,
-        DeviceState::Pending | DeviceState::PlanOnly => Ink::Blue,
-        DeviceState::Gone | DeviceState::OutOfScope => Ink::Faint,
-        DeviceState::Unmatched
-        | DeviceState::Ambiguous
-        | DeviceState::FieldProblem
-        | DeviceState::UserProblem => Ink::Yellow,
-        DeviceState::Failed | DeviceState::Held => Ink::Red,
+        DeviceStatus::InSync => Style::Green,
+        DeviceStatus::Pending | DeviceStatus::PlanOnly => Style::Blue,
+        DeviceStatus::Gone | DeviceStatus::OutOfScope => Style::Faint,
+        DeviceStatus::Unmatched
+        | DeviceStatus::Ambiguous
+        | DeviceStatus::FieldProblem
+        | DeviceStatus::UserProblem => Style::Yellow,
+        DeviceStatus::Failed | DeviceStatus::Held => Style::Red,
     }
 }
 
-fn devices(site: &IntegrationStatus) -> Vec<Piece> {
-    let counted = DeviceState::ALL.into_iter().filter_map(|state| {
+fn devices(site: &IntegrationStatus) -> Vec<StyledText> {
+    let counted = DeviceStatus::ALL.into_iter().filter_map(|state| {
         let count = site.site.devices.get(state.as_str()).filter(|count| **count > 0)?;
-        Some(Piece::new(ink_of(state), format!("{count} {}", state.as_str())))
+        Some(StyledText::new(ink_of(state), format!("{count} {}", state.as_str())))
     });
-    let mut counted: Vec<Piece> = counted.collect();
+    let mut counted: Vec<StyledText> = counted.collect();
     if counted.is_empty() {
-        counted.push(Piece::new(Ink::Plain, "none decided yet".to_owned()));
+        counted.push(StyledText::new(Style::Plain, "none decided yet".to_owned()));
     }
     counted
 }
 
-fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Ink, String) {
-    let Some(waiting) = waiting else { return (Ink::Plain, "nothing".to_owned()) };
+fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Style, String) {
+    let Some(waiting) = waiting else { return (Style::Plain, "nothing".to_owned()) };
     let since = waiting.oldest.map(|oldest| span(now.duration_since(oldest)));
     let (messages, them) =
         if waiting.messages == 1 { ("message waits", "it") } else { ("messages wait", "them") };
     let unserved = if waiting.served == 0 { format!("; nobody takes {them}") } else { String::new() };
     match (waiting.messages, since) {
-        (0, None) => (Ink::Plain, "nothing".to_owned()),
-        (0, Some(since)) => (Ink::Blue, format!("in hand, the oldest for {since}")),
-        (count, None) => (Ink::Yellow, format!("{count} {messages}{unserved}")),
+        (0, None) => (Style::Plain, "nothing".to_owned()),
+        (0, Some(since)) => (Style::Blue, format!("in hand, the oldest for {since}")),
+        (count, None) => (Style::Yellow, format!("{count} {messages}{unserved}")),
         (count, Some(since)) => {
-            (Ink::Yellow, format!("{count} {messages}, the oldest for {since}{unserved}"))
+            (Style::Yellow, format!("{count} {messages}, the oldest for {since}{unserved}"))
         }
     }
 }

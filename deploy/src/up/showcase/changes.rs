@@ -2,7 +2,7 @@
 
 use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
-use amfj_sync_model::messages::{Decision, Outcome, State};
+use amfj_sync_model::messages::{Decision, DeviceStatus, Outcome};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
@@ -119,7 +119,7 @@ async fn enrol(
 fn in_step(watching: &Watching) -> Vec<InStep> {
     let decisions = watching.decisions();
     watching.look(|view| {
-        let in_step = decisions.iter().filter(|decision| decision.state == State::InSync);
+        let in_step = decisions.iter().filter(|decision| decision.state == DeviceStatus::InSync);
         in_step
             .filter_map(|decision| {
                 let Key::Device(device) = &decision.key else { return None };
@@ -171,7 +171,7 @@ impl Change {
             .and_then(|id| assets.iter().find(|asset| asset["id"].as_str() == Some(id.as_str())));
         let state = self.decision(watching).map(|decision| decision.state);
         let complaints = self.wants.iter().filter_map(|want| match (want, asset) {
-            (Want::Unmatched, None) if state == Some(State::Unmatched) => None,
+            (Want::Unmatched, None) if state == Some(DeviceStatus::Unmatched) => None,
             (Want::Unmatched, None) => Some(format!("it is {state:?} and not reported as unmatched")),
             (Want::Unmatched, Some(asset)) => Some(format!("it got the asset {}", asset["id"])),
             (_, None) => Some(format!("it has no asset (it is {state:?})")),

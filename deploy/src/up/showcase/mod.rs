@@ -19,8 +19,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::up::UpArgs;
-use crate::up::crew::Crew;
 use crate::up::process::Program;
+use crate::up::processes::Processes;
 use crate::up::screen::Screen;
 use crate::up::stop::Stop;
 use crate::up::workers;
@@ -39,7 +39,7 @@ const STUCK: Duration = Duration::from_secs(90);
 /// Everything that the steps need.
 struct Showcase<'a> {
     screen: Screen,
-    crew: &'a mut Crew,
+    processes: &'a mut Processes,
     simulation: Simulation,
     written: WrittenConfig,
     config: Config,
@@ -48,12 +48,12 @@ struct Showcase<'a> {
 }
 
 /// Shows it. Ends with the table where nobody sits in front, else on Control-C.
-pub(crate) async fn run(arguments: &UpArgs, crew: &mut Crew, stop: &Stop) -> Result<ExitCode> {
+pub(crate) async fn run(arguments: &UpArgs, processes: &mut Processes, stop: &Stop) -> Result<ExitCode> {
     let began = Instant::now();
     let screen = Screen::new();
     screen.say("amfj-sync: a simulated fleet on its way from Kandji to Asset Management for Jira");
-    crew.use_temporary_folder()?;
-    let mut showcase = prepare(arguments, crew, screen).await?;
+    processes.use_temporary_folder()?;
+    let mut showcase = prepare(arguments, processes, screen).await?;
     showcase.first_run().await?;
     showcase.idle_run().await?;
     showcase.run_after_changes().await?;
@@ -65,10 +65,14 @@ pub(crate) async fn run(arguments: &UpArgs, crew: &mut Crew, stop: &Stop) -> Res
     showcase.stay(stop).await
 }
 
-async fn prepare<'a>(arguments: &UpArgs, crew: &'a mut Crew, screen: Screen) -> Result<Showcase<'a>> {
+async fn prepare<'a>(
+    arguments: &UpArgs,
+    processes: &'a mut Processes,
+    screen: Screen,
+) -> Result<Showcase<'a>> {
     screen.heading("Starting");
     let began = Instant::now();
-    let simulation = Simulation::start(arguments.devices(), arguments.seed(), crew).await?;
+    let simulation = Simulation::start(arguments.devices(), arguments.seed(), processes).await?;
     let [devices, assets, users] = simulation.sizes;
     let detail = format!("Kandji: {devices} devices; AMFJ: {assets} assets, {users} user records");
     screen.done("simulators", &detail, began.elapsed());
@@ -77,30 +81,30 @@ async fn prepare<'a>(arguments: &UpArgs, crew: &'a mut Crew, screen: Screen) -> 
     let broker = {
         let mut moving = screen.moving("RabbitMQ");
         moving.say("starting a private node");
-        crew.start_broker().await?
+        processes.start_broker().await?
     };
-    let (written, loaded) = settings::write(crew.temporary_folder()?, &broker, &simulation)?;
+    let (written, loaded) = settings::write(processes.temporary_folder()?, &broker, &simulation)?;
     let config = loaded.config;
     screen.done("RabbitMQ", "a private node, on loopback only", began.elapsed());
 
     let began = Instant::now();
     let integration = settings::INTEGRATION.to_owned().try_into()?;
-    crew.watching = Some(Watching::start(config.clone(), &integration).await?);
+    processes.watching = Some(Watching::start(config.clone(), &integration).await?);
     {
         let mut moving = screen.moving("workers");
         moving.say("starting");
-        workers::start(&written.path, &written.environment, &loaded.token_variables, crew)?;
-        workers::wait_ready(&config, crew).await?;
+        workers::start(&written.path, &written.environment, &loaded.token_variables, processes)?;
+        workers::wait_ready(&config, processes).await?;
     }
-    let processes: Vec<String> =
-        crew.workers.iter().map(|worker| format!("{} {}", worker.name(), worker.id())).collect();
-    screen.done("workers", &format!("processes {}", processes.join(", ")), began.elapsed());
-    Ok(Showcase { screen, crew, simulation, written, config, http: http_client()?, runs: Vec::new() })
+    let started: Vec<String> =
+        processes.workers.iter().map(|worker| format!("{} {}", worker.name(), worker.id())).collect();
+    screen.done("workers", &format!("processes {}", started.join(", ")), began.elapsed());
+    Ok(Showcase { screen, processes, simulation, written, config, http: http_client()?, runs: Vec::new() })
 }
 
 impl Showcase<'_> {
     fn watching(&self) -> Result<&Watching> {
-        self.crew.watching.as_ref().context("nobody watches the broker")
+        self.processes.watching.as_ref().context("nobody watches the broker")
     }
 
     async fn first_run(&mut self) -> Result<()> {
@@ -202,7 +206,7 @@ impl Showcase<'_> {
         let requests = workers::requests_to_kandji(&self.http, self.config.fetcher.listen).await;
         let (mut last, mut news) = (String::new(), Instant::now());
         loop {
-            self.crew.still_runs()?;
+            self.processes.still_runs()?;
             let watching = self.watching()?;
             let progress = watching.progress();
             if progress.run > before {
@@ -250,7 +254,7 @@ impl Showcase<'_> {
             ("Kandji", format!("{}/_sim/state", self.simulation.kandji.control)),
             ("AMFJ", format!("{}/_sim/writes", self.simulation.amfj.control)),
             ("controls", "what else the two can do: docs/simulators.md".to_owned()),
-            ("logs", self.crew.logs()?.display().to_string()),
+            ("logs", self.processes.logs()?.display().to_string()),
             ("settings", self.written.path.display().to_string()),
         ];
         for (what, place) in rows {
@@ -263,7 +267,7 @@ impl Showcase<'_> {
         self.screen.say("\nControl-C stops everything.");
         stop.is_the_way_out();
         loop {
-            self.crew.still_runs()?;
+            self.processes.still_runs()?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::up::crew::Crew;
 use crate::up::process::Program;
+use crate::up::processes::Processes;
 
 /// How long the simulators may take to make up a fleet.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -71,15 +71,15 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     /// Starts both with a fleet of this size and seed.
-    pub(crate) async fn start(devices: u32, seed: u64, crew: &mut Crew) -> Result<Self> {
+    pub(crate) async fn start(devices: u32, seed: u64, processes: &mut Processes) -> Result<Self> {
         let program = Program::new("simulate")
             .arg("--devices")
             .arg(devices.to_string())
             .arg("--seed")
             .arg(seed.to_string());
         let began = Instant::now();
-        let process = program.start(&crew.logs()?)?;
-        let process = crew.add_simulators(process);
+        let process = program.start(&processes.logs()?)?;
+        let process = processes.add_simulators(process);
         let line = loop {
             if let Some((line, _)) = process.output().split_once('\n') {
                 break line.to_owned();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_model::messages::{Ending, Outcome, State};
+use amfj_sync_model::messages::{DeviceStatus, Ending, Outcome};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::watching::{Standings, Tally};
@@ -82,16 +82,16 @@ pub(super) fn of_runs(runs: &[RunReport]) -> String {
 
 /// How devices and people stand, with one example each of what needs a person.
 pub(super) fn of_standings(
-    devices: &BTreeMap<State, Standings>,
-    people: &BTreeMap<State, Standings>,
+    devices: &BTreeMap<DeviceStatus, Standings>,
+    people: &BTreeMap<DeviceStatus, Standings>,
 ) -> String {
     let mut table = new_table();
     let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     table.set_header(vec![Cell::new("state"), right("devices"), right("people"), Cell::new("for example")]);
-    for state in State::ALL {
+    for state in DeviceStatus::ALL {
         let (device, person) = (devices.get(&state), people.get(&state));
         let Some(example) = device.or(person) else { continue };
-        let example = if state == State::InSync { "" } else { &example.example };
+        let example = if state == DeviceStatus::InSync { "" } else { &example.example };
         let count = |standings: Option<&Standings>| number(standings.map_or(0, |standings| standings.count));
         table.add_row(vec![Cell::new(state.as_str()), count(device), count(person), Cell::new(example)]);
     }

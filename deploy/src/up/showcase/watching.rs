@@ -7,11 +7,11 @@ use std::time::Duration;
 use amfj_sync_config::Config;
 use amfj_sync_model::ids::{IntegrationId, Key};
 use amfj_sync_model::messages::{
-    Decision, Ending, Fact, InventoryCounts, Outcome, Payload, State as Standing,
+    Decision, DeviceStatus as Standing, Ending, Fact, InventoryCounts, Outcome, Payload,
 };
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_service::worker::{Shutdown, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
@@ -84,7 +84,7 @@ struct Journal {
 #[derive(Debug)]
 pub(crate) struct Watching {
     worker: Worker,
-    state: State,
+    state: StateHandle,
     journal: Arc<Mutex<Journal>>,
 }
 
@@ -106,7 +106,7 @@ impl Watching {
     }
 
     /// Looks at what is known.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&View) -> R) -> R {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Projection) -> R) -> R {
         self.state.read(look)
     }
 
@@ -188,7 +188,7 @@ impl Watching {
 }
 
 /// Keeps every outcome from now on.
-async fn keep(state: State, journal: Arc<Mutex<Journal>>) {
+async fn keep(state: StateHandle, journal: Arc<Mutex<Journal>>) {
     let mut facts = state.listen();
     loop {
         match facts.recv().await {
@@ -196,8 +196,10 @@ async fn keep(state: State, journal: Arc<Mutex<Journal>>) {
                 let mut journal = journal.lock();
                 journal.last_fact = Instant::now();
                 match &folded.event.payload {
-                    Payload::Fact(Fact::Ended(outcome)) => journal.tally.outcomes.push((**outcome).clone()),
-                    Payload::Fact(Fact::Decided(decision)) => {
+                    Payload::Fact(Fact::ChangeEnded(outcome)) => {
+                        journal.tally.outcomes.push((**outcome).clone())
+                    }
+                    Payload::Fact(Fact::DecisionMade(decision)) => {
                         journal.tally.decided.insert(decision.key.clone());
                     }
                     _ => {}
@@ -222,7 +224,7 @@ fn typical(reasons: &[String]) -> String {
     most.into_iter().min_by_key(|reason| reason.len()).cloned().unwrap_or_default()
 }
 
-fn decisions(view: &View) -> Vec<Decision> {
+fn decisions(view: &Projection) -> Vec<Decision> {
     let mut all = Vec::new();
     view.each_decision(&mut |decision| {
         all.push(decision);
@@ -231,7 +233,7 @@ fn decisions(view: &View) -> Vec<Decision> {
     all
 }
 
-fn progress(view: &View) -> Progress {
+fn progress(view: &Projection) -> Progress {
     let meta = view.meta();
     let Some(latest) = &meta.latest else { return Progress::default() };
     let run = latest.started.number;
@@ -251,7 +253,7 @@ fn progress(view: &View) -> Progress {
             progress.pending += 1;
         }
         let answered = view.answered(&decision.key);
-        let open = |change: &&amfj_sync_model::messages::Decided| {
+        let open = |change: &&amfj_sync_model::messages::PlannedChange| {
             change.published.is_some() && !answered.covers(change.sequence, change.id)
         };
         progress.on_their_way += decision.changes.iter().filter(open).count();

@@ -1,5 +1,5 @@
 use amfj_sync_config::ScopeRule;
-use amfj_sync_model::mapping::Place;
+use amfj_sync_model::mapping::SourceLocation;
 use amfj_sync_model::mapping::{FieldSource, MappedField};
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn mapping(fields: &[(&str, &str)]) -> Mapping {
     let mut mapping = Mapping::new();
     for (field, source) in fields {
         let source = FieldSource::parse(source).unwrap();
-        mapping.insert(*field, MappedField { source, place: Place::Variable("TEST".into()) });
+        mapping.insert(*field, MappedField { source, place: SourceLocation::Variable("TEST".into()) });
     }
     mapping
 }

@@ -4,7 +4,7 @@ use amfj_sync_model::amfj::Asset;
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
 use amfj_sync_model::messages::{Candidate, DeviceEntry, Rule};
 use amfj_sync_model::names::NameKey;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::DeviceRow;
 use amfj_sync_projection::serials::{HeldSerial, Serials, written};
 
@@ -97,7 +97,7 @@ impl FreeAssets {
 /// Whether an asset that has a device by now was free when the run in force began: what a run decides about it is
 /// decided by rules, after that.
 fn was_free(site: &Site<'_>, asset: &AssetId) -> bool {
-    let has = |view: &View| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
+    let has = |view: &Projection| view.linked_device(asset).is_some() || view.promised_to(asset).is_some();
     if site.siblings.iter().any(|sibling| has(sibling)) {
         return false;
     }
@@ -113,7 +113,7 @@ fn was_free(site: &Site<'_>, asset: &AssetId) -> bool {
 }
 
 impl FreeAsset {
-    fn of(view: &View, asset: Asset, taken_since: bool) -> Self {
+    fn of(view: &Projection, asset: Asset, taken_since: bool) -> Self {
         let written = view.meta().serial_field.as_deref().and_then(|field| written(&asset, field));
         Self { serial: view.held_serial(&asset), written, asset, taken_since, decided: false }
     }
@@ -189,7 +189,7 @@ pub(super) fn others(mut ids: Vec<DeviceId>, device: &DeviceEntry) -> Vec<Device
 }
 
 /// Those of the devices that are unlinked and take over no other link (P9).
-fn contenders(view: &View, ids: Vec<DeviceId>) -> impl Iterator<Item = DeviceRow> + '_ {
+fn contenders(view: &Projection, ids: Vec<DeviceId>) -> impl Iterator<Item = DeviceRow> + '_ {
     ids.into_iter()
         .filter_map(|id| view.device(&id))
         .filter(|row| is_open(view, row) && !serials::takes_over(view, &row.entry))
@@ -202,7 +202,7 @@ fn has_alone(site: &Site<'_>, own: &FreeAsset, device: &DeviceEntry, name: &Name
 
 /// How many other contenders of this name have the serial that an asset holds.
 fn holders_of(site: &Site<'_>, held: &HeldSerial, device: &DeviceEntry, name: &NameKey) -> usize {
-    let of = |view: &View| {
+    let of = |view: &Projection| {
         let same = view.devices_with_held(held).into_iter().map(|row| row.entry.device_id).collect();
         let rows = contenders(view, others(same, device));
         rows.filter(|row| NameKey::of(&row.entry.name).as_ref() == Some(name)).count()

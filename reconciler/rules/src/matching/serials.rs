@@ -1,7 +1,7 @@
 //! Devices of one serial: enrolled again under a new id (P9), or listed twice; assets that hold it (P7).
 
 use amfj_sync_model::messages::{Absence, Candidate, DeviceEntry, Rule};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::{DeviceRow, Missing};
 
 use super::super::{Site, label};
@@ -14,7 +14,7 @@ fn is_gone(row: &DeviceRow) -> bool {
 }
 
 /// The other devices of its serial, listed or missing; none where the serial says nothing (P6).
-pub(super) fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceRow> {
+pub(super) fn others_of_serial(view: &Projection, device: &DeviceEntry) -> Vec<DeviceRow> {
     if view.telling_serial(device).is_none() {
         return Vec::new();
     }
@@ -23,12 +23,16 @@ pub(super) fn others_of_serial(view: &View, device: &DeviceEntry) -> Vec<DeviceR
 }
 
 /// Whether an unlinked device takes over the link of its serial (P9).
-pub(super) fn takes_over(view: &View, device: &DeviceEntry) -> bool {
+pub(super) fn takes_over(view: &Projection, device: &DeviceEntry) -> bool {
     matches!(reenrolled(view, device, &others_of_serial(view, device)), Some(Resolution::Link { .. }))
 }
 
 /// P9; none where none of the others of this serial and platform is linked.
-pub(super) fn reenrolled(view: &View, device: &DeviceEntry, others: &[DeviceRow]) -> Option<Resolution> {
+pub(super) fn reenrolled(
+    view: &Projection,
+    device: &DeviceEntry,
+    others: &[DeviceRow],
+) -> Option<Resolution> {
     let (linked, unlinked): (Vec<_>, Vec<_>) =
         others.iter().partition(|row| is_linked(view, &row.entry.device_id));
     // A phone that leaves does not hand its asset to a computer, whatever makers put into serial numbers.

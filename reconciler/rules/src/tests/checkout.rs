@@ -1,7 +1,7 @@
 //! P20, P21: who has the asset.
 
 use amfj_sync_model::ids::RecordId;
-use amfj_sync_model::messages::{Action, PrimaryUser, State};
+use amfj_sync_model::messages::{Action, DeviceStatus, PrimaryUser};
 
 use super::World;
 
@@ -58,7 +58,7 @@ fn holder(world: &World) -> Option<&str> {
     world.assets["a1"].checked_out_to.as_ref().map(|holder| holder.id.as_str())
 }
 
-fn nothing(world: &World) -> State {
+fn nothing(world: &World) -> DeviceStatus {
     let draft = world.decide("d1");
     assert_eq!(draft.changes, []);
     draft.decision.state
@@ -77,7 +77,7 @@ fn p20_at_first_sight_the_asset_goes_to_the_primary_user() {
         let mut world = world(sync, holder);
         assert_eq!(assigned(&world), who(holder, Some(to), Some("r1")), "{holder:?} {sync}");
         world.settle();
-        assert_eq!(nothing(&world), State::InSync);
+        assert_eq!(nothing(&world), DeviceStatus::InSync);
         assert_eq!(self::holder(&world), Some(to));
     }
 }
@@ -94,7 +94,7 @@ fn p20_without_auto_checkout_nobody_is_checked_out() {
     let mut world = world("", None);
     world.config.sync.auto_checkout = false;
     world.run();
-    assert_eq!(nothing(&world), State::InSync);
+    assert_eq!(nothing(&world), DeviceStatus::InSync);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn p20_nothing_is_newly_checked_out_to_an_archived_user() {
     let mut world = world("", None);
     world.people.get_mut("k1").unwrap().archived = true;
     world.run();
-    assert_eq!(nothing(&world), State::UserProblem);
+    assert_eq!(nothing(&world), DeviceStatus::UserProblem);
     let reason = world.decide("d1").decision.reason;
     assert!(reason.contains("archived"), "{reason}");
 }
@@ -110,7 +110,7 @@ fn p20_nothing_is_newly_checked_out_to_an_archived_user() {
 #[test]
 fn p20_nothing_is_newly_checked_out_to_a_listed_user() {
     let world = world("no_checkout_users = [\" SAM@x.com\"]", None);
-    assert_eq!(nothing(&world), State::InSync);
+    assert_eq!(nothing(&world), DeviceStatus::InSync);
     let warnings = world.decide("d1").decision.warnings;
     assert!(warnings[0].contains("no_checkout_users"), "{warnings:?}");
 }
@@ -120,7 +120,7 @@ fn p20_who_has_the_asset_keeps_it_when_archived() {
     let mut world = settled("", None);
     world.people.get_mut("k1").unwrap().archived = true;
     world.run();
-    assert_eq!(nothing(&world), State::InSync);
+    assert_eq!(nothing(&world), DeviceStatus::InSync);
     assert_eq!(holder(&world), Some("r1"));
 }
 
@@ -133,7 +133,7 @@ fn p21_a_new_primary_user_gets_the_asset_from_whoever_has_it() {
         world.run();
         assert_eq!(assigned(&world), who(has_it, Some("r2"), Some("r2")), "{has_it:?}");
         world.settle();
-        assert_eq!((nothing(&world), holder(&world)), (State::InSync, Some("r2")));
+        assert_eq!((nothing(&world), holder(&world)), (DeviceStatus::InSync, Some("r2")));
     }
 }
 
@@ -156,7 +156,7 @@ fn p21_a_check_out_by_hand_is_left_alone() {
         let mut world = settled("", None);
         world.hand_to("a1", by_hand);
         world.run();
-        assert_eq!(nothing(&world), State::InSync, "{by_hand:?}");
+        assert_eq!(nothing(&world), DeviceStatus::InSync, "{by_hand:?}");
         assert_eq!(world.decide("d1").decision.warnings.len(), 1);
     }
 }
@@ -169,7 +169,7 @@ fn p21_enforce_makes_the_holder_equal_in_every_run() {
         world.run();
         assert_eq!(assigned(&world), who(by_hand, Some("r1"), Some("r1")), "{by_hand:?}");
         world.settle();
-        assert_eq!((nothing(&world), holder(&world)), (State::InSync, Some("r1")));
+        assert_eq!((nothing(&world), holder(&world)), (DeviceStatus::InSync, Some("r1")));
     }
 }
 
@@ -182,10 +182,10 @@ fn p21_without_primary_user_only_the_old_user_is_checked_in() {
         world.run();
         assert_eq!(assigned(&world), who(has_it, to, None), "{has_it:?}");
         world.settle();
-        assert_eq!((nothing(&world), holder(&world)), (State::InSync, to));
+        assert_eq!((nothing(&world), holder(&world)), (DeviceStatus::InSync, to));
         world.hand_to("a1", Some("r1"));
         world.run();
-        assert_eq!(nothing(&world), State::InSync, "given back by hand");
+        assert_eq!(nothing(&world), DeviceStatus::InSync, "given back by hand");
     }
 }
 
@@ -207,7 +207,7 @@ fn p20_a_device_that_never_had_a_primary_user_is_left_alone() {
     let mut world = world("", Some("r2"));
     world.nobody_owns("d1");
     world.run();
-    assert_eq!(nothing(&world), State::InSync);
+    assert_eq!(nothing(&world), DeviceStatus::InSync);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn p21_a_new_primary_user_who_may_not_have_it_takes_it_from_the_old_one() {
         world.run();
         assert_eq!(assigned(&world), who(has_it, to, None), "{has_it:?}");
         world.settle();
-        assert_eq!((nothing(&world), holder(&world)), (State::InSync, to));
+        assert_eq!((nothing(&world), holder(&world)), (DeviceStatus::InSync, to));
         world.owns("k1", "d1");
         world.run();
         assert_eq!(assigned(&world), who(to, Some("r1"), Some("r1")));
@@ -232,12 +232,12 @@ fn p21_a_new_user_without_record_is_waited_for_and_reported() {
     world.person("k7", "Max", Some("max@x.com"));
     world.owns("k7", "d1");
     world.run();
-    assert_eq!(nothing(&world), State::UserProblem);
+    assert_eq!(nothing(&world), DeviceStatus::UserProblem);
     assert!(world.decide("d1").decision.reason.contains("Max"));
     world.record("r7", "Max", Some("max@x.com"));
     world.run();
     let decision = world.decide("d1").decision;
-    assert_eq!((decision.state, decision.awaits.unwrap().as_str()), (State::Pending, "max@x.com"));
+    assert_eq!((decision.state, decision.awaits.unwrap().as_str()), (DeviceStatus::Pending, "max@x.com"));
     assert_eq!(decision.record.unwrap().as_str(), "r7");
     world.settle();
     assert_eq!(holder(&world), Some("r7"));
@@ -249,7 +249,7 @@ fn p10_a_primary_user_without_id_is_reported_and_nothing_is_done() {
     world.nobody_owns("d1");
     world.entry("d1").user = PrimaryUser::Unusable { reason: "Kandji user Sam has no id".into() };
     world.run();
-    assert_eq!(nothing(&world), State::UserProblem);
+    assert_eq!(nothing(&world), DeviceStatus::UserProblem);
     assert_eq!(world.decide("d1").decision.reason, "Kandji user Sam has no id.");
 }
 
@@ -271,7 +271,7 @@ fn p21_an_assignment_that_failed_for_good_is_not_repeated() {
     let mut world = world("", None);
     let change = world.decide("d1").changes.remove(0);
     world.fail(&change, "AMFJ answered 404.");
-    assert_eq!(nothing(&world), State::Failed);
+    assert_eq!(nothing(&world), DeviceStatus::Failed);
     world.owns("k2", "d1");
     world.run();
     assert_eq!(assigned(&world), who(None, Some("r2"), Some("r2")));
@@ -296,7 +296,7 @@ fn p11_a_record_that_may_be_deleted_is_handed_nothing() {
     world.records.remove("r2");
     world.owns("k2", "d1");
     world.run();
-    assert_eq!(nothing(&world), State::UserProblem, "missing from one list");
+    assert_eq!(nothing(&world), DeviceStatus::UserProblem, "missing from one list");
     assert!(world.decide("d1").decision.reason.contains("last list"));
 }
 
@@ -311,7 +311,7 @@ fn p30_of_an_asset_whose_holder_cannot_be_read_nothing_is_decided() {
             }
             world.owns("k2", "d1");
             world.run();
-            assert_eq!(nothing(&world), State::UserProblem, "{sync} {seen_before}");
+            assert_eq!(nothing(&world), DeviceStatus::UserProblem, "{sync} {seen_before}");
             world.hand_to("a1", Some("r1"));
             world.run();
             assert_ne!(world.decide("d1").changes, [], "{sync} {seen_before}: as soon as it can be read");

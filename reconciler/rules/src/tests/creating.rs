@@ -1,6 +1,6 @@
 //! P12: what an asset is created with.
 
-use amfj_sync_model::messages::{Action, State};
+use amfj_sync_model::messages::{Action, DeviceStatus};
 use serde_json::json;
 
 use super::World;
@@ -25,7 +25,7 @@ fn p12_a_created_asset_has_name_type_location_and_fields() {
     assert_eq!(location.unwrap().name, "HQ");
     assert_eq!(fields, [("Serial Number".to_owned(), json!("S1"))].into());
     assert_eq!(world.settle(), 1);
-    assert_eq!(world.state("d1"), State::InSync);
+    assert_eq!(world.state("d1"), DeviceStatus::InSync);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn p12_a_blank_name_gives_way_to_the_serial() {
     world.run();
     assert_eq!(created(&world, "d1").0, "S1");
     let draft = world.decide("d2");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::Unmatched));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::Unmatched));
     assert!(draft.decision.reason.contains("neither a name nor a serial"), "{}", draft.decision.reason);
 }
 
@@ -69,7 +69,7 @@ fn p12_an_unknown_asset_type_creates_nothing() {
     world.device("d1", "Mac 1", "S1");
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::FieldProblem));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::FieldProblem));
     assert!(draft.decision.reason.contains("Labtop"));
 }
 
@@ -79,7 +79,7 @@ fn p7_an_asset_without_a_required_value_is_not_created() {
     world.device("d1", "Phone 1", "").platform = "iPhone".into();
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::FieldProblem));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::FieldProblem));
     assert!(draft.decision.reason.contains("\"Serial Number\""), "{}", draft.decision.reason);
     assert!(draft.decision.field_problems.contains_key("Serial Number"));
 }
@@ -90,7 +90,7 @@ fn p7_a_required_value_that_has_not_been_read_is_waited_for() {
     world.device("d1", "Phone 1", "S1").platform = "iPhone".into();
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::Pending));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::Pending));
     world.details("d1", json!({"details.serial": "S1"}));
     world.run();
     assert_eq!(created(&world, "d1").0, "Phone 1");
@@ -103,7 +103,7 @@ fn p15_a_value_that_cannot_be_converted_does_not_stop_creation() {
     world.details("d1", json!({"details.memory": "8 GB"}));
     world.run();
     assert_eq!(created(&world, "d1").0, "Mac 1");
-    assert_eq!(world.state("d1"), State::FieldProblem);
+    assert_eq!(world.state("d1"), DeviceStatus::FieldProblem);
 }
 
 /// It is decided again in the next run as in the first, and then ever more seldom, at least once in 24 runs.
@@ -118,7 +118,11 @@ fn p5_a_creation_that_failed_is_asked_for_again_in_later_runs() {
             asked.push(run);
             world.fail(&change, "AMFJ answered 403");
         }
-        assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (0, State::Failed), "run {run}");
+        assert_eq!(
+            (world.decide("d1").changes.len(), world.state("d1")),
+            (0, DeviceStatus::Failed),
+            "run {run}"
+        );
     }
     assert_eq!(asked, [1, 2, 4, 8, 16, 32, 56, 80]);
     world.entry("d1").name = "Mac 2".into();

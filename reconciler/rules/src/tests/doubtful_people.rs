@@ -1,7 +1,7 @@
 //! P10, P11: people who may be somebody else, and what is said of them.
 
 use amfj_sync_model::amfj::Source;
-use amfj_sync_model::messages::{Action, Rule, State};
+use amfj_sync_model::messages::{Action, DeviceStatus, Rule};
 
 use super::World;
 
@@ -42,7 +42,7 @@ fn p10_a_name_with_two_emails_is_ambiguous_unless_the_name_beats_them() {
         } else {
             assert_eq!(
                 (draft.decision.state, draft.changes.len()),
-                (State::Ambiguous, 0),
+                (DeviceStatus::Ambiguous, 0),
                 "{kandji:?} {amfj:?}"
             );
             assert_eq!(draft.decision.candidates[0].id, "r1", "nobody is recorded beside it");
@@ -106,7 +106,7 @@ fn p10_two_records_of_one_email_are_said_where_one_is_ours() {
     world.records.get_mut("jira-1").unwrap().source = Source::Jira;
     world.run();
     let decision = world.decide_user("sam@x.com").decision;
-    assert_eq!(decision.state, State::InSync);
+    assert_eq!(decision.state, DeviceStatus::InSync);
     assert!(decision.warnings[0].contains("of Jira bear one email"), "{decision:?}");
 }
 
@@ -114,13 +114,16 @@ fn p10_two_records_of_one_email_are_said_where_one_is_ours() {
 #[test]
 fn p11_of_several_people_of_one_record_the_smallest_id_speaks() {
     use amfj_sync_model::ids::{KandjiUserId, RecordId};
-    use amfj_sync_model::messages::Order;
+    use amfj_sync_model::messages::OperatorOrder;
     let people = [("k1", "Sam", Some("sam@x.com")), ("k2", "Samuel", Some("samuel@x.com"))];
     let mut world = world("create_users = \"all\"", "", &people);
     world.run();
     world.settle();
     let record: RecordId = world.view.user_link(&KandjiUserId::new("k1").unwrap()).unwrap().record;
-    world.order(Order::LinkUser { ids: vec![KandjiUserId::new("k2").unwrap()], record: record.clone() });
+    world.order(OperatorOrder::LinkUser {
+        ids: vec![KandjiUserId::new("k2").unwrap()],
+        record: record.clone(),
+    });
     for _ in 0..3 {
         world.run();
         assert_eq!(world.settle(), 0, "nothing flips");

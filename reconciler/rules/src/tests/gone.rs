@@ -1,7 +1,7 @@
 //! P22: devices that Kandji no longer has.
 
 use amfj_sync_model::ids::DeviceId;
-use amfj_sync_model::messages::{Absence, Action, State};
+use amfj_sync_model::messages::{Absence, Action, DeviceStatus};
 
 use super::World;
 
@@ -28,10 +28,10 @@ fn p22_a_linked_device_is_gone_after_two_runs_and_a_404() {
     world.unenrol("d1");
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::InSync, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::InSync, 0));
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::Gone, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::Gone, 0));
     assert_eq!(draft.decision.asset.unwrap().as_str(), "a1");
 }
 
@@ -44,7 +44,7 @@ fn p22_an_answer_other_than_404_means_unknown() {
         world.run();
         world.run();
         let draft = world.decide("d1");
-        assert_eq!((draft.decision.state, draft.changes.len()), (State::InSync, 0), "{absence:?}");
+        assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::InSync, 0), "{absence:?}");
     }
 }
 
@@ -57,17 +57,17 @@ fn p22_a_gone_device_is_checked_in_where_that_is_wanted() {
     world.run();
     let Action::Assign { expected, to, primary, .. } = world.action("d1") else { panic!() };
     assert_eq!((expected.unwrap().id.as_str(), to, primary), ("r1", None, None));
-    assert_eq!(world.state("d1"), State::Gone);
+    assert_eq!(world.state("d1"), DeviceStatus::Gone);
     assert_eq!(world.settle(), 1);
-    assert_eq!(world.state("d1"), State::Gone);
+    assert_eq!(world.state("d1"), DeviceStatus::Gone);
 }
 
 #[test]
 fn p22_a_removed_device_is_gone_once_its_details_are_not_found() {
     for (absence, expected) in [
-        (None, State::InSync),
-        (Some(Absence::Unknown), State::InSync),
-        (Some(Absence::NotFound), State::Gone),
+        (None, DeviceStatus::InSync),
+        (Some(Absence::Unknown), DeviceStatus::InSync),
+        (Some(Absence::NotFound), DeviceStatus::Gone),
     ] {
         let mut world = world("when_gone = \"check-in\"");
         world.entry("d1").removed = true;
@@ -77,7 +77,7 @@ fn p22_a_removed_device_is_gone_once_its_details_are_not_found() {
         world.run();
         let draft = world.decide("d1");
         assert_eq!(draft.decision.state, expected, "{absence:?}");
-        assert_eq!(draft.changes.len(), usize::from(expected == State::Gone), "{absence:?}");
+        assert_eq!(draft.changes.len(), usize::from(expected == DeviceStatus::Gone), "{absence:?}");
     }
 }
 
@@ -89,9 +89,9 @@ fn p22_a_device_without_asset_needs_no_proof() {
     world.unenrol("d1");
     absent(&mut world, Absence::Unknown);
     world.run();
-    assert_eq!(world.state("d1"), State::Unmatched);
+    assert_eq!(world.state("d1"), DeviceStatus::Unmatched);
     world.run();
-    assert_eq!(world.state("d1"), State::Gone);
+    assert_eq!(world.state("d1"), DeviceStatus::Gone);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn p22_a_device_that_comes_back_is_in_step_again() {
     world.run();
     world.device("d1", "Mac 1", "S1");
     world.run();
-    assert_eq!((world.state("d1"), world.settle()), (State::InSync, 0));
+    assert_eq!((world.state("d1"), world.settle()), (DeviceStatus::InSync, 0));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn p19_a_device_that_left_the_scope_is_not_gone() {
     world.run();
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::OutOfScope, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::OutOfScope, 0));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn p9_the_asset_of_a_reenrolled_device_is_not_checked_in() {
     world.device("d2", "Mac 1", "S1");
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::Gone, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::Gone, 0));
     assert!(draft.decision.reason.contains("d2"), "{}", draft.decision.reason);
     world.settle();
     assert_eq!(world.decide("d2").decision.asset.unwrap().as_str(), "a1");

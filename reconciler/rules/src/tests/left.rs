@@ -1,7 +1,9 @@
 //! What a change left for later: the location beside a link (P4, P13), and the doubt about a creation (P7, P11).
 
 use amfj_sync_model::amfj::Named;
-use amfj_sync_model::messages::{Action, Change, Ending, Fact, LinkOutcome, Outcome, Refusal, Rule, State};
+use amfj_sync_model::messages::{
+    Action, Change, DeviceStatus, Ending, Fact, LinkOutcome, Outcome, Refusal, Rule,
+};
 use serde_json::json;
 
 use super::World;
@@ -9,7 +11,7 @@ use super::World;
 fn answer(world: &mut World, change: &Change, ending: Ending, fill: impl FnOnce(&mut Outcome)) {
     let mut outcome = world.outcome(change, ending);
     fill(&mut outcome);
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
 }
 
 fn location() -> Named {
@@ -41,7 +43,7 @@ fn p4_the_location_that_a_link_left_out_is_set_by_an_update() {
     let Action::UpdateAsset { write, .. } = world.action("d1") else { panic!("no update") };
     assert_eq!(write.location, Some(location()));
     assert_eq!(world.settle(), 1);
-    assert_eq!(world.state("d1"), State::InSync);
+    assert_eq!(world.state("d1"), DeviceStatus::InSync);
     // From then on it is a person's.
     world.assets.get_mut("a1").unwrap().location = None;
     world.run();
@@ -66,7 +68,7 @@ fn p7_nothing_is_created_beside_what_an_interrupted_creation_may_have_made() {
     });
     for _ in 0..2 {
         let draft = world.decide("d1");
-        assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0));
+        assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::Ambiguous, 0));
         assert!(draft.decision.reason.contains("a1"), "{}", draft.decision.reason);
         world.run();
     }
@@ -92,5 +94,5 @@ fn p11_no_record_is_created_beside_what_an_interrupted_creation_may_have_made() 
         outcome.doubtful = true;
     });
     let draft = world.decide_user("qa@example.com");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::Ambiguous, 0));
 }

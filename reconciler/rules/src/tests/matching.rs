@@ -1,7 +1,7 @@
 //! P4 … P7: which asset a device is.
 
 use amfj_sync_model::ids::{AssetId, DeviceId};
-use amfj_sync_model::messages::{Action, Order, Rule, Sequence, State};
+use amfj_sync_model::messages::{Action, DeviceStatus, OperatorOrder, Rule, Sequence};
 
 use super::World;
 
@@ -26,7 +26,7 @@ pub(super) fn by(world: &World, device: &str) -> (String, Rule) {
 }
 
 /// The state of a device that nothing is done about.
-pub(super) fn left(world: &World, device: &str) -> State {
+pub(super) fn left(world: &World, device: &str) -> DeviceStatus {
     let draft = world.decide(device);
     assert_eq!(draft.changes, [], "{device}");
     assert!(draft.decision.reason.ends_with('.'), "{}", draft.decision.reason);
@@ -45,7 +45,7 @@ fn p4_a_linked_device_is_its_asset_whatever_either_is_called() {
     world.asset("a2", "Renamed");
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::InSync, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::InSync, 0));
     assert_eq!(draft.decision.asset.unwrap().as_str(), "a1");
 }
 
@@ -64,7 +64,7 @@ fn p4_an_asset_that_a_sibling_integration_linked_is_not_free() {
     let site = crate::Site { siblings: &siblings, ..ours.site() };
     let device = ours.view.device(&DeviceId::new("d1").unwrap()).unwrap().entry;
     let draft = crate::decide_device(&site, &device, Sequence::default());
-    assert_eq!((draft.decision.state, draft.changes.len()), (State::Unmatched, 0));
+    assert_eq!((draft.decision.state, draft.changes.len()), (DeviceStatus::Unmatched, 0));
 }
 
 #[test]
@@ -82,7 +82,11 @@ fn p4_two_integrations_of_one_site_do_not_both_take_an_asset() {
             let site = crate::Site { siblings: &siblings, ..one.site() };
             let device = one.view.device(&DeviceId::new(id).unwrap()).unwrap().entry;
             let draft = crate::decide_device(&site, &device, Sequence::default());
-            assert_eq!((draft.decision.state, draft.changes.len()), (State::Ambiguous, 0), "{id} {serial}");
+            assert_eq!(
+                (draft.decision.state, draft.changes.len()),
+                (DeviceStatus::Ambiguous, 0),
+                "{id} {serial}"
+            );
         }
     }
 }
@@ -115,7 +119,7 @@ fn p5_names_are_matched_in_the_first_sync_only() {
     world.asset("a1", "Mac 1");
     world.first_sync = false;
     world.run();
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
     let decision = world.decide("d1").decision;
     assert!(decision.reason.contains("`amfj-sync link \"S1\" a1`"), "{}", decision.reason);
     assert_eq!(decision.candidates[0].id, "a1");
@@ -138,7 +142,7 @@ fn p6_two_free_assets_are_ambiguous() {
     world.asset("a1", "Mac 1");
     world.asset("a2", "mac 1");
     world.run();
-    assert_eq!(left(&world, "d1"), State::Ambiguous);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Ambiguous);
     let ids: Vec<_> = world.decide("d1").decision.candidates.into_iter().map(|one| one.id).collect();
     assert_eq!(ids, ["a1", "a2"]);
 }
@@ -150,7 +154,7 @@ fn p6_two_unlinked_devices_and_a_free_asset_are_ambiguous() {
     world.device("d2", "MAC", "S2");
     world.asset("a1", "Mac");
     world.run();
-    assert_eq!((left(&world, "d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!((left(&world, "d1"), left(&world, "d2")), (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous));
 }
 
 #[test]
@@ -171,7 +175,7 @@ fn p6_devices_that_no_rule_may_link_do_not_make_a_name_ambiguous() {
         change(&mut world);
         world.run();
         if what == "unlinked by a person" {
-            world.order(Order::Unlink { device: DeviceId::new("d2").unwrap() });
+            world.order(OperatorOrder::Unlink { device: DeviceId::new("d2").unwrap() });
         }
         assert_eq!(by(&world, "d1"), ("a1".into(), Rule::Name), "{what}");
     }
@@ -186,7 +190,7 @@ fn p6_an_asset_of_another_device_is_not_free() {
     world.settle();
     world.device("d2", "Mac", "S2");
     world.run();
-    assert_eq!(left(&world, "d2"), State::Unmatched);
+    assert_eq!(left(&world, "d2"), DeviceStatus::Unmatched);
 }
 
 #[test]
@@ -195,12 +199,14 @@ fn p6_a_blank_name_matches_nothing() {
     world.device("d1", " \u{a0} ", "S1");
     world.asset("a1", " ");
     world.run();
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
 }
 
 #[test]
 fn p6_an_asset_with_another_serial_is_no_candidate() {
-    for (serial, expected) in [("S2", State::Unmatched), (" s1", State::Pending), ("", State::Pending)] {
+    for (serial, expected) in
+        [("S2", DeviceStatus::Unmatched), (" s1", DeviceStatus::Pending), ("", DeviceStatus::Pending)]
+    {
         let mut world = World::new("", SERIALS);
         world.device("d1", "Mac", "S1");
         world.asset_with_serial("a1", "Mac", serial);
@@ -256,7 +262,7 @@ fn p6_two_candidates_with_the_serial_are_ambiguous() {
     world.asset_with_serial("a1", "Mac", "S1");
     world.asset_with_serial("a2", "Mac", "S1");
     world.run();
-    assert_eq!(left(&world, "d1"), State::Ambiguous);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Ambiguous);
 }
 
 #[test]
@@ -275,18 +281,18 @@ fn p6_serials_tell_devices_of_one_name_apart_in_any_order() {
     assert_eq!(by(&world, "d3"), ("a3".into(), Rule::Name));
     world.device("d4", "Mac", "S4");
     world.run();
-    assert_eq!((left(&world, "d3"), left(&world, "d4")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!((left(&world, "d3"), left(&world, "d4")), (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous));
 }
 
 #[test]
 fn p7_no_match_is_left_unmatched_unless_creation_is_allowed() {
     for (setting, first_sync, expected) in [
-        ("never", true, State::Unmatched),
-        ("never", false, State::Unmatched),
-        ("first-sync", true, State::Pending),
-        ("first-sync", false, State::Unmatched),
-        ("always", true, State::Pending),
-        ("always", false, State::Pending),
+        ("never", true, DeviceStatus::Unmatched),
+        ("never", false, DeviceStatus::Unmatched),
+        ("first-sync", true, DeviceStatus::Pending),
+        ("first-sync", false, DeviceStatus::Unmatched),
+        ("always", true, DeviceStatus::Pending),
+        ("always", false, DeviceStatus::Pending),
     ] {
         let mut world = World::new(&format!("create_devices = \"{setting}\""), "");
         world.device("d1", "Mac", "S1");
@@ -297,7 +303,7 @@ fn p7_no_match_is_left_unmatched_unless_creation_is_allowed() {
             world.decide("d1").changes.first().map(|change| &change.action),
             Some(Action::CreateAsset { .. })
         );
-        assert_eq!(creates, expected == State::Pending, "{setting}");
+        assert_eq!(creates, expected == DeviceStatus::Pending, "{setting}");
     }
 }
 
@@ -308,7 +314,7 @@ fn p7_nothing_is_created_while_a_free_asset_has_the_name() {
     world.asset("a1", "mac");
     world.first_sync = false;
     world.run();
-    assert_eq!(left(&world, "d1"), State::Ambiguous);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Ambiguous);
     let reason = world.decide("d1").decision.reason;
     assert!(reason.contains("`amfj-sync link \"S1\" a1`"), "{reason}");
 }
@@ -319,7 +325,7 @@ fn p7_nothing_is_created_while_any_asset_has_the_serial() {
     world.device("d1", "Mac", "S1");
     world.asset_with_serial("a1", "Another name", "s1 ");
     world.run();
-    assert_eq!(left(&world, "d1"), State::Ambiguous);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Ambiguous);
     assert_eq!(world.decide("d1").decision.candidates[0].id, "a1");
 }
 
@@ -339,12 +345,12 @@ fn a_person_stands_above_the_rules() {
     world.asset("a1", "Mac");
     world.asset("a2", "Other");
     world.run();
-    world.order(Order::Unlink { device: DeviceId::new("d1").unwrap() });
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    world.order(OperatorOrder::Unlink { device: DeviceId::new("d1").unwrap() });
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
     let (device, asset) = (DeviceId::new("d1").unwrap(), AssetId::new("a2").unwrap());
-    world.order(Order::Link { device, asset });
+    world.order(OperatorOrder::Link { device, asset });
     let decision = world.decide("d1").decision;
-    assert_eq!((decision.state, decision.rule), (State::InSync, Some(Rule::Person)));
+    assert_eq!((decision.state, decision.rule), (DeviceStatus::InSync, Some(Rule::Person)));
 }
 
 #[test]
@@ -357,7 +363,7 @@ fn p19_what_is_out_of_scope_is_left_alone() {
     world.entry("d1").in_scope = false;
     world.assets.clear();
     world.run();
-    assert_eq!(left(&world, "d1"), State::OutOfScope);
+    assert_eq!(left(&world, "d1"), DeviceStatus::OutOfScope);
 }
 
 #[test]
@@ -367,5 +373,5 @@ fn p22_a_removed_device_is_neither_linked_nor_created() {
     world.device("d2", "Mac 2", "S2").removed = true;
     world.asset("a1", "Mac");
     world.run();
-    assert_eq!((left(&world, "d1"), left(&world, "d2")), (State::Unmatched, State::Unmatched));
+    assert_eq!((left(&world, "d1"), left(&world, "d2")), (DeviceStatus::Unmatched, DeviceStatus::Unmatched));
 }

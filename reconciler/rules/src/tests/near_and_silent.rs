@@ -1,7 +1,7 @@
 //! P6, P7, P9: names that are near, and serials that say nothing.
 
 use amfj_sync_model::amfj::{Field, FieldType};
-use amfj_sync_model::messages::{Action, Rule, State};
+use amfj_sync_model::messages::{Action, DeviceStatus, Rule};
 use serde_json::{Value, json};
 
 use super::World;
@@ -43,7 +43,7 @@ fn p6_serials_are_compared_as_the_field_holds_them() {
             let idle = world.decide("d1");
             assert_eq!(idle.changes, [], "{serial:?} and {held}: the same, and not written again");
         } else {
-            assert_eq!(left(&world, "d1"), State::Unmatched, "{serial:?} and {held}");
+            assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched, "{serial:?} and {held}");
         }
     }
 }
@@ -69,7 +69,7 @@ fn p6_devices_whose_serials_are_one_number_do_not_both_take_the_asset() {
     }
     hold(&mut world, "a1", "Mac", json!(778));
     world.run();
-    assert_eq!((left(&world, "d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!((left(&world, "d1"), left(&world, "d2")), (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous));
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn p6_a_device_whose_serial_is_silent_leaves_alone_what_another_one_of_its_name_
     hold(&mut world, "a1", "Mac", json!("S1"));
     world.run();
     assert_eq!(by(&world, "d1"), ("a1".into(), Rule::Serial));
-    assert_eq!(left(&world, "d2"), State::Unmatched);
+    assert_eq!(left(&world, "d2"), DeviceStatus::Unmatched);
     world.settle();
-    assert_eq!(left(&world, "d2"), State::Unmatched, "the same once the other is linked");
+    assert_eq!(left(&world, "d2"), DeviceStatus::Unmatched, "the same once the other is linked");
 }
 
 #[test]
 fn p6_a_serial_of_three_listed_devices_says_nothing() {
-    for (devices, expected) in [(2, State::Ambiguous), (3, State::InSync)] {
+    for (devices, expected) in [(2, DeviceStatus::Ambiguous), (3, DeviceStatus::InSync)] {
         let mut world = world_with("", FieldType::Text);
         for at in 0..devices {
             world.device(&format!("d{at}"), &format!("Mac {at}"), "SAME9");
@@ -138,7 +138,7 @@ fn p12_nothing_is_called_after_a_serial_that_says_nothing() {
         world.device("d1", " ", serial);
         world.run();
         match expected {
-            None => assert_eq!(left(&world, "d1"), State::Unmatched, "{serial:?}"),
+            None => assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched, "{serial:?}"),
             Some(name) => match world.action("d1") {
                 Action::CreateAsset { name: given, .. } => assert_eq!(given, name),
                 other => panic!("{other:?}"),
@@ -169,7 +169,7 @@ fn p9_taking_over_needs_a_serial_that_says_something_and_the_same_platform() {
         if takes_over {
             assert_eq!(linked_to(&world, "d2"), ("a1".into(), Rule::Reenrolled, Some("d1".into())));
         } else {
-            assert_eq!(left(&world, "d2"), State::Unmatched, "{old} {new} {platform}");
+            assert_eq!(left(&world, "d2"), DeviceStatus::Unmatched, "{old} {new} {platform}");
         }
     }
 }
@@ -182,7 +182,7 @@ fn p6_near_names_are_shown_and_never_matched() {
     world.asset("a2", "Kims MacBook Pro");
     world.run();
     let decision = world.decide("d1").decision;
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
     let shown: Vec<_> = decision.candidates.iter().map(|candidate| candidate.id.as_str()).collect();
     assert_eq!(shown, ["a1"], "{decision:?}");
     assert!(decision.candidates[0].note.contains("nearly"), "{decision:?}");
@@ -207,7 +207,7 @@ fn p6_nothing_is_created_beside_a_near_one_that_has_no_other_serial() {
         world.run();
         assert_eq!(world.decide("d1").changes.len(), usize::from(expected), "{held:?}");
         if !expected {
-            assert_eq!(left(&world, "d1"), State::Ambiguous, "{held:?}");
+            assert_eq!(left(&world, "d1"), DeviceStatus::Ambiguous, "{held:?}");
         }
     }
 }
@@ -225,9 +225,9 @@ fn p6_what_counts_is_what_was_free_when_the_run_began() {
         let mut keys = world.keys();
         keys.sort_by_key(|key| !key.to_string().ends_with(first));
         world.decide_all(&keys);
-        assert_eq!(left(&world, "d2"), State::Ambiguous, "{first} first");
+        assert_eq!(left(&world, "d2"), DeviceStatus::Ambiguous, "{first} first");
         world.settle();
-        assert_eq!(left(&world, "d2"), State::Ambiguous, "{first} first");
+        assert_eq!(left(&world, "d2"), DeviceStatus::Ambiguous, "{first} first");
         world.run();
         assert!(matches!(world.action("d2"), Action::CreateAsset { .. }), "the asset has a device");
     }
@@ -241,5 +241,8 @@ fn p6_newcomers_of_near_names_are_both_created() {
     world.device("d2", "Sam-Mac", "S2");
     world.run();
     world.settle();
-    assert_eq!((world.state("d1"), world.state("d2"), world.assets.len()), (State::InSync, State::InSync, 2));
+    assert_eq!(
+        (world.state("d1"), world.state("d2"), world.assets.len()),
+        (DeviceStatus::InSync, DeviceStatus::InSync, 2)
+    );
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::ids::{AssetId, DeviceId};
-use amfj_sync_model::messages::{Absence, Action, Change, Ending, Fact, Order, State};
+use amfj_sync_model::messages::{Absence, Action, Change, DeviceStatus, Ending, Fact, OperatorOrder};
 use serde_json::{Value, json};
 
 use super::World;
@@ -25,7 +25,7 @@ fn ends(world: &mut World, device: &str, ending: &Ending) -> Change {
     world.decided(device);
     let mut outcome = world.outcome(&change, ending.clone());
     outcome.action = matches!(ending, Ending::Failed { .. }).then(|| change.action.clone());
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
     world.decided(device);
     change
 }
@@ -42,7 +42,7 @@ fn failed() -> Ending {
 fn doubt(world: &mut World, change: &Change, asset: &str) {
     let mut outcome = world.outcome(change, stale());
     outcome.asset_deleted = Some(asset_id(asset));
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
 }
 
 #[test]
@@ -66,13 +66,13 @@ fn p5_a_link_that_was_not_made_in_the_first_sync_is_decided_again_as_in_the_firs
         world.settle();
         world.decided("d1");
         let done = world.decide("d1").decision;
-        assert_eq!((done.state, done.first_sync), (State::InSync, false));
+        assert_eq!((done.state, done.first_sync), (DeviceStatus::InSync, false));
         world.assets.clear();
         world.asset("a2", "Mac 2");
         later(&mut world);
         world.settle();
         world.decided("d1");
-        assert_eq!(world.state("d1"), State::Unmatched, "it had a link: that first sync is over (P8)");
+        assert_eq!(world.state("d1"), DeviceStatus::Unmatched, "it had a link: that first sync is over (P8)");
     }
 }
 
@@ -88,7 +88,7 @@ fn p7_a_creation_that_was_refused_or_lost_or_waited_is_made_in_later_runs() {
     world.decided("d1");
     world.device("d2", "Mac 2", "S2");
     later(&mut world);
-    assert_eq!(world.state("d2"), State::Unmatched, "the first sync is over for what came later");
+    assert_eq!(world.state("d2"), DeviceStatus::Unmatched, "the first sync is over for what came later");
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn p12_details_that_come_late_still_create_under_first_sync() {
     world.device("d1", "Phone", "S1").platform = "iPhone".into();
     world.run();
     let waiting = world.decide("d1");
-    assert_eq!((waiting.changes.len(), waiting.decision.state), (0, State::Pending));
+    assert_eq!((waiting.changes.len(), waiting.decision.state), (0, DeviceStatus::Pending));
     world.decided("d1");
     later(&mut world);
-    assert_eq!(world.state("d1"), State::Pending, "as long as it takes");
+    assert_eq!(world.state("d1"), DeviceStatus::Pending, "as long as it takes");
     world.decided("d1");
     world.details("d1", json!({ "details.serial": null }));
     later(&mut world);
-    assert_eq!(world.state("d1"), State::FieldProblem);
+    assert_eq!(world.state("d1"), DeviceStatus::FieldProblem);
     world.decided("d1");
     world.details("d1", json!({ "details.serial": "S1" }));
     later(&mut world);
@@ -122,12 +122,12 @@ fn p5_what_decided_nothing_in_the_first_sync_is_over_with_it() {
     world.run();
     for device in ["d1", "d2"] {
         world.decided(device);
-        assert_eq!(world.state(device), State::Ambiguous);
+        assert_eq!(world.state(device), DeviceStatus::Ambiguous);
     }
     world.entry("d2").name = "Other".into();
     world.assets.remove("a2");
     later(&mut world);
-    assert_eq!(world.state("d1"), State::Unmatched, "names are matched in the first sync only");
+    assert_eq!(world.state("d1"), DeviceStatus::Unmatched, "names are matched in the first sync only");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn p5_a_device_whose_match_was_decided_stays_in_the_first_sync_while_it_is_ambig
     ends(&mut world, "d1", &stale());
     world.device("d2", "Mac", "S2");
     later(&mut world);
-    assert_eq!(world.state("d1"), State::Ambiguous);
+    assert_eq!(world.state("d1"), DeviceStatus::Ambiguous);
     world.decided("d1");
     let entry = world.entry("d1").clone();
     world.unenrol("d1");
@@ -164,7 +164,7 @@ fn p8_an_asset_that_amfj_denied_once_keeps_its_link_and_the_next_run_decides() {
     let change = world.decide("d1").changes.remove(0);
     doubt(&mut world, &change, "a1");
     let draft = world.decide("d1");
-    assert_eq!((draft.changes, draft.decision.state), (Vec::new(), State::Pending));
+    assert_eq!((draft.changes, draft.decision.state), (Vec::new(), DeviceStatus::Pending));
     assert_eq!(draft.decision.asset, Some(asset_id("a1")));
     assert!(draft.decision.reason.contains("the next run looks"), "{}", draft.decision.reason);
     later(&mut world);
@@ -225,13 +225,13 @@ fn p3_p15_a_value_that_amfj_does_not_keep_is_sent_twice_and_is_a_field_problem()
     let sent: Vec<usize> = (0..5).map(|_| turn(&mut world)).collect();
     assert_eq!(sent, [1, 1, 0, 0, 0]);
     let decision = world.decide("d1").decision;
-    assert_eq!(decision.state, State::FieldProblem);
+    assert_eq!(decision.state, DeviceStatus::FieldProblem);
     assert!(decision.field_problems["OS"].contains("AMFJ did not take it"), "{:?}", decision.field_problems);
     world.entry("d1").values.insert("os_version".into(), json!("16"));
     world.run();
     assert_eq!(turn(&mut world), 1, "another value");
     assert_eq!(turn(&mut world), 1);
-    world.order(Order::Rematch);
+    world.order(OperatorOrder::Rematch);
     assert_eq!(turn(&mut world), 1, "a person says so");
 }
 
@@ -241,11 +241,11 @@ fn p3_p15_a_value_that_amfj_keeps_in_a_form_of_its_own_is_in_sync_after_a_second
         odd(|_, sent| json!(format!("{} ", sent.as_str().unwrap_or_default().replace('.', ","))));
     let sent: Vec<usize> = (0..5).map(|_| turn(&mut world)).collect();
     assert_eq!(sent, [1, 1, 0, 0, 0]);
-    assert_eq!(world.state("d1"), State::InSync);
+    assert_eq!(world.state("d1"), DeviceStatus::InSync);
     world.assets.get_mut("a1").unwrap().fields.insert("OS".into(), json!("by hand"));
     world.run();
     assert_eq!(turn(&mut world), 1);
-    assert_eq!((turn(&mut world), world.state("d1")), (0, State::InSync));
+    assert_eq!((turn(&mut world), world.state("d1")), (0, DeviceStatus::InSync));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn p15_the_name_of_a_record_of_ours_that_amfj_does_not_keep_is_sent_twice() {
         world.run();
     }
     assert_eq!(sent, [1, 1, 0, 0]);
-    assert_eq!(world.decide_user("sam@x.com").decision.state, State::FieldProblem);
+    assert_eq!(world.decide_user("sam@x.com").decision.state, DeviceStatus::FieldProblem);
 }
 
 /// Has the value refused that is to be written.
@@ -292,7 +292,7 @@ fn refuse(world: &mut World) {
     let mut outcome = world.outcome(&change, Ending::Applied);
     outcome.asset = Some(world.assets["a1"].clone());
     outcome.refused = BTreeMap::from([("OS".to_owned(), refusal)]);
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn p15_a_refused_value_is_tried_again_when_the_field_or_its_mapping_changes_or_a
     world.entry("d1").values.insert("os_version".into(), json!("16"));
     world.run();
     refuse(&mut world);
-    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (0, State::FieldProblem));
+    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (0, DeviceStatus::FieldProblem));
     world.run();
     assert_eq!(world.decide("d1").changes.len(), 0);
     let field = |world: &mut World| {
@@ -315,7 +315,7 @@ fn p15_a_refused_value_is_tried_again_when_the_field_or_its_mapping_changes_or_a
     assert_eq!(world.decide("d1").changes.len(), 1, "the field was mended");
     refuse(&mut world);
     assert_eq!(world.decide("d1").changes.len(), 0);
-    world.order(Order::Rematch);
+    world.order(OperatorOrder::Rematch);
     assert_eq!(world.decide("d1").changes.len(), 1, "a person says so");
     refuse(&mut world);
     assert_eq!(world.decide("d1").changes.len(), 0);
@@ -332,9 +332,9 @@ fn p15_a_rematch_has_a_failed_change_tried_again_once() {
     world.run();
     let change = world.decide("d1").changes.remove(0);
     world.fail(&change, "AMFJ answered 403");
-    assert_eq!(world.state("d1"), State::Failed);
-    world.order(Order::Rematch);
+    assert_eq!(world.state("d1"), DeviceStatus::Failed);
+    world.order(OperatorOrder::Rematch);
     assert_eq!(world.decide("d1").changes, std::slice::from_ref(&change));
     world.fail(&change, "AMFJ answered 403");
-    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (0, State::Failed));
+    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (0, DeviceStatus::Failed));
 }

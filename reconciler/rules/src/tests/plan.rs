@@ -1,7 +1,7 @@
 //! P25: what is shown and not made.
 
 use amfj_sync_config::Mode;
-use amfj_sync_model::messages::State;
+use amfj_sync_model::messages::DeviceStatus;
 
 use super::World;
 use crate::withheld;
@@ -33,7 +33,7 @@ fn p25_changes_are_withheld_by_mode_and_apply_only() {
 
 #[test]
 fn p25_a_device_that_waits_for_a_planned_user_is_plan_only() {
-    for (mode, expected) in [(Mode::Apply, State::Pending), (Mode::Plan, State::PlanOnly)] {
+    for (mode, expected) in [(Mode::Apply, DeviceStatus::Pending), (Mode::Plan, DeviceStatus::PlanOnly)] {
         let mut world = World::new("auto_checkout = true", "");
         world.device("d1", "Mac 1", "S1");
         world.asset("a1", "Mac 1");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId};
-use amfj_sync_model::messages::{Action, Change, Order, State};
+use amfj_sync_model::messages::{Action, Change, DeviceStatus, OperatorOrder};
 use amfj_sync_model::names::{NameKey, email_key};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -168,7 +168,7 @@ fn disturb(world: &mut World, (what, which, other): (u8, usize, usize)) {
         (9, Some(device), ..) => world.entry(&device).name = NAMES[other].to_owned(),
         (10, Some(device), ..) => {
             let device = DeviceId::new(device).unwrap();
-            world.order(Order::Unlink { device });
+            world.order(OperatorOrder::Unlink { device });
         }
         (11, ..) => {
             let person = world.people.get_mut(&format!("k{other}")).unwrap();
@@ -251,7 +251,7 @@ fn drafts(world: &World, keys: &[Key]) -> Result<BTreeMap<Key, Vec<Change>>, Tes
     for key in keys {
         let draft = world.draft(key);
         prop_assert!(!draft.decision.reason.is_empty() && draft.decision.reason.ends_with('.'));
-        if draft.decision.state == State::InSync || draft.decision.state == State::Ambiguous {
+        if draft.decision.state == DeviceStatus::InSync || draft.decision.state == DeviceStatus::Ambiguous {
             let breaks = |change: &Change| matches!(change.action, Action::BreakLink { .. });
             prop_assert!(draft.changes.iter().all(breaks), "{:?}", draft);
         }
@@ -318,7 +318,7 @@ fn same_in_any_listing(plan: &Plan) -> Result<(), TestCaseError> {
     let mut other = World::new(&plan.settings.join("\n"), "");
     std::mem::swap(&mut other.config, &mut build(&reversed).config);
     let field = other.config.fields.field_of("serial_number").map(str::to_owned);
-    other.view = amfj_sync_projection::View::in_memory(field.as_deref());
+    other.view = amfj_sync_projection::Projection::in_memory(field.as_deref());
     (other.assets, other.records) = (world.assets.clone(), world.records.clone());
     (other.people, other.owners) = (world.people.clone(), world.owners.clone());
     other.first_sync = plan.first_sync;

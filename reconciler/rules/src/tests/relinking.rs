@@ -1,7 +1,7 @@
 //! P8, P9: links to deleted assets, and devices that were enrolled again.
 
 use amfj_sync_model::ids::{AssetId, DeviceId};
-use amfj_sync_model::messages::{Absence, Action, Decided, Fact, Rule, Sequence, State};
+use amfj_sync_model::messages::{Absence, Action, DeviceStatus, Fact, PlannedChange, Rule, Sequence};
 use uuid::Uuid;
 
 use super::World;
@@ -29,12 +29,12 @@ fn p8_a_deleted_asset_breaks_the_link_once() {
     let mut world = world_whose_asset_was_deleted("create_devices = \"first-sync\"");
     let asset = AssetId::new("a1").unwrap();
     assert_eq!(world.action("d1"), Action::BreakLink { asset });
-    assert_eq!(world.state("d1"), State::Unmatched);
+    assert_eq!(world.state("d1"), DeviceStatus::Unmatched);
     assert_eq!(world.settle(), 1);
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
     world.asset("a2", "Mac");
     world.run();
-    assert_eq!(left(&world, "d1"), State::Unmatched, "matched again under until-linked only");
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched, "matched again under until-linked only");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn p8_a_deleted_asset_is_created_again_only_under_always() {
     world.run();
     assert!(matches!(world.action("d1"), Action::BreakLink { .. }));
     world.settle();
-    assert_eq!(left(&world, "d1"), State::Unmatched);
+    assert_eq!(left(&world, "d1"), DeviceStatus::Unmatched);
 }
 
 #[test]
@@ -66,9 +66,9 @@ fn p8_a_device_that_lost_its_asset_competes_for_a_name_again() {
     world.asset("a2", "Mac");
     world.device("d2", "Mac", "S2");
     world.run();
-    assert_eq!((world.state("d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!((world.state("d1"), left(&world, "d2")), (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous));
     world.settle();
-    assert_eq!((left(&world, "d1"), left(&world, "d2")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!((left(&world, "d1"), left(&world, "d2")), (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous));
 }
 
 fn world_with_a_reenrolled_device() -> World {
@@ -89,14 +89,14 @@ fn p9_a_reenrolled_device_takes_over_the_link_of_its_serial() {
     world.run();
     assert_eq!(linked_to(&world, "new"), ("a1".into(), Rule::Reenrolled, Some("old".into())));
     world.settle();
-    assert_eq!((left(&world, "new"), left(&world, "old")), (State::InSync, State::Unmatched));
+    assert_eq!((left(&world, "new"), left(&world, "old")), (DeviceStatus::InSync, DeviceStatus::Unmatched));
 }
 
 #[test]
 fn p9_while_both_are_listed_the_newcomer_is_ambiguous() {
     let mut world = world_with_a_reenrolled_device();
     world.run();
-    assert_eq!((left(&world, "new"), left(&world, "old")), (State::Ambiguous, State::InSync));
+    assert_eq!((left(&world, "new"), left(&world, "old")), (DeviceStatus::Ambiguous, DeviceStatus::InSync));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn p9_a_device_that_is_not_known_to_be_gone_keeps_its_link() {
         world.unenrol("old");
         world.absences.insert(DeviceId::new("old").unwrap(), absence);
         world.run();
-        assert_eq!(left(&world, "new"), State::Ambiguous, "{absence:?}");
+        assert_eq!(left(&world, "new"), DeviceStatus::Ambiguous, "{absence:?}");
     }
 }
 
@@ -116,7 +116,10 @@ fn p9_two_newcomers_of_one_serial_are_ambiguous() {
     world.device("newer", "Mac", "S1");
     world.unenrol("old");
     world.run();
-    assert_eq!((left(&world, "new"), left(&world, "newer")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!(
+        (left(&world, "new"), left(&world, "newer")),
+        (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous)
+    );
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn p9_a_blank_serial_takes_over_nothing() {
     world.device("new", "Mac again", "");
     world.unenrol("old");
     world.run();
-    assert_eq!(left(&world, "new"), State::Unmatched);
+    assert_eq!(left(&world, "new"), DeviceStatus::Unmatched);
 }
 
 #[test]
@@ -157,9 +160,9 @@ fn p9_a_device_that_takes_over_does_not_compete_for_a_name() {
 fn p9_one_machine_that_is_listed_twice_gets_one_asset() {
     // (assets by name of the first and second, both matched in a first sync with creation)
     for (assets, first, second) in [
-        (&["Mac 1"][..], State::Pending, State::Ambiguous),
-        (&["Mac 1", "Mac 2"], State::Ambiguous, State::Ambiguous),
-        (&[], State::Ambiguous, State::Ambiguous),
+        (&["Mac 1"][..], DeviceStatus::Pending, DeviceStatus::Ambiguous),
+        (&["Mac 1", "Mac 2"], DeviceStatus::Ambiguous, DeviceStatus::Ambiguous),
+        (&[], DeviceStatus::Ambiguous, DeviceStatus::Ambiguous),
     ] {
         let mut world = World::new("create_devices = \"always\"", "");
         world.device("d1", "Mac 1", "S1");
@@ -183,20 +186,26 @@ fn p9_a_twin_whose_link_is_on_its_way_is_still_a_twin() {
     world.device("d2", "Another name", "S1");
     world.asset("a1", "Mac");
     world.run();
-    assert_eq!(world.state("d2"), State::Ambiguous, "to be decided");
+    assert_eq!(world.state("d2"), DeviceStatus::Ambiguous, "to be decided");
     let published = world.site().now;
     let Draft { mut decision, changes } = world.decide("d1");
     assert_eq!(changes.len(), 1);
     for change in changes {
         let (id, sequence) = (Uuid::from_u128(1), Sequence { step: 1, ..decision.snapshot });
-        decision.changes.push(Decided { id, sequence, published: Some(published), staged: false, change });
+        decision.changes.push(PlannedChange {
+            id,
+            sequence,
+            published: Some(published),
+            staged: false,
+            change,
+        });
     }
-    world.tell(Fact::Decided(Box::new(decision)));
-    assert_eq!(world.state("d2"), State::Ambiguous, "on its way");
+    world.tell(Fact::DecisionMade(Box::new(decision)));
+    assert_eq!(world.state("d2"), DeviceStatus::Ambiguous, "on its way");
     world.settle();
     assert_eq!(
         (world.view.link(&DeviceId::new("d1").unwrap()).is_some(), world.state("d2")),
-        (true, State::Ambiguous),
+        (true, DeviceStatus::Ambiguous),
         "made"
     );
 }

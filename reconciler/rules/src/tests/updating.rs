@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::amfj::Named;
-use amfj_sync_model::messages::{Action, Change, Edit, Ending, Fact, Refusal, State};
+use amfj_sync_model::messages::{Action, Change, DeviceStatus, Edit, Ending, Fact, Refusal};
 use serde_json::{Value, json};
 
 use super::World;
@@ -22,7 +22,7 @@ fn world(sync: &str, fields: &str, details: Value) -> World {
         rule: amfj_sync_model::messages::Rule::Name,
         takes_over: None,
     });
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
     if !details.is_null() {
         world.details("d1", details);
     }
@@ -50,7 +50,7 @@ fn p13_only_mapped_fields_that_differ_are_written() {
     let expected = Edit { old: json!("15.0"), new: json!("15.1") };
     assert_eq!(edits(&world), BTreeMap::from([("OS".to_owned(), expected)]));
     assert_eq!(world.settle(), 1);
-    assert_eq!(world.state("d1"), State::InSync);
+    assert_eq!(world.state("d1"), DeviceStatus::InSync);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn p15_a_field_that_the_assets_type_does_not_have_is_skipped_silently() {
     world.assets.get_mut("a1").unwrap().asset_type = Named { id: "t2".into(), name: "Phone".into() };
     world.run();
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::InSync));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::InSync));
     assert!(draft.decision.field_problems.is_empty() && draft.decision.warnings.is_empty());
 }
 
@@ -174,7 +174,7 @@ fn p15_a_value_that_cannot_be_converted_is_left_out_and_the_others_are_written()
     let mut world = world("", fields, json!({"details.memory": "228.27 GB"}));
     world.run();
     let draft = world.decide("d1");
-    assert_eq!(draft.decision.state, State::FieldProblem);
+    assert_eq!(draft.decision.state, DeviceStatus::FieldProblem);
     assert!(draft.decision.reason.contains("\"Memory\""), "{}", draft.decision.reason);
     assert_eq!(draft.decision.field_problems.keys().collect::<Vec<_>>(), ["Memory"]);
     assert_eq!(edits(&world).keys().collect::<Vec<_>>(), ["OS"]);
@@ -185,7 +185,7 @@ fn p15_a_template_that_fails_is_a_field_problem() {
     let mut world = world("", "\"OS\" = \"{{ os_version / model }}\"", Value::Null);
     world.entry("d1").values.insert("model".into(), json!("Air"));
     world.run();
-    assert_eq!((world.state("d1"), world.decide("d1").changes.len()), (State::FieldProblem, 0));
+    assert_eq!((world.state("d1"), world.decide("d1").changes.len()), (DeviceStatus::FieldProblem, 0));
 }
 
 #[test]
@@ -198,9 +198,9 @@ fn p15_a_refused_value_is_not_tried_again_until_it_changes() {
     outcome.asset = Some(world.assets["a1"].clone());
     let refusal = Refusal { value: json!("15.1"), reason: "too new".into(), fingerprint: None };
     outcome.refused.insert("OS".into(), refusal);
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::FieldProblem));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::FieldProblem));
     assert!(draft.decision.field_problems["OS"].contains("too new"));
     world.entry("d1").values.insert("os_version".into(), json!("15.2"));
     world.run();
@@ -216,7 +216,7 @@ fn p15_a_value_that_amfj_stores_otherwise_is_no_difference() {
     set(&mut world, "OS", json!("macOS 15.1"));
     outcome.asset = Some(world.assets["a1"].clone());
     outcome.edits = edits(&world);
-    world.tell(Fact::Ended(Box::new(outcome)));
+    world.tell(Fact::ChangeEnded(Box::new(outcome)));
     assert_eq!(world.decide("d1").changes, []);
     set(&mut world, "OS", json!("by hand"));
     world.run();
@@ -230,11 +230,11 @@ fn p15_a_change_that_failed_for_good_is_not_repeated_until_its_values_differ() {
     let change: Change = world.decide("d1").changes.remove(0);
     world.fail(&change, "AMFJ answered 422");
     let draft = world.decide("d1");
-    assert_eq!((draft.changes.len(), draft.decision.state), (0, State::Failed));
+    assert_eq!((draft.changes.len(), draft.decision.state), (0, DeviceStatus::Failed));
     assert!(draft.decision.reason.contains("AMFJ answered 422. "), "{}", draft.decision.reason);
     world.entry("d1").values.insert("os_version".into(), json!("15.2"));
     world.run();
-    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (1, State::Pending));
+    assert_eq!((world.decide("d1").changes.len(), world.state("d1")), (1, DeviceStatus::Pending));
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn the_gravest_problem_is_the_state_and_the_others_are_kept() {
     let change = world.decide("d1").changes.remove(0);
     world.fail(&change, "AMFJ answered 404");
     let decision = world.decide("d1").decision;
-    assert_eq!(decision.state, State::Failed);
+    assert_eq!(decision.state, DeviceStatus::Failed);
     assert_eq!(decision.field_problems.len(), 1);
     assert!(decision.warnings.iter().any(|warning| warning.contains("Memory")), "{:?}", decision.warnings);
 }

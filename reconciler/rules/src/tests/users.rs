@@ -2,7 +2,7 @@
 
 use amfj_sync_model::amfj::Source;
 use amfj_sync_model::ids::{KandjiUserId, RecordId};
-use amfj_sync_model::messages::{Action, Edit, Order, Rule, Sequence, State};
+use amfj_sync_model::messages::{Action, DeviceStatus, Edit, OperatorOrder, Rule, Sequence};
 use serde_json::json;
 
 use super::World;
@@ -28,7 +28,7 @@ fn linked_to(world: &World, key: &str) -> (String, Rule) {
     }
 }
 
-fn left(world: &World, key: &str) -> State {
+fn left(world: &World, key: &str) -> DeviceStatus {
     let draft = world.decide_user(key);
     assert_eq!(draft.changes, [], "{key}");
     assert!(draft.decision.reason.ends_with('.'), "{}", draft.decision.reason);
@@ -54,7 +54,7 @@ fn p10_the_linked_record_comes_first_whatever_the_email_is() {
     world.record("r2", "Sam", Some("sam@x.com"));
     world.run();
     let draft = world.decide_user("sam@x.com");
-    assert_eq!((draft.decision.state, draft.decision.record.unwrap().as_str()), (State::InSync, "r1"));
+    assert_eq!((draft.decision.state, draft.decision.record.unwrap().as_str()), (DeviceStatus::InSync, "r1"));
     assert_eq!(draft.changes, []);
 }
 
@@ -73,7 +73,7 @@ fn p10_two_records_of_one_email_are_ambiguous_even_where_a_name_fits() {
     world.record("r2", "B", Some("SAM@x.com"));
     world.record("r3", "Sam", None);
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Ambiguous);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Ambiguous);
     assert_eq!(world.decide_user("sam@x.com").decision.candidates.len(), 2);
 }
 
@@ -88,7 +88,7 @@ fn p10_a_record_that_another_person_is_linked_to_is_not_guessed() {
     world.person("k1", "Sam", Some("sam@x.com"));
     world.owns("k1", "d9");
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Ambiguous);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Ambiguous);
     // Once nobody names the other person any more, the record is free.
     world.unenrol("d0");
     world.run();
@@ -132,7 +132,7 @@ fn p10_two_records_of_one_name_are_ambiguous_and_none_is_created() {
     world.record("r1", "Sam", None);
     world.record("r2", "sam", None);
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Ambiguous);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Ambiguous);
 }
 
 #[test]
@@ -141,7 +141,10 @@ fn p10_two_people_of_one_name_are_ambiguous_and_none_is_created() {
     let mut world = world("create_users = \"all\"", NAMES, &two);
     world.record("r1", "Sam", None);
     world.run();
-    assert_eq!((left(&world, "sam@x.com"), left(&world, "sam@y.com")), (State::Ambiguous, State::Ambiguous));
+    assert_eq!(
+        (left(&world, "sam@x.com"), left(&world, "sam@y.com")),
+        (DeviceStatus::Ambiguous, DeviceStatus::Ambiguous)
+    );
     // One of them has a record of their own email: only the other one is left for the name.
     world.record("r2", "Sam at Y", Some("sam@y.com"));
     world.run();
@@ -155,10 +158,10 @@ fn p10_a_record_with_the_email_of_another_person_is_not_matched_by_name() {
     let mut world = world("create_users = \"never\"", NAMES, &two);
     world.record("r1", "Sam", Some("kim@x.com"));
     world.run();
-    assert_eq!(left(&world, "k1"), State::Unmatched);
+    assert_eq!(left(&world, "k1"), DeviceStatus::Unmatched);
     assert_eq!(linked_to(&world, "kim@x.com"), ("r1".into(), Rule::Email));
     world.settle();
-    assert_eq!(left(&world, "k1"), State::Unmatched, "the same after the other was linked");
+    assert_eq!(left(&world, "k1"), DeviceStatus::Unmatched, "the same after the other was linked");
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn p10_kandji_users_of_one_person_with_different_records_are_ambiguous() {
     world.settle();
     world.people.get_mut("k2").unwrap().email = Some("a@x.com".into());
     world.run();
-    assert_eq!(left(&world, "a@x.com"), State::Ambiguous);
+    assert_eq!(left(&world, "a@x.com"), DeviceStatus::Ambiguous);
 }
 
 #[test]
@@ -210,9 +213,9 @@ fn p10_a_person_stands_above_the_rules() {
     world.record("r2", "Other", None);
     world.run();
     let ids = vec![KandjiUserId::new("k1").unwrap()];
-    world.order(Order::UnlinkUser { ids: ids.clone() });
-    assert_eq!(left(&world, "sam@x.com"), State::Unmatched);
-    world.order(Order::LinkUser { ids, record: RecordId::new("r2").unwrap() });
+    world.order(OperatorOrder::UnlinkUser { ids: ids.clone() });
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Unmatched);
+    world.order(OperatorOrder::LinkUser { ids, record: RecordId::new("r2").unwrap() });
     let decision = world.decide_user("sam@x.com").decision;
     assert_eq!((decision.rule, decision.record.unwrap().as_str()), (Some(Rule::Person), "r2"));
 }
@@ -237,7 +240,7 @@ fn p11_a_blank_name_gives_way_to_the_email() {
     let mut world = world("", "", &[("k1", " ", Some("sam@x.com")), ("k2", "", None)]);
     world.run();
     assert_eq!(creates(&world, "sam@x.com"), ("sam@x.com".into(), Some("sam@x.com".into())));
-    assert_eq!(left(&world, "k2"), State::UserProblem);
+    assert_eq!(left(&world, "k2"), DeviceStatus::UserProblem);
 }
 
 type Given<'a> = &'a dyn Fn(&mut World);
@@ -287,7 +290,7 @@ fn p11_no_user_is_created_for_a_device_that_cannot_be_created() {
     world.person("k1", "Sam", Some("sam@x.com"));
     world.owns("k1", "d0");
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Unmatched);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Unmatched);
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn p11_users_of_devices_out_of_scope_are_not_created() {
     let mut world = world("create_users = \"all\"", "", &[SAM]);
     world.entry("d0").in_scope = false;
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Unmatched);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Unmatched);
 }
 
 #[test]
@@ -303,7 +306,7 @@ fn p11_archived_users_are_matched_and_never_created() {
     let mut world = world("create_users = \"all\"", "", &[SAM]);
     world.people.get_mut("k1").unwrap().archived = true;
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::Unmatched);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::Unmatched);
     world.record("r1", "Sam", Some("sam@x.com"));
     world.run();
     assert_eq!(linked_to(&world, "sam@x.com"), ("r1".into(), Rule::Email));
@@ -317,9 +320,9 @@ fn p11_a_deleted_record_is_matched_again_and_never_created_again() {
     world.settle();
     world.records.clear();
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::InSync, "one list is no proof");
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::InSync, "one list is no proof");
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::UserProblem);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::UserProblem);
     let reason = world.decide_user("sam@x.com").decision.reason;
     assert!(reason.contains("`amfj-sync link-user sam@x.com RECORD`"), "{reason}");
     world.record("r2", "Sam", Some("sam@x.com"));
@@ -342,7 +345,7 @@ fn p11_records_of_ours_follow_kandji() {
     world.people.get_mut("k1").unwrap().name = " ".into();
     world.people.get_mut("k1").unwrap().email = Some("SAMUEL@x.com".into());
     world.run();
-    assert_eq!(left(&world, "samuel@x.com"), State::InSync, "blank keeps, and case is no difference");
+    assert_eq!(left(&world, "samuel@x.com"), DeviceStatus::InSync, "blank keeps, and case is no difference");
 }
 
 #[test]
@@ -351,7 +354,7 @@ fn p11_other_records_are_never_changed() {
     world.record("r1", "Somebody else", Some("sam@x.com"));
     world.run();
     world.settle();
-    assert_eq!(left(&world, "sam@x.com"), State::InSync);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::InSync);
     assert_eq!(world.records["r1"].name, "Somebody else");
 }
 
@@ -363,7 +366,7 @@ fn p11_a_record_of_ours_that_jira_took_over_is_not_changed() {
     world.records.values_mut().for_each(|record| record.source = Source::Jira);
     world.people.get_mut("k1").unwrap().name = "Samuel".into();
     world.run();
-    assert_eq!(left(&world, "sam@x.com"), State::InSync);
+    assert_eq!(left(&world, "sam@x.com"), DeviceStatus::InSync);
 }
 
 #[test]

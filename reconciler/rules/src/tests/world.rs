@@ -10,11 +10,11 @@ use amfj_sync_config::{self as config, Integration};
 use amfj_sync_model::amfj::{Asset, AssetType, Field, FieldType, Holder, Named, Source, UserRecord};
 use amfj_sync_model::ids::{AssetId, DeviceId, IntegrationId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{
-    Absence, Action, Catalogue, Change, Details, DeviceEntry, Event, Fact, InventoryCounts, Order, Origin,
-    PersonDecision, PrimaryUser, RunStarted, Sequence, State, UserEntry,
+    Absence, Action, Catalogue, Change, Details, DeviceEntry, DeviceStatus, Event, Fact, InventoryCounts,
+    OperatorDecision, OperatorOrder, Origin, PrimaryUser, RunStarted, Sequence, UserEntry,
 };
 use amfj_sync_model::names::email_key;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ pub(crate) struct World {
     /// What the details of a missing device answer; 404 unless said otherwise.
     pub(crate) absences: BTreeMap<DeviceId, Absence>,
     pub(crate) first_sync: bool,
-    pub(crate) view: View,
+    pub(crate) view: Projection,
     run: u64,
     step: u32,
     offset: u64,
@@ -90,7 +90,7 @@ impl World {
             config::parse(Path::new("amfj-sync.toml"), text, &BTreeMap::from(tokens), config::Tokens::Both)
                 .unwrap_or_else(|errors| panic!("{errors}"));
         let config = loaded.config.integrations.into_iter().next().unwrap();
-        let view = View::in_memory(config.fields.field_of("serial_number"));
+        let view = Projection::in_memory(config.fields.field_of("serial_number"));
         Self {
             config,
             catalogue: catalogue(),
@@ -329,9 +329,9 @@ impl World {
         self.view.apply(&[(self.offset, event)]).unwrap();
     }
 
-    pub(crate) fn order(&mut self, order: Order) {
-        let decision = PersonDecision { by: "sam@host".to_owned(), order };
-        self.tell(Fact::PersonDecided { token: Uuid::from_u128(u128::from(self.offset)), decision });
+    pub(crate) fn order(&mut self, order: OperatorOrder) {
+        let decision = OperatorDecision { by: "sam@host".to_owned(), order };
+        self.tell(Fact::OperatorDecided { token: Uuid::from_u128(u128::from(self.offset)), decision });
     }
 
     // What a reconciler says.
@@ -348,7 +348,7 @@ impl World {
     /// Says what is decided about a device, as a reconciler does.
     pub(crate) fn decided(&mut self, device: &str) {
         let decision = self.decide(device).decision;
-        self.tell(Fact::Decided(Box::new(decision)));
+        self.tell(Fact::DecisionMade(Box::new(decision)));
     }
 
     pub(crate) fn decide_user(&self, key: &str) -> Draft {
@@ -356,7 +356,7 @@ impl World {
         decide_user(&self.site(), &row.entry, Sequence::first(self.run))
     }
 
-    pub(crate) fn state(&self, device: &str) -> State {
+    pub(crate) fn state(&self, device: &str) -> DeviceStatus {
         self.decide(device).decision.state
     }
 

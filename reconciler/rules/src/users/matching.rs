@@ -4,7 +4,7 @@ use amfj_sync_model::amfj::UserRecord;
 use amfj_sync_model::ids::{KandjiUserId, RecordId, UserKey};
 use amfj_sync_model::messages::{Candidate, Outcome, Rule, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key};
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::RecordRow;
 
 use super::super::{Site, doubt};
@@ -84,7 +84,7 @@ fn in_doubt(site: &Site<'_>, user: &UserEntry) -> Option<UserResolution> {
 }
 
 /// The first rung: the record that one of the person's Kandji users is linked to.
-fn by_link(view: &View, user: &UserEntry) -> Option<UserResolution> {
+fn by_link(view: &Projection, user: &UserEntry) -> Option<UserResolution> {
     let mut unlinked = Vec::new();
     let mut found: Option<(RecordRow, Rule)> = None;
     let mut others: Vec<RecordRow> = Vec::new();
@@ -108,7 +108,7 @@ fn by_link(view: &View, user: &UserEntry) -> Option<UserResolution> {
 }
 
 /// The second rung.
-fn by_email(view: &View, user: &UserEntry) -> Option<UserResolution> {
+fn by_email(view: &Projection, user: &UserEntry) -> Option<UserResolution> {
     let ids = view.records_with_email(user.email.as_deref()?);
     let records: Vec<RecordRow> = ids.iter().filter_map(|id| view.record(id)).collect();
     match records.as_slice() {
@@ -132,7 +132,7 @@ fn by_email(view: &View, user: &UserEntry) -> Option<UserResolution> {
 }
 
 /// Another person whom the devices name, and who has this record.
-fn linked_to_another(view: &View, user: &UserEntry, record: &RecordId) -> Option<UserKey> {
+fn linked_to_another(view: &Projection, user: &UserEntry, record: &RecordId) -> Option<UserKey> {
     let ids = view.linked_users(record).into_iter();
     ids.filter_map(|id| view.user_of(&id)).find(|key| *key != user.key)
 }
@@ -176,7 +176,7 @@ pub(super) fn other_email(user: &UserEntry, record: &UserRecord) -> Option<(Stri
 }
 
 /// A record that shows no email, has this person's name and may be theirs (P10): nothing matches it, and that is said.
-pub(super) fn namesake_without_email(view: &View, user: &UserEntry) -> Option<UserRecord> {
+pub(super) fn namesake_without_email(view: &Projection, user: &UserEntry) -> Option<UserRecord> {
     let records = view.records_named(&NameKey::of(&user.name)?).into_iter();
     let free = records.filter(|id| linked_to_another(view, user, id).is_none());
     free.filter_map(|id| view.record(&id))
@@ -185,26 +185,30 @@ pub(super) fn namesake_without_email(view: &View, user: &UserEntry) -> Option<Us
 }
 
 /// Another record with this person's email (P10).
-pub(super) fn other_record_of_email(view: &View, user: &UserEntry, record: &RecordId) -> Option<UserRecord> {
+pub(super) fn other_record_of_email(
+    view: &Projection,
+    user: &UserEntry,
+    record: &RecordId,
+) -> Option<UserRecord> {
     let records = view.records_with_email(user.email.as_deref()?).into_iter();
     records.filter(|id| id != record).find_map(|id| view.record(&id)).map(|row| row.record)
 }
 
 /// Whether this person speaks for a record of ours that several people share: the one with the smallest id does, or
 /// their names would be written in turn (P11).
-pub(super) fn speaks_for(view: &View, user: &UserEntry, record: &RecordId) -> bool {
+pub(super) fn speaks_for(view: &Projection, user: &UserEntry, record: &RecordId) -> bool {
     let smallest = view.linked_users(record).into_iter().filter(|id| view.user_of(id).is_some()).min();
     smallest.is_none_or(|id| view.user_of(&id).as_ref() == Some(&user.key))
 }
 
 /// Whether a record has the email of another person whom the devices name.
-fn belongs_by_email(view: &View, user: &UserEntry, row: &RecordRow) -> bool {
+fn belongs_by_email(view: &Projection, user: &UserEntry, row: &RecordRow) -> bool {
     let key = row.record.email.as_deref().and_then(email_key).and_then(|email| UserKey::new(email).ok());
     key.filter(|key| *key != user.key).and_then(|key| view.user(&key)).is_some_and(|row| !row.missing)
 }
 
 /// Whether a person gets as far as the third rung.
-fn needs_name(view: &View, key: &UserKey) -> bool {
+fn needs_name(view: &Projection, key: &UserKey) -> bool {
     view.user(key).is_some_and(|row| {
         let user = &row.entry;
         let is_open = |id| linked_record(view, id).is_none() && !view.is_user_unlinked_by_person(id);

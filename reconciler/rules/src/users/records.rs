@@ -6,9 +6,9 @@ use amfj_sync_config::{CreateUsers, OnEmpty};
 use amfj_sync_model::amfj::Source;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::mapping::{Evaluated, Known, PropertyPath};
-use amfj_sync_model::messages::{Action, Edit, Outcome, Rule, State, UserEntry, UserWrite};
+use amfj_sync_model::messages::{Action, DeviceStatus, Edit, Outcome, Rule, UserEntry, UserWrite};
 use amfj_sync_model::names::email_key;
-use amfj_sync_projection::View;
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::{Memory, RecordRow};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(super) fn without_record(site: &Site<'_>, user: &UserEntry) -> Findings {
             "Kandji user {} has neither name nor email, so no user record is created; add one in Kandji.",
             user.key
         );
-        return Findings::new(State::UserProblem, reason);
+        return Findings::new(DeviceStatus::UserProblem, reason);
     };
     let memory = site.memory(&Key::User(user.key.clone()));
     let (mut fields, mut problems) = (BTreeMap::new(), Problems::new());
@@ -41,11 +41,11 @@ pub(super) fn without_record(site: &Site<'_>, user: &UserEntry) -> Findings {
              that field in [integration.user_fields], or create the record by hand.",
             label(user)
         );
-        let mut findings = Findings::new(State::UserProblem, reason);
+        let mut findings = Findings::new(DeviceStatus::UserProblem, reason);
         findings.field_problems = problems;
         return findings;
     }
-    let mut findings = Findings::new(State::InSync, String::new());
+    let mut findings = Findings::new(DeviceStatus::InSync, String::new());
     findings.rule = Some(Rule::Created);
     let why = format!("\"{}\" has no user record; one is created (P11).", label(user));
     let email = email(site, user);
@@ -55,7 +55,7 @@ pub(super) fn without_record(site: &Site<'_>, user: &UserEntry) -> Findings {
 }
 
 /// Why no record may be created for this person, if none may.
-fn may_not_create(site: &Site<'_>, user: &UserEntry) -> Option<(State, String)> {
+fn may_not_create(site: &Site<'_>, user: &UserEntry) -> Option<(DeviceStatus, String)> {
     let (view, label) = (site.view, label(user));
     if has_lost_its_record(view, user) {
         let reason = format!(
@@ -63,11 +63,11 @@ fn may_not_create(site: &Site<'_>, user: &UserEntry) -> Option<(State, String)> 
              `amfj-sync link-user {} RECORD`.",
             user.key
         );
-        return Some((State::UserProblem, reason));
+        return Some((DeviceStatus::UserProblem, reason));
     }
     let unmatched = |why: &str| {
         let reason = format!("\"{label}\" has no user record, and none is created: {why}.");
-        Some((State::Unmatched, reason))
+        Some((DeviceStatus::Unmatched, reason))
     };
     if user.archived {
         return unmatched("Kandji lists them as archived");
@@ -85,7 +85,7 @@ fn may_not_create(site: &Site<'_>, user: &UserEntry) -> Option<(State, String)> 
 }
 
 /// Whether a Kandji user of this person was linked to a record that AMFJ no longer has.
-fn has_lost_its_record(view: &View, user: &UserEntry) -> bool {
+fn has_lost_its_record(view: &Projection, user: &UserEntry) -> bool {
     user.ids.iter().any(|id| view.user_link(id).is_some())
         || view.memory(&Key::User(user.key.clone())).lost_link
 }

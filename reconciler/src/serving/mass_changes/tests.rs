@@ -1,6 +1,6 @@
 use amfj_sync_model::amfj::Named;
 use amfj_sync_model::ids::{AssetId, DeviceId, UserKey};
-use amfj_sync_model::messages::{AssetWrite, Decision, Edit, Rule, Sequence, State};
+use amfj_sync_model::messages::{AssetWrite, Decision, DeviceStatus, Edit, Rule, Sequence};
 use serde_json::{Value, json};
 
 use super::*;
@@ -138,7 +138,7 @@ fn p23_an_asset_that_is_taken_once_its_new_holder_has_a_record_counts() {
             key: device(id),
             snapshot: Sequence::first(1),
             place: Sequence::first(1),
-            state: State::Pending,
+            state: DeviceStatus::Pending,
             reason: "It waits for a user record.".into(),
             asset: None,
             record: None,
@@ -153,7 +153,7 @@ fn p23_an_asset_that_is_taken_once_its_new_holder_has_a_record_counts() {
             waits_for_run: false,
             changes: Vec::new(),
         };
-        stream.say(Fact::Decided(Box::new(decision)));
+        stream.say(Fact::DecisionMade(Box::new(decision)));
     }
     let counted =
         |auto_checkout, ours: &dyn Fn(&Key) -> bool| counted_keys(&stream.view, auto_checkout, ours);

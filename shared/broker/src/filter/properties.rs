@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::super::letters::header;
+use super::super::dead_letter::header;
 use super::super::publisher::Outgoing;
 use super::super::signing::SIGNATURE;
 

@@ -199,7 +199,7 @@ fn templates_that_cannot_be_read_are_refused() {
 fn mapping(fields: &[(&str, &str)]) -> Mapping {
     let mut mapping = Mapping::new();
     for (field, written) in fields {
-        let place = Place::Variable((*field).to_owned());
+        let place = SourceLocation::Variable((*field).to_owned());
         mapping.insert(*field, MappedField { source: source(written), place });
     }
     mapping

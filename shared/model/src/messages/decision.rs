@@ -13,7 +13,7 @@ use crate::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 /// The state of a device; exactly one at any time (P24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum DeviceStatus {
     /// AMFJ is as it should be.
     InSync,
     /// A change is on its way, or waits for another.
@@ -38,7 +38,7 @@ pub enum State {
     OutOfScope,
 }
 
-impl State {
+impl DeviceStatus {
     /// All states, in the order in which reports list them.
     pub const ALL: [Self; 11] = [
         Self::InSync,
@@ -86,7 +86,7 @@ pub struct Candidate {
 
 /// A change as it was decided, whether or not it was published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Decided {
+pub struct PlannedChange {
     /// Id of the change's event.
     pub id: Uuid,
     /// Its place in the key's order.
@@ -112,7 +112,7 @@ pub struct Decision {
     #[serde(default)]
     pub place: Sequence,
     /// The state an operator sees.
-    pub state: State,
+    pub state: DeviceStatus,
     /// Why, in one plain sentence that also says what to do.
     pub reason: String,
     /// The asset that the device is or will be linked to.
@@ -152,7 +152,7 @@ pub struct Decision {
     pub waits_for_run: bool,
     /// What is to be done, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Decided>,
+    pub changes: Vec<PlannedChange>,
 }
 
 impl Decision {
@@ -174,11 +174,11 @@ impl Decision {
 
 /// What a person decided, and who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PersonDecision {
+pub struct OperatorDecision {
     /// Login name and host of who typed it.
     pub by: String,
     /// What was decided.
-    pub order: Order,
+    pub order: OperatorOrder,
 }
 
 /// Who typed it: `login@host`, as far as the machine tells.
@@ -197,7 +197,7 @@ pub fn author() -> String {
 /// The decisions a person can make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "snake_case")]
-pub enum Order {
+pub enum OperatorOrder {
     /// This device is this asset.
     Link {
         /// The device.

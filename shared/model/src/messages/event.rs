@@ -112,9 +112,9 @@ pub(super) struct Wire<'a, D> {
 
 /// A message whose data have not been read: enough to know whether they have to be.
 #[derive(Debug)]
-pub struct Glance<'a>(Wire<'a, &'a RawValue>);
+pub struct EventHeader<'a>(Wire<'a, &'a RawValue>);
 
-impl<'a> Glance<'a> {
+impl<'a> EventHeader<'a> {
     /// Reads the envelope.
     pub fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         serde_json::from_slice(bytes).map(Self).map_err(DecodeError::Envelope)
@@ -231,6 +231,6 @@ impl Event {
 
     /// Reads JSON from the wire. Unknown members are ignored, unknown types refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Glance::of(bytes)?.event()
+        EventHeader::of(bytes)?.event()
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Catalogue, Decision, Details, DeviceEntry, Intent, Outcome, PersonDecision, ReadingReport, UserEntry,
+    Catalogue, Decision, Details, DeviceEntry, Intent, OperatorDecision, Outcome, ReadingReport, UserEntry,
 };
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
@@ -284,9 +284,11 @@ pub enum Fact {
         back: BTreeSet<DeviceId>,
     },
     /// What was found out about a key.
-    Decided(Box<Decision>),
+    #[serde(rename = "decided")]
+    DecisionMade(Box<Decision>),
     /// A writer is about to send a request.
-    Intended(Intent),
+    #[serde(rename = "intended")]
+    ChangeIntended(Intent),
     /// A writer takes its intent back: it sent nothing for it, or only what AMFJ refused for certain, and sends nothing
     /// more. A release that does not know this fact passes over it and waits the intent out.
     IntentWithdrawn {
@@ -305,13 +307,15 @@ pub enum Fact {
         at: Timestamp,
     },
     /// A change ended.
-    Ended(Box<Outcome>),
+    #[serde(rename = "ended")]
+    ChangeEnded(Box<Outcome>),
     /// A person decided.
-    PersonDecided {
+    #[serde(rename = "person_decided")]
+    OperatorDecided {
         /// Random: the same decision twice is two facts.
         token: Uuid,
         /// What.
-        decision: PersonDecision,
+        decision: OperatorDecision,
     },
     /// A copy of the view as of an offset follows.
     CheckpointBegun {
@@ -370,11 +374,11 @@ impl Fact {
             Self::UserListed { user, .. } => format!("user/{}", user.key),
             Self::UserMissing { user, .. } => format!("user/{user}"),
             Self::KandjiRequests { .. } => "kandji".into(),
-            Self::Decided(decision) => decision.key.to_string(),
-            Self::Intended(intent) => intent.key.to_string(),
+            Self::DecisionMade(decision) => decision.key.to_string(),
+            Self::ChangeIntended(intent) => intent.key.to_string(),
             Self::IntentWithdrawn { key, .. } => key.to_string(),
-            Self::Ended(outcome) => outcome.key.to_string(),
-            Self::PersonDecided { .. } => "person".into(),
+            Self::ChangeEnded(outcome) => outcome.key.to_string(),
+            Self::OperatorDecided { .. } => "person".into(),
             Self::CheckpointBegun { .. } | Self::CheckpointRows { .. } | Self::CheckpointEnded { .. } => {
                 Self::CHECKPOINT.into()
             }
@@ -386,7 +390,7 @@ impl Fact {
     /// same worker. A withdrawn intent stands alone, for a message is known by the last of its facts, and an earlier
     /// release cannot read this one.
     #[must_use]
-    pub fn shares_a_message(&self) -> bool {
+    pub fn batchable(&self) -> bool {
         matches!(
             self,
             Self::AssetListed { .. }
@@ -398,9 +402,9 @@ impl Fact {
                 | Self::UserListed { .. }
                 | Self::UserMissing { .. }
                 | Self::DetailsRead { .. }
-                | Self::Decided(_)
-                | Self::Intended(_)
-                | Self::Ended(_)
+                | Self::DecisionMade(_)
+                | Self::ChangeIntended(_)
+                | Self::ChangeEnded(_)
         )
     }
 

@@ -9,8 +9,8 @@ mod catalogue;
 mod change;
 mod decision;
 mod event;
+mod event_batch;
 mod fact;
-mod pack;
 mod reading;
 mod schemas;
 mod sequence;
@@ -24,10 +24,12 @@ pub use change::{
     Action, AssetWrite, Change, Edit, Ending, Intent, LinkOutcome, Outcome, Past, Refusal, Restored, Rule,
     Settled, UserLinkOutcome, UserWrite,
 };
-pub use decision::{Candidate, Decided, Decision, Order, PersonDecision, State, author};
-pub use event::{DecodeError, Event, Glance, Origin};
+pub use decision::{
+    Candidate, Decision, DeviceStatus, OperatorDecision, OperatorOrder, PlannedChange, author,
+};
+pub use event::{DecodeError, Event, EventHeader, Origin};
+pub use event_batch::{EventBatch, unpack};
 pub use fact::{Absence, Fact, InventoryCounts, MassCounts, RunStarted};
-pub use pack::{Pack, unpack};
 pub use reading::{ReadingReport, Unusable, Unusables, short};
 pub use schemas::schemas;
 pub use sequence::Sequence;

@@ -157,7 +157,8 @@ fn a_decision_supersedes_what_it_does_not_ask_for_and_what_was_decided_before_it
     let decision = |snapshot, up_to, change: Option<(Uuid, Sequence)>| {
         let sample = samples::decision();
         let template = sample.changes[0].clone();
-        let changes = change.map(|(id, sequence)| Decided { id, sequence, ..template }).into_iter().collect();
+        let changes =
+            change.map(|(id, sequence)| PlannedChange { id, sequence, ..template }).into_iter().collect();
         Decision { snapshot, place: up_to, changes, ..sample }
     };
     let unsaid = Sequence::default();

@@ -11,13 +11,13 @@ use super::super::rows::{AssetRow, DeviceRow, Missing, RecordRow, RunRow, UserRo
 use super::super::store::StoreError;
 use super::super::view::parse_row;
 use super::outcome::held_by_asset;
-use super::{Folding, Verdict};
+use super::{Projector, Verdict};
 
 /// Rows of staged facts, a few kilobytes each, that take effect at once while a large inventory does: what is in memory
 /// for it does not grow with the fleet.
 const STEP: usize = 32;
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     pub(super) fn stage(&mut self, number: u64, fact: &Fact) -> Verdict {
         if self.meta.latest.as_ref().is_none_or(|run| run.started.number != number) {
             return Verdict::Rejected("a newer run has started".into());

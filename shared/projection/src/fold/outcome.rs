@@ -15,7 +15,7 @@ use super::super::rows::{
 };
 use super::super::rows::{SettledRow, UserLinkRow};
 use super::super::store::StoreError;
-use super::{Folding, Verdict};
+use super::{Projector, Verdict};
 
 /// What an intent claims: the key, the asset and record if they exist already, and whom it gives a record.
 pub(crate) fn claimed_subjects(intent: &Intent) -> Vec<String> {
@@ -31,7 +31,7 @@ fn intent_id(change: Uuid, worker: &str) -> String {
     format!("{change}/{worker}")
 }
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     pub(super) fn intended(&mut self, intent: &Intent) -> Result<Verdict, StoreError> {
         let id = intent_id(intent.change, &intent.worker);
         // A claim that is published again keeps its place.
@@ -121,7 +121,7 @@ impl Folding<'_, '_> {
         self.batch.put(table::ANSWERED, &key, &answered);
         self.learn_records(outcome)?;
         if let (Key::Device(device), Some(link)) = (&outcome.key, &outcome.link) {
-            self.keep_promise(device, link);
+            self.settle_pending_link(device, link);
             self.learn_link(device, link, outcome.sequence.run)?;
         }
         if let Some(link) = &outcome.user_link {

@@ -1,18 +1,18 @@
 //! Decisions of a person: they stand above every rule.
 
 use amfj_sync_model::ids::{AssetId, DeviceId, Key};
-use amfj_sync_model::messages::{Order, PersonDecision, Rule};
+use amfj_sync_model::messages::{OperatorDecision, OperatorOrder, Rule};
 use jiff::Timestamp;
 
 use super::super::keys::table;
 use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
 use super::super::store::StoreError;
-use super::{Folding, Verdict};
+use super::{Projector, Verdict};
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     /// A decision counts once. Its message says the same when it is published again, by a publisher that was not answered or
     /// by somebody who kept it: a signature stays right for ever, and what a person wanted then is not what they want now.
-    pub(super) fn person_decided(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
+    pub(super) fn person_decided(&mut self, decision: &OperatorDecision) -> Result<Verdict, StoreError> {
         let id = self.event.id.to_string();
         if self.batch.row::<Timestamp>(table::SAID, &id)?.is_some() {
             return Ok(Verdict::Rejected("the decision took effect before".into()));
@@ -24,16 +24,16 @@ impl Folding<'_, '_> {
         Ok(verdict)
     }
 
-    fn obey(&mut self, decision: &PersonDecision) -> Result<Verdict, StoreError> {
+    fn obey(&mut self, decision: &OperatorDecision) -> Result<Verdict, StoreError> {
         match &decision.order {
-            Order::Link { device, asset } => self.link_by_person(device, asset, decision),
-            Order::Unlink { device } => {
+            OperatorOrder::Link { device, asset } => self.link_by_person(device, asset, decision),
+            OperatorOrder::Unlink { device } => {
                 self.delete_link(device)?;
                 self.forget(device);
                 self.keep(&format!("device/{device}"), decision);
                 Ok(Verdict::Accepted)
             }
-            Order::LinkUser { ids, record } => {
+            OperatorOrder::LinkUser { ids, record } => {
                 if self.record(record)?.is_none() {
                     return Ok(Verdict::Rejected(format!("AMFJ has no user record {record}")));
                 }
@@ -44,14 +44,14 @@ impl Folding<'_, '_> {
                 }
                 Ok(Verdict::Accepted)
             }
-            Order::UnlinkUser { ids } => {
+            OperatorOrder::UnlinkUser { ids } => {
                 for id in ids {
                     self.delete_user_link(id)?;
                     self.keep(&format!("kandji-user/{id}"), decision);
                 }
                 Ok(Verdict::Accepted)
             }
-            Order::Release => {
+            OperatorOrder::Release => {
                 // A run that its leader held took no effect: the release lets the next one pass, now.
                 // Where the run after it has failed or still goes on, its hold is only not said again yet.
                 let vanished = format!("{}/", table::VANISHED);
@@ -71,13 +71,13 @@ impl Folding<'_, '_> {
                 self.apply_in_force();
                 Ok(Verdict::Accepted)
             }
-            Order::Rematch => {
+            OperatorOrder::Rematch => {
                 self.meta.first_sync_over = false;
                 self.meta.rematch = Some(self.offset);
                 Ok(Verdict::Accepted)
             }
             // For whichever writer has the change in hand; the view has nothing to learn of it.
-            Order::TryStopped { .. } | Order::DropStopped { .. } => Ok(Verdict::Accepted),
+            OperatorOrder::TryStopped { .. } | OperatorOrder::DropStopped { .. } => Ok(Verdict::Accepted),
         }
     }
 
@@ -85,7 +85,7 @@ impl Folding<'_, '_> {
         &mut self,
         device: &DeviceId,
         asset: &AssetId,
-        decision: &PersonDecision,
+        decision: &OperatorDecision,
     ) -> Result<Verdict, StoreError> {
         if self.asset(asset)?.is_none() {
             return Ok(Verdict::Rejected(format!("AMFJ has no asset {asset}")));
@@ -111,7 +111,7 @@ impl Folding<'_, '_> {
     }
 
     /// The last decision about a device or Kandji user: whose it was, and what stands against the rules.
-    fn keep(&mut self, subject: &str, decision: &PersonDecision) {
+    fn keep(&mut self, subject: &str, decision: &OperatorDecision) {
         let row = PersonRow { decision: decision.clone(), at: self.event.time };
         self.batch.put(table::PERSON, subject, &row);
     }

@@ -9,9 +9,9 @@ use amfj_sync_model::ids::AssetId;
 use super::super::rows::{Age, AssetRow};
 use super::super::store::StoreError;
 use super::outcome::held_by_asset;
-use super::{Folding, Verdict};
+use super::{Projector, Verdict};
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     /// An asset as AMFJ showed it counts like a listed one, at once.
     pub(super) fn asset_read(&mut self, asset: &Asset, as_of: u64) -> Result<Verdict, StoreError> {
         let old = self.asset(&asset.id)?;

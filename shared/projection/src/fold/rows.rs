@@ -12,8 +12,8 @@ use super::super::rows::{
     AssetRow, DeviceRow, IntentRow, LinkRow, Memory, Meta, Open, RecordRow, UserLinkRow, UserRow,
 };
 use super::super::store::StoreError;
-use super::super::view::{View, parse_row, promise_in};
-use super::{Folding, Verdict};
+use super::super::view::{Projection, parse_row, pending_link_in};
+use super::{Projector, Verdict};
 use crate::serials;
 
 type Entries = Vec<(&'static str, String)>;
@@ -115,7 +115,7 @@ macro_rules! table_with_indexes {
     };
 }
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     table_with_indexes!(put_asset, asset, AssetRow, AssetId, table::ASSET, asset_entries, asset.id);
     table_with_indexes!(put_record, record, RecordRow, RecordId, table::RECORD, record_entries, record.id);
     table_with_indexes!(
@@ -163,17 +163,17 @@ impl Folding<'_, '_> {
     }
 
     /// A link that was decided by name holds from when its change is published (P5).
-    fn promise(&mut self, decision: &Decision) {
+    fn add_pending_link(&mut self, decision: &Decision) {
         let Key::Device(device) = &decision.key else { return };
-        for (asset, _) in decision.changes.iter().filter_map(promise_in) {
-            self.batch.index(index::PROMISE, asset.as_str(), device.as_str());
+        for (asset, _) in decision.changes.iter().filter_map(pending_link_in) {
+            self.batch.index(index::PENDING_LINK, asset.as_str(), device.as_str());
         }
     }
 
     /// The link is made, and stands for itself.
-    pub(super) fn keep_promise(&mut self, device: &DeviceId, link: &LinkOutcome) {
+    pub(super) fn settle_pending_link(&mut self, device: &DeviceId, link: &LinkOutcome) {
         if let LinkOutcome::Linked { asset, .. } = link {
-            self.batch.unindex(index::PROMISE, asset.as_str(), device.as_str());
+            self.batch.unindex(index::PENDING_LINK, asset.as_str(), device.as_str());
         }
     }
 
@@ -198,7 +198,7 @@ impl Folding<'_, '_> {
     }
 }
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     /// A decision about a snapshot that is older than the one decided last is that of a worker which lost
     /// its partition before it had published it.
     pub(super) fn decided(&mut self, decision: &Decision) -> Result<Verdict, StoreError> {
@@ -217,7 +217,7 @@ impl Folding<'_, '_> {
         reindex(self.batch, &key, &before, &decision_entries(decision));
         self.meta.count_decision(old.as_ref(), Some(decision));
         self.batch.put(table::DECISION, &key, decision);
-        self.promise(decision);
+        self.add_pending_link(decision);
         Ok(Verdict::Accepted)
     }
 
@@ -263,7 +263,7 @@ impl Folding<'_, '_> {
 /// Rows that are gone through at once while all indexes are made anew.
 const STEP: usize = 1_024;
 
-impl View {
+impl Projection {
     /// Makes all indexes and counts anew from the tables.
     pub(crate) fn rebuild_indexes(&mut self) -> Result<(), StoreError> {
         self.meta.indexing = true;
@@ -291,8 +291,8 @@ impl View {
         // By the device itself, not by the key of its decision.
         let device = |key: &str| key.strip_prefix("device/").map(str::to_owned);
         self.index_table_as(table::DECISION, device, |_, row: &Decision| {
-            let promised = row.changes.iter().filter_map(promise_in);
-            promised.map(|(asset, _)| (index::PROMISE, asset.as_str().to_owned())).collect()
+            let promised = row.changes.iter().filter_map(pending_link_in);
+            promised.map(|(asset, _)| (index::PENDING_LINK, asset.as_str().to_owned())).collect()
         })?;
         self.meta.indexing = false;
         self.put_meta()

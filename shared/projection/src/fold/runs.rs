@@ -8,7 +8,7 @@ use amfj_sync_model::messages::{MassCounts, RunStarted};
 use super::super::keys::table;
 use super::super::rows::RunRow;
 use super::super::store::StoreError;
-use super::{Folding, Verdict};
+use super::{Projector, Verdict};
 
 /// Minutes of Kandji requests that are kept: the sliding hour and one to spare.
 const LEDGER_MINUTES: u64 = 120;
@@ -22,7 +22,7 @@ const MILLISECONDS_A_MINUTE: u64 = 60_000;
 /// Rows of staged facts that are forgotten at once.
 const STEP: usize = 256;
 
-impl Folding<'_, '_> {
+impl Projector<'_, '_> {
     /// The first announcement of a number wins, and numbers only grow: by one, or to what the clock of its leader shows. A
     /// number that no clock can have reached would be the last one, and the integration stand still for ever.
     pub(super) fn run_started(&mut self, started: &RunStarted) -> Result<Verdict, StoreError> {

@@ -9,7 +9,7 @@ fn doubted(step: u32) -> Fact {
     let mut outcome = outcome("d", step);
     outcome.ending = Ending::Stale { reason: "not there".into() };
     outcome.asset_deleted = Some(asset_id());
-    Fact::Ended(Box::new(outcome))
+    Fact::ChangeEnded(Box::new(outcome))
 }
 
 fn is_doubtful(stream: &Stream) -> bool {
@@ -89,7 +89,7 @@ fn a_record_that_no_list_showed_is_found_once() {
         outcome.ending = Ending::Stale { reason: "looked".into() };
         outcome.asset = Some(asset("Mac"));
         outcome.record = Some(record());
-        Fact::Ended(Box::new(outcome))
+        Fact::ChangeEnded(Box::new(outcome))
     };
     let found = |stream: &Stream| {
         let record = stream.view.record(&record().id).and_then(|row| row.found);
@@ -150,7 +150,7 @@ impl Odd {
         outcome.asset = Some(Self::asset(answer));
         let fingerprint = fingerprint.map(|text| (FIELD.to_owned(), text.to_owned()));
         outcome.fingerprints = fingerprint.into_iter().collect();
-        self.stream.say(Fact::Ended(Box::new(outcome)));
+        self.stream.say(Fact::ChangeEnded(Box::new(outcome)));
     }
 
     /// What is known of a value that is wanted; none where it may be written like any other.
@@ -264,8 +264,8 @@ fn p15_a_value_that_was_not_taken_is_tried_again_when_the_field_was_mended_or_a_
     odd.wrote("15", "15", Some("now"));
     odd.lists("14");
     assert_eq!(odd.kept_as("15", Some("now")), Some(Kept::Not));
-    let decision = PersonDecision { by: "sam".into(), order: Order::Rematch };
-    odd.stream.say(Fact::PersonDecided { token: Uuid::nil(), decision });
+    let decision = OperatorDecision { by: "sam".into(), order: OperatorOrder::Rematch };
+    odd.stream.say(Fact::OperatorDecided { token: Uuid::nil(), decision });
     assert_eq!(odd.kept_as("15", Some("now")), None);
 }
 
@@ -287,7 +287,7 @@ fn p5_the_first_sync_lasts_for_a_device_that_one_list_does_not_show() {
     stream.say(Fact::DeviceListed { number: 1, device: device("d", "Mac") });
     stream.complete(1);
     assert_eq!(first_sync(&stream), FirstSync::Over);
-    stream.say(Fact::Decided(Box::new(Decision { first_sync: true, ..decision("d", 1, 0) })));
+    stream.say(Fact::DecisionMade(Box::new(Decision { first_sync: true, ..decision("d", 1, 0) })));
     assert_eq!(first_sync(&stream), FirstSync::Lasts);
     stream.start(2);
     let device = device_id("d");
@@ -295,7 +295,7 @@ fn p5_the_first_sync_lasts_for_a_device_that_one_list_does_not_show() {
     stream.complete(2);
     assert_eq!(stream.view.decision(&Key::Device(device_id("d"))), None);
     assert_eq!(first_sync(&stream), FirstSync::Lasts);
-    stream.say(Fact::Decided(Box::new(decision("d", 2, 0))));
+    stream.say(Fact::DecisionMade(Box::new(decision("d", 2, 0))));
     assert_eq!(first_sync(&stream), FirstSync::Over, "its decisions say so again");
 }
 
@@ -314,7 +314,8 @@ fn p23_what_is_staged_for_a_person_who_left_is_forgotten() {
     stream.start(1);
     stream.say(Fact::UserListed { number: 1, user: entry });
     stream.complete(1);
-    stream.say(Fact::Decided(Box::new(Decision { key: Key::User(user.clone()), ..decision("d", 1, 4) })));
+    stream
+        .say(Fact::DecisionMade(Box::new(Decision { key: Key::User(user.clone()), ..decision("d", 1, 4) })));
     assert_eq!(stream.view.open_decisions(Open::Staged), [Key::User(user.clone())]);
     stream.start(2);
     stream.say(Fact::UserMissing { number: 2, user });

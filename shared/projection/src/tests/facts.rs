@@ -125,10 +125,10 @@ fn p9_a_re_enrolled_device_takes_the_link_and_the_settled_user() {
     stream.start(1);
     stream.say(link("old", 1, &asset_id()));
     let settled = Settled { primary: Some(record().id) };
-    stream.say(Fact::Ended(Box::new(Outcome { settled: Some(settled), ..outcome("old", 2) })));
+    stream.say(Fact::ChangeEnded(Box::new(Outcome { settled: Some(settled), ..outcome("old", 2) })));
     let link =
         LinkOutcome::Linked { asset: asset_id(), rule: Rule::Reenrolled, takes_over: Some(device_id("old")) };
-    stream.say(Fact::Ended(Box::new(Outcome { link: Some(link), ..outcome("new", 3) })));
+    stream.say(Fact::ChangeEnded(Box::new(Outcome { link: Some(link), ..outcome("new", 3) })));
     assert_eq!(stream.view.linked_device(&asset_id()), Some(device_id("new")));
     assert_eq!(stream.view.link(&device_id("old")), None);
     let memory = stream.view.memory(&Key::Device(device_id("new")));
@@ -149,7 +149,7 @@ fn p20_switching_auto_checkout_off_forgets_the_settled_users() {
     let mut stream = Stream::new();
     let key = Key::Device(device_id("d"));
     let settled = Settled { primary: Some(record().id) };
-    stream.say(Fact::Ended(Box::new(Outcome { settled: Some(settled), ..outcome("d", 1) })));
+    stream.say(Fact::ChangeEnded(Box::new(Outcome { settled: Some(settled), ..outcome("d", 1) })));
     assert!(stream.view.memory(&key).settled.is_some());
     let off = RunStarted {
         number: 9,
@@ -182,8 +182,8 @@ fn p5_the_first_sync_ends_when_every_partition_decided_a_complete_run_that_appli
     assert!(!stream.view.meta().first_sync_over, "a partition was overtaken");
     stream.say(decided(1, true));
     assert!(stream.view.meta().first_sync_over);
-    let order = PersonDecision { by: "sam".into(), order: Order::Rematch };
-    stream.say(Fact::PersonDecided { token: Uuid::nil(), decision: order });
+    let order = OperatorDecision { by: "sam".into(), order: OperatorOrder::Rematch };
+    stream.say(Fact::OperatorDecided { token: Uuid::nil(), decision: order });
     assert!(!stream.view.meta().first_sync_over, "a person asked for a first sync");
 }
 
@@ -207,14 +207,14 @@ fn claims_stand_in_the_order_of_the_stream_until_they_are_answered() {
     let mut stream = Stream::new();
     let intent =
         |worker: &str, step: u32| claim(outcome("d", step).change, Key::Device(device_id(worker)), worker);
-    stream.say(Fact::Intended(intent("w1", 1)));
-    stream.say(Fact::Intended(intent("w2", 2)));
-    stream.say(Fact::Intended(intent("w1", 1)));
-    let workers = |view: &View| -> Vec<String> {
+    stream.say(Fact::ChangeIntended(intent("w1", 1)));
+    stream.say(Fact::ChangeIntended(intent("w2", 2)));
+    stream.say(Fact::ChangeIntended(intent("w1", 1)));
+    let workers = |view: &Projection| -> Vec<String> {
         view.claims("asset/A1").into_iter().map(|row| row.intent.worker).collect()
     };
     assert_eq!(workers(&stream.view), ["w1", "w2"], "a claim said twice keeps its first place");
-    stream.say(Fact::Ended(Box::new(outcome("w1", 1))));
+    stream.say(Fact::ChangeEnded(Box::new(outcome("w1", 1))));
     assert_eq!(workers(&stream.view), ["w2"]);
 }
 
@@ -223,7 +223,7 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
     let mut stream = Stream::new();
     let change = outcome("d", 1).change;
     let key = Key::Device(device_id("d"));
-    let intent = |worker: &str| Fact::Intended(claim(change, key.clone(), worker));
+    let intent = |worker: &str| Fact::ChangeIntended(claim(change, key.clone(), worker));
     let withdrawn = |worker: &str| Fact::IntentWithdrawn {
         change,
         key: key.clone(),
@@ -231,7 +231,7 @@ fn a_claim_that_is_withdrawn_is_gone_and_those_of_others_stay() {
         refused: false,
         at: Timestamp::UNIX_EPOCH,
     };
-    let workers = |view: &View, subject: &str| -> Vec<String> {
+    let workers = |view: &Projection, subject: &str| -> Vec<String> {
         view.claims(subject).into_iter().map(|row| row.intent.worker).collect()
     };
     stream.say(intent("w1"));
@@ -262,25 +262,25 @@ fn what_was_begun_before_others_were_accepted_is_known_to_the_next_worker() {
     for handed_back in [false, true] {
         let mut stream = Stream::new();
         assert_eq!(begun(&stream), None);
-        stream.say(Fact::Intended(claim(change, key.clone(), "w1")));
+        stream.say(Fact::ChangeIntended(claim(change, key.clone(), "w1")));
         let announced = stream.view.meta().offset;
         if handed_back {
             let (key, worker) = (key.clone(), "w1".to_owned());
             let at = Timestamp::UNIX_EPOCH;
             stream.say(Fact::IntentWithdrawn { change, key, worker, refused: true, at });
         }
-        stream.say(Fact::Intended(claim(change, key.clone(), "w2")));
+        stream.say(Fact::ChangeIntended(claim(change, key.clone(), "w2")));
         assert_eq!(begun(&stream), announced);
         let other = outcome("e", 2);
-        stream.say(Fact::Ended(Box::new(other.clone())));
+        stream.say(Fact::ChangeEnded(Box::new(other.clone())));
         assert!(stream.view.meta().accepted.is_empty(), "nothing was written");
         let edit = Edit { old: json!("1"), new: json!("2") };
-        stream.say(Fact::Ended(Box::new(Outcome {
+        stream.say(Fact::ChangeEnded(Box::new(Outcome {
             edits: BTreeMap::from([("OS".to_owned(), edit)]),
             ..outcome("f", 3)
         })));
         assert!(stream.view.meta().accepted["update asset"] > announced.unwrap_or_default());
-        stream.say(Fact::Ended(Box::new(outcome("d", 1))));
+        stream.say(Fact::ChangeEnded(Box::new(outcome("d", 1))));
         assert_eq!(begun(&stream), None, "it has ended");
     }
 }
@@ -288,11 +288,12 @@ fn what_was_begun_before_others_were_accepted_is_known_to_the_next_worker() {
 #[test]
 fn a_person_links_only_what_is_there_and_free() {
     let mut stream = Stream::new();
-    let order = |order| Fact::PersonDecided {
+    let order = |order| Fact::OperatorDecided {
         token: Uuid::new_v4(),
-        decision: PersonDecision { by: "sam".into(), order },
+        decision: OperatorDecision { by: "sam".into(), order },
     };
-    let link_by_hand = |device: &str| order(Order::Link { device: device_id(device), asset: asset_id() });
+    let link_by_hand =
+        |device: &str| order(OperatorOrder::Link { device: device_id(device), asset: asset_id() });
     assert!(matches!(stream.say(link_by_hand("d")), Verdict::Rejected(_)), "no such asset");
     stream.start(1);
     stream.say(listed(1, "Mac"));
@@ -301,7 +302,7 @@ fn a_person_links_only_what_is_there_and_free() {
     assert_eq!(stream.view.person("device/d").map(|row| row.decision.by), Some("sam".to_owned()));
     assert!(!stream.view.is_unlinked_by_person(&device_id("d")));
     assert!(matches!(stream.say(link_by_hand("e")), Verdict::Rejected(_)), "linked to another");
-    stream.say(order(Order::Unlink { device: device_id("d") }));
+    stream.say(order(OperatorOrder::Unlink { device: device_id("d") }));
     assert!(stream.view.is_unlinked_by_person(&device_id("d")));
     assert_eq!(stream.view.link(&device_id("d")), None);
     stream.say(link_by_hand("d"));
@@ -312,8 +313,8 @@ fn a_person_links_only_what_is_there_and_free() {
 #[test]
 fn what_a_person_decided_once_does_not_count_again_when_it_is_said_again() {
     let mut stream = Stream::new();
-    let decision = PersonDecision { by: "sam".into(), order: Order::Release };
-    let release = || Fact::PersonDecided { token: Uuid::from_u128(1), decision: decision.clone() };
+    let decision = OperatorDecision { by: "sam".into(), order: OperatorOrder::Release };
+    let release = || Fact::OperatorDecided { token: Uuid::from_u128(1), decision: decision.clone() };
     let held = |number| Fact::RunHeld { number, reason: "too many".into() };
     stream.start(1);
     stream.say(held(1));
@@ -322,7 +323,7 @@ fn what_a_person_decided_once_does_not_count_again_when_it_is_said_again() {
     stream.say(held(2));
     assert!(matches!(stream.say(release()), Verdict::Rejected(_)));
     assert!(stream.view.meta().latest.as_ref().is_some_and(|run| run.held.is_some()));
-    let again = Fact::PersonDecided { token: Uuid::from_u128(2), decision: decision.clone() };
+    let again = Fact::OperatorDecided { token: Uuid::from_u128(2), decision: decision.clone() };
     assert_eq!(stream.say(again), Verdict::Accepted, "a person may want the same again");
     // A copy of the view knows it too.
     assert_eq!(rows(&stream.view).iter().filter(|(key, _)| key.starts_with(b"said/")).count(), 2);
@@ -373,13 +374,13 @@ fn a_view_reads_on_from_where_it_was_and_passes_over_what_it_has() {
 fn a_late_decision_about_an_older_snapshot_changes_nothing() {
     let mut stream = Stream::new();
     let newer = decision("a", 2, 1);
-    assert_eq!(stream.say(Fact::Decided(Box::new(newer.clone()))), Verdict::Accepted);
-    let late = stream.say(Fact::Decided(Box::new(decision("a", 1, 6))));
+    assert_eq!(stream.say(Fact::DecisionMade(Box::new(newer.clone()))), Verdict::Accepted);
+    let late = stream.say(Fact::DecisionMade(Box::new(decision("a", 1, 6))));
     assert!(matches!(late, Verdict::Rejected(_)), "{late:?}");
     let key = Key::Device(device_id("a"));
     assert_eq!(stream.view.decision(&key), Some(newer));
     // The same snapshot may be decided again, on facts that came since.
-    assert_eq!(stream.say(Fact::Decided(Box::new(decision("a", 2, 0)))), Verdict::Accepted);
+    assert_eq!(stream.say(Fact::DecisionMade(Box::new(decision("a", 2, 0)))), Verdict::Accepted);
     assert_eq!(stream.view.decision(&key).map(|decision| decision.awaits), Some(None));
 }
 
@@ -390,7 +391,7 @@ fn user_links_are_found_from_both_sides() {
     let user_link =
         UserLinkOutcome { record: record().id, rule: Rule::Created, ids: vec![kandji_user.clone()] };
     let created = Outcome { record: Some(record()), user_link: Some(user_link), ..outcome("d", 1) };
-    stream.say(Fact::Ended(Box::new(created)));
+    stream.say(Fact::ChangeEnded(Box::new(created)));
     assert_eq!(stream.view.linked_users(&record().id), std::slice::from_ref(&kandji_user));
     assert_eq!(stream.view.user_link(&kandji_user).map(|link| link.record), Some(record().id));
     assert!(stream.view.record(&record().id).is_some_and(|row| row.ours));
@@ -431,8 +432,8 @@ fn p23_what_vanished_is_known_until_an_inventory_takes_effect() {
     stream.start(3);
     stream.say(Fact::RunFailed { number: 3, reason: "503".into(), configuration: false });
     assert_eq!(stream.view.vanished_devices().len(), 2);
-    let release = PersonDecision { by: "sam".into(), order: Order::Release };
-    stream.say(Fact::PersonDecided { token: Uuid::nil(), decision: release });
+    let release = OperatorDecision { by: "sam".into(), order: OperatorOrder::Release };
+    stream.say(Fact::OperatorDecided { token: Uuid::nil(), decision: release });
     assert!(stream.view.meta().released.is_some(), "a person need not wait until it is held again");
     stream.start(4);
     stream.say(says(4, &["d3"], &["d1"]));

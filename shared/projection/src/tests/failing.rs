@@ -51,7 +51,7 @@ impl Store for Failing {
 fn linked() -> (Stream, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(false));
     let store = Failing { fails: fails.clone(), ..Failing::default() };
-    let mut stream = Stream::into(View::open(Box::new(store), BY_SERIAL).expect("an empty store"));
+    let mut stream = Stream::into(Projection::open(Box::new(store), BY_SERIAL).expect("an empty store"));
     stream.start(1);
     stream.say(listed(1, "Mac"));
     stream.complete(1);
@@ -59,18 +59,18 @@ fn linked() -> (Stream, Arc<AtomicBool>) {
     (stream, fails)
 }
 
-fn garble(view: &mut View, table: &str, id: &str) {
+fn garble(view: &mut Projection, table: &str, id: &str) {
     view.store.apply(vec![(row_key(table, id), Some(vec![0xc1]))]).expect("memory does not fail");
 }
 
 #[test]
 fn a_read_that_fails_is_told_and_later_ones_are_not_to_blame() {
     let (stream, fails) = linked();
-    let has_link = |view: &View| view.link(&device_id("d")).is_some();
+    let has_link = |view: &Projection| view.link(&device_id("d")).is_some();
     assert_eq!(stream.view.whole(has_link), Ok(true));
     fails.store(true, Ordering::Relaxed);
     assert_eq!(stream.view.whole(has_link), Err(Unreadable), "not: no link");
-    assert_eq!(stream.view.whole(View::count_links), Err(Unreadable), "nor none at all");
+    assert_eq!(stream.view.whole(Projection::count_links), Err(Unreadable), "nor none at all");
     assert_eq!(stream.view.whole(|view| view.linked_device(&asset_id())), Err(Unreadable));
     fails.store(false, Ordering::Relaxed);
     assert_eq!(stream.view.whole(has_link), Ok(true));
@@ -116,7 +116,7 @@ fn no_checkpoint_is_written_without_a_row() {
 fn a_directory_with_a_row_that_nobody_can_read_is_emptied_when_its_indexes_are_made() {
     let mut store = MemoryStore::default();
     store.apply(vec![(row_key(table::ASSET, "A1"), Some(vec![0xc1]))]).expect("memory does not fail");
-    let view = View::open(Box::new(store), BY_SERIAL).expect("it is built anew from the stream");
+    let view = Projection::open(Box::new(store), BY_SERIAL).expect("it is built anew from the stream");
     assert_eq!((view.meta().offset, rows(&view).len()), (None, 0));
 }
 
@@ -132,7 +132,7 @@ fn a_checkpoint_whose_whole_cannot_be_read_is_not_loaded() {
             *meta = json!({ "partitions": "many" });
         }
     }
-    let mut view = View::in_memory(Some("Serial Number"));
+    let mut view = Projection::in_memory(Some("Serial Number"));
     let mut loading = Loading::begin(&mut view, found).expect("memory does not fail");
     let taken = copy.into_iter().map(|fact| loading.take(&mut view, fact));
     assert!(taken.into_iter().any(|taken| taken.is_err()), "else it would be another first sync");

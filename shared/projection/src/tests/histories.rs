@@ -101,9 +101,9 @@ pub(super) fn play(steps: &[Step]) -> (Stream, Oracle, Vec<Fact>) {
                 stream.say(link(&format!("device-{device}"), sequence, &asset_id()));
             }
             Step::Person(device) => {
-                let order = Order::Unlink { device: device_id(&format!("device-{device}")) };
-                let decision = PersonDecision { by: "sam".into(), order };
-                stream.say(Fact::PersonDecided { token: Uuid::from_u128(place as u128), decision });
+                let order = OperatorOrder::Unlink { device: device_id(&format!("device-{device}")) };
+                let decision = OperatorDecision { by: "sam".into(), order };
+                stream.say(Fact::OperatorDecided { token: Uuid::from_u128(place as u128), decision });
             }
             Step::Device(id, true) => {
                 let device = device(&format!("device-{id}"), &format!("Mac {id}"));
@@ -115,7 +115,7 @@ pub(super) fn play(steps: &[Step]) -> (Stream, Oracle, Vec<Fact>) {
             }
             Step::Decide(id, waits) => {
                 let decision = decision(&format!("device-{id}"), number, *waits);
-                stream.say(Fact::Decided(Box::new(decision)));
+                stream.say(Fact::DecisionMade(Box::new(decision)));
             }
             Step::Checkpoint => {
                 checkpoints = copy_of(&stream.view);
@@ -184,7 +184,7 @@ proptest! {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
         let store = Box::new(dir.store("acme").expect("a tree"));
-        let mut view = View::open(store, BY_SERIAL).expect("an empty view");
+        let mut view = Projection::open(store, BY_SERIAL).expect("an empty view");
         for facts in stream.facts.chunks(chunk) {
             view.apply(facts).expect("sled does not fail");
         }

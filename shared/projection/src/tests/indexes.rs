@@ -19,21 +19,21 @@ fn indexed_for_matching(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
 }
 
 /// The rows but for what says which indexes there are.
-fn rows_but_for_meta(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn rows_but_for_meta(view: &Projection) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = rows(view);
     rows.remove(&row_key(table::META, ""));
     rows
 }
 
 /// The rows that do not depend on which indexes there are.
-fn rows_but_for_matching(view: &View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn rows_but_for_matching(view: &Projection) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = rows_but_for_meta(view);
     rows.retain(|key, _| !index::FOR_MATCHING.iter().any(|index| is_in(index, key)));
     rows
 }
 
-fn for_links() -> View {
-    View::open(Box::<MemoryStore>::default(), Indexes::Links).expect("an empty view")
+fn for_links() -> Projection {
+    Projection::open(Box::<MemoryStore>::default(), Indexes::Links).expect("an empty view")
 }
 
 proptest! {
@@ -58,7 +58,7 @@ proptest! {
 }
 
 /// With an asset, a record, a device and its user.
-fn fill(view: View) -> View {
+fn fill(view: Projection) -> Projection {
     let key = UserKey::new("sam@example.com").expect("not blank");
     let user = UserEntry {
         key: key.clone(),
@@ -88,7 +88,8 @@ fn fewer_indexes_have_nothing_that_only_matching_looks_at() {
 fn other_indexes_are_made_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
-    let open = |indexes| View::open(Box::new(dir.store("acme").expect("a tree")), indexes).expect("a view");
+    let open =
+        |indexes| Projection::open(Box::new(dir.store("acme").expect("a tree")), indexes).expect("a view");
     let all = rows(&fill(open(BY_SERIAL)));
     assert_eq!(indexed_for_matching(&all), index::FOR_MATCHING.len(), "something in each");
     assert!(open(Indexes::All { serial_field: None }).assets_with_serial("C02X").is_empty());
@@ -102,7 +103,7 @@ fn other_indexes_are_made_anew() {
 fn indexes_of_an_older_comparison_are_made_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = DataDir::open(OnDisk::at(&folder.path().join("view"))).expect("an empty directory");
-    let open = || View::open(Box::new(dir.store("acme").expect("a tree")), BY_SERIAL).expect("a view");
+    let open = || Projection::open(Box::new(dir.store("acme").expect("a tree")), BY_SERIAL).expect("a view");
     let mut view = fill(open());
     let all = rows(&view);
     // As a release left them that compared otherwise.
@@ -153,8 +154,9 @@ impl Store for Pulled {
 #[test]
 fn indexes_that_a_crash_left_half_made_are_made_anew() {
     let rows_kept = Arc::new(Mutex::new(MemoryStore::default()));
-    let open =
-        |indexes, writes_left| View::open(Box::new(Pulled { rows: rows_kept.clone(), writes_left }), indexes);
+    let open = |indexes, writes_left| {
+        Projection::open(Box::new(Pulled { rows: rows_kept.clone(), writes_left }), indexes)
+    };
     let all = rows(&fill(open(BY_SERIAL, usize::MAX).expect("an empty view")));
     let rows_with = |indexes| rows(&open(indexes, usize::MAX).expect("a view"));
     let few = rows_with(Indexes::Links);

@@ -52,7 +52,12 @@ fn nothing_is_of_a_run_that_nobody_has_started() {
     let run = stream.view.meta().latest.as_ref().unwrap().started.number;
     let answered = |run: u64| {
         let place = Sequence { run, step: 1 };
-        Fact::Ended(Box::new(Outcome::of(Uuid::from_u128(run.into()), place, &sample, Ending::Unneeded)))
+        Fact::ChangeEnded(Box::new(Outcome::of(
+            Uuid::from_u128(run.into()),
+            place,
+            &sample,
+            Ending::Unneeded,
+        )))
     };
     assert!(matches!(stream.say(answered(FAR)), Verdict::Rejected(_)));
     assert!(matches!(stream.say(answered(run + 1)), Verdict::Rejected(_)));
@@ -75,7 +80,7 @@ fn what_was_written_in_a_time_to_come_gives_way_to_the_next_list() {
     };
     let mut outcome = Outcome::of(Uuid::nil(), Sequence::first(1), &change, Ending::Applied);
     outcome.asset = Some(asset("forged"));
-    assert_eq!(stream.say(Fact::Ended(Box::new(outcome))), Verdict::Accepted);
+    assert_eq!(stream.say(Fact::ChangeEnded(Box::new(outcome))), Verdict::Accepted);
     stream.now = now;
     stream.pass(3_600);
     let number = stream.now_ms();

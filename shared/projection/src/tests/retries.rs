@@ -14,12 +14,12 @@ fn failed(step: u32, replay: Option<Uuid>, uncertain: bool) -> Outcome {
 }
 
 fn ended(outcome: Outcome) -> Fact {
-    Fact::Ended(Box::new(outcome))
+    Fact::ChangeEnded(Box::new(outcome))
 }
 
 fn intended(step: u32, stream: &Stream) -> Fact {
     let of = outcome("d", step);
-    Fact::Intended(Intent {
+    Fact::ChangeIntended(Intent {
         change: of.change,
         key: of.key,
         asset: None,
@@ -77,7 +77,7 @@ fn the_first_attempt_is_remembered_where_it_may_have_succeeded() {
     stream.say(ended(failed(1, None, true)));
     let remembered = |stream: &Stream| {
         let failed = stream.view.memory(&key()).failed.remove("update-asset");
-        failed.and_then(|failed| failed.first_attempt).map(|row| Fact::Intended(row.intent))
+        failed.and_then(|failed| failed.first_attempt).map(|row| Fact::ChangeIntended(row.intent))
     };
     assert_eq!(remembered(&stream), Some(first.clone()));
     assert!(stream.view.claims("device/d").is_empty(), "the claims are closed");

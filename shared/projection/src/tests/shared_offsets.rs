@@ -50,12 +50,14 @@ fn claims_of_one_message_stand_one_after_the_other() {
         worker: "w".into(),
         at: Timestamp::UNIX_EPOCH,
     };
-    stream.say_together(vec![Fact::Intended(intent(1)), Fact::Intended(intent(2))]);
+    stream.say_together(vec![Fact::ChangeIntended(intent(1)), Fact::ChangeIntended(intent(2))]);
     let claims = stream.view.claims("asset/A1");
     let keys: Vec<String> = claims.iter().map(|row| row.intent.key.to_string()).collect();
     assert_eq!(keys, ["device/d1", "device/d2"], "both, always in the same order");
     assert_eq!(claims[0].offset, claims[1].offset);
-    stream
-        .say_together(vec![Fact::Ended(Box::new(outcome("d1", 1))), Fact::Ended(Box::new(outcome("d2", 2)))]);
+    stream.say_together(vec![
+        Fact::ChangeEnded(Box::new(outcome("d1", 1))),
+        Fact::ChangeEnded(Box::new(outcome("d2", 2))),
+    ]);
     assert!(stream.view.claims("asset/A1").is_empty());
 }

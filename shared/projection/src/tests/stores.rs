@@ -35,7 +35,7 @@ fn an_inventory_of_many_steps_takes_effect_whole() {
         let device = device(&format!("device-{number:04}"), &format!("Mac {number}"));
         stream.say(Fact::DeviceListed { number: 1, device });
     }
-    let count = |view: &View| {
+    let count = |view: &Projection| {
         let mut devices = 0;
         view.each_device_id(&mut |_| {
             devices += 1;
@@ -111,7 +111,7 @@ fn facts_that_are_staged_at_the_same_time_share_rows() {
 fn a_copy_is_passed_over_without_its_rows() {
     let mut stream = Stream::new();
     stream.start(1);
-    let outlined = |json: &[u8]| outline(&Glance::of(json).expect("an envelope"));
+    let outlined = |json: &[u8]| outline(&EventHeader::of(json).expect("an envelope"));
     for fact in copy_of(&stream.view) {
         let json = stream.event(fact.clone()).encode();
         let without = match fact {

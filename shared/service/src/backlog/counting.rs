@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_macros, reason = "what is worth counting of a queue is counted here")]
 
 use amfj_sync_broker::Stage;
-use amfj_sync_broker::letters::Death;
+use amfj_sync_broker::dead_letter::DeadLetterReason;
 use amfj_sync_model::ids::IntegrationId;
 
 /// Whatever an alert compares is there before the first message.
@@ -32,7 +32,7 @@ pub fn repeat_met(stage: Stage) {
 }
 
 /// A message becomes a dead letter. What failed says so by itself; nobody has heard of what was never understood.
-pub fn dead_letter(Death { integration, key, reason, .. }: &Death<'_>) {
+pub fn dead_letter(DeadLetterReason { integration, key, reason, .. }: &DeadLetterReason<'_>) {
     metrics::counter!("amfj_sync_dead_lettered_total", "integration" => integration.to_string()).increment(1);
     if key.is_empty() {
         tracing::warn!(%integration, reason, "a message that cannot be read became a dead letter");
@@ -45,12 +45,12 @@ fn in_flight(integration: &IntegrationId, stage: Stage) -> metrics::Gauge {
 
 /// Messages that were taken and are not done with, in the metrics for as long as this lives.
 #[derive(Debug)]
-pub struct InFlight {
+pub struct InflightGuard {
     gauge: metrics::Gauge,
     messages: u32,
 }
 
-impl InFlight {
+impl InflightGuard {
     /// So many messages were taken.
     #[must_use]
     pub fn of(integration: &IntegrationId, stage: Stage, messages: usize) -> Self {
@@ -67,7 +67,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InflightGuard {
     fn drop(&mut self) {
         self.gauge.decrement(self.messages);
     }

@@ -47,10 +47,10 @@ fn what_is_served_is_as_old_as_what_is_in_hand() {
     let busy = depths(Stage::Reconcile, &[(7, 1), (0, 1)]);
     let elsewhere = busy.waiting(Stage::Reconcile, &known);
     assert_eq!(elsewhere, Waiting { messages: 7, served: 2, oldest: None }, "another worker knows");
-    known.in_hand.insert((Stage::Reconcile, 0), Some(at(40)));
+    known.inflight.insert((Stage::Reconcile, 0), Some(at(40)));
     known.note_what_waits(&busy, at(60));
     assert_eq!(busy.waiting(Stage::Reconcile, &known).oldest, Some(at(40)));
-    known.in_hand.insert((Stage::Reconcile, 0), None);
+    known.inflight.insert((Stage::Reconcile, 0), None);
     known.note_what_waits(&busy, at(60));
     known.note_what_waits(&busy, at(65));
     assert_eq!(busy.waiting(Stage::Reconcile, &known).oldest, Some(at(60)), "seen waiting, taken by nobody");
@@ -79,7 +79,7 @@ fn a_change_waits_from_its_publishing_to_its_outcome_whoever_serves() {
     for depths in [depths(Stage::Apply, &[(5, 0)]), depths(Stage::Apply, &[(0, 1)])] {
         assert_eq!(depths.waiting(Stage::Apply, &known).oldest, Some(at(20)));
     }
-    let mut known = KnownTimes { in_hand: [((Stage::Apply, 0), None)].into(), ..KnownTimes::default() };
+    let mut known = KnownTimes { inflight: [((Stage::Apply, 0), None)].into(), ..KnownTimes::default() };
     let replayed = depths(Stage::Apply, &[(2, 0)]);
     known.note_what_waits(&replayed, at(30));
     known.note_what_waits(&replayed, at(35));

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Decision, Fact, Payload};
 use amfj_sync_projection::rows::Open;
-use amfj_sync_projection::{Verdict, View};
-use amfj_sync_stream::{Folded, State};
+use amfj_sync_projection::{Projection, Verdict};
+use amfj_sync_stream::{AppliedFact, StateHandle};
 use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -14,14 +14,14 @@ use tokio::sync::broadcast::error::TryRecvError;
 /// Of each key the time at which its oldest change without an outcome was published.
 #[derive(Debug)]
 pub(super) struct Unanswered {
-    state: State,
-    folded: Receiver<Folded>,
+    state: StateHandle,
+    folded: Receiver<AppliedFact>,
     since: HashMap<Key, Timestamp>,
 }
 
 impl Unanswered {
     /// As the view stands; from then on [`Unanswered::oldest`] follows the facts.
-    pub(super) fn of(state: &State) -> Self {
+    pub(super) fn of(state: &StateHandle) -> Self {
         let folded = state.listen();
         let mut unanswered = Self { state: state.clone(), folded, since: HashMap::new() };
         unanswered.read_all();
@@ -45,17 +45,19 @@ impl Unanswered {
         }
     }
 
-    fn follow(&mut self, folded: &Folded) {
+    fn follow(&mut self, folded: &AppliedFact) {
         let Payload::Fact(fact) = &folded.event.payload else { return };
         if folded.verdict != Verdict::Accepted {
             return;
         }
         let (key, since) = match fact {
-            Fact::Decided(decision) => (&decision.key, self.state.read(|view| oldest_of(view, decision))),
-            Fact::Ended(outcome) => {
+            Fact::DecisionMade(decision) => {
+                (&decision.key, self.state.read(|view| oldest_of(view, decision)))
+            }
+            Fact::ChangeEnded(outcome) => {
                 let key = &outcome.key;
                 let of_decision =
-                    |view: &View| view.decision(key).and_then(|decision| oldest_of(view, &decision));
+                    |view: &Projection| view.decision(key).and_then(|decision| oldest_of(view, &decision));
                 (key, self.state.read(of_decision))
             }
             _ => return,
@@ -81,7 +83,7 @@ impl Unanswered {
 }
 
 /// When the oldest change of a decision that waits for its outcome was published.
-pub(super) fn oldest_of(view: &View, decision: &Decision) -> Option<Timestamp> {
+pub(super) fn oldest_of(view: &Projection, decision: &Decision) -> Option<Timestamp> {
     if decision.changes.is_empty() {
         return None;
     }
@@ -92,7 +94,7 @@ pub(super) fn oldest_of(view: &View, decision: &Decision) -> Option<Timestamp> {
 
 /// When the oldest change without an outcome was published; for commands, which look once.
 #[must_use]
-pub fn oldest_unanswered(view: &View) -> Option<Timestamp> {
+pub fn oldest_unanswered(view: &Projection) -> Option<Timestamp> {
     let open = view.open_decisions(Open::WithChanges).into_iter().filter_map(|key| view.decision(&key));
     open.filter_map(|decision| oldest_of(view, &decision)).min()
 }

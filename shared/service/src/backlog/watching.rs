@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amfj_sync_broker::{BrokerError, LookedThrough, Session, Stage, look_through_dead_letters};
 use amfj_sync_model::ids::IntegrationId;
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -41,7 +41,7 @@ type Places = HashMap<(Stage, u16), Timestamp>;
 /// the states have been read to their end.
 pub async fn watch(worker: Arc<Worker>) {
     let stop = worker.shutdown.soft.clone();
-    let sites = worker.states.iter().map(|(id, state)| Site {
+    let sites = worker.states.iter().map(|(id, state)| WatchedIntegration {
         id: id.clone(),
         interval: worker.config.integration(id).map(|integration| integration.interval),
         state: state.clone(),
@@ -63,15 +63,15 @@ pub async fn watch(worker: Arc<Worker>) {
 
 struct Watch {
     worker: Arc<Worker>,
-    sites: Vec<Site>,
+    sites: Vec<WatchedIntegration>,
     dead: DeadLetters,
 }
 
 /// One integration.
-struct Site {
+struct WatchedIntegration {
     id: IntegrationId,
     interval: Option<Duration>,
-    state: State,
+    state: StateHandle,
     unanswered: Unanswered,
     seen_waiting: Places,
 }
@@ -120,18 +120,18 @@ impl Watch {
     }
 }
 
-impl Site {
+impl WatchedIntegration {
     /// What waits by stage, which is also shown.
     fn judge(&mut self, depths: &Depths, worker: &Worker, now: Timestamp) -> BTreeMap<&'static str, Waiting> {
-        let in_hand = STAGES.into_iter().flat_map(|stage| {
-            let own = worker.in_hand.of(&self.id, stage).into_iter();
+        let inflight = STAGES.into_iter().flat_map(|stage| {
+            let own = worker.inflight.of(&self.id, stage).into_iter();
             own.map(move |(partition, oldest)| ((stage, partition), oldest))
         });
         let in_force = self.state.read(|view| view.meta().in_force.clone());
         let mut known = KnownTimes {
             unanswered: self.unanswered.oldest(),
             in_force: in_force.as_ref(),
-            in_hand: in_hand.collect(),
+            inflight: inflight.collect(),
             seen_waiting: std::mem::take(&mut self.seen_waiting),
         };
         known.note_what_waits(depths, now);

@@ -2,7 +2,7 @@
 //! more people than may read the broker. So they say what fails, since when and what to do, in our own words: not what a
 //! service said (it may be about a person), no secret, and nobody by name or email (docs/security.md).
 
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_security::secrets::{outline, scrub};
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ const SOMEBODY: &str = "…";
 
 /// A line of a page.
 pub(super) fn line(text: &str) -> String {
-    legible(&without_emails(&outline(&scrub(text))))
+    sanitize(&without_emails(&outline(&scrub(text))))
 }
 
 /// A value of a page of JSON.

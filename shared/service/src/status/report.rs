@@ -204,7 +204,7 @@ impl Worker {
     #[must_use]
     pub fn report(&self) -> WorkerReport {
         let duty = |id: &IntegrationId| {
-            let served = STAGES.into_iter().flat_map(|stage| self.in_hand.of(id, stage));
+            let served = STAGES.into_iter().flat_map(|stage| self.inflight.of(id, stage));
             let partitions = served.map(|(partition, oldest)| Serving { partition, oldest });
             Duty { partitions: partitions.collect(), ..Duty::default() }
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use amfj_sync_config::Integration;
 use amfj_sync_model::ids::Key;
-use amfj_sync_model::messages::{InventoryCounts, State as DeviceState, Unusables};
-use amfj_sync_projection::View;
+use amfj_sync_model::messages::{DeviceStatus, InventoryCounts, Unusables};
+use amfj_sync_projection::Projection;
 use amfj_sync_projection::rows::RunRow;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -78,7 +78,7 @@ pub struct RunStatus {
 impl SiteStatus {
     /// What the view tells; queues are to be filled in.
     #[must_use]
-    pub fn of(config: &Integration, view: &View, now: Timestamp) -> Self {
+    pub fn of(config: &Integration, view: &Projection, now: Timestamp) -> Self {
         let meta = view.meta();
         let step = SignedDuration::try_from(config.interval).unwrap_or(SignedDuration::MAX);
         let due = meta.last_success.and_then(|at| at.checked_add(step).ok());
@@ -127,15 +127,15 @@ impl RunStatus {
 
 /// How many devices are in which state; every state is in there.
 #[must_use]
-pub fn devices_by_state(view: &View) -> BTreeMap<&'static str, u32> {
+pub fn devices_by_state(view: &Projection) -> BTreeMap<&'static str, u32> {
     let mut counted = view.meta().devices.clone();
     // Of what vanished nothing was decided: as long as the run is held, that is what they are (P23, P24).
     for device in view.vanished_devices() {
         let Some(decision) = view.decision(&Key::Device(device)) else { continue };
         if let Some(count) = counted.get_mut(&decision.state).filter(|count| **count > 0) {
             *count -= 1;
-            *counted.entry(DeviceState::Held).or_default() += 1;
+            *counted.entry(DeviceStatus::Held).or_default() += 1;
         }
     }
-    DeviceState::ALL.iter().map(|state| (state.as_str(), counted.get(state).copied().unwrap_or(0))).collect()
+    DeviceStatus::ALL.iter().map(|state| (state.as_str(), counted.get(state).copied().unwrap_or(0))).collect()
 }

@@ -7,7 +7,7 @@ use amfj_sync_model::messages::{
     Action, Change, DeviceSnapshot, EndOfRun, Event, Fact, Origin, Payload, Sequence,
 };
 use amfj_sync_service::worker::{Shutdown, Worker};
-use amfj_sync_stream::State;
+use amfj_sync_stream::StateHandle;
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 1_024;
 /// A client of the pipeline's own kind that only publishes.
 pub(super) struct Feeder {
     worker: Worker,
-    state: State,
+    state: StateHandle,
     id: IntegrationId,
     partitions: u16,
 }

@@ -165,7 +165,7 @@ async fn all_say_so(stage: &mut Stage) -> Result<()> {
     let begin = std::time::Instant::now();
     loop {
         let mut silent = Vec::new();
-        for worker in stage.crew.all() {
+        for worker in stage.workers.all() {
             match worker.get("/readyz").await {
                 Ok((503, body)) if body.contains("short of memory or disk") => {}
                 other => silent.push(format!("{}: {other:?}", worker.role().name())),
@@ -225,15 +225,15 @@ impl Fault for KilledBlocking {
             let channel = stage.channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             // Frozen, so that the broker blocks before the message is read.
-            let frozen: Vec<u32> = stage.crew.of(Role::Writer).map(Worker::id).collect();
-            stage.crew.of(Role::Writer).for_each(Worker::freeze);
+            let frozen: Vec<u32> = stage.workers.of(Role::Writer).map(Worker::id).collect();
+            stage.workers.of(Role::Writer).for_each(Worker::freeze);
             let properties = BasicProperties::default().with_delivery_mode(2);
             let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
             let publish =
                 channel.basic_publish("".into(), self.queue.as_str().into(), options, &body, properties);
             let taken = publish.await?.await?.is_ack();
             let alarm = stage.broker.ctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
-            let thawed = stage.crew.of(Role::Writer).filter(|worker| frozen.contains(&worker.id()));
+            let thawed = stage.workers.of(Role::Writer).filter(|worker| frozen.contains(&worker.id()));
             thawed.for_each(Worker::thaw);
             alarm?;
             ensure!(taken, "the broker did not take the message");
@@ -296,13 +296,13 @@ impl Fault for Cut {
         Box::pin(async move {
             stage.pass(self.after).await;
             for role in &self.roles {
-                let cable = &stage.cables[role.name()];
+                let cable = &stage.proxies[role.name()];
                 cable.refuse(true);
                 self.connections += cable.silence("");
             }
             stage.pass(CUT).await;
             for role in &self.roles {
-                let cable = &stage.cables[role.name()];
+                let cable = &stage.proxies[role.name()];
                 cable.refuse(false);
                 cable.speak();
             }

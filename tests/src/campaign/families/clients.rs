@@ -67,7 +67,7 @@ impl Fault for Slow {
 
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let addresses: Vec<_> = stage.crew.all().filter_map(|worker| worker.listen().ok()).collect();
+            let addresses: Vec<_> = stage.workers.all().filter_map(|worker| worker.listen().ok()).collect();
             for address in addresses {
                 for _ in 0..self.each {
                     // One that dies meanwhile takes nobody.
@@ -78,7 +78,7 @@ impl Fault for Slow {
             }
             stage.pass(self.pause).await;
             // One that another fault made start anew says later where it listens.
-            for worker in stage.crew.all().filter(|worker| worker.listen().is_ok()) {
+            for worker in stage.workers.all().filter(|worker| worker.listen().is_ok()) {
                 let name = worker.role().name();
                 let (status, body) =
                     worker.get("/readyz").await.with_context(|| format!("a probe of a {name}"))?;

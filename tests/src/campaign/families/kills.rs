@@ -72,7 +72,7 @@ struct AtStep {
 impl AtStep {
     fn deaths(&self, stage: &Stage) -> usize {
         let is_ours = |death: &Death| *death == Death::Failpoint(self.point.name().to_owned());
-        stage.crew.deaths().iter().filter(|(role, death)| *role == self.role && is_ours(death)).count()
+        stage.workers.deaths().iter().filter(|(role, death)| *role == self.role && is_ours(death)).count()
     }
 }
 
@@ -87,7 +87,7 @@ impl Fault for AtStep {
             if self.point == Failpoint::WriterBuried {
                 stage.refuse_one_change()?;
             }
-            stage.crew.arm(self.role, &format!("{}=kill@{}", self.point.name(), self.at)).await
+            stage.workers.arm(self.role, &format!("{}=kill@{}", self.point.name(), self.at)).await
         })
     }
 
@@ -100,7 +100,7 @@ impl Fault for AtStep {
 
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
-            stage.crew.disarm(self.role).await?;
+            stage.workers.disarm(self.role).await?;
             Ok(Struck((self.deaths(stage) - self.seen) as u64))
         })
     }
@@ -121,8 +121,8 @@ impl Fault for AtRandom {
         Box::pin(async move {
             for pause in &self.pauses {
                 stage.pass(*pause).await;
-                stage.crew.kill9(self.role, 0).await?;
-                stage.crew.revive()?;
+                stage.workers.kill9(self.role, 0).await?;
+                stage.workers.revive()?;
             }
             Ok(())
         })

@@ -112,7 +112,7 @@ impl Fault for PublishedLate {
     fn before<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             stage.new_versions("early")?;
-            stage.crew.arm(Role::Reconciler, "reconciler.concluded=wait@1:2s").await?;
+            stage.workers.arm(Role::Reconciler, "reconciler.concluded=wait@1:2s").await?;
             stage.heal().await
         })
     }
@@ -120,14 +120,14 @@ impl Fault for PublishedLate {
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let waits = |worker: &Worker| worker.log().contains("waiting at a failpoint");
-            stage.wait_until(PATIENCE, |stage| stage.crew.of(Role::Reconciler).any(waits)).await;
-            let Some(worker) = stage.crew.of(Role::Reconciler).find(|worker| waits(worker)) else {
+            stage.wait_until(PATIENCE, |stage| stage.workers.of(Role::Reconciler).any(waits)).await;
+            let Some(worker) = stage.workers.of(Role::Reconciler).find(|worker| waits(worker)) else {
                 return Ok(());
             };
             let frozen = worker.id();
             worker.freeze();
             let decided = decide_without_it(stage).await;
-            if let Some(worker) = stage.crew.of(Role::Reconciler).find(|worker| worker.id() == frozen) {
+            if let Some(worker) = stage.workers.of(Role::Reconciler).find(|worker| worker.id() == frozen) {
                 worker.thaw();
                 self.struck += 1;
             }
@@ -141,8 +141,8 @@ impl Fault for PublishedLate {
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
             // First the one that took over, which serves: whoever is started in place of the armed one may not be ready to end.
-            stage.crew.scale(Role::Reconciler, 1).await?;
-            stage.crew.disarm(Role::Reconciler).await?;
+            stage.workers.scale(Role::Reconciler, 1).await?;
+            stage.workers.disarm(Role::Reconciler).await?;
             Ok(Struck(self.struck))
         })
     }
@@ -151,7 +151,7 @@ impl Fault for PublishedLate {
 /// Another reconciler takes over, decides the run, and the next one. A frozen worker answers nothing, so nobody is looked
 /// at meanwhile.
 async fn decide_without_it(stage: &mut Stage) -> Result<()> {
-    stage.crew.scale(Role::Reconciler, 2).await?;
+    stage.workers.scale(Role::Reconciler, 2).await?;
     tokio::time::sleep(FROZEN).await;
     stage.arrived("early", PATIENCE).await;
     stage.new_versions("later")?;

@@ -156,10 +156,10 @@ impl Fault for Disk {
             if matches!(self.way, Way::DeletedAlive) {
                 delete_under_the_worker(&folder)?;
                 stage.pass(self.pause).await;
-                return stage.crew.kill9(self.role, 0).await;
+                return stage.workers.kill9(self.role, 0).await;
             }
-            let wanted = stage.crew.wanted(self.role);
-            stage.crew.stop(self.role).await?;
+            let wanted = stage.workers.wanted(self.role);
+            stage.workers.stop(self.role).await?;
             match &self.way {
                 Way::Mounted { options } => mount(&folder, options)?,
                 Way::Corrupt => corrupt(&folder)?,
@@ -169,7 +169,7 @@ impl Fault for Disk {
                     std::fs::write(&folder, "not a folder")?;
                 }
             }
-            stage.crew.scale(self.role, wanted).await?;
+            stage.workers.scale(self.role, wanted).await?;
             stage.ask_for_a_run().await?;
             stage.pass(self.pause).await;
             Ok(())
@@ -180,8 +180,8 @@ impl Fault for Disk {
         Box::pin(async move {
             let folder = self.folder(stage);
             if matches!(self.way, Way::Mounted { .. } | Way::File) {
-                let wanted = stage.crew.wanted(self.role);
-                stage.crew.stop(self.role).await?;
+                let wanted = stage.workers.wanted(self.role);
+                stage.workers.stop(self.role).await?;
                 if matches!(self.way, Way::File) {
                     // The worker may have moved it away and gone on.
                     if folder.is_file() {
@@ -191,7 +191,7 @@ impl Fault for Disk {
                 } else {
                     unmount(&folder)?;
                 }
-                stage.crew.scale(self.role, wanted).await?;
+                stage.workers.scale(self.role, wanted).await?;
             }
             Ok(Struck(1))
         })
@@ -215,7 +215,7 @@ impl Failing {
         let begin = std::time::Instant::now();
         loop {
             let mut reasons = Vec::new();
-            for worker in stage.crew.of(self.role) {
+            for worker in stage.workers.of(self.role) {
                 match worker.get("/readyz").await {
                     Ok((503, body)) if body.contains("data directory") => reasons.push(body),
                     _ => {}
@@ -243,10 +243,10 @@ impl Fault for Failing {
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let folder = stage.data().join(self.role.name());
-            let wanted = stage.crew.wanted(self.role);
-            stage.crew.stop(self.role).await?;
+            let wanted = stage.workers.wanted(self.role);
+            stage.workers.stop(self.role).await?;
             let disk = SmallDisk::over(&folder)?;
-            stage.crew.scale(self.role, wanted).await?;
+            stage.workers.scale(self.role, wanted).await?;
             stage.ask_for_a_run().await?;
             stage.pass(self.pause).await;
             if self.fills {
@@ -270,10 +270,10 @@ impl Fault for Failing {
             }
             self.told(stage, false).await?;
             // The worker is well by itself. What was under the disk comes back only for the next fault.
-            let wanted = stage.crew.wanted(self.role);
-            stage.crew.stop(self.role).await?;
+            let wanted = stage.workers.wanted(self.role);
+            stage.workers.stop(self.role).await?;
             drop(disk);
-            stage.crew.scale(self.role, wanted).await?;
+            stage.workers.scale(self.role, wanted).await?;
             Ok(Struck(1))
         })
     }
@@ -312,10 +312,10 @@ impl Fault for Clock {
             for (name, value) in
                 [("LD_PRELOAD", library), ("FAKETIME", &offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
             {
-                stage.crew.set_environment(self.role, name, value);
+                stage.workers.set_environment(self.role, name, value);
             }
-            stage.crew.kill_all(self.role).await?;
-            stage.crew.revive()
+            stage.workers.kill_all(self.role).await?;
+            stage.workers.revive()
         })
     }
 
@@ -329,10 +329,10 @@ impl Fault for Clock {
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
             for name in ["LD_PRELOAD", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC"] {
-                stage.crew.unset_environment(self.role, name);
+                stage.workers.unset_environment(self.role, name);
             }
-            stage.crew.kill_all(self.role).await?;
-            stage.crew.revive()?;
+            stage.workers.kill_all(self.role).await?;
+            stage.workers.revive()?;
             Ok(Struck(1))
         })
     }

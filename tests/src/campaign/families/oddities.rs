@@ -214,8 +214,8 @@ impl Fault for Odd {
         Box::pin(async move {
             stage.wait_until(PATIENCE, |stage| self.strikes(stage) > 0).await;
             if let Some(role) = self.killed {
-                stage.crew.kill9(role, 0).await?;
-                stage.crew.revive()?;
+                stage.workers.kill9(role, 0).await?;
+                stage.workers.revive()?;
             }
             stage.pass(self.lasts).await;
             Ok(())
@@ -259,14 +259,14 @@ impl Fault for ForEver {
                 let version = format!("refused {}", rand::random_range(0..1_000_000));
                 stage.set_version(device, &version)?;
             }
-            stage.crew.set_environment(Role::Writer, GIVE_UP_SETTING, GIVE_UP_AFTER);
+            stage.workers.set_environment(Role::Writer, GIVE_UP_SETTING, GIVE_UP_AFTER);
             renew_writers(stage).await
         })
     }
 
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let counted = |stage: &Stage| stage.crew.count("amfj_sync_dead_lettered_total");
+            let counted = |stage: &Stage| stage.workers.count("amfj_sync_dead_lettered_total");
             let before = counted(stage);
             let all = f64::from(u32::try_from(self.refused.len())?);
             stage.wait_until(GIVEN_UP_WITHIN, |stage| counted(stage) >= before + all).await;
@@ -282,7 +282,7 @@ impl Fault for ForEver {
                 let version = format!("taken {}", rand::random_range(0..1_000_000));
                 stage.set_version(device, &version)?;
             }
-            stage.crew.unset_environment(Role::Writer, GIVE_UP_SETTING);
+            stage.workers.unset_environment(Role::Writer, GIVE_UP_SETTING);
             renew_writers(stage).await?;
             Ok(Struck(self.refused.len() as u64))
         })
@@ -291,8 +291,8 @@ impl Fault for ForEver {
 
 /// Ends all writers in good order, and starts as many with the environment as it is now.
 async fn renew_writers(stage: &mut Stage) -> Result<()> {
-    let writers = stage.crew.wanted(Role::Writer);
-    stage.crew.scale(Role::Writer, 0).await?;
-    stage.crew.scale(Role::Writer, writers).await?;
+    let writers = stage.workers.wanted(Role::Writer);
+    stage.workers.scale(Role::Writer, 0).await?;
+    stage.workers.scale(Role::Writer, writers).await?;
     stage.heal().await
 }

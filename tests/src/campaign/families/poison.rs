@@ -166,7 +166,7 @@ impl Fault for Swallowed {
 
 /// What a command prints.
 async fn command(stage: &Stage, arguments: &[&str]) -> Result<String> {
-    let done = stage.crew.command(arguments).finish(Duration::from_mins(1)).await?;
+    let done = stage.workers.command(arguments).finish(Duration::from_mins(1)).await?;
     let command = arguments.join(" ");
     ensure!(done.status.success(), "`amfj-sync {command}` ended with {}: {}", done.status, done.stderr);
     Ok(done.stdout)

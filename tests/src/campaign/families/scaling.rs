@@ -71,7 +71,7 @@ impl Fault for UpAndDown {
         Box::pin(async move {
             for count in [3, 2] {
                 for role in &self.roles {
-                    stage.crew.scale(*role, count).await?;
+                    stage.workers.scale(*role, count).await?;
                 }
                 stage.pass(self.pause).await;
                 stage.ask_for_a_run().await?;
@@ -83,7 +83,7 @@ impl Fault for UpAndDown {
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
             for role in &self.roles {
-                stage.crew.scale(*role, 1).await?;
+                stage.workers.scale(*role, 1).await?;
             }
             Ok(Struck(self.roles.len() as u64))
         })
@@ -103,7 +103,7 @@ impl Fault for LeaderKilled {
 
     fn before<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            stage.crew.scale(Role::Fetcher, 2).await?;
+            stage.workers.scale(Role::Fetcher, 2).await?;
             stage.heal().await
         })
     }
@@ -112,7 +112,7 @@ impl Fault for LeaderKilled {
         Box::pin(async move {
             stage.pass(self.pause).await;
             if let Some(leader) = stage.leader().await {
-                stage.crew.kill9(Role::Fetcher, leader).await?;
+                stage.workers.kill9(Role::Fetcher, leader).await?;
                 self.killed += 1;
             }
             stage.pass(self.pause).await;
@@ -122,7 +122,7 @@ impl Fault for LeaderKilled {
 
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
-            stage.crew.scale(Role::Fetcher, 1).await?;
+            stage.workers.scale(Role::Fetcher, 1).await?;
             Ok(Struck(self.killed))
         })
     }
@@ -140,7 +140,7 @@ impl Fault for LeaderFrozen {
 
     fn before<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            stage.crew.scale(Role::Fetcher, 2).await?;
+            stage.workers.scale(Role::Fetcher, 2).await?;
             stage.heal().await
         })
     }
@@ -149,12 +149,12 @@ impl Fault for LeaderFrozen {
         Box::pin(async move {
             stage.pass(self.pause / 3).await;
             let Some(leader) = stage.leader().await else { return Ok(()) };
-            let Some(worker) = stage.crew.of(Role::Fetcher).nth(leader) else { return Ok(()) };
+            let Some(worker) = stage.workers.of(Role::Fetcher).nth(leader) else { return Ok(()) };
             let id = worker.id();
             worker.freeze();
             // A frozen worker answers nothing, so nobody is looked at meanwhile.
             tokio::time::sleep(Duration::from_secs(6)).await;
-            if let Some(worker) = stage.crew.of(Role::Fetcher).find(|worker| worker.id() == id) {
+            if let Some(worker) = stage.workers.of(Role::Fetcher).find(|worker| worker.id() == id) {
                 worker.thaw();
             }
             stage.pass(self.pause).await;
@@ -164,7 +164,7 @@ impl Fault for LeaderFrozen {
 
     fn after<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<Struck>> {
         Box::pin(async move {
-            stage.crew.scale(Role::Fetcher, 1).await?;
+            stage.workers.scale(Role::Fetcher, 1).await?;
             Ok(Struck(1))
         })
     }

@@ -44,9 +44,9 @@ impl Fault for Trimmed {
 
     fn during<'a>(&'a mut self, stage: &'a mut Stage) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let wanted = stage.crew.wanted(self.role);
+            let wanted = stage.workers.wanted(self.role);
             let left_at = stage.last_offset().await?;
-            stage.crew.scale(self.role, 0).await?;
+            stage.workers.scale(self.role, 0).await?;
             pad(&stage.channel().await?).await?;
             // A copy of the state comes after what is trimmed, as it does with the real retention.
             stage.pass(Stage::CHECKPOINT_EVERY + Duration::from_millis(200)).await;
@@ -58,7 +58,7 @@ impl Fault for Trimmed {
             let first = first_offset(stage).await?;
             stage.broker.ctl(&["clear_policy", "trim"]).await?;
             self.happened = first > left_at;
-            stage.crew.scale(self.role, wanted).await
+            stage.workers.scale(self.role, wanted).await
         })
     }
 

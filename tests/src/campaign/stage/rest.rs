@@ -53,7 +53,7 @@ impl Stage {
     /// The runs that anybody knows of now.
     pub async fn known_runs(&self) -> Known {
         let mut known = Known::default();
-        for worker in self.crew.all() {
+        for worker in self.workers.all() {
             let Ok(status) = worker.status().await else { continue };
             let own = &status["integrations"][INTEGRATION];
             let numbers = [&own["last_run"]["number"], &own["run_in_force"]];
@@ -69,7 +69,7 @@ impl Stage {
     /// When nobody answers.
     pub async fn last_offset(&self) -> Result<u64> {
         let mut last = None;
-        for worker in self.crew.all() {
+        for worker in self.workers.all() {
             let Ok(status) = worker.status().await else { continue };
             last = status["integrations"][INTEGRATION]["state_offset"].as_u64().max(last);
         }
@@ -78,7 +78,7 @@ impl Stage {
 
     /// Which of the fetchers leads.
     pub async fn leader(&self) -> Option<usize> {
-        for (at, fetcher) in self.crew.of(Role::Fetcher).enumerate() {
+        for (at, fetcher) in self.workers.of(Role::Fetcher).enumerate() {
             let Ok(status) = fetcher.status().await else { continue };
             if status["integrations"][INTEGRATION]["leader"] == Value::Bool(true) {
                 return Some(at);
@@ -96,7 +96,7 @@ impl Stage {
         self.ask_until_heard().await?;
         let begin = Instant::now();
         loop {
-            for fetcher in self.crew.of(Role::Fetcher) {
+            for fetcher in self.workers.of(Role::Fetcher) {
                 let Ok(status) = fetcher.status().await else { continue };
                 let last = &status["integrations"][INTEGRATION]["last_run"];
                 if before.is_followed_by(last["number"].as_u64().unwrap_or(0))
@@ -117,7 +117,7 @@ impl Stage {
     pub async fn heal(&mut self) -> Result<()> {
         let begin = Instant::now();
         loop {
-            match self.crew.all_ready().await {
+            match self.workers.all_ready().await {
                 Ok(()) => return Ok(()),
                 // One may have died on the way, and is started again.
                 Err(error) if begin.elapsed() > LIMIT => {
@@ -150,7 +150,7 @@ impl Stage {
         let mut last = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            self.crew.revive()?;
+            self.workers.revive()?;
             let reason = match tokio::time::timeout(Duration::from_secs(30), self.rest(run)).await {
                 Ok(Ok(offset)) if last == Some(offset) => {
                     calm += 1;
@@ -176,7 +176,7 @@ impl Stage {
     /// The offset of the state stream if all is done: queues empty, every partition decided, every worker
     /// at the same offset and nothing in flight.
     async fn rest(&mut self, run: Known) -> Result<u64> {
-        self.crew.note_all().await;
+        self.workers.note_all().await;
         for stage in ["reconcile", "apply"] {
             for partition in 0..PARTITIONS {
                 let waiting = self.probe.waiting(&work_queue(stage, partition)).await?;
@@ -188,7 +188,7 @@ impl Stage {
             ensure!(waiting == 0, "{waiting} messages wait where every {} is counted", role.name());
         }
         let mut common = None;
-        for worker in self.crew.all() {
+        for worker in self.workers.all() {
             let name = worker.role().name();
             let status = worker.status().await?;
             let own = &status["integrations"][INTEGRATION];

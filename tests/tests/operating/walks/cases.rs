@@ -1,7 +1,7 @@
 //! Cases that come up in the life of an installation, each answered with commands alone.
 
 use amfj_sync_tests::harness::{ConfigBuilder, IntegrationBuilder, Role, eventually};
-use amfj_sync_tests::pipeline::{Crew, Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -100,7 +100,7 @@ async fn amfj_is_away() -> Result<()> {
     let acme = integration(&services, "acme").field("Model", "model");
     // Of a quarter of an hour, for which requests are sent again before a run fails, nobody learns more.
     let hasty = |config: ConfigBuilder| config.set("retry.give_up_after", "2s");
-    let pipeline = Pipeline::with(Crew::default(), vec![("acme", acme)], hasty).await?;
+    let pipeline = Pipeline::with(Workers::default(), vec![("acme", acme)], hasty).await?;
     pipeline.run().await?;
     let mut fetcher = pipeline.call(Role::Fetcher).arg("run").spawn()?;
     fetcher.wait_ready().await?;

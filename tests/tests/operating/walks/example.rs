@@ -5,7 +5,7 @@ use std::process::Command;
 
 use amfj_sync_tests::harness::IntegrationBuilder;
 use amfj_sync_tests::interfaces::{Served, Stockroom};
-use amfj_sync_tests::pipeline::{Crew, Pipeline};
+use amfj_sync_tests::pipeline::{Pipeline, Workers};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
@@ -70,7 +70,7 @@ async fn from_a_description_to_a_first_plan() -> Result<()> {
     walk.step("diff draft.toml amfj.toml", &String::from_utf8(differs.stdout)?);
     call(&mut walk, &pipeline, "amfj-sync probe").await?;
     call(&mut walk, &pipeline, "amfj-sync check").await?;
-    pipeline.hire(Crew::default()).await?;
+    pipeline.spawn(Workers::default()).await?;
     pipeline.run().await?;
     call(&mut walk, &pipeline, "amfj-sync plan").await?;
     service.with(|stockroom| {

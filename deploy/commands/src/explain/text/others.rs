@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use amfj_sync_model::messages::State;
-use amfj_sync_security::screen::{Ink, Screen, legible, value};
+use amfj_sync_model::messages::DeviceStatus;
+use amfj_sync_security::screen::{Screen, Style, sanitize, value};
 
 use super::{INDENT, failed, last, pending, refused, user};
 use crate::explain::others::{HeldAsset, Lone, LoneAsset, Person, TheirDevice};
@@ -20,17 +20,17 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn headed(screen: &'a Screen, name: &str, integration: &str) -> Self {
         let name = if name.trim().is_empty() { "no name" } else { name };
-        let out = format!("{} in {integration}\n", screen.ink(Ink::Bold, &quoted(name)));
+        let out = format!("{} in {integration}\n", screen.ink(Style::Bold, &quoted(name)));
         Self { screen, out }
     }
 
     fn row(&mut self, name: &str, text: &str) {
-        self.inked(Ink::Plain, name, text);
+        self.inked(Style::Plain, name, text);
     }
 
-    fn inked(&mut self, ink: Ink, name: &str, text: &str) {
-        let label = self.screen.ink(Ink::Faint, &format!("{name:<INDENT$}"));
-        let _ = writeln!(self.out, "{label}{}", self.screen.inked(ink, INDENT, &legible(text)));
+    fn inked(&mut self, ink: Style, name: &str, text: &str) {
+        let label = self.screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
+        let _ = writeln!(self.out, "{label}{}", self.screen.inked(ink, INDENT, &sanitize(text)));
     }
 }
 
@@ -38,7 +38,7 @@ impl<'a> Rows<'a> {
 pub(in crate::explain) fn asset(screen: &Screen, lone: &LoneAsset) -> String {
     let asset = &lone.asset;
     let mut rows = Rows::headed(screen, &asset.name, &lone.integration);
-    rows.inked(Ink::Yellow, "state", "an asset without device");
+    rows.inked(Style::Yellow, "state", "an asset without device");
     rows.row("why", &lone.reason);
     rows.row("to do", &lone.what_to_do);
     let mut text = format!("{} ({}), {}", quoted(&asset.name), asset.id, asset.asset_type);
@@ -54,14 +54,14 @@ pub(in crate::explain) fn asset(screen: &Screen, lone: &LoneAsset) -> String {
     rows.row("asset", &text);
     let mut out = rows.out;
     if !lone.considered_for.is_empty() {
-        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Devices that it was considered for"));
+        let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "Devices that it was considered for"));
         for one in &lone.considered_for {
-            let text = format!("{}  {}, {}: {}", one.id, one.label, one.state.as_str(), legible(&one.note));
+            let text = format!("{}  {}, {}: {}", one.id, one.label, one.state.as_str(), sanitize(&one.note));
             let _ = writeln!(out, "  {}", screen.sentence(4, &text));
         }
     }
     if !asset.fields.is_empty() {
-        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "Fields in AMFJ"));
+        let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "Fields in AMFJ"));
         let fields: Vec<Vec<String>> =
             asset.fields.iter().map(|(name, held)| vec![name.clone(), value(held)]).collect();
         out.push_str(&screen.columns(2, &fields));
@@ -77,9 +77,9 @@ pub(in crate::explain) fn person(screen: &Screen, person: &Person) -> String {
             let name = if known.name.trim().is_empty() { known.key.as_deref() } else { Some(&*known.name) };
             let mut rows = Rows::headed(screen, name.unwrap_or_default(), &person.integration);
             let (ink, state) =
-                known.state.map_or((Ink::Plain, "not decided yet"), |state| (ink_of(state), word(state)));
+                known.state.map_or((Style::Plain, "not decided yet"), |state| (ink_of(state), word(state)));
             rows.inked(ink, "state", state);
-            if known.state == Some(State::InSync) && !known.reason.is_empty() {
+            if known.state == Some(DeviceStatus::InSync) && !known.reason.is_empty() {
                 rows.row("why", &known.reason);
             }
             rows
@@ -95,7 +95,7 @@ pub(in crate::explain) fn person(screen: &Screen, person: &Person) -> String {
     }
     let mut out = rows.out;
     if let Some(known) = person.user.as_ref().filter(|known| !known.candidates.is_empty()) {
-        let _ = writeln!(out, "\n{}", screen.ink(Ink::Bold, "User records considered and not chosen"));
+        let _ = writeln!(out, "\n{}", screen.ink(Style::Bold, "User records considered and not chosen"));
         out.push_str(&plan::candidates(screen, 2, &known.candidates));
     }
     devices(screen, &person.devices, &mut out);
@@ -107,9 +107,9 @@ pub(in crate::explain) fn person(screen: &Screen, person: &Person) -> String {
 }
 
 /// A person is never an asset.
-fn word(state: State) -> &'static str {
+fn word(state: DeviceStatus) -> &'static str {
     match state {
-        State::Unmatched => "without user record",
+        DeviceStatus::Unmatched => "without user record",
         other => other.as_str(),
     }
 }
@@ -117,7 +117,7 @@ fn word(state: State) -> &'static str {
 fn lone<'a>(screen: &'a Screen, record: Option<&Lone>, integration: &str) -> Rows<'a> {
     let Some(record) = record else { return Rows::headed(screen, "", integration) };
     let mut rows = Rows::headed(screen, &record.name, integration);
-    rows.inked(Ink::Yellow, "state", "a user record of nobody in Kandji");
+    rows.inked(Style::Yellow, "state", "a user record of nobody in Kandji");
     if let Some(user) = &record.kandji_user {
         rows.row("why", &format!("It is linked to Kandji user {user}, whom no device names any more."));
         rows.row("to do", "Nothing; whoever gets a device again under that id gets this record.");
@@ -134,12 +134,12 @@ fn devices(screen: &Screen, devices: &[TheirDevice], out: &mut String) {
     if devices.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, "Primary user of"), devices.len());
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, "Primary user of"), devices.len());
     let rows: Vec<Vec<String>> = devices
         .iter()
         .map(|one| {
             let asset = one.asset.as_ref().map_or("no asset".to_owned(), |asset| format!("→ {asset}"));
-            let state = one.state.map_or("not decided yet", State::as_str).to_owned();
+            let state = one.state.map_or("not decided yet", DeviceStatus::as_str).to_owned();
             vec![one.id.clone(), quoted(&one.label), asset, state]
         })
         .collect();
@@ -150,7 +150,7 @@ fn holds(screen: &Screen, assets: &[HeldAsset], out: &mut String) {
     if assets.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{} ({})", screen.ink(Ink::Bold, "Has in AMFJ"), assets.len());
+    let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, "Has in AMFJ"), assets.len());
     let rows: Vec<Vec<String>> = assets.iter().map(|one| vec![one.id.clone(), quoted(&one.name)]).collect();
     out.push_str(&screen.columns(2, &rows));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amfj_sync_model::mapping::FieldSource;
 use amfj_sync_model::mapping::known::nearest;
-use amfj_sync_security::screen::{Ink, Piece, legible, say};
+use amfj_sync_security::screen::{Style, StyledText, sanitize, say};
 use amfj_sync_service::worker::Exit;
 
 use super::{Fit, Fleet, Line, kind, properties, takes};
@@ -64,15 +64,15 @@ fn taken(lines: &[Line]) -> BTreeMap<String, String> {
 /// The fields that are filled, with an example; then those that are not.
 fn show(asker: &Asker, lines: &[Line], fleet: &Fleet) {
     let screen = asker.screen();
-    let rows: Vec<Vec<Piece>> = lines
+    let rows: Vec<Vec<StyledText>> = lines
         .iter()
         .filter_map(|line| {
             let source = line.source.as_ref()?;
             let example = fleet.example(source).unwrap_or_else(|| "no value here".to_owned());
             Some(vec![
-                Piece::new(Ink::Plain, label(line)),
-                Piece::new(Ink::Green, format!("← {source}")),
-                Piece::new(Ink::Faint, example),
+                StyledText::new(Style::Plain, label(line)),
+                StyledText::new(Style::Green, format!("← {source}")),
+                StyledText::new(Style::Faint, example),
             ])
         })
         .collect();
@@ -81,13 +81,13 @@ fn show(asker: &Asker, lines: &[Line], fleet: &Fleet) {
     } else {
         say(screen.table(2, &rows).trim_end_matches('\n'));
     }
-    let left: Vec<Piece> = lines
+    let left: Vec<StyledText> = lines
         .iter()
         .filter(|line| line.source.is_none())
-        .map(|line| Piece::new(Ink::Plain, label(line)))
+        .map(|line| StyledText::new(Style::Plain, label(line)))
         .collect();
     if !left.is_empty() {
-        say(&format!("  {}", screen.ink(Ink::Faint, "Left alone:")));
+        say(&format!("  {}", screen.ink(Style::Faint, "Left alone:")));
         say(&format!("    {}", screen.flow(4, &left)));
     }
     for misfit in lines
@@ -107,14 +107,14 @@ fn show(asker: &Asker, lines: &[Line], fleet: &Fleet) {
 }
 
 fn quoted(line: &Line) -> String {
-    format!("\"{}\"", legible(line.field.name.trim()))
+    format!("\"{}\"", sanitize(line.field.name.trim()))
 }
 
 /// `Serial Number (a text)`.
 fn label(line: &Line) -> String {
     let required = if line.field.required { ", required" } else { "" };
-    let only = line.only_of.as_ref().map(|only| format!(" of {}", legible(only))).unwrap_or_default();
-    format!("{} ({}{only}{required})", legible(line.field.name.trim()), kind(line.field.field_type))
+    let only = line.only_of.as_ref().map(|only| format!(" of {}", sanitize(only))).unwrap_or_default();
+    format!("{} ({}{only}{required})", sanitize(line.field.name.trim()), kind(line.field.field_type))
 }
 
 async fn ask(asker: &Asker, line: &mut Line, fleet: &Fleet) -> Result<(), Exit> {
@@ -170,20 +170,20 @@ pub(crate) fn check(text: &str, fleet: &Fleet) -> Result<(), String> {
 
 fn show_properties(asker: &Asker, fleet: &Fleet, word: &str) {
     let listed = properties::listed(fleet, word);
-    let rows: Vec<Vec<Piece>> = listed
+    let rows: Vec<Vec<StyledText>> = listed
         .iter()
         .take(A_SCREEN)
         .map(|(name, example)| {
             vec![
-                Piece::new(Ink::Plain, name.clone()),
-                Piece::new(Ink::Faint, example.clone().unwrap_or_default()),
+                StyledText::new(Style::Plain, name.clone()),
+                StyledText::new(Style::Faint, example.clone().unwrap_or_default()),
             ]
         })
         .collect();
     if rows.is_empty() {
         asker.tell(&format!(
             "no device that was looked at has a property with \"{}\" in its name",
-            legible(word.trim())
+            sanitize(word.trim())
         ));
     } else {
         say(asker.screen().table(4, &rows).trim_end_matches('\n'));

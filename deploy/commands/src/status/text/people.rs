@@ -1,6 +1,6 @@
 //! The workers: which run, where, and what each does.
 
-use amfj_sync_security::screen::{Ink, Screen};
+use amfj_sync_security::screen::{Screen, Style};
 use amfj_sync_service::status::{Duty, WorkerReport};
 use amfj_sync_service::worker::ROLES;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::status::{IntegrationStatus, Status};
 const NAMED: usize = 6;
 
 pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp, out: &mut String) {
-    out.push_str(&screen.ink(Ink::Bold, "workers"));
+    out.push_str(&screen.ink(Style::Bold, "workers"));
     out.push('\n');
     let mut lines = Lines { screen, out };
     for role in ROLES {
@@ -21,16 +21,16 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp, out: &mut S
         let silent = usize::try_from(live).unwrap_or(usize::MAX).saturating_sub(reports.len());
         let name = format!("  {role}");
         if reports.is_empty() && silent == 0 {
-            lines.add(Ink::Red, &name, &absent(role));
+            lines.add(Style::Red, &name, &absent(role));
         }
         for (at, report) in reports.iter().enumerate() {
             let name = if at == 0 { name.as_str() } else { "" };
-            let ink = if report.not_ready.is_empty() { Ink::Plain } else { Ink::Yellow };
+            let ink = if report.not_ready.is_empty() { Style::Plain } else { Style::Yellow };
             lines.add(ink, name, &describe(report, status, now));
         }
         if silent > 0 {
             let name = if reports.is_empty() { name.as_str() } else { "" };
-            lines.add(Ink::Yellow, name, &unheard(silent, !reports.is_empty()));
+            lines.add(Style::Yellow, name, &unheard(silent, !reports.is_empty()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How AMFJ takes changes: what fails now, since when, what that means, and what happens next.
 
-use amfj_sync_security::screen::Ink;
+use amfj_sync_security::screen::Style;
 use amfj_sync_service::status::{Circuit, StoppedRecord, WaitingKind, Wrong};
 use jiff::Timestamp;
 
@@ -17,38 +17,38 @@ pub(super) fn show(site: &IntegrationStatus, status: &Status, now: Timestamp, li
     let (ink, text) = in_all(site, status, now);
     lines.add(ink, "  AMFJ", &text);
     for kind in site.troubles.iter().flat_map(|trouble| &trouble.kinds) {
-        lines.add(Ink::Red, "", &waiting(kind, now));
+        lines.add(Style::Red, "", &waiting(kind, now));
     }
     let records: Vec<&StoppedRecord> = site.troubles.iter().flat_map(|trouble| &trouble.records).collect();
     for record in records.iter().filter(|record| !record.waits_with_kind).take(NAMED) {
-        lines.add(Ink::Yellow, "", &stopped(record, now));
+        lines.add(Style::Yellow, "", &stopped(record, now));
     }
     let count: u32 = site.troubles.iter().map(|trouble| trouble.stopped).sum();
     if count > 0 {
         let text = format!(
             "{count} refused in all; `amfj-sync stopped list` names them, `amfj-sync stopped retry` and `drop` end it"
         );
-        lines.add(Ink::Yellow, "", &text);
+        lines.add(Style::Yellow, "", &text);
     }
 }
 
-fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style, String) {
     if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position == "open") {
-        return (Ink::Red, paused(circuit, now));
+        return (Style::Red, paused(circuit, now));
     }
     if let Some(wrong) = status.wrong(site, "amfj") {
-        return (Ink::Red, failing(wrong, now));
+        return (Style::Red, failing(wrong, now));
     }
     if let Some(circuit) = site.circuits.iter().find(|circuit| circuit.position != "closed") {
-        return (Ink::Yellow, answering(circuit));
+        return (Style::Yellow, answering(circuit));
     }
     if site.circuits.is_empty() {
         let none = status.workers.get("writer").is_none_or(|count| *count == 0);
         let why = if none { "no writer runs" } else { "no writer says that it serves this integration" };
-        return (Ink::Yellow, format!("not known: {why}"));
+        return (Style::Yellow, format!("not known: {why}"));
     }
     if site.site.mode == "plan" {
-        return (Ink::Plain, "nothing is sent with mode \"plan\"".to_owned());
+        return (Style::Plain, "nothing is sent with mode \"plan\"".to_owned());
     }
     let since =
         site.troubles.iter().flat_map(|trouble| trouble.records.iter().map(|record| record.since)).min();
@@ -57,9 +57,9 @@ fn in_all(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, St
         (true, _) => taking(site, status, now),
         (false, Some(since)) if taken.is_none_or(|taken| taken < since) => {
             let ago = span(now.duration_since(since));
-            (Ink::Red, format!("answers, and has refused every change for {ago}"))
+            (Style::Red, format!("answers, and has refused every change for {ago}"))
         }
-        (false, _) => (Ink::Yellow, "takes changes, but not these".to_owned()),
+        (false, _) => (Style::Yellow, "takes changes, but not these".to_owned()),
     }
 }
 
@@ -99,15 +99,15 @@ pub(super) fn failing(wrong: &Wrong, now: Timestamp) -> String {
 }
 
 /// Said only of what a writer has heard; a service that nobody has asked is not known to take anything.
-fn taking(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Ink, String) {
+fn taking(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style, String) {
     let of_writers = status.duties(site).filter(|duty| duty.circuit.is_some());
     let Some(last) = of_writers.filter_map(|duty| duty.amfj_answered).max() else {
-        return (Ink::Plain, "nothing was to be sent to it since the writers started".to_owned());
+        return (Style::Plain, "nothing was to be sent to it since the writers started".to_owned());
     };
     let ago = now.duration_since(last);
     let heard =
         if ago.as_secs() < FRESH { String::new() } else { format!("; it answered last {} ago", span(ago)) };
-    (Ink::Plain, format!("takes changes{heard}"))
+    (Style::Plain, format!("takes changes{heard}"))
 }
 
 fn waiting(kind: &WaitingKind, now: Timestamp) -> String {

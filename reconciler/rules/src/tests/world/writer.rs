@@ -15,14 +15,14 @@ impl World {
     pub(crate) fn make(&mut self, change: &Change) {
         let mut outcome = self.outcome(change, Ending::Applied);
         self.perform(change, &mut outcome);
-        self.tell(Fact::Ended(Box::new(outcome)));
+        self.tell(Fact::ChangeEnded(Box::new(outcome)));
     }
 
     /// Tells that a change failed for good.
     pub(crate) fn fail(&mut self, change: &Change, reason: &str) {
         let mut outcome = self.outcome(change, Ending::Failed { reason: reason.to_owned() });
         outcome.action = Some(change.action.clone());
-        self.tell(Fact::Ended(Box::new(outcome)));
+        self.tell(Fact::ChangeEnded(Box::new(outcome)));
     }
 
     pub(crate) fn outcome(&mut self, change: &Change, ending: Ending) -> Outcome {

@@ -289,7 +289,7 @@ pub(super) fn decision() -> Decision {
         key: Key::Device(device_id()),
         snapshot: Sequence::first(1_764_000_000_000),
         place: Sequence::first(1_764_000_000_000).next(),
-        state: State::Ambiguous,
+        state: DeviceStatus::Ambiguous,
         reason: "two assets are called so".into(),
         asset: Some(asset_id()),
         record: Some(record_id()),
@@ -302,7 +302,7 @@ pub(super) fn decision() -> Decision {
         first_sync: true,
         takes: true,
         waits_for_run: true,
-        changes: vec![Decided {
+        changes: vec![PlannedChange {
             id: uuid(2),
             sequence: Sequence { run: 1_764_000_000_000, step: 1 },
             published: Some(time()),
@@ -312,9 +312,9 @@ pub(super) fn decision() -> Decision {
     }
 }
 
-fn person(order: Order) -> Fact {
-    let decision = PersonDecision { by: "sam@admin-mac".into(), order };
-    Fact::PersonDecided { token: uuid(3), decision }
+fn person(order: OperatorOrder) -> Fact {
+    let decision = OperatorDecision { by: "sam@admin-mac".into(), order };
+    Fact::OperatorDecided { token: uuid(3), decision }
 }
 
 fn report() -> ReadingReport {
@@ -405,8 +405,8 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
             "devices-vanished",
             Fact::DevicesVanished { number, vanished: [device_id()].into(), back: BTreeSet::new() },
         ),
-        ("decided", Fact::Decided(Box::new(decision()))),
-        ("intended", Fact::Intended(intent())),
+        ("decided", Fact::DecisionMade(Box::new(decision()))),
+        ("intended", Fact::ChangeIntended(intent())),
         (
             "intent-withdrawn",
             Fact::IntentWithdrawn {
@@ -417,16 +417,19 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
                 at: time(),
             },
         ),
-        ("ended", Fact::Ended(Box::new(outcome()))),
-        ("ended-failed", Fact::Ended(Box::new(failed_outcome()))),
-        ("person-link", person(Order::Link { device: device_id(), asset: asset_id() })),
-        ("person-unlink", person(Order::Unlink { device: device_id() })),
-        ("person-link-user", person(Order::LinkUser { ids: vec![kandji_user()], record: record_id() })),
-        ("person-unlink-user", person(Order::UnlinkUser { ids: vec![kandji_user()] })),
-        ("person-release", person(Order::Release)),
-        ("person-rematch", person(Order::Rematch)),
-        ("person-try-stopped", person(Order::TryStopped { key: Some(Key::Device(device_id())) })),
-        ("person-drop-stopped", person(Order::DropStopped { key: None })),
+        ("ended", Fact::ChangeEnded(Box::new(outcome()))),
+        ("ended-failed", Fact::ChangeEnded(Box::new(failed_outcome()))),
+        ("person-link", person(OperatorOrder::Link { device: device_id(), asset: asset_id() })),
+        ("person-unlink", person(OperatorOrder::Unlink { device: device_id() })),
+        (
+            "person-link-user",
+            person(OperatorOrder::LinkUser { ids: vec![kandji_user()], record: record_id() }),
+        ),
+        ("person-unlink-user", person(OperatorOrder::UnlinkUser { ids: vec![kandji_user()] })),
+        ("person-release", person(OperatorOrder::Release)),
+        ("person-rematch", person(OperatorOrder::Rematch)),
+        ("person-try-stopped", person(OperatorOrder::TryStopped { key: Some(Key::Device(device_id())) })),
+        ("person-drop-stopped", person(OperatorOrder::DropStopped { key: None })),
         ("checkpoint-begun", Fact::CheckpointBegun { checkpoint: uuid(8), as_of: 41, format: FORMAT }),
         (
             "checkpoint-rows",

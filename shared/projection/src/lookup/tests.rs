@@ -82,11 +82,11 @@ fn linked(device: &str, asset: &str) -> Fact {
     let change = Change { key, label: String::new(), serial: String::new(), serials: Vec::new(), action };
     let outcome = Outcome::of(Uuid::nil(), Sequence::first(1), &change, Ending::Applied);
     let link = Some(LinkOutcome::Linked { asset, rule: Rule::Name, takes_over: None });
-    Fact::Ended(Box::new(Outcome { link, ..outcome }))
+    Fact::ChangeEnded(Box::new(Outcome { link, ..outcome }))
 }
 
 /// A fleet with everything in it that a name can run into.
-fn view() -> View {
+fn view() -> Projection {
     let record = |id: &str, name: &str, email: &str| Fact::RecordListed {
         number: 1,
         record: UserRecord {
@@ -125,14 +125,14 @@ fn view() -> View {
         missing("d4"),
         complete(2),
     ];
-    let mut view = View::in_memory(Some("Serial Number"));
+    let mut view = Projection::in_memory(Some("Serial Number"));
     for (offset, fact) in (0..).zip(facts) {
         view.apply(&[(offset, event(fact))]).expect("memory does not fail");
     }
     view
 }
 
-fn shown(view: &View, hits: &[Hit]) -> Vec<String> {
+fn shown(view: &Projection, hits: &[Hit]) -> Vec<String> {
     let shown = hits.iter().map(|hit| describe(view, hit));
     shown.map(|line| line.split(" \"").next().unwrap_or_default().to_owned()).collect()
 }

@@ -69,7 +69,7 @@ impl Replay {
 
 /// Why a message is a dead letter.
 #[derive(Debug, Clone, Copy)]
-pub struct Death<'a> {
+pub struct DeadLetterReason<'a> {
     /// Whose it is.
     pub integration: &'a IntegrationId,
     /// Where it died.
@@ -87,7 +87,7 @@ pub struct Death<'a> {
 /// The dead letter that a message becomes: unchanged, with its own id, so that a replay is recognised as
 /// what it is.
 #[must_use]
-pub fn dead_letter(names: &Names, received: &Received, death: &Death<'_>) -> Outgoing {
+pub fn dead_letter(names: &Names, received: &Received, death: &DeadLetterReason<'_>) -> Outgoing {
     let now = Timestamp::now();
     let replay = Replay::of(received);
     let attempts = replay.as_ref().map_or(0, |replay| replay.attempts).saturating_add(death.attempts);

@@ -30,7 +30,7 @@ impl Applying<'_> {
     ) -> Result<Outcome, Trouble> {
         let asset = self.read_asset(id).await?;
         let edits = refused.written(edits);
-        let left = self.site.state.read(|view| asset_again(&asset, &past(&edits), view.catalogue()));
+        let left = self.context.state.read(|view| asset_again(&asset, &past(&edits), view.catalogue()));
         let outcome = self.found_out(left.is_done(), edits, refused, why);
         Ok(outcome.with_asset(asset))
     }

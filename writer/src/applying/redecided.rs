@@ -11,27 +11,27 @@ use amfj_sync_model::messages::{Ending, Outcome, Past};
 use super::Applying;
 use crate::creating::walk;
 use crate::outcomes::{With, ended, stale};
-use crate::requests::{Kind, Trouble};
+use crate::requests::{Idempotency, Trouble};
 use crate::restoring::{HolderAgain, asset_again, barred, holder_again, record_again};
 
 impl Applying<'_> {
     /// The asset as it is now; not there where AMFJ says so of its id.
     pub(super) async fn read_asset(&mut self, id: &AssetId) -> Result<Asset, Trouble> {
-        let client = &self.site.client;
-        let read = self.requests.send(Kind::Read, || client.asset(id)).await?;
+        let client = &self.context.client;
+        let read = self.requests.send(Idempotency::Read, || client.asset(id)).await?;
         read.ok_or_else(|| Trouble::NotThere(id.clone()))
     }
 
     /// A user record as it is now: by its id where the interface has such a read, else by email where there is one, else
     /// through the whole list.
     pub(super) async fn read_record(&mut self, id: &RecordId) -> Result<Option<UserRecord>, Trouble> {
-        let client = &self.site.client;
+        let client = &self.context.client;
         if client.can(Op::ReadUser) {
-            return self.requests.send(Kind::Read, || client.user(id)).await;
+            return self.requests.send(Idempotency::Read, || client.user(id)).await;
         }
-        let email = self.site.state.read(|view| view.record(id)).and_then(|row| row.record.email);
+        let email = self.context.state.read(|view| view.record(id)).and_then(|row| row.record.email);
         if let Some(email) = email.filter(|_| client.can(Op::FindUsersByEmail)) {
-            let found = self.requests.send(Kind::Read, || client.find_users_by_email(&email)).await?;
+            let found = self.requests.send(Idempotency::Read, || client.find_users_by_email(&email)).await?;
             if let Some(record) = found.into_iter().find(|record| record.id == *id) {
                 return Ok(Some(record));
             }
@@ -43,7 +43,7 @@ impl Applying<'_> {
             }
             found.is_none()
         };
-        walk::<NewUser>(self.site, &mut self.requests, keep).await?;
+        walk::<NewUser>(self.context, &mut self.requests, keep).await?;
         Ok(found)
     }
 
@@ -61,7 +61,7 @@ impl Applying<'_> {
         fields: &BTreeMap<String, Past>,
     ) -> Result<Outcome, Trouble> {
         let asset = self.read_asset(&id).await?;
-        let again = self.site.state.read(|view| asset_again(&asset, fields, view.catalogue()));
+        let again = self.context.state.read(|view| asset_again(&asset, fields, view.catalogue()));
         if again.edits.is_empty() {
             return Ok(self.nothing_again(again.why_not()).with_asset(asset));
         }
@@ -99,8 +99,8 @@ impl Applying<'_> {
                 Ok(self.nothing_again(Some(why.to_owned())).with_asset(asset))
             }
             HolderAgain::Reverted => {
-                let site = self.site;
-                let why = site.state.read(|view| wanted.and_then(|to| barred(site, view, &to.id)));
+                let context = self.context;
+                let why = context.state.read(|view| wanted.and_then(|to| barred(context, view, &to.id)));
                 if why.is_some() {
                     return Ok(self.nothing_again(why).with_asset(asset));
                 }

@@ -25,14 +25,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How many workers of each kind serve.
 #[derive(Debug, Clone, Copy)]
-pub struct Crew {
+pub struct Workers {
     /// Workers that decide.
     pub reconcilers: usize,
     /// Workers that write.
     pub writers: usize,
 }
 
-impl Default for Crew {
+impl Default for Workers {
     fn default() -> Self {
         Self { reconcilers: 1, writers: 1 }
     }
@@ -65,7 +65,7 @@ impl Pipeline {
     /// # Errors
     /// When the broker or a worker does not come up.
     pub async fn start(integrations: Vec<(&str, IntegrationBuilder)>) -> Result<Self> {
-        Self::with(Crew::default(), integrations, |config| config).await
+        Self::with(Workers::default(), integrations, |config| config).await
     }
 
     /// The same with a crew and a configuration of one's own.
@@ -73,12 +73,12 @@ impl Pipeline {
     /// # Errors
     /// When the broker or a worker does not come up.
     pub async fn with(
-        crew: Crew,
+        workers: Workers,
         integrations: Vec<(&str, IntegrationBuilder)>,
         adapt: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
     ) -> Result<Self> {
         let mut pipeline = Self::idle(integrations, adapt).await?;
-        pipeline.hire(crew).await?;
+        pipeline.spawn(workers).await?;
         Ok(pipeline)
     }
 
@@ -152,12 +152,12 @@ impl Pipeline {
     ///
     /// # Errors
     /// When one does not come up.
-    pub async fn hire(&mut self, crew: Crew) -> Result<()> {
-        for _ in 0..crew.reconcilers {
+    pub async fn spawn(&mut self, workers: Workers) -> Result<()> {
+        for _ in 0..workers.reconcilers {
             let worker = self.call(Role::Reconciler).arg("run").spawn()?;
             self.reconcilers.push(worker);
         }
-        for _ in 0..crew.writers {
+        for _ in 0..workers.writers {
             let worker = self.call(Role::Writer).arg("run").spawn()?;
             self.writers.push(worker);
         }
@@ -221,11 +221,11 @@ impl Pipeline {
     /// # Errors
     /// When one does not end or come up again.
     pub async fn reconfigure(&mut self, integrations: Vec<(&str, IntegrationBuilder)>) -> Result<()> {
-        let crew = Crew { reconcilers: self.reconcilers.len(), writers: self.writers.len() };
+        let workers = Workers { reconcilers: self.reconcilers.len(), writers: self.writers.len() };
         self.dismiss().await?;
         self.integrations = integrations.iter().map(|(id, _)| (*id).to_owned()).collect();
         self.config = Self::builder(&self.broker, self.partitions, integrations).write(&self.scratch)?;
-        self.hire(crew).await
+        self.spawn(workers).await
     }
 
     /// Ends all workers with `SIGTERM`.

@@ -43,7 +43,7 @@ impl Started {
 
 /// All processes of one call, and the folders with their configuration, data and logs.
 #[derive(Debug, Default)]
-pub(crate) struct Crew {
+pub(crate) struct Processes {
     /// Reads along in the broker; lets go before the broker ends.
     pub(crate) watching: Option<Watching>,
     /// fetcher, reconciler, writer.
@@ -59,7 +59,7 @@ pub(crate) struct Crew {
     kept_logs: Option<PathBuf>,
 }
 
-impl Crew {
+impl Processes {
     /// What is started from now on is named there.
     pub(crate) fn started(&self) -> Started {
         self.started.clone()

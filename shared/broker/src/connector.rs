@@ -23,14 +23,14 @@ pub(super) mod frame {
 
 /// What it takes to connect.
 #[derive(Debug, Clone)]
-pub(super) struct Dialling {
+pub(super) struct Connector {
     url: BrokerUrl,
     tls: BrokerTls,
     worker: String,
     limit: Duration,
 }
 
-impl Dialling {
+impl Connector {
     pub(super) fn of(config: &Config, worker: &str) -> Self {
         Self {
             url: config.broker.url.clone(),

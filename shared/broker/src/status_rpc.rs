@@ -46,7 +46,7 @@ pub async fn answer_roll_calls(
     let channel = session.consuming_channel(1).await?;
     let bind = channel.queue_bind(
         queue.as_str().into(),
-        names.roll_call().as_str().into(),
+        names.status_rpc().as_str().into(),
         ShortString::default(),
         QueueBindOptions::default(),
         FieldTable::default(),
@@ -139,7 +139,7 @@ async fn ask(session: &Session, names: &Names, reply_to: &str) -> Result<(), Bro
     let channel = session.publishing_channel().await?;
     let properties = BasicProperties::default().with_reply_to(reply_to.into());
     let publish = channel.basic_publish(
-        names.roll_call().as_str().into(),
+        names.status_rpc().as_str().into(),
         "".into(),
         BasicPublishOptions::default(),
         b"{}",

@@ -12,15 +12,15 @@ type Places = BTreeMap<(PartitionId, &'static str), Option<Timestamp>>;
 
 /// What a worker has in hand. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct InHand(Arc<Mutex<Places>>);
+pub struct Inflight(Arc<Mutex<Places>>);
 
-impl InHand {
+impl Inflight {
     /// Says that a partition is served from now on, until what is returned is dropped.
     #[must_use]
-    pub fn serving(&self, partition: &PartitionId, stage: Stage) -> Held {
+    pub fn serving(&self, partition: &PartitionId, stage: Stage) -> ServedPartition {
         let place = (partition.clone(), stage.as_str());
         self.0.lock().insert(place.clone(), None);
-        Held { all: self.clone(), place }
+        ServedPartition { all: self.clone(), place }
     }
 
     /// The partitions of an integration and stage that are served, each with the time of the oldest
@@ -36,19 +36,19 @@ impl InHand {
 
 /// A partition that is being served.
 #[derive(Debug)]
-pub struct Held {
-    all: InHand,
+pub struct ServedPartition {
+    all: Inflight,
     place: (PartitionId, &'static str),
 }
 
-impl Held {
+impl ServedPartition {
     /// The oldest message that is being worked on; none when all are done.
     pub fn hold(&self, oldest: Option<Timestamp>) {
         self.all.0.lock().insert(self.place.clone(), oldest);
     }
 }
 
-impl Drop for Held {
+impl Drop for ServedPartition {
     fn drop(&mut self) {
         self.all.0.lock().remove(&self.place);
     }

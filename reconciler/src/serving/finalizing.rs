@@ -5,27 +5,27 @@ use amfj_sync_failpoint::{Failpoint, reach};
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{Event, Fact, Origin, Payload};
 use amfj_sync_projection::rows::RunRow;
-use amfj_sync_projection::{Unreadable, View};
+use amfj_sync_projection::{Projection, Unreadable};
 use amfj_sync_rules::{self as rules, Draft, Site};
 use amfj_sync_stream::with_views;
 use amfj_sync_telemetry::{Span, SpanKind};
 use jiff::Timestamp;
 
-use super::{Partition, Stop, Subject, Task};
-use crate::deciding::{Before, ByEvent, Changes, Conclusion, conclude, is_as_run, says_the_same};
+use super::{LeaseLost, Partition, Subject, Task};
 use crate::events;
+use crate::final_decision::{Before, ByEvent, Changes, FinalDecision, finalize, is_as_run, says_the_same};
 
 /// A decision that is being published.
 struct Step {
     /// Ends when all of it is published.
     _span: Span,
     traceparent: Option<String>,
-    conclusion: Conclusion,
+    conclusion: FinalDecision,
 }
 
 impl Partition<'_> {
     /// Changes first, then decisions: a crash in between repeats the changes with the same ids.
-    pub(super) async fn decide(&self, subjects: Vec<Task>) -> Result<(), Stop> {
+    pub(super) async fn decide(&self, subjects: Vec<Task>) -> Result<(), LeaseLost> {
         for chunk in subjects.chunks(usize::from(WINDOW)) {
             let mut steps = self.steps(chunk).await?;
             if steps.iter().any(|step| !step.conclusion.publish.is_empty()) {
@@ -36,10 +36,10 @@ impl Partition<'_> {
             reach(Failpoint::ReconcilerChangesPublished).await;
             // The next decision about a key must see this one.
             let facts = steps.iter().map(|step| self.decided(step)).collect();
-            let decided = self.desk.state.publish_and_read_all_back(facts).await;
+            let decided = self.context.state.publish_and_read_all_back(facts).await;
             if self.fit(decided, &mut steps).await? {
                 let facts = steps.iter().map(|step| self.decided(step)).collect();
-                self.desk.state.publish_and_read_all_back(facts).await?;
+                self.context.state.publish_and_read_all_back(facts).await?;
             }
         }
         Ok(())
@@ -47,19 +47,23 @@ impl Partition<'_> {
 
     async fn publish_changes(&self, steps: &[Step]) -> Result<(), BrokerError> {
         let changes = steps.iter().flat_map(|step| &step.conclusion.publish);
-        self.desk.publisher.publish(changes.map(|event| self.outgoing(event)).collect()).await
+        self.context.publisher.publish(changes.map(|event| self.outgoing(event)).collect()).await
     }
 
     /// Where something was larger than a message may be, leaves that out of the decisions, and publishes the changes of the
     /// others; answers whether it did. The same would be refused again and again (P30).
-    async fn fit(&self, published: Result<(), BrokerError>, steps: &mut Vec<Step>) -> Result<bool, Stop> {
+    async fn fit(
+        &self,
+        published: Result<(), BrokerError>,
+        steps: &mut Vec<Step>,
+    ) -> Result<bool, LeaseLost> {
         let Err(error) = published else { return Ok(false) };
         let BrokerError::TooLarge { limit, .. } = error else { return Err(error.into()) };
         steps.retain_mut(|step| {
             if self.fits(step, limit) {
                 return true;
             }
-            let id = &self.desk.integration.id;
+            let id = &self.context.integration.id;
             let key = step.conclusion.decision.key.to_string();
             tracing::warn!(integration = %id, key, limit, "what is to be written is larger than a message may be; it is left out");
             step.conclusion.leave_out_what_is_too_large(limit);
@@ -76,17 +80,17 @@ impl Partition<'_> {
 
     fn outgoing(&self, event: &Event) -> Outgoing {
         let partition = match &event.payload {
-            Payload::Change(change) => change.key.partition(self.desk.partitions),
+            Payload::Change(change) => change.key.partition(self.context.partitions),
             _ => self.lease.id.partition,
         };
-        let queue = self.desk.names.work(&self.desk.integration.id, Stage::Apply, partition);
+        let queue = self.context.names.work(&self.context.integration.id, Stage::Apply, partition);
         // The writer's view may lag behind this one: it must have read what this was decided on.
-        let read = self.desk.state.read(|view| view.meta().offset).unwrap_or_default();
+        let read = self.context.state.read(|view| view.meta().offset).unwrap_or_default();
         Outgoing::to_queue(queue, event).with_header(Outgoing::DECIDED_ON, &read.to_string())
     }
 
     /// Nothing is decided on a view that cannot be read: it is built anew, and then all of it is decided.
-    async fn steps(&self, tasks: &[Task]) -> Result<Vec<Step>, Stop> {
+    async fn steps(&self, tasks: &[Task]) -> Result<Vec<Step>, LeaseLost> {
         loop {
             let steps: Result<Vec<Option<Step>>, Unreadable> =
                 tasks.iter().map(|task| self.step(task)).collect();
@@ -98,23 +102,23 @@ impl Partition<'_> {
     }
 
     /// Waits until the views that decisions are made on can be read.
-    pub(super) async fn until_readable(&self) -> Result<(), Stop> {
+    pub(super) async fn until_readable(&self) -> Result<(), LeaseLost> {
         let readable = async {
-            for state in self.desk.siblings.iter().chain([&self.desk.state]) {
+            for state in self.context.siblings.iter().chain([&self.context.state]) {
                 state.ready().await?;
             }
             Ok(())
         };
         tokio::select! {
             readable = readable => readable,
-            () = self.lease.over() => Err(Stop::Over),
+            () = self.lease.over() => Err(LeaseLost),
         }
     }
 
     /// Looks at the view for something that follows from it; waits where it cannot be read.
-    pub(super) async fn look<R>(&self, look: impl Fn(&View) -> R) -> Result<R, Stop> {
+    pub(super) async fn look<R>(&self, look: impl Fn(&Projection) -> R) -> Result<R, LeaseLost> {
         loop {
-            match self.desk.state.try_read(&look) {
+            match self.context.state.try_read(&look) {
                 Ok(found) => return Ok(found),
                 Err(Unreadable) => self.until_readable().await?,
             }
@@ -123,12 +127,12 @@ impl Partition<'_> {
 
     /// None where nothing new was found out.
     fn step(&self, task: &Task) -> Result<Option<Step>, Unreadable> {
-        let id = &self.desk.integration.id;
-        let run = self.desk.state.read(|view| view.meta().in_force.as_ref().map(|run| run.run_id(id)));
+        let id = &self.context.integration.id;
+        let run = self.context.state.read(|view| view.meta().in_force.as_ref().map(|run| run.run_id(id)));
         let span = Span::on(task.cause.as_deref(), SpanKind::Consumer, "decide");
         let span = span.about(id, run.as_ref(), Some(&task.subject.key()));
         let traceparent = span.traceparent().or_else(|| task.cause.clone());
-        let Some(conclusion) = self.conclude(task, traceparent.as_ref())? else { return Ok(None) };
+        let Some(conclusion) = self.finalize(task, traceparent.as_ref())? else { return Ok(None) };
         span.set("amfj_sync.state", conclusion.decision.state.as_str());
         events::decided(id, run.as_ref(), &conclusion.decision);
         Ok(Some(Step { _span: span, traceparent, conclusion }))
@@ -141,18 +145,22 @@ impl Partition<'_> {
         {
             self.staged.lock().insert(conclusion.decision.key.clone(), traceparent.clone());
         }
-        let mut origin = Origin { traceparent: traceparent.clone(), ..self.desk.state.origin() };
+        let mut origin = Origin { traceparent: traceparent.clone(), ..self.context.state.origin() };
         origin.sequence = Some(conclusion.decision.snapshot);
-        Event::fact(&origin, Timestamp::now(), Fact::Decided(Box::new(conclusion.decision.clone())))
+        Event::fact(&origin, Timestamp::now(), Fact::DecisionMade(Box::new(conclusion.decision.clone())))
     }
 
-    fn conclude(&self, task: &Task, traceparent: Option<&String>) -> Result<Option<Conclusion>, Unreadable> {
-        let siblings: Vec<_> = self.desk.siblings.iter().collect();
+    fn finalize(
+        &self,
+        task: &Task,
+        traceparent: Option<&String>,
+    ) -> Result<Option<FinalDecision>, Unreadable> {
+        let siblings: Vec<_> = self.context.siblings.iter().collect();
         with_views(&siblings, &mut Vec::new(), &mut |views| {
             let failed = || views.iter().map(|view| view.failed_reads()).sum::<u64>();
             let before = failed();
             let concluded =
-                self.desk.state.try_read(|view| self.conclude_on(view, views, task, traceparent))?;
+                self.context.state.try_read(|view| self.conclude_on(view, views, task, traceparent))?;
             let readable = failed() == before && siblings.iter().all(|sibling| sibling.is_caught_up());
             if readable { Ok(concluded) } else { Err(Unreadable) }
         })
@@ -160,14 +168,14 @@ impl Partition<'_> {
 
     fn conclude_on(
         &self,
-        view: &View,
-        siblings: &[&View],
+        view: &Projection,
+        siblings: &[&Projection],
         task: &Task,
         traceparent: Option<&String>,
-    ) -> Option<Conclusion> {
+    ) -> Option<FinalDecision> {
         let now = Timestamp::now();
         let snapshot = task.snapshot;
-        let site = Site { view, siblings, config: &self.desk.integration, now };
+        let site = Site { view, siblings, config: &self.context.integration, now };
         let draft: Draft = match &task.subject {
             Subject::Device(device) => rules::decide_device(&site, device, snapshot),
             Subject::User(user) => rules::decide_user(&site, user, snapshot),
@@ -193,15 +201,15 @@ impl Partition<'_> {
             },
             between_runs,
             by_event: (between_runs && by_event)
-                .then(|| ByEvent { is_as_run: is_as_run(&run.started, &self.desk.integration) }),
-            change_lost_after: self.desk.change_lost_after,
+                .then(|| ByEvent { is_as_run: is_as_run(&run.started, &self.context.integration) }),
+            change_lost_after: self.context.change_lost_after,
         };
         let origin = Origin {
-            run: Some(run.run_id(&self.desk.integration.id)),
+            run: Some(run.run_id(&self.context.integration.id)),
             traceparent: traceparent.cloned(),
-            ..self.desk.state.origin()
+            ..self.context.state.origin()
         };
-        let conclusion = conclude(&self.desk.integration, &origin, draft, &before);
+        let conclusion = finalize(&self.context.integration, &origin, draft, &before);
         let known = previous.is_some_and(|previous| says_the_same(&conclusion.decision, &previous));
         (!known || !conclusion.publish.is_empty()).then_some(conclusion)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Where a value comes from, as it is shown to a person.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum SourceLocation {
     /// A line of the configuration file, counted from 1.
     Line {
         /// The file.
@@ -17,7 +17,7 @@ pub enum Place {
     Variable(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line { file, line } => write!(f, "{}:{line}", file.display()),

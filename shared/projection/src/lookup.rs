@@ -5,9 +5,9 @@ use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::{AssetId, DeviceId, KandjiUserId, Key, RecordId, UserKey};
 use amfj_sync_model::messages::{DeviceEntry, UserEntry};
 use amfj_sync_model::names::{NameKey, email_key, serial_key};
-use amfj_sync_security::screen::legible;
+use amfj_sync_security::screen::sanitize;
 
-use crate::View;
+use crate::Projection;
 use crate::rows::DeviceRow;
 use crate::serials::HeldSerial;
 
@@ -48,7 +48,7 @@ impl Entry {
 /// assets in whose mapped field that serial is, as the field's type holds it. What one of the hits has, or may get, is no
 /// other hit: an asset goes with its device, a record with its person.
 #[must_use]
-pub fn find(view: &View, text: &str) -> Vec<Hit> {
+pub fn find(view: &Projection, text: &str) -> Vec<Hit> {
     let (id, name) = (text.trim(), NameKey::of(text));
     let (serial, email) = (serial_key(text), email_key(text));
     let (mut by_id, mut others, mut by_field) = (Vec::new(), Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ pub fn find(view: &View, text: &str) -> Vec<Hit> {
 }
 
 /// A device that was enrolled again has left one of the same name and serial behind, which is nothing any more (P9).
-fn without_predecessors(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
+fn without_predecessors(view: &Projection, hits: Vec<Hit>) -> Vec<Hit> {
     let is_past = |hit: &Hit| match hit {
         Hit::Device(id) => view.link(id).is_none() && view.device(id).is_some_and(|row| !row.is_listed()),
         _ => false,
@@ -83,7 +83,7 @@ fn without_predecessors(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
     hits.into_iter().filter(|hit| !is_past(hit)).collect()
 }
 
-fn without_what_belongs(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
+fn without_what_belongs(view: &Projection, hits: Vec<Hit>) -> Vec<Hit> {
     let owned: Vec<String> = hits.iter().flat_map(|hit| belongings(view, hit)).collect();
     let is_owned = |hit: &Hit| match hit {
         Hit::Asset(id) => owned.iter().any(|owned| owned == id.as_str()),
@@ -95,7 +95,7 @@ fn without_what_belongs(view: &View, hits: Vec<Hit>) -> Vec<Hit> {
 
 /// Ids of assets or records that a device or person has, is to have, or was not given because several fit.
 #[must_use]
-pub fn belongings(view: &View, hit: &Hit) -> Vec<String> {
+pub fn belongings(view: &Projection, hit: &Hit) -> Vec<String> {
     let key = match hit {
         Hit::Device(id) => Key::Device(id.clone()),
         Hit::Person(key) => Key::User(key.clone()),
@@ -119,7 +119,7 @@ pub fn belongings(view: &View, hit: &Hit) -> Vec<String> {
 
 /// The user record that a person is linked to.
 #[must_use]
-pub fn record_of(view: &View, key: &UserKey) -> Option<RecordId> {
+pub fn record_of(view: &Projection, key: &UserKey) -> Option<RecordId> {
     let ids = view.user(key).map(|row| row.entry.ids).unwrap_or_default();
     ids.iter().find_map(|id| view.user_link(id)).map(|link| link.record)
 }
@@ -134,7 +134,7 @@ const SHORTEST_PART: usize = 3;
 /// What a text that stands for nothing may have been meant for, the nearest first: names that differ in signs alone (P6),
 /// then mistyped ones, then those that the text is a part of.
 #[must_use]
-pub fn near(view: &View, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<Hit> {
+pub fn near(view: &Projection, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<Hit> {
     let Some(typed) = bare(text) else { return Vec::new() };
     let mut found: Vec<(f64, Hit)> = Vec::new();
     each(view, &mut |entry| {
@@ -167,8 +167,8 @@ fn likeness(typed: &str, other: &str) -> Option<f64> {
 
 /// What a text may have been meant for in one integration, each in one line.
 #[must_use]
-pub fn near_lines(view: &View, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<String> {
-    near(view, text, wanted).iter().map(|hit| legible(&describe(view, hit))).collect()
+pub fn near_lines(view: &Projection, text: &str, wanted: &dyn Fn(&Hit) -> bool) -> Vec<String> {
+    near(view, text, wanted).iter().map(|hit| sanitize(&describe(view, hit))).collect()
 }
 
 /// The end of a message that something is not known: what it may have been meant for, if there is anything.
@@ -180,7 +180,7 @@ pub fn near_it(lines: impl IntoIterator<Item = String>) -> String {
 
 /// What it is, in one line: its kind, its id, and what people call it.
 #[must_use]
-pub fn describe(view: &View, hit: &Hit) -> String {
+pub fn describe(view: &Projection, hit: &Hit) -> String {
     let text = match hit {
         Hit::Device(id) => view.device(id).as_ref().map(device),
         Hit::Asset(id) => view.asset(id).map(|row| asset(&row.asset)),
@@ -196,31 +196,31 @@ pub fn describe(view: &View, hit: &Hit) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", legible(text.trim()))
+    format!("\"{}\"", sanitize(text.trim()))
 }
 
 fn device(row: &DeviceRow) -> String {
     let (device, serial) = (&row.entry, row.entry.serial.trim());
-    let serial = if serial.is_empty() { "unknown".to_owned() } else { legible(serial) };
+    let serial = if serial.is_empty() { "unknown".to_owned() } else { sanitize(serial) };
     let missing = if row.is_listed() { "" } else { ", no longer listed" };
     format!("device {} {}, serial {serial}{missing}", device.device_id, quoted(&device.name))
 }
 
 fn asset(asset: &Asset) -> String {
-    format!("asset {} {}, {}", asset.id, quoted(&asset.name), legible(&asset.asset_type.name))
+    format!("asset {} {}, {}", asset.id, quoted(&asset.name), sanitize(&asset.asset_type.name))
 }
 
 fn person(user: &UserEntry) -> String {
-    format!("person {} {}", legible(user.key.as_str()), quoted(&user.name))
+    format!("person {} {}", sanitize(user.key.as_str()), quoted(&user.name))
 }
 
 fn record(record: &UserRecord) -> String {
-    let email = record.email.as_deref().map(|email| format!(" <{}>", legible(email))).unwrap_or_default();
+    let email = record.email.as_deref().map(|email| format!(" <{}>", sanitize(email))).unwrap_or_default();
     format!("user record {} {}{email}", record.id, quoted(&record.name))
 }
 
 /// Everything that can be meant.
-fn each(view: &View, visit: &mut dyn FnMut(Entry)) {
+fn each(view: &Projection, visit: &mut dyn FnMut(Entry)) {
     view.each_device(&mut |row| {
         let DeviceEntry { device_id: id, name, serial, .. } = row.entry;
         visit(Entry { serial: Some(serial), ..Entry::new(Hit::Device(id.clone()), id.as_str(), name) });

@@ -15,12 +15,12 @@ const ENOUGH: usize = 32 << 10;
 
 /// The body of a message that is being put together.
 #[derive(Debug)]
-pub struct Pack {
+pub struct EventBatch {
     body: Vec<u8>,
     events: usize,
 }
 
-impl Pack {
+impl EventBatch {
     /// Whether a message that carries one event has room for another.
     #[must_use]
     pub fn fit(one: &[u8], other: &[u8]) -> bool {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn packed(events: &[&str]) -> Vec<u8> {
-        let mut pack = Pack::of(events[0].as_bytes());
+        let mut pack = EventBatch::of(events[0].as_bytes());
         events[1..].iter().for_each(|event| pack.add(event.as_bytes()));
         pack.into_body()
     }
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn a_message_takes_events_until_it_is_large_enough() {
-        let (mut pack, large) = (Pack::of(b"{}"), vec![b' '; ENOUGH]);
-        assert!(!pack.has_room_for(&large) && !Pack::fit(b"{}", &large));
+        let (mut pack, large) = (EventBatch::of(b"{}"), vec![b' '; ENOUGH]);
+        assert!(!pack.has_room_for(&large) && !EventBatch::fit(b"{}", &large));
         for _ in 1..MOST {
             assert!(pack.has_room_for(b"{}"));
             pack.add(b"{}");

@@ -7,7 +7,7 @@ use amfj_sync_config::mode::withheld;
 use amfj_sync_config::{Integration, Mode, Percent};
 use amfj_sync_model::mapping::fingerprint::hashes;
 use amfj_sync_model::messages::{
-    Action, Change, Decided, Decision, Event, Origin, Payload, RunStarted, Sequence, State,
+    Action, Change, Decision, DeviceStatus, Event, Origin, Payload, PlannedChange, RunStarted, Sequence,
 };
 use amfj_sync_projection::rows::Answered;
 use amfj_sync_rules::Draft;
@@ -70,12 +70,12 @@ impl Before<'_> {
     }
 
     /// The same change, published already and not answered.
-    fn on_its_way(&self, change: &Change) -> Option<&Decided> {
+    fn on_its_way(&self, change: &Change) -> Option<&PlannedChange> {
         let decided = self.decision?.changes.iter().find(|decided| decided.change == *change)?;
         self.is_under_way(decided).then_some(decided)
     }
 
-    fn is_under_way(&self, decided: &Decided) -> bool {
+    fn is_under_way(&self, decided: &PlannedChange) -> bool {
         let lost = |published| self.now.duration_since(published).unsigned_abs() >= self.change_lost_after;
         let published = decided.published.is_some_and(|published| !lost(published));
         published && !self.answered.covers(decided.sequence, decided.id)
@@ -84,7 +84,7 @@ impl Before<'_> {
     /// The same link or creation, published by an earlier run with other values: it stands while this run is kept back, or
     /// the match that it carries out would be forgotten (P5). It counts as staged: once the run is allowed, it is decided again
     /// with what it is to be by then.
-    fn link_on_its_way(&self, change: &Change) -> Option<&Decided> {
+    fn link_on_its_way(&self, change: &Change) -> Option<&PlannedChange> {
         let wanted = &change.action;
         if !wanted.makes_a_link() {
             return None;
@@ -99,7 +99,7 @@ impl Before<'_> {
     }
 
     /// The same change, planned or staged already: deciding it again in every run must not look like news.
-    fn planned(&self, change: &Change) -> Option<&Decided> {
+    fn planned(&self, change: &Change) -> Option<&PlannedChange> {
         self.decision?.changes.iter().find(|decided| decided.published.is_none() && decided.change == *change)
     }
 
@@ -120,23 +120,23 @@ impl Before<'_> {
     }
 
     /// A change that is not published: planned, or staged.
-    fn unpublished(&self, origin: &Origin, place: Sequence, change: Change, staged: bool) -> Decided {
+    fn unpublished(&self, origin: &Origin, place: Sequence, change: Change, staged: bool) -> PlannedChange {
         if let Some(planned) = self.planned(&change) {
-            return Decided { staged, ..planned.clone() };
+            return PlannedChange { staged, ..planned.clone() };
         }
         let id = change_event(origin, place, self.now, change.clone()).id;
-        Decided { id, sequence: place, published: None, staged, change }
+        PlannedChange { id, sequence: place, published: None, staged, change }
     }
 }
 
 /// A decision with the changes that are to be published for it.
 #[derive(Debug)]
-pub(crate) struct Conclusion {
+pub(crate) struct FinalDecision {
     pub(crate) decision: Decision,
     pub(crate) publish: Vec<Event>,
 }
 
-impl Conclusion {
+impl FinalDecision {
     /// Decides nothing but that, where a message cannot carry what was decided.
     pub(crate) fn leave_out_what_is_too_large(&mut self, limit: usize) {
         let decision = &mut self.decision;
@@ -153,12 +153,12 @@ impl Conclusion {
 }
 
 /// Completes a draft.
-pub(crate) fn conclude(
+pub(crate) fn finalize(
     integration: &Integration,
     origin: &Origin,
     draft: Draft,
     before: &Before<'_>,
-) -> Conclusion {
+) -> FinalDecision {
     let mut decision = draft.decision;
     let mut publish = Vec::new();
     let mut place = before.last_place();
@@ -172,7 +172,7 @@ pub(crate) fn conclude(
             continue;
         }
         if let Some(decided) = before.on_its_way(&change) {
-            decision.changes.push(Decided { staged: false, ..decided.clone() });
+            decision.changes.push(PlannedChange { staged: false, ..decided.clone() });
             continue;
         }
         if before.between_runs && ends_a_link(&change, before.has_link) && !before.has_staged(&change) {
@@ -185,7 +185,7 @@ pub(crate) fn conclude(
         }
         if before.changes != Changes::Allowed {
             if let Some(decided) = before.link_on_its_way(&change) {
-                decision.changes.push(Decided { staged: true, ..decided.clone() });
+                decision.changes.push(PlannedChange { staged: true, ..decided.clone() });
                 continue;
             }
             decision.changes.push(before.unpublished(origin, place, change, true));
@@ -194,20 +194,26 @@ pub(crate) fn conclude(
         place = place.next();
         let event = change_event(origin, place, before.now, change.clone());
         let published = Some(before.now);
-        decision.changes.push(Decided { id: event.id, sequence: place, published, staged: false, change });
+        decision.changes.push(PlannedChange {
+            id: event.id,
+            sequence: place,
+            published,
+            staged: false,
+            change,
+        });
         publish.push(event);
     }
     decision.place = place;
     if link_waits {
-        decision.state = State::Pending;
+        decision.state = DeviceStatus::Pending;
         decision.reason = String::from(
             "Its asset is not known any more, but a link is broken, and another asset made, only as part of a run: the next \
              run decides (P8, P23).",
         );
     }
     if decision.waits_for_run {
-        if decision.state == State::InSync {
-            decision.state = State::Pending;
+        if decision.state == DeviceStatus::InSync {
+            decision.state = DeviceStatus::Pending;
         }
         decision.reason.push_str(
             " The next run decides that: because of an event nothing is taken from anybody and nothing is made (P23, P34).",
@@ -215,12 +221,12 @@ pub(crate) fn conclude(
     }
     hold(&mut decision, before.changes);
     if let Some(reason) = held_back
-        && matches!(decision.state, State::Pending | State::InSync)
+        && matches!(decision.state, DeviceStatus::Pending | DeviceStatus::InSync)
     {
-        decision.state = State::PlanOnly;
+        decision.state = DeviceStatus::PlanOnly;
         decision.reason = format!("{} Not made: {reason}.", decision.reason);
     }
-    Conclusion { decision, publish }
+    FinalDecision { decision, publish }
 }
 
 /// Says of what a held run would do, or waits for, that it is held.
@@ -228,13 +234,13 @@ fn hold(decision: &mut Decision, changes: Changes<'_>) {
     let Changes::Held(reason) = changes else { return };
     // Whoever waits for a user record waits for what is held as well.
     if decision.awaits.is_some() || decision.changes.iter().any(|decided| decided.staged) {
-        decision.state = State::Held;
+        decision.state = DeviceStatus::Held;
         decision.reason = format!("{} Held, as everything of its run: {reason}", decision.reason);
     }
 }
 
 /// Whether a staged change counts towards `change_limit` (P23).
-pub(crate) fn counts_towards_limit(decided: &Decided, has_link: bool) -> bool {
+pub(crate) fn counts_towards_limit(decided: &PlannedChange, has_link: bool) -> bool {
     decided.staged && (takes_from_somebody(&decided.change) || ends_a_link(&decided.change, has_link))
 }
 

@@ -4,30 +4,30 @@ use std::collections::{BTreeSet, VecDeque};
 
 use amfj_sync_broker::Received;
 use amfj_sync_model::ids::Key;
-use amfj_sync_service::backlog::counting::InFlight;
+use amfj_sync_service::backlog::counting::InflightGuard;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use jiff::Timestamp;
 
-use super::Stop;
+use super::LeaseLost;
 
 /// Batches under way at once: publishing waits for the broker's disk, and deciding need not.
 const BATCHES: usize = 8;
 
 /// Messages that are decided and published together, at most.
-pub(super) const AT_ONCE: usize = 64;
+pub(super) const BATCH_SIZE: usize = 64;
 
 /// Messages that are taken before the first is acknowledged: all batches under way.
-pub(super) const TAKEN: u16 = 512;
-const _: () = assert!(BATCHES * AT_ONCE == TAKEN as usize);
+pub(super) const PREFETCH: u16 = 512;
+const _: () = assert!(BATCHES * BATCH_SIZE == PREFETCH as usize);
 
 /// A batch whose changes and decisions are published.
 #[derive(Debug)]
 pub(super) struct Decided {
     /// Its last message, to be acknowledged with all before it.
     pub(super) last: Received,
-    pub(super) in_flight: InFlight,
+    pub(super) in_flight: InflightGuard,
 }
 
 /// What is known of a batch under way.
@@ -39,18 +39,18 @@ struct Known {
 
 /// Batches under way, in the order of their messages. One is acknowledged with all before it, so none may be done
 /// before those are.
-pub(super) struct UnderWay<'a, D = Decided> {
-    deciding: FuturesOrdered<BoxFuture<'a, Result<D, Stop>>>,
+pub(super) struct InFlightBatches<'a, D = Decided> {
+    deciding: FuturesOrdered<BoxFuture<'a, Result<D, LeaseLost>>>,
     known: VecDeque<Known>,
 }
 
-impl<D> Default for UnderWay<'_, D> {
+impl<D> Default for InFlightBatches<'_, D> {
     fn default() -> Self {
         Self { deciding: FuturesOrdered::new(), known: VecDeque::new() }
     }
 }
 
-impl<'a, D> UnderWay<'a, D> {
+impl<'a, D> InFlightBatches<'a, D> {
     pub(super) fn has_room(&self) -> bool {
         self.known.len() < BATCHES
     }
@@ -59,7 +59,7 @@ impl<'a, D> UnderWay<'a, D> {
         &mut self,
         oldest: Option<Timestamp>,
         keys: BTreeSet<Key>,
-        deciding: BoxFuture<'a, Result<D, Stop>>,
+        deciding: BoxFuture<'a, Result<D, LeaseLost>>,
     ) {
         self.known.push_back(Known { oldest, keys });
         self.deciding.push_back(deciding);
@@ -67,7 +67,7 @@ impl<'a, D> UnderWay<'a, D> {
 
     /// The first of them once it is published, while all go on; none where nothing is under way. Nothing is lost where
     /// this is cancelled.
-    pub(super) async fn next(&mut self) -> Option<Result<D, Stop>> {
+    pub(super) async fn next(&mut self) -> Option<Result<D, LeaseLost>> {
         let decided = self.deciding.next().await?;
         self.known.pop_front();
         Some(decided)
@@ -102,9 +102,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_is_published_first_waits_for_those_before_it() {
-        let mut under_way: UnderWay<'_, u8> = UnderWay::default();
+        let mut under_way: InFlightBatches<'_, u8> = InFlightBatches::default();
         let (first, first_done) = oneshot::channel::<()>();
-        let waiting = async move { first_done.await.map(|()| 1).map_err(|_| Stop::Over) };
+        let waiting = async move { first_done.await.map(|()| 1).map_err(|_| LeaseLost) };
         under_way.push(at(10), BTreeSet::from([key("a")]), waiting.boxed());
         under_way.push(at(20), BTreeSet::from([key("b")]), async { Ok(2) }.boxed());
         assert!(under_way.next().now_or_never().is_none(), "the second was done before the first");
@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_batches_are_taken_than_may_be_under_way() {
-        let mut under_way: UnderWay<'_, usize> = UnderWay::default();
+        let mut under_way: InFlightBatches<'_, usize> = InFlightBatches::default();
         for number in 0..BATCHES {
             assert!(under_way.has_room(), "{number}");
             under_way.push(None, BTreeSet::new(), async move { Ok(number) }.boxed());

@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 
 /// What the state stream has been told, by minute since 1970.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<BTreeMap<i64, u32>>);
+pub(crate) struct RequestBudget(Mutex<BTreeMap<i64, u32>>);
 
-impl Ledger {
+impl RequestBudget {
     /// What the state says already.
     pub(crate) fn of(told: &[(i64, u32)]) -> Self {
         Self(Mutex::new(told.iter().copied().collect()))
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn every_request_is_told_once() {
-        let ledger = Ledger::of(&[(10, 4)]);
+        let ledger = RequestBudget::of(&[(10, 4)]);
         assert_eq!(ledger.news(&[(10, 4), (11, 3)]), [(11, 3)]);
         assert_eq!(ledger.news(&[(10, 4), (11, 5), (12, 1)]), [(11, 2), (12, 1)]);
         assert_eq!(ledger.news(&[(11, 5), (12, 1)]), []);

@@ -9,8 +9,8 @@ use amfj_sync_broker::{Names, Publisher};
 use amfj_sync_config::{Integration, RetryConfig};
 use amfj_sync_model::amfj::{Asset, UserRecord};
 use amfj_sync_model::ids::Key;
-use amfj_sync_service::backlog::InHand;
-use amfj_sync_stream::State;
+use amfj_sync_service::backlog::Inflight;
+use amfj_sync_stream::StateHandle;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -23,13 +23,13 @@ use crate::slots::Slots;
 
 /// What changes of one integration share.
 #[derive(Debug)]
-pub struct Site {
+pub struct IntegrationContext {
     /// The configuration.
     pub integration: Integration,
     /// Its state.
-    pub state: State,
+    pub state: StateHandle,
     /// The states of other integrations that feed the same AMFJ site (P4).
-    pub siblings: Vec<State>,
+    pub siblings: Vec<StateHandle>,
     /// AMFJ.
     pub client: AmfjClient,
     /// Whether AMFJ is to be left alone for now.
@@ -43,7 +43,7 @@ pub struct Site {
     /// Partitions of each integration.
     pub partitions: u16,
     /// The partitions that are served.
-    pub in_hand: InHand,
+    pub inflight: Inflight,
     /// How a request is tried again.
     pub retry: RetryConfig,
     /// Changes of a partition that may be taken before the first is done.
@@ -60,14 +60,14 @@ pub struct Site {
     pub unknown: Mutex<HashSet<Uuid>>,
     /// When a write that was not answered, and whose change was handed back, can no longer be carried
     /// out.
-    pub landing: Mutex<HashMap<Key, Instant>>,
+    pub late_writes: Mutex<HashMap<Key, Instant>>,
     /// What walks through the list of assets showed before and after creations.
     pub(crate) asset_walks: Walks<Asset>,
     /// The same of user records.
     pub(crate) record_walks: Walks<UserRecord>,
 }
 
-impl Site {
+impl IntegrationContext {
     /// How long a request that another worker may have sent can still be carried out and not show:
     /// its time-out, that of its job, and the delay of AMFJ's lists.
     #[must_use]
@@ -77,14 +77,14 @@ impl Site {
 
     /// Notes that a write about this key may still be carried out until then.
     pub(crate) fn will_have_landed(&self, key: &Key, at: Instant) {
-        let mut landing = self.landing.lock();
-        landing.retain(|_, at| *at > Instant::now());
-        landing.insert(key.clone(), at);
+        let mut late_writes = self.late_writes.lock();
+        late_writes.retain(|_, at| *at > Instant::now());
+        late_writes.insert(key.clone(), at);
     }
 
     /// How long a write about this key may still be carried out.
-    pub(crate) fn until_landed(&self, key: &Key) -> Option<Duration> {
-        let at = self.landing.lock().get(key).copied()?;
+    pub(crate) fn until_late_writes_show(&self, key: &Key) -> Option<Duration> {
+        let at = self.late_writes.lock().get(key).copied()?;
         at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 }

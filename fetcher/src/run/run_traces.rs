@@ -13,7 +13,7 @@ const MOST: usize = 10_000;
 
 /// The ways that are open.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(super) struct RunTraces {
     integration: IntegrationId,
     run: Mutex<(Arc<Span>, Option<RunId>)>,
     fetched: Mutex<HashMap<DeviceId, Arc<Span>>>,
@@ -21,7 +21,7 @@ pub(super) struct Ways {
     published: Mutex<Vec<(Span, Arc<Span>)>>,
 }
 
-impl Ways {
+impl RunTraces {
     pub(super) fn of(integration: &IntegrationId) -> Self {
         Self {
             integration: integration.clone(),
@@ -52,7 +52,7 @@ impl Ways {
     }
 
     /// A device was met in Kandji's list.
-    pub(super) fn met(&self, id: &DeviceId) {
+    pub(super) fn device_seen(&self, id: &DeviceId) {
         if self.run.lock().0.is_sent() && self.fetched.lock().len() < MOST {
             drop(self.device(id));
         }
@@ -86,7 +86,7 @@ impl Ways {
     }
 
     /// Everything that was published is in the queue.
-    pub(super) fn arrived(&self) {
+    pub(super) fn batch_published(&self) {
         self.published.lock().clear();
     }
 

@@ -61,7 +61,7 @@ fn draft(changes: Vec<Change>) -> Draft {
         key: Key::Device(DeviceId::new("d").expect("not blank")),
         snapshot: Sequence::first(RUN),
         place: Sequence::first(RUN),
-        state: State::Pending,
+        state: DeviceStatus::Pending,
         reason: "The link is broken.".into(),
         asset: None,
         record: None,
@@ -83,7 +83,12 @@ fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().expect("a time stamp")
 }
 
-fn decide(mode: &str, changes: Vec<Change>, decision: Option<&Decision>, answered: &Answered) -> Conclusion {
+fn decide(
+    mode: &str,
+    changes: Vec<Change>,
+    decision: Option<&Decision>,
+    answered: &Answered,
+) -> FinalDecision {
     decide_at(now(), mode, changes, decision, answered)
 }
 
@@ -93,9 +98,9 @@ fn decide_at(
     changes: Vec<Change>,
     decision: Option<&Decision>,
     answered: &Answered,
-) -> Conclusion {
+) -> FinalDecision {
     let before = before(now, Changes::Allowed, decision, answered);
-    conclude(&config(mode).integrations[0], &origin(), draft(changes), &before)
+    finalize(&config(mode).integrations[0], &origin(), draft(changes), &before)
 }
 
 fn before<'a>(
@@ -119,13 +124,13 @@ fn update() -> Change {
     Change { action: Action::UpdateAsset { asset, write }, ..change("A") }
 }
 
-fn concluded(before: &Before<'_>, changes: Vec<Change>) -> Conclusion {
-    conclude(&config(APPLY).integrations[0], &origin(), draft(changes), before)
+fn concluded(before: &Before<'_>, changes: Vec<Change>) -> FinalDecision {
+    finalize(&config(APPLY).integrations[0], &origin(), draft(changes), before)
 }
 
 const APPLY: &str = r#"mode = "apply""#;
 
-fn ids(conclusion: &Conclusion) -> Vec<Uuid> {
+fn ids(conclusion: &FinalDecision) -> Vec<Uuid> {
     conclusion.publish.iter().map(|event| event.id).collect()
 }
 
@@ -202,7 +207,7 @@ fn p25_plan_publishes_nothing_and_says_the_same_in_every_run() {
     let plan = r#"mode = "plan""#;
     let first = decide(plan, vec![change("A")], None, &Answered::default());
     assert!(first.publish.is_empty());
-    assert_eq!(first.decision.state, State::PlanOnly);
+    assert_eq!(first.decision.state, DeviceStatus::PlanOnly);
     assert_eq!(first.decision.changes[0].published, None);
     let answered = Answered { sequence: Sequence { run: RUN, step: 7 }, ..Answered::default() };
     let second = decide(plan, vec![change("A")], Some(&first.decision), &answered);
@@ -242,7 +247,7 @@ fn p23_everything_of_a_run_waits_until_all_partitions_have_spoken() {
     assert!(says_the_same(&first.decision, &again.decision), "staging again is no news");
     let held = decide(Some(&first.decision), Changes::Held("too many"));
     assert!(held.publish.is_empty());
-    assert_eq!((held.decision.state, held.decision.changes.len()), (State::Held, 2));
+    assert_eq!((held.decision.state, held.decision.changes.len()), (DeviceStatus::Held, 2));
     assert!(held.decision.reason.contains("too many"), "{}", held.decision.reason);
     let allowed = decide(Some(&held.decision), Changes::Allowed);
     assert_eq!(allowed.publish.len(), 2);
@@ -279,7 +284,7 @@ fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
     for changes in [Changes::Staged, Changes::Held("too many")] {
         let next = concluded(&before(changes, Some(&first.decision)), vec![link("A", "16")]);
         assert!(next.publish.is_empty());
-        let standing = Decided { staged: true, ..first.decision.changes[0].clone() };
+        let standing = PlannedChange { staged: true, ..first.decision.changes[0].clone() };
         assert_eq!(next.decision.changes, [standing], "with its first values, to be decided again");
         let other = concluded(&before(changes, Some(&first.decision)), vec![link("B", "16")]);
         assert!(other.decision.changes[0].staged, "another link is another matter");
@@ -310,10 +315,10 @@ fn p23_who_waits_for_a_record_that_is_held_is_held() {
     let mut waiting = draft(Vec::new());
     waiting.decision.awaits = Some(amfj_sync_model::ids::UserKey::new("sam@example.com").expect("not blank"));
     let before = before(now(), Changes::Held("too many"), None, &answered);
-    let held = conclude(&config(APPLY).integrations[0], &origin(), waiting, &before);
-    assert_eq!(held.decision.state, State::Held);
-    let nothing = conclude(&config(APPLY).integrations[0], &origin(), draft(Vec::new()), &before);
-    assert_eq!(nothing.decision.state, State::Pending, "nothing of it is held");
+    let held = finalize(&config(APPLY).integrations[0], &origin(), waiting, &before);
+    assert_eq!(held.decision.state, DeviceStatus::Held);
+    let nothing = finalize(&config(APPLY).integrations[0], &origin(), draft(Vec::new()), &before);
+    assert_eq!(nothing.decision.state, DeviceStatus::Pending, "nothing of it is held");
 }
 
 #[test]

@@ -42,7 +42,7 @@ struct Member {
 
 /// The workers that serve.
 #[derive(Debug)]
-pub struct Crew {
+pub struct Workers {
     config: WrittenConfig,
     members: Vec<Member>,
     /// How many of each role there should be.
@@ -58,7 +58,7 @@ pub struct Crew {
     started: u64,
 }
 
-impl Crew {
+impl Workers {
     pub(super) fn new(config: WrittenConfig) -> Self {
         Self {
             config,
