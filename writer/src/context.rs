@@ -54,8 +54,6 @@ pub struct IntegrationContext {
     pub requests: Arc<Semaphore>,
     /// Requests in flight of this integration: less than all, so that a slow site delays no other (P28).
     pub own_requests: Slots,
-    /// Changes of this integration that are announced, or about to be, and wait to be sent: as many again.
-    pub own_announcements: Slots,
     /// Creations of this process whose outcome is unknown.
     pub unknown: Mutex<HashSet<Uuid>>,
     /// When a write that was not answered, and whose change was handed back, can no longer be carried

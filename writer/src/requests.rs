@@ -12,7 +12,7 @@ use amfj_sync_projection::rows::{FailedAction, IntentRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::admission::{Admission, UnderWay};
+use crate::admission::Admission;
 use crate::applying::allowing::not_allowed;
 use crate::blame::kinds::{Cause, RequestKind};
 use crate::blame::records::About;
@@ -315,7 +315,10 @@ impl<'a> Requests<'a> {
             return Err(Trouble::Superseded(GAVE_WAY));
         }
         self.admit(kind).await?;
-        let (admission, under_way) = self.begin().await?;
+        let mut admission = self.admission.take();
+        if let Some(admission) = &mut admission {
+            admission.send();
+        }
         if kind != Idempotency::Read {
             self.make_sure_of_the_lease().await?;
             // The turn, the rate and the pauses between attempts take their time.
@@ -331,38 +334,15 @@ impl<'a> Requests<'a> {
         let began = Instant::now();
         let answer = call().await;
         self.took = began.elapsed();
-        drop(under_way);
         self.may_have_written |=
             kind != Idempotency::Read && answer.as_ref().err().is_none_or(CallError::may_have_happened);
         if kind == Idempotency::Read && answer.is_ok() {
             // What was looked at first is not what was announced: that is still to be sent.
-            self.admission = Some(admission);
+            self.admission = admission;
             return Ok((answer, None));
         }
         // Others may send while this answer is judged; the turn of a half-open circuit is kept.
-        Ok((answer, admission.into_turn()))
-    }
-
-    /// Waits until the request that was admitted may be under way.
-    async fn begin(&mut self) -> Result<(Admission<'a>, UnderWay<'a>), Trouble> {
-        let mut admission = self.admission.take().ok_or(Trouble::Requeue)?;
-        let again = self.goes_after_others();
-        // Others are read and tried while it waits.
-        let aside = again.then(|| self.working.step_aside());
-        let under_way = tokio::select! {
-            biased;
-            () = self.lease.over() => None,
-            under_way = admission.send(self.context, again) => under_way,
-            () = self.context.circuit.opened() => None,
-        };
-        drop(aside);
-        Ok((admission, under_way.ok_or(Trouble::Requeue)?))
-    }
-
-    /// Whether it has one place in eight beside those that were never refused (P28). One that is checked in already waits for
-    /// nobody else's sake.
-    fn goes_after_others(&self) -> bool {
-        self.context.blame.has_failed(self.event.id) && !self.halfway
+        Ok((answer, admission.and_then(Admission::into_turn)))
     }
 
     /// Waits for the right to send a request of this kind now, and keeps it until the next attempt: a change is
@@ -393,13 +373,16 @@ impl<'a> Requests<'a> {
             return Err(Trouble::Requeue);
         }
         let held = self.admission.take();
-        let (failed, again) = (context.blame.has_failed(self.event.id), self.goes_after_others());
+        let (failed, halfway) = (context.blame.has_failed(self.event.id), self.halfway);
         // Others are read and tried while it waits for a request that it may have.
         let aside = failed.then(|| self.working.step_aside());
         let admitted = async {
             match held {
-                Some(held) => held.renewed(context, again).await,
-                None => Admission::to(context, failed, again).await,
+                Some(mut held) => {
+                    held.have_place(context.client.limiter()).await;
+                    Some(held)
+                }
+                None => Admission::to(context, failed, halfway).await,
             }
         };
         let admission = tokio::select! {

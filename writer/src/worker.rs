@@ -162,7 +162,6 @@ fn contexts(worker: &Worker, connect: &Connect) -> Result<IntegrationContexts, E
             worker: worker.id.clone(),
             requests: requests.clone(),
             own_requests: Slots::new(own_share(config)),
-            own_announcements: Slots::new(own_share(config)),
             unknown: parking_lot::Mutex::default(),
             late_writes: parking_lot::Mutex::default(),
             asset_walks: Walks::default(),

@@ -197,7 +197,7 @@ async fn keep(state: StateHandle, journal: Arc<Mutex<Journal>>) {
                 journal.last_fact = Instant::now();
                 match &folded.event.payload {
                     Payload::Fact(Fact::ChangeEnded(outcome)) => {
-                        journal.tally.outcomes.push((**outcome).clone())
+                        journal.tally.outcomes.push((**outcome).clone());
                     }
                     Payload::Fact(Fact::DecisionMade(decision)) => {
                         journal.tally.decided.insert(decision.key.clone());
