@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
 
 /// What AMFJ takes for an answer.
-const LATENCY: Duration = Duration::from_millis(50);
+const LATENCY: Duration = Duration::from_millis(100);
 
 /// Changes are in the queues and no writer is there.
 struct Story {
