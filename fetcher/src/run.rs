@@ -85,12 +85,12 @@ pub(crate) struct Leader {
     pub(crate) details: Policy,
     mapped: Mapped,
     bulk: Bulk,
-    ledger: RequestBudget,
+    budget: RequestBudget,
     /// The devices of the walk, until the end of the run.
     scratch: Mutex<Box<dyn Store>>,
     progress: Progress,
     checkpoint_every: Duration,
-    ways: RunTraces,
+    traces: RunTraces,
     stop: CancellationToken,
     /// Devices whose details are still to be read.
     details_due: AtomicUsize,
@@ -185,11 +185,11 @@ impl Leader {
             details,
             mapped: Mapped::of(config),
             bulk: Bulk::of(config),
-            ledger: RequestBudget::of(&ledger),
+            budget: RequestBudget::of(&ledger),
             scratch: Mutex::new(scratch),
             progress,
             checkpoint_every: worker.config.timing.checkpoint_every,
-            ways: RunTraces::of(&config.id),
+            traces: RunTraces::of(&config.id),
             stop,
             details_due: AtomicUsize::new(0),
             details_failed: Mutex::default(),
@@ -221,7 +221,7 @@ impl Leader {
     /// Leads one run to its end, and says how it ended: to everybody, as a fact, and to the caller.
     pub(crate) async fn run(&self) -> RunEnd {
         let began = Instant::now();
-        let span = self.ways.begin();
+        let span = self.traces.begin();
         let run = match span.around(Box::pin(self.start())).await {
             Ok(run) => run,
             Err(halt) => return self.end(0, began, Err(halt)),
@@ -257,8 +257,8 @@ impl Leader {
             mapping: hashes(&self.config.fields),
         };
         let run = RunId::of(&self.config.id, number);
-        self.ways.name_run(&run);
-        let traceparent = self.ways.run_traceparent();
+        self.traces.name_run(&run);
+        let traceparent = self.traces.run_traceparent();
         let origin = Origin { run: Some(run.clone()), traceparent, ..self.state.origin() };
         let event = Event::fact(&origin, at, Fact::RunStarted(started.clone()));
         if let Verdict::Rejected(why) = self.state.publish_and_read_back(event).await? {
@@ -313,7 +313,7 @@ impl Leader {
         };
         RunEnded { integration: &self.config.id, number, took: began.elapsed(), result }.emit();
         if !matches!(end, RunEnd::Published(_)) {
-            self.ways.end();
+            self.traces.end();
         }
         end
     }
@@ -330,7 +330,7 @@ impl Leader {
     /// Says how many requests were made, so that the next leader stays within the hour's share.
     async fn publish_budget(&self) {
         let origin = self.state.origin();
-        let facts = self.ledger.news(&self.kandji.limits().ledger()).into_iter().map(|(minute, count)| {
+        let facts = self.budget.news(&self.kandji.limits().ledger()).into_iter().map(|(minute, count)| {
             let fact = Fact::KandjiRequests { minute, count, token: Uuid::new_v4() };
             Event::fact(&origin, Timestamp::now(), fact)
         });

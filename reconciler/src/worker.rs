@@ -29,7 +29,7 @@ const CACHE: u64 = 32 << 20;
 /// Between two counts of devices by state.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
-type Desks = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
+type IntegrationContexts = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
 
 /// Serves until it is told to stop.
 pub async fn run(config: Config) -> Result<(), Exit> {
@@ -62,7 +62,7 @@ pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> 
 
 async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
     let stop = worker.shutdown.soft.clone();
-    let desks = Arc::new(desks(worker));
+    let contexts = Arc::new(contexts(worker));
     let states = worker.states.clone();
     let ownership = Ownership::new(
         worker.broker.clone(),
@@ -70,7 +70,7 @@ async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
         worker.partitions(),
         worker.config.timing.ownership_interval,
         Arc::new(move |lease: Lease| {
-            let context = desks.get(&lease.id.integration).cloned();
+            let context = contexts.get(&lease.id.integration).cloned();
             Box::pin(async move {
                 if let Some(context) = context {
                     serve(context, lease).await;
@@ -85,7 +85,7 @@ async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {
     worker.over().await
 }
 
-fn desks(worker: &Worker) -> Desks {
+fn contexts(worker: &Worker) -> IntegrationContexts {
     let config = &worker.config;
     let context = |integration: &Integration| {
         let context = IntegrationContext {

@@ -54,6 +54,7 @@ pub const LEDGER: [Line; 10] = [
     ("POST users", "user records created", |run| run.new_records),
 ];
 
+/// Pages of a list that names the next one.
 fn pages(records: usize) -> usize {
     records.div_ceil(100).max(1)
 }

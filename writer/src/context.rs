@@ -74,7 +74,7 @@ impl IntegrationContext {
     }
 
     /// Notes that a write about this key may still be carried out until then.
-    pub(crate) fn will_have_landed(&self, key: &Key, at: Instant) {
+    pub(crate) fn note_late_write(&self, key: &Key, at: Instant) {
         let mut late_writes = self.late_writes.lock();
         late_writes.retain(|_, at| *at > Instant::now());
         late_writes.insert(key.clone(), at);

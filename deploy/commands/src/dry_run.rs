@@ -1,6 +1,6 @@
 //! What the known changes lead to. An assignment is decided only when the link and the user record are
 //! there (P20), so the latest decisions alone do not show it: here the changes are made on a copy of the
-//! view, and the rules are asked again, until nothing is left to do.
+//! projection, and the rules are asked again, until nothing is left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -42,7 +42,7 @@ pub(super) struct DryRun {
 }
 
 impl DryRun {
-    /// Makes `known` on a copy of the view and asks the rules what is next.
+    /// Makes `known` on a copy of the projection and asks the rules what is next.
     pub(super) fn of(
         config: &Integration,
         view: &Projection,
@@ -124,7 +124,7 @@ impl<'a> Trial<'a> {
 
     fn decide(&self, siblings: &[&Projection], keys: &BTreeSet<Key>) -> Vec<Change> {
         let site = Site { view: &self.view, siblings, config: self.config, now: self.now };
-        // Pure functions over a view that stands still: every core takes its part of the keys.
+        // Pure functions over a projection that stands still: every core takes its part of the keys.
         let keys: Vec<&Key> = keys.iter().collect();
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let part = keys.len().div_ceil(cores).max(1);
@@ -246,7 +246,7 @@ fn held_by(mut asset: Asset, to: Option<&Holder>) -> Asset {
     asset
 }
 
-/// What the rules would do about one key, on this view.
+/// What the rules would do about one key, on this projection.
 fn changes_of(site: &Site<'_>, key: &Key, place: Sequence) -> Vec<Change> {
     let draft = match key {
         Key::Device(id) => site.view.device(id).map(|row| {

@@ -24,7 +24,7 @@ mod writing;
 
 pub use args::InitArgs;
 
-use asking::Asker;
+use asking::{Asker, stopped};
 use document::{Document, Settings};
 use mapping::Fleet;
 use reaching::{Access, Service};
@@ -78,10 +78,7 @@ impl SetUp<'_> {
         self.refuse_a_folder_that_cannot_be_written()?;
         let document = Document::open(&self.path)?;
         if !document.is_new {
-            self.refuse_what_is_wrong(
-                &document.text(),
-                "is there already and is not right; correct it first",
-            )?;
+            self.refuse_what_is_wrong(&document, "is there already and is not right; correct it first")?;
         }
         self.asker.explain(&format!(
             "This writes {}, and nothing before the end. Enter takes what stands in [ ]; Control-C leaves everything as it is.",
@@ -134,9 +131,9 @@ impl SetUp<'_> {
         tokens: &[writing::NewToken],
     ) -> Result<(), Exit> {
         let text = new.text();
-        let integration = self.refuse_what_is_wrong(&text, "would not be right")?.into_iter();
-        let integration = integration.into_iter().find(|one| one.id.as_str() == id);
-        let problems = integration.map(|one| mapping::unfilled(&one, catalogue)).unwrap_or_default();
+        let integrations = self.refuse_what_is_wrong(new, "would not be right")?;
+        let integration = integrations.iter().find(|one| one.id.as_str() == id);
+        let problems = integration.map(|one| config::catalogue::problems(one, catalogue)).unwrap_or_default();
         if !problems.is_empty() && !self.asker.asks() {
             return Err(Exit::Failed(format!("{}\nnothing was written", problems.join("\n"))));
         }
@@ -160,7 +157,7 @@ impl SetUp<'_> {
             return Err(Exit::Failed("nothing was written".into()));
         }
         if self.stop.is_cancelled() {
-            return Err(Exit::Failed("stopped; nothing was written".into()));
+            return Err(stopped());
         }
         writing::write(&self.path, &text, tokens)?;
         self.say_what_is_next(!tokens.is_empty());
@@ -169,7 +166,7 @@ impl SetUp<'_> {
 
     /// Before anything is asked: whoever has answered everything wants it to be written.
     fn refuse_a_folder_that_cannot_be_written(&self) -> Result<(), Exit> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let folder = writing::folder_of(&self.path);
         access(folder, AccessFlags::W_OK).map_err(|error| {
             Exit::Configuration(format!(
                 "{} cannot be written to: {}; call this as a user who may, or name another file with --config PATH",
@@ -179,12 +176,16 @@ impl SetUp<'_> {
         })
     }
 
-    /// The integrations of a text that can be used.
-    fn refuse_what_is_wrong(&self, text: &str, what: &str) -> Result<Vec<config::Integration>, Exit> {
-        let read = parse(&self.path, text, &process_environment(), Tokens::None);
+    /// The integrations of a document, where all of it can be used.
+    fn refuse_what_is_wrong(
+        &self,
+        document: &Document,
+        what: &str,
+    ) -> Result<Vec<config::Integration>, Exit> {
+        let read = parse(&self.path, document.text(), &process_environment(), Tokens::None);
         read.map(|loaded| loaded.config.integrations).or_else(|errors| {
             // A file may be there with everything but an integration.
-            if text.contains("[[integration]]") {
+            if document.has_integrations() {
                 let path = self.path.display();
                 return Err(Exit::Configuration(format!(
                     "{path} {what}, and nothing was written:\n{errors}"
@@ -280,7 +281,6 @@ impl SetUp<'_> {
                     async { if catalogue.is_some() { Ok(None) } else { trial.amfj().await.map(Some) } },
                 )
             };
-            let stopped = || Exit::Failed("stopped; nothing was written".into());
             let (kandji, amfj) =
                 self.stop.run_until_cancelled(Box::pin(asked)).await.ok_or_else(stopped)??;
             if let Some((found, report)) = kandji {
@@ -338,7 +338,7 @@ impl SetUp<'_> {
                 vec![StyledText::new(Style::Plain, what.to_owned()), StyledText::new(Style::Plain, answer)]
             })
             .collect();
-        say(self.asker.screen().table(2, &rows).trim_end_matches('\n'));
+        say(&self.asker.screen().table(2, &rows));
     }
 
     fn say_what_is_next(&self, wrote_tokens: bool) {
@@ -363,7 +363,7 @@ impl SetUp<'_> {
             row(format!("amfj-sync plan{named}"), "shows what would change; nothing is written yet"),
         ];
         self.asker.title("Next");
-        say(self.asker.screen().table(2, &rows).trim_end_matches('\n'));
+        say(&self.asker.screen().table(2, &rows));
     }
 }
 

@@ -202,7 +202,7 @@ pub(super) fn anything(context: &CommandContext, text: &str) -> Result<Found<Hit
     let same_site = |one: &IntegrationId, other: &IntegrationId| {
         let config = &context.worker.config;
         let sites = config.integration(one).zip(config.integration(other));
-        sites.is_some_and(|(one, other)| one.amfj.api_url == other.amfj.api_url)
+        sites.is_some_and(|(one, other)| one.shares_site_with(other))
     };
     let mut distinct: Vec<(Found<Hit>, String)> = Vec::new();
     for (hit, _, shown) in &found {

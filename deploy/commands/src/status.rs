@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::CommandContext;
 
-pub(super) use text::ink_of;
+pub(super) use text::style_of;
 
 /// The least time between two looks into the dead letters: each is charged to them as a delivery.
 const COUNT_EVERY: Duration = Duration::from_secs(10);

@@ -275,6 +275,19 @@ async fn a_file_that_is_wrong_or_written_otherwise_is_not_touched() {
     assert!(done.status.code() == Some(1) && said(&done).contains("nothing was changed"), "{}", said(&done));
 }
 
+/// As whoever copies an example, comments everything out and sets the broker begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_integrations_are_commented_out_gets_its_first() {
+    let setting = Setting::new().await;
+    let before = "[broker]\npartitions = 2\n\n# [[integration]]\n# id = \"old\"\n";
+    fs::write(setting.file(), before).unwrap();
+    let done = setting.answered(&["--default-asset-type=Laptop"]).await;
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(setting.text().starts_with("[broker]\n") && setting.text().contains("# id = \"old\""));
+    let config = setting.config();
+    assert_eq!((config.broker.partitions, config.integrations.len()), (2, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_without_devices_and_a_site_with_two_types_of_one_name_are_told_and_taken() {
     let setting = Setting::with(0, |site| {

@@ -64,8 +64,6 @@ impl Terminal {
             let flat = new.split_whitespace().collect::<Vec<_>>().join(" ");
             if flat.contains(question) && new.ends_with(": ") {
                 self.read = seen.len();
-                // It is shown before what was typed beforehand is thrown away.
-                std::thread::sleep(Duration::from_millis(30));
                 return;
             }
             let ended = self.child.try_wait().unwrap();

@@ -154,7 +154,8 @@ impl LookUps<'_> {
 
     fn leave_search_alone(&self) {
         tracing::warn!(integration = %self.leader.config.id,
-            "AMFJ's search by name shows more than assets of that name, so events without an id are left to the next run;              amfj.event_asset_id can say where an event has the id");
+            "AMFJ's search by name shows more than assets of that name, so events without an id are left to the next run; \
+             amfj.event_asset_id can say where an event has the id");
         *self.no_search_until.lock() = Some(Instant::now() + NO_SEARCH);
     }
 

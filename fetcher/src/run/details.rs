@@ -143,8 +143,8 @@ impl Leader {
     /// The details of one device, tried again for a short while.
     pub(super) async fn details_of(&self, id: &DeviceId) -> Result<Option<Value>, KandjiError> {
         let reading = retry(&self.details, &self.stop, || self.kandji.details(id));
-        let way = self.ways.device(id);
-        match way.around(self.stop.run_until_cancelled(reading)).await {
+        let trace = self.traces.device(id);
+        match trace.around(self.stop.run_until_cancelled(reading)).await {
             Some(read) => Ok(read?),
             None => Err(KandjiError::Cancelled),
         }
@@ -225,7 +225,7 @@ impl Leader {
             let run = RunId::of(&self.config.id, number);
             tracing::warn!(integration = %self.config.id, %run, reason, "reading details ended early");
         }
-        self.ways.end();
+        self.traces.end();
         self.publish_budget().await;
     }
 
@@ -281,7 +281,7 @@ impl Leader {
                 return Err(error.into());
             }
         }
-        self.ways.batch_published();
+        self.traces.batch_published();
         Ok(())
     }
 

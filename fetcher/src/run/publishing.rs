@@ -165,7 +165,7 @@ impl Run<'_> {
             });
             self.leader.publisher.publish(messages).await?;
         }
-        self.leader.ways.batch_published();
+        self.leader.traces.batch_published();
         reach(Failpoint::FetcherHandingOver).await;
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Leader {
             _ => return None,
         };
         let queue = self.names.work(&self.config.id, Stage::Reconcile, key.partition(self.partitions));
-        let origin = Origin { traceparent: self.ways.publish(&key), ..origin.clone() };
+        let origin = Origin { traceparent: self.traces.publish(&key), ..origin.clone() };
         let event = Event::new(&origin, key.to_string(), Timestamp::now(), snapshot);
         Some(Outgoing::to_queue(queue, &event))
     }

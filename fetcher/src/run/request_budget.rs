@@ -38,10 +38,10 @@ mod tests {
 
     #[test]
     fn every_request_is_told_once() {
-        let ledger = RequestBudget::of(&[(10, 4)]);
-        assert_eq!(ledger.news(&[(10, 4), (11, 3)]), [(11, 3)]);
-        assert_eq!(ledger.news(&[(10, 4), (11, 5), (12, 1)]), [(11, 2), (12, 1)]);
-        assert_eq!(ledger.news(&[(11, 5), (12, 1)]), []);
-        assert_eq!(ledger.0.lock().len(), 2, "minutes that left the window are forgotten");
+        let budget = RequestBudget::of(&[(10, 4)]);
+        assert_eq!(budget.news(&[(10, 4), (11, 3)]), [(11, 3)]);
+        assert_eq!(budget.news(&[(10, 4), (11, 5), (12, 1)]), [(11, 2), (12, 1)]);
+        assert_eq!(budget.news(&[(11, 5), (12, 1)]), []);
+        assert_eq!(budget.0.lock().len(), 2, "minutes that left the window are forgotten");
     }
 }

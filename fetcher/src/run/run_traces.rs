@@ -1,4 +1,4 @@
-//! The ways of devices as far as the fetcher goes with them: from Kandji's list to the queue, one trace each.
+//! Traces of devices as far as the fetcher goes with them: from Kandji's list to the queue, one each.
 //! Nothing is kept unless traces are sent.
 
 use std::collections::HashMap;
@@ -8,10 +8,10 @@ use amfj_sync_model::ids::{DeviceId, IntegrationId, Key, RunId};
 use amfj_sync_telemetry::{Span, SpanKind};
 use parking_lot::Mutex;
 
-/// Devices between list and queue whose way is kept; of the others it begins at the queue.
+/// Devices between list and queue whose trace is kept; that of the others begins at the queue.
 const MOST: usize = 10_000;
 
-/// The ways that are open.
+/// The traces that are open.
 #[derive(Debug)]
 pub(super) struct RunTraces {
     integration: IntegrationId,
@@ -58,7 +58,7 @@ impl RunTraces {
         }
     }
 
-    /// The way of a device, which begins here where it was not met before.
+    /// The trace of a device, which begins here where it was not met before.
     pub(super) fn device(&self, id: &DeviceId) -> Arc<Span> {
         if let Some(known) = self.fetched.lock().get(id) {
             return known.clone();

@@ -216,7 +216,7 @@ impl Leader {
             let row = read_row(device, &self.config.scope, &self.mapped);
             fleet.unproven.see_row(&row.raw);
             let entry = &row.listed.entry;
-            self.ways.device_seen(&entry.device_id);
+            self.traces.device_seen(&entry.device_id);
             fleet.in_scope += u64::from(entry.in_scope);
             if entry.removed {
                 fleet.removed.insert(entry.device_id.clone());

@@ -124,7 +124,7 @@ fn update() -> Change {
     Change { action: Action::UpdateAsset { asset, write }, ..change("A") }
 }
 
-fn concluded(before: &Before<'_>, changes: Vec<Change>) -> FinalDecision {
+fn finalized(before: &Before<'_>, changes: Vec<Change>) -> FinalDecision {
     finalize(&config(APPLY).integrations[0], &origin(), draft(changes), before)
 }
 
@@ -235,7 +235,7 @@ fn p25_apply_only_applies_to_the_named_serials() {
 fn p23_everything_of_a_run_waits_until_all_partitions_have_spoken() {
     let answered = Answered::default();
     let decide = |decision: Option<&Decision>, changes| {
-        concluded(&before(now(), changes, decision, &answered), vec![update(), change("A")])
+        finalized(&before(now(), changes, decision, &answered), vec![update(), change("A")])
     };
     let first = decide(None, Changes::Staged);
     assert!(first.publish.is_empty(), "also what takes nothing from anybody");
@@ -257,10 +257,10 @@ fn p23_everything_of_a_run_waits_until_all_partitions_have_spoken() {
 #[test]
 fn p23_what_an_earlier_run_published_stays_on_its_way_while_the_next_is_staged() {
     let answered = Answered::default();
-    let first = concluded(&before(now(), Changes::Allowed, None, &answered), vec![update()]);
+    let first = finalized(&before(now(), Changes::Allowed, None, &answered), vec![update()]);
     let held = Changes::Held("too many");
     let second =
-        concluded(&before(now(), held, Some(&first.decision), &answered), vec![update(), change("A")]);
+        finalized(&before(now(), held, Some(&first.decision), &answered), vec![update(), change("A")]);
     assert!(second.publish.is_empty());
     let staged: Vec<bool> = second.decision.changes.iter().map(|decided| decided.staged).collect();
     assert_eq!(staged, [false, true]);
@@ -279,25 +279,25 @@ fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
     };
     let before =
         |changes, decision| Before { has_link: false, ..before(now(), changes, decision, &answered) };
-    let first = concluded(&before(Changes::Allowed, None), vec![link("A", "15")]);
+    let first = finalized(&before(Changes::Allowed, None), vec![link("A", "15")]);
     let mut kept = Vec::new();
     for changes in [Changes::Staged, Changes::Held("too many")] {
-        let next = concluded(&before(changes, Some(&first.decision)), vec![link("A", "16")]);
+        let next = finalized(&before(changes, Some(&first.decision)), vec![link("A", "16")]);
         assert!(next.publish.is_empty());
         let standing = PlannedChange { staged: true, ..first.decision.changes[0].clone() };
         assert_eq!(next.decision.changes, [standing], "with its first values, to be decided again");
-        let other = concluded(&before(changes, Some(&first.decision)), vec![link("B", "16")]);
+        let other = finalized(&before(changes, Some(&first.decision)), vec![link("B", "16")]);
         assert!(other.decision.changes[0].staged, "another link is another matter");
         kept.push(next.decision);
     }
     for kept in &kept {
-        let allowed = concluded(&before(Changes::Allowed, Some(kept)), vec![link("A", "16")]);
+        let allowed = finalized(&before(Changes::Allowed, Some(kept)), vec![link("A", "16")]);
         assert_eq!((allowed.publish.len(), allowed.decision.changes[0].staged), (1, false));
         assert!(allowed.decision.supersedes(first.publish[0].id, first.decision.changes[0].sequence));
-        let unchanged = concluded(&before(Changes::Allowed, Some(kept)), vec![link("A", "15")]);
+        let unchanged = finalized(&before(Changes::Allowed, Some(kept)), vec![link("A", "15")]);
         assert!(unchanged.publish.is_empty() && !unchanged.decision.changes[0].staged);
     }
-    let allowed = concluded(&before(Changes::Allowed, Some(&first.decision)), vec![link("A", "16")]);
+    let allowed = finalized(&before(Changes::Allowed, Some(&first.decision)), vec![link("A", "16")]);
     assert_eq!(allowed.publish.len(), 1);
 }
 
@@ -305,7 +305,7 @@ fn p5_a_link_on_its_way_stands_while_the_next_run_is_kept_back() {
 fn p23_what_was_planned_is_staged_once_the_mode_is_apply() {
     let plan = decide(r#"mode = "plan""#, vec![update()], None, &Answered::default());
     let answered = Answered::default();
-    let staged = concluded(&before(now(), Changes::Staged, Some(&plan.decision), &answered), vec![update()]);
+    let staged = finalized(&before(now(), Changes::Staged, Some(&plan.decision), &answered), vec![update()]);
     assert!(staged.publish.is_empty() && staged.decision.changes[0].staged, "{:?}", staged.decision.changes);
 }
 
@@ -342,16 +342,16 @@ fn p8_between_runs_no_link_is_broken_and_nothing_is_made_in_its_place() {
     for ending in [change("A"), creation.clone(), linking.clone()] {
         let mut before = before(now(), Changes::Allowed, None, &answered);
         before.between_runs = true;
-        let between = concluded(&before, vec![ending.clone()]);
+        let between = finalized(&before, vec![ending.clone()]);
         assert!(between.publish.is_empty() && between.decision.changes.is_empty(), "{ending:?}");
         assert!(between.decision.reason.contains("the next run decides"), "{}", between.decision.reason);
         before.between_runs = false;
-        assert_eq!(concluded(&before, vec![ending]).publish.len(), 1, "a run does");
+        assert_eq!(finalized(&before, vec![ending]).publish.len(), 1, "a run does");
     }
     let mut unlinked = before(now(), Changes::Allowed, None, &answered);
     (unlinked.between_runs, unlinked.has_link) = (true, false);
-    assert_eq!(concluded(&unlinked, vec![creation]).publish.len(), 1, "in place of no link");
-    assert_eq!(concluded(&unlinked, vec![update()]).publish.len(), 1);
+    assert_eq!(finalized(&unlinked, vec![creation]).publish.len(), 1, "in place of no link");
+    assert_eq!(finalized(&unlinked, vec![update()]).publish.len(), 1);
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn p34_because_of_an_event_nothing_is_done_that_counts_towards_the_limits_of_a_r
         ("so is one that nobody is to have", vec![assign(Some("V"), None)], 0),
         ("the field beside it is put back", vec![update(), assign(Some("V"), Some("U"))], 1),
     ] {
-        let conclusion = concluded(&event, changes);
+        let conclusion = finalized(&event, changes);
         assert_eq!(conclusion.publish.len(), published, "{what}");
         let waits = conclusion.decision.waits_for_run;
         assert_eq!(
@@ -391,15 +391,15 @@ fn p34_because_of_an_event_nothing_is_done_that_counts_towards_the_limits_of_a_r
         assert!(!waits || conclusion.decision.reason.contains("The next run decides"), "{what}");
     }
     event.by_event = Some(ByEvent { is_as_run: false });
-    assert!(concluded(&event, vec![update()]).publish.is_empty(), "a mapping that no run was judged with");
+    assert!(finalized(&event, vec![update()]).publish.is_empty(), "a mapping that no run was judged with");
     event.by_event = None;
-    assert_eq!(concluded(&event, vec![assign(Some("V"), Some("U"))]).publish.len(), 1, "what a run led to");
+    assert_eq!(finalized(&event, vec![assign(Some("V"), Some("U"))]).publish.len(), 1, "what a run led to");
     let mut counted = draft(Vec::new()).decision;
     counted.takes = true;
     let mut after = before(now(), Changes::Allowed, Some(&counted), &answered);
     (after.between_runs, after.by_event) = (true, Some(ByEvent { is_as_run: true }));
     assert_eq!(
-        concluded(&after, vec![assign(Some("V"), Some("U"))]).publish.len(),
+        finalized(&after, vec![assign(Some("V"), Some("U"))]).publish.len(),
         1,
         "the run had counted it"
     );
@@ -408,12 +408,12 @@ fn p34_because_of_an_event_nothing_is_done_that_counts_towards_the_limits_of_a_r
 #[test]
 fn p8_what_a_run_staged_is_made_between_runs_once_the_run_is_allowed() {
     let answered = Answered::default();
-    let staged = concluded(&before(now(), Changes::Staged, None, &answered), vec![change("A")]);
+    let staged = finalized(&before(now(), Changes::Staged, None, &answered), vec![change("A")]);
     let mut between = before(now(), Changes::Allowed, Some(&staged.decision), &answered);
     between.between_runs = true;
-    assert_eq!(concluded(&between, vec![change("A")]).publish.len(), 1);
+    assert_eq!(finalized(&between, vec![change("A")]).publish.len(), 1);
     between.changes = Changes::Held("too many");
-    let held = concluded(&between, vec![change("A")]);
+    let held = finalized(&between, vec![change("A")]);
     assert!(held.publish.is_empty() && held.decision.changes[0].staged);
 }
 

@@ -159,14 +159,14 @@ impl Partition<'_> {
         with_views(&siblings, &mut Vec::new(), &mut |views| {
             let failed = || views.iter().map(|view| view.failed_reads()).sum::<u64>();
             let before = failed();
-            let concluded =
-                self.context.state.try_read(|view| self.conclude_on(view, views, task, traceparent))?;
+            let finalized =
+                self.context.state.try_read(|view| self.finalize_on(view, views, task, traceparent))?;
             let readable = failed() == before && siblings.iter().all(|sibling| sibling.is_caught_up());
-            if readable { Ok(concluded) } else { Err(Unreadable) }
+            if readable { Ok(finalized) } else { Err(Unreadable) }
         })
     }
 
-    fn conclude_on(
+    fn finalize_on(
         &self,
         view: &Projection,
         siblings: &[&Projection],

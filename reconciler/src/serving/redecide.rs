@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use amfj_sync_broker::WINDOW;
 use amfj_sync_model::ids::{AssetId, Key, RunId};
 use amfj_sync_model::messages::{
-    Decision, DeviceStatus as DecidedState, Ending, Fact, OperatorOrder, Outcome, Payload, PrimaryUser,
-    Sequence,
+    Decision, DeviceStatus, Ending, Fact, OperatorOrder, Outcome, Payload, PrimaryUser, Sequence,
 };
 use amfj_sync_model::names::NameKey;
 use amfj_sync_projection::rows::Open;
@@ -150,7 +149,7 @@ impl Partition<'_> {
             && self.context.state.read(|view| {
                 let run = view.meta().in_force.as_ref();
                 run.is_some_and(|run| match run.held {
-                    Some(_) => decision.state != DecidedState::Held,
+                    Some(_) => decision.state != DeviceStatus::Held,
                     None => run.allowed,
                 })
             })

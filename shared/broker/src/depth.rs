@@ -9,12 +9,12 @@ impl Session {
     /// Looks at many queues without touching them, on one channel as long as all of them exist; none
     /// for those that do not.
     pub async fn inspect_all(&self, queues: &[String]) -> Result<Vec<Option<Depth>>, BrokerError> {
-        let mut desk = self.desk();
+        let mut channels = self.channels();
         let mut found = Vec::with_capacity(queues.len());
         for queue in queues {
-            found.push(desk.depth(queue).await?);
+            found.push(channels.depth(queue).await?);
         }
-        desk.close().await;
+        channels.close().await;
         Ok(found)
     }
 }

@@ -53,7 +53,7 @@ pub struct Received {
     pub headers: FieldTable,
     delivery: Delivery,
     /// Held as long as somebody works on it.
-    _in_hand: Arc<()>,
+    _inflight: Arc<()>,
 }
 
 impl Received {
@@ -77,7 +77,7 @@ impl Received {
             offset,
             headers,
             delivery,
-            _in_hand: inflight,
+            _inflight: inflight,
         }
     }
 

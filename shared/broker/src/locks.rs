@@ -35,8 +35,8 @@ const NOT_FOUND: u16 = 404;
 /// Whether locks are free, looked at on a connection of its own.
 #[derive(Debug)]
 pub(super) struct LockProbe {
-    dialling: Connector,
-    line: Mutex<Option<ProbeConnection>>,
+    connector: Connector,
+    probe: Mutex<Option<ProbeConnection>>,
 }
 
 #[derive(Debug)]
@@ -46,31 +46,31 @@ struct ProbeConnection {
 }
 
 impl LockProbe {
-    pub(super) fn new(dialling: Connector) -> Self {
-        Self { dialling, line: Mutex::new(None) }
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, probe: Mutex::new(None) }
     }
 
     /// Whether somebody holds the lock, this worker included. One that cannot be looked at counts as free: trying tells.
     async fn is_held(&self, name: &str) -> bool {
-        let mut line = self.line.lock().await;
-        if let Ok(Ok(held)) = tokio::time::timeout(LOOK_LIMIT, self.look(&mut line, name)).await {
+        let mut probe = self.probe.lock().await;
+        if let Ok(Ok(held)) = tokio::time::timeout(LOOK_LIMIT, self.look(&mut probe, name)).await {
             return held;
         }
-        *line = None;
+        *probe = None;
         false
     }
 
-    async fn look(&self, line: &mut Option<ProbeConnection>, name: &str) -> Result<bool, BrokerError> {
-        line.take_if(|line| line.refusals >= MOST_REFUSALS || !line.connection.status().connected());
-        let line = match line {
-            Some(line) => line,
-            None => line
-                .insert(ProbeConnection { connection: self.dialling.open_for_looks().await?, refusals: 0 }),
+    async fn look(&self, probe: &mut Option<ProbeConnection>, name: &str) -> Result<bool, BrokerError> {
+        probe.take_if(|probe| probe.refusals >= MOST_REFUSALS || !probe.connection.status().connected());
+        let probe = match probe {
+            Some(probe) => probe,
+            None => probe
+                .insert(ProbeConnection { connection: self.connector.open_for_looks().await?, refusals: 0 }),
         };
-        let channel = open(&line.connection).await?;
+        let channel = open(&probe.connection).await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let found = channel.queue_declare(name.into(), options, FieldTable::default()).await;
-        line.refusals += u32::from(found.is_err());
+        probe.refusals += u32::from(found.is_err());
         match found {
             Ok(_) => {
                 close(&channel).await;

@@ -66,12 +66,12 @@ async fn read_up_to(
         let last = batch.last().ok_or_else(over)?;
         for received in &batch {
             for event in unpack(&received.body).unwrap_or_default() {
-                let Ok(glance) = EventHeader::of(event) else { continue };
-                if Some(glance.id()) == marker {
+                let Ok(header) = EventHeader::of(event) else { continue };
+                if Some(header.id()) == marker {
                     return Ok(());
                 }
-                if wanted(glance.subject())
-                    && let Ok(event) = glance.event()
+                if wanted(header.subject())
+                    && let Ok(event) = header.event()
                 {
                     visit(event);
                 }

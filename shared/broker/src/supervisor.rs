@@ -79,15 +79,15 @@ impl Session {
     }
 
     /// Where queues are looked at.
-    pub(super) fn desk(&self) -> ChannelCache<'_> {
+    pub(super) fn channels(&self) -> ChannelCache<'_> {
         ChannelCache::new(&self.consuming)
     }
 
     /// Looks at a queue without touching it; none where it does not exist.
     pub async fn inspect(&self, queue: &str) -> Result<Option<Depth>, BrokerError> {
-        let mut desk = self.desk();
-        let depth = desk.depth(queue).await?;
-        desk.close().await;
+        let mut channels = self.channels();
+        let depth = channels.depth(queue).await?;
+        channels.close().await;
         Ok(depth)
     }
 
@@ -130,7 +130,7 @@ pub struct Broker {
     link: watch::Receiver<Link>,
     names: Names,
     closed: CancellationToken,
-    dialling: Connector,
+    connector: Connector,
     caller: Caller,
 }
 
@@ -168,7 +168,7 @@ impl Broker {
     /// The same for whoever calls.
     #[must_use]
     pub fn start_for(caller: Caller, config: &Config, worker: &str, stop: CancellationToken) -> Self {
-        let dialling = Connector::of(config, worker);
+        let connector = Connector::of(config, worker);
         let topology = Topology::of(config);
         let names = topology.names().clone();
         let (sender, link) = watch::channel(Link::Pending { last_error: None, declaring: false });
@@ -176,7 +176,7 @@ impl Broker {
         let supervisor = Supervisor {
             config: config.clone(),
             signing: config.broker.signing.as_ref().and_then(Signing::of).map(Arc::new),
-            dialling: dialling.clone(),
+            connector: connector.clone(),
             caller,
             topology,
             link: sender,
@@ -184,7 +184,7 @@ impl Broker {
             closed: closed.clone(),
         };
         tokio::spawn(supervisor.run());
-        Self { link, names, closed, dialling, caller }
+        Self { link, names, closed, connector, caller }
     }
 
     /// Names of queues and exchanges.
@@ -250,7 +250,7 @@ impl Broker {
             match changed {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(BrokerError::Stopping),
-                Err(_) => return Err(self.last_error().unwrap_or_else(|| self.dialling.silent(limit))),
+                Err(_) => return Err(self.last_error().unwrap_or_else(|| self.connector.silent(limit))),
             }
         }
     }
@@ -285,7 +285,7 @@ impl Broker {
 struct Supervisor {
     config: Config,
     signing: Option<Arc<Signing>>,
-    dialling: Connector,
+    connector: Connector,
     caller: Caller,
     topology: Topology,
     link: watch::Sender<Link>,
@@ -339,9 +339,9 @@ impl Supervisor {
     }
 
     async fn connect(&self) -> Result<Session, BrokerError> {
-        let dialling = self.dialling.clone();
-        let consuming = dialling.open("consuming", frame::CONSUMING).await?;
-        let publishing = dialling.open("publishing", frame::PUBLISHING).await?;
+        let connector = self.connector.clone();
+        let consuming = connector.open("consuming", frame::CONSUMING).await?;
+        let publishing = connector.open("publishing", frame::PUBLISHING).await?;
         self.link.send_if_modified(|link| {
             let Link::Pending { declaring, .. } = link else { return false };
             *declaring = true;
@@ -351,7 +351,7 @@ impl Supervisor {
         Ok(Session {
             consuming,
             publishing,
-            looks: LockProbe::new(dialling),
+            looks: LockProbe::new(connector),
             broken: CancellationToken::new(),
             topology: self.topology.clone(),
             signing: self.signing.clone(),

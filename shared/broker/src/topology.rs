@@ -80,23 +80,23 @@ impl Topology {
 
     /// Declares everything. What exists already stays as it is.
     pub async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let mut desk = ChannelCache::new(connection);
-        self.declare_shared(&mut desk).await?;
+        let mut channels = ChannelCache::new(connection);
+        self.declare_shared(&mut channels).await?;
         for integration in &self.integrations {
-            self.check_partitions(&mut desk, integration).await?;
+            self.check_partitions(&mut channels, integration).await?;
             for stage in [Stage::Reconcile, Stage::Apply] {
                 for partition in 0..self.partitions {
                     let name = self.names.work(&integration.id, stage, partition);
-                    desk.declare(&name, self.work_arguments()).await?;
+                    channels.declare(&name, self.work_arguments()).await?;
                 }
             }
             if integration.events {
-                desk.declare(&self.names.events(&integration.id), events_arguments()).await?;
+                channels.declare(&self.names.events(&integration.id), events_arguments()).await?;
             }
-            desk.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
+            channels.declare(&self.names.state(&integration.id), stream_arguments(STATE_MAX_AGE)).await?;
             let history = self.names.history(&integration.id);
             let keep = format!("{}s", integration.history_keep.as_secs().max(1));
-            if desk.declare(&history, stream_arguments(&keep)).await? == Declared::Otherwise {
+            if channels.declare(&history, stream_arguments(&keep)).await? == Declared::Otherwise {
                 tracing::warn!(
                     stream = history,
                     "history_keep is another one than when the stream of the past was made: what is older is not shown, \
@@ -105,19 +105,19 @@ impl Topology {
                 );
             }
         }
-        desk.close().await;
+        channels.close().await;
         Ok(())
     }
 
-    async fn declare_shared(&self, desk: &mut ChannelCache<'_>) -> Result<(), BrokerError> {
+    async fn declare_shared(&self, channels: &mut ChannelCache<'_>) -> Result<(), BrokerError> {
         let dead = self.names.dead();
         for exchange in [&dead, &self.names.status_rpc()] {
-            desk.declare_exchange(exchange).await?;
+            channels.declare_exchange(exchange).await?;
         }
         let mut arguments = quorum();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT));
-        if desk.declare(&dead, arguments).await? != Declared::ByOthers {
-            let channel = open(desk.connection).await?;
+        if channels.declare(&dead, arguments).await? != Declared::ByOthers {
+            let channel = open(channels.connection).await?;
             let bind = channel.queue_bind(
                 dead.as_str().into(),
                 dead.as_str().into(),
@@ -128,9 +128,9 @@ impl Topology {
             within("a binding", LIMIT, bind).await?;
             close(&channel).await;
         }
-        desk.declare(&self.names.triggers(), quorum()).await?;
+        channels.declare(&self.names.triggers(), quorum()).await?;
         for role in ["fetcher", "reconciler", "writer"] {
-            desk.declare(&self.names.workers(role), quorum()).await?;
+            channels.declare(&self.names.workers(role), quorum()).await?;
         }
         Ok(())
     }
@@ -149,18 +149,18 @@ impl Topology {
     /// The number of partitions is set when the queues are first declared; a key would move otherwise.
     async fn check_partitions(
         &self,
-        desk: &mut ChannelCache<'_>,
+        channels: &mut ChannelCache<'_>,
         integration: &IntegrationQueues,
     ) -> Result<(), BrokerError> {
         let deadline = tokio::time::Instant::now() + SETTLING;
         loop {
-            let declared = self.declared_partitions(desk, &integration.id).await?;
+            let declared = self.declared_partitions(channels, &integration.id).await?;
             if declared == 0 || declared == self.partitions {
                 return Ok(());
             }
             // Fewer may mean that another worker is declaring them at this moment.
             if declared > self.partitions || tokio::time::Instant::now() > deadline {
-                return Err(self.other_partitions(desk, &integration.id, declared).await?);
+                return Err(self.other_partitions(channels, &integration.id, declared).await?);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -169,14 +169,14 @@ impl Topology {
     /// What deleting the queues would cost is counted while they are there.
     async fn other_partitions(
         &self,
-        desk: &mut ChannelCache<'_>,
+        channels: &mut ChannelCache<'_>,
         integration: &IntegrationId,
         declared: u16,
     ) -> Result<BrokerError, BrokerError> {
         let mut waiting = [0_u64; 2];
         for (stage, waiting) in [Stage::Reconcile, Stage::Apply].into_iter().zip(&mut waiting) {
             for partition in 0..declared {
-                let depth = desk.depth(&self.names.work(integration, stage, partition)).await?;
+                let depth = channels.depth(&self.names.work(integration, stage, partition)).await?;
                 *waiting += depth.map_or(0, |depth| u64::from(depth.messages));
             }
         }
@@ -193,14 +193,14 @@ impl Topology {
 
     async fn declared_partitions(
         &self,
-        desk: &mut ChannelCache<'_>,
+        channels: &mut ChannelCache<'_>,
         integration: &IntegrationId,
     ) -> Result<u16, BrokerError> {
         // Both kinds: somebody may have deleted one queue with what was in it. The apply queues, which are declared last,
         // come first, so that what is complete is found out with one look.
         let mut exists = async |partition: u16| -> Result<bool, BrokerError> {
             for stage in [Stage::Apply, Stage::Reconcile] {
-                if desk.depth(&self.names.work(integration, stage, partition)).await?.is_some() {
+                if channels.depth(&self.names.work(integration, stage, partition)).await?.is_some() {
                     return Ok(true);
                 }
             }

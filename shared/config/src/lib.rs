@@ -44,6 +44,7 @@ pub use enums::{
 };
 pub use integration::FLOOR;
 pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, SYSTEM_PATH, find, load, parse, process_environment};
+pub use overrides::{PREFIX as OVERRIDE_PREFIX, in_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use profile::{BUILT_IN_PROFILES, ProfileSource};
 pub use secret::{BrokerUrl, Secret};

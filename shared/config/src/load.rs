@@ -58,8 +58,7 @@ pub fn load(
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let message = format!(
             "the configuration file {} cannot be read: {error}; name one with --config PATH or {CONFIG_VARIABLE}, \
-             have `amfj-sync init` write one, or \
-             copy amfj-sync.example.toml to {DEFAULT_PATH}",
+             have `amfj-sync init` write one, or copy amfj-sync.example.toml to {DEFAULT_PATH}",
             path.display()
         );
         ConfigErrors::new(&path, vec![Problem::whole(message)])

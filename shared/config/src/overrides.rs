@@ -11,7 +11,7 @@ use super::source::SourceFile;
 use super::tree::{Entries, Kind, Node, NodeValue};
 
 /// What every overriding variable begins with.
-pub(super) const PREFIX: &str = "AMFJ_SYNC__";
+pub const PREFIX: &str = "AMFJ_SYNC__";
 
 /// Tables whose keys are names out of AMFJ or Kandji, and so cannot be misspelt settings.
 pub(super) const FREE_TABLES: [&str; 3] = ["asset_types", "fields", "user_fields"];
@@ -88,7 +88,8 @@ fn id_of(integration: &Node) -> Option<String> {
 }
 
 /// A key as the environment writes it: upper case, with `_` for everything but letters and digits.
-pub(super) fn in_environment(key: &str) -> String {
+#[must_use]
+pub fn in_environment(key: &str) -> String {
     key.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 

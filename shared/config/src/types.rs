@@ -51,9 +51,8 @@ impl Config {
 
     /// The other integrations that feed the same AMFJ site (P4).
     pub fn siblings_of<'a>(&'a self, integration: &'a Integration) -> impl Iterator<Item = &'a Integration> {
-        let same_site = |other: &&Integration| {
-            other.id != integration.id && other.amfj.api_url == integration.amfj.api_url
-        };
+        let same_site =
+            |other: &&Integration| other.id != integration.id && other.shares_site_with(integration);
         self.integrations.iter().chain(&self.beside).filter(same_site)
     }
 
@@ -62,9 +61,8 @@ impl Config {
         let (served, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.integrations).into_iter().partition(|one| one.id.as_str() == id);
         self.integrations = served;
-        let of_its_site = |other: &Integration| {
-            self.integrations.iter().any(|served| served.amfj.api_url == other.amfj.api_url)
-        };
+        let of_its_site =
+            |other: &Integration| self.integrations.iter().any(|served| served.shares_site_with(other));
         self.beside = others.into_iter().filter(of_its_site).collect();
         !self.integrations.is_empty()
     }
@@ -236,6 +234,12 @@ pub struct Integration {
 }
 
 impl Integration {
+    /// Whether both feed the same AMFJ site (P4).
+    #[must_use]
+    pub fn shares_site_with(&self, other: &Self) -> bool {
+        self.amfj.api_url == other.amfj.api_url
+    }
+
     /// Where the value of a key is written: `sync.default_asset_type`, `asset_types.iPhone`,
     /// `fields.Serial Number`, `id`. `None` for a default.
     #[must_use]

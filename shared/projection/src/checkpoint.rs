@@ -187,11 +187,11 @@ enum Sign {
 /// The fact of a checkpoint without its rows, which are large and say nothing to whoever has read the facts that they
 /// copy. None for everything else, and for what this release does not know.
 #[must_use]
-pub fn outline(glance: &EventHeader<'_>) -> Option<Fact> {
-    if !glance.is_fact() || glance.subject() != Fact::CHECKPOINT {
+pub fn outline(header: &EventHeader<'_>) -> Option<Fact> {
+    if !header.is_fact() || header.subject() != Fact::CHECKPOINT {
         return None;
     }
-    Some(match serde_json::from_str(glance.data().get()).ok()? {
+    Some(match serde_json::from_str(header.data().get()).ok()? {
         Sign::Begun { checkpoint, as_of, format } => Fact::CheckpointBegun { checkpoint, as_of, format },
         Sign::Rows { checkpoint, part } => Fact::CheckpointRows { checkpoint, part, rows: Rows::new() },
         Sign::Ended { checkpoint, parts } => Fact::CheckpointEnded { checkpoint, parts },

@@ -68,7 +68,7 @@ impl Projection {
             }
             let place = beside.map_or(0, |(_, place)| place + 1);
             last = Some((*offset, place));
-            let mut folding = Projector {
+            let mut projector = Projector {
                 batch: &mut batch,
                 meta: &mut meta,
                 catalogue: &mut self.catalogue,
@@ -76,7 +76,7 @@ impl Projection {
                 place,
                 event,
             };
-            verdicts.push(folding.fold()?);
+            verdicts.push(projector.fold()?);
             meta.offset = Some(*offset);
             meta.last_fact = Some(event.id);
         }

@@ -58,7 +58,7 @@ pub struct Projection {
 
 impl std::fmt::Debug for Projection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View").field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("Projection").field("meta", &self.meta).finish_non_exhaustive()
     }
 }
 

@@ -147,16 +147,15 @@ fn write_beside(
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).custom_flags(not_a_link).open(new)?;
     file.write_all(content)?;
+    let is_root = nix::unistd::geteuid().is_root();
     let for_others = readers == Readers::OfTheFolder && folder.mode() & GROUP_MAY_READ != 0;
     let mode = match before {
         Some(before) if readers == Readers::Owner => before.mode() & 0o700,
         Some(before) => before.mode() & 0o7777,
-        None if for_others && nix::unistd::geteuid().is_root() && folder.gid() != ROOT => {
-            FILE_MODE | GROUP_MAY_READ
-        }
+        None if for_others && is_root && folder.gid() != ROOT => FILE_MODE | GROUP_MAY_READ,
         None => FILE_MODE,
     };
-    if nix::unistd::geteuid().is_root() {
+    if is_root {
         let owner = before.unwrap_or(folder);
         std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
     }

@@ -52,23 +52,23 @@ impl Style {
     }
 }
 
-/// A part of a list, in its ink.
+/// A part of a list, in its style.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StyledText {
-    ink: Style,
+    style: Style,
     text: String,
 }
 
 impl StyledText {
-    /// A piece.
+    /// A text in a style.
     #[must_use]
-    pub fn new(ink: Style, text: String) -> Self {
-        Self { ink, text }
+    pub fn new(style: Style, text: String) -> Self {
+        Self { style, text }
     }
 
     fn as_cell(&self) -> Cell {
         let cell = Cell::new(sanitize(&self.text));
-        match self.ink {
+        match self.style {
             Style::Plain => cell,
             Style::Bold => cell.add_attribute(Attribute::Bold),
             Style::Faint => cell.add_attribute(Attribute::Dim),
@@ -102,10 +102,10 @@ impl Screen {
         Self { colour: false, width: WIDTH }
     }
 
-    /// The text in that ink; as it is where there are no colours. Only [`say`] and its like know the ink as one.
+    /// The text in that style; as it is where there are no colours. Only [`say`] and its like know the style as one.
     #[must_use]
-    pub fn ink(&self, ink: Style, text: &str) -> String {
-        match ink.code().filter(|_| self.colour) {
+    pub fn ink(&self, style: Style, text: &str) -> String {
+        match style.code().filter(|_| self.colour) {
             Some(code) => gate::colour(&code.to_string(), text),
             None => text.to_owned(),
         }
@@ -118,16 +118,16 @@ impl Screen {
         self.inked(Style::Plain, indent, text)
     }
 
-    /// The same in an ink, which the indents are not in.
+    /// The same in a style, which the indents are not in.
     #[must_use]
-    pub fn inked(&self, ink: Style, indent: usize, text: &str) -> String {
+    pub fn inked(&self, style: Style, indent: usize, text: &str) -> String {
         let text = gate::on_one_line(text);
         let lines = self.fold(indent, text.split(' '), " ");
-        let lines: Vec<String> = lines.iter().map(|line| self.ink(ink, line)).collect();
+        let lines: Vec<String> = lines.iter().map(|line| self.ink(style, line)).collect();
         lines.join(&format!("\n{}", " ".repeat(indent)))
     }
 
-    /// Pieces, each in its ink, with commas between them, in lines that fit. No piece is folded.
+    /// Pieces, each in its style, with commas between them, in lines that fit. No piece is folded.
     #[must_use]
     pub fn flow(&self, indent: usize, pieces: &[StyledText]) -> String {
         let room = self.room(indent);
@@ -144,7 +144,7 @@ impl Screen {
                 out.push(' ');
                 taken += 1;
             }
-            out.push_str(&self.ink(piece.ink, &text));
+            out.push_str(&self.ink(piece.style, &text));
             out.push_str(comma);
             taken += width;
         }
@@ -194,7 +194,7 @@ impl Screen {
         self.table(indent, &rows)
     }
 
-    /// The same with an ink for each cell.
+    /// The same with a style for each cell.
     #[must_use]
     pub fn table(&self, indent: usize, rows: &[Vec<StyledText>]) -> String {
         if rows.is_empty() {
@@ -221,7 +221,7 @@ impl Screen {
         }
         let margin = " ".repeat(indent);
         let lines: Vec<String> = table.lines().map(|line| format!("{margin}{}", line.trim_end())).collect();
-        // The cells are legible, so these colours are ours.
+        // The cells are sanitized, so these colours are ours.
         gate::seal_all(&(lines.join("\n") + "\n"))
     }
 }

@@ -242,7 +242,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Connects and starts to follow every integration. With a directory the views are kept there.
+    /// Connects and starts to follow every integration. With a directory the projections are kept there.
     pub async fn start(
         role: &str,
         config: Config,

@@ -114,8 +114,8 @@ async fn find_checkpoint(
     unsigned: Unsigned,
 ) -> Result<Option<Found>, StateError> {
     let mut search = checkpoint::Search::default();
-    read_checkpoints(shared, session, within, unsigned, &mut |offset, glance| {
-        search.look_at(offset, glance.data());
+    read_checkpoints(shared, session, within, unsigned, &mut |offset, header| {
+        search.look_at(offset, header.data());
         Ok(false)
     })
     .await?;
@@ -132,8 +132,8 @@ async fn attach_to_checkpoint(
     tracing::info!(integration = %shared.following.integration, as_of = found.as_of, "reading the latest checkpoint");
     let mut loading = Loading::begin(&mut shared.view.write(), found)?;
     let mut complete = false;
-    read_checkpoints(shared, session, (found.begun, end), Unsigned::UntilSigned, &mut |_, glance| {
-        if let Ok(fact) = glance.fact() {
+    read_checkpoints(shared, session, (found.begun, end), Unsigned::UntilSigned, &mut |_, header| {
+        if let Ok(fact) = header.fact() {
             complete = loading.take(&mut shared.view.write(), fact)?;
         }
         Ok(complete)
@@ -165,9 +165,9 @@ async fn read_checkpoints(
         // Neither markers nor the facts of checkpoints share a message with others.
         for received in &batch {
             let Some(offset) = received.offset else { continue };
-            if let Ok(glance) = EventHeader::of(&received.body)
-                && glance.subject() == Fact::CHECKPOINT
-                && look(offset, &glance)?
+            if let Ok(header) = EventHeader::of(&received.body)
+                && header.subject() == Fact::CHECKPOINT
+                && look(offset, &header)?
             {
                 break 'reading;
             }

@@ -128,7 +128,7 @@ pub struct StateHandle {
 
 impl std::fmt::Debug for StateHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("following", &self.shared.following).finish_non_exhaustive()
+        f.debug_struct("StateHandle").field("following", &self.shared.following).finish_non_exhaustive()
     }
 }
 

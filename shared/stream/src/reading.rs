@@ -94,14 +94,14 @@ fn decode(shared: &Shared, received: &Received, facts: &mut Facts) {
 /// A fact of this worker that came back need not be read. The same content at another time has the same id, so the bytes
 /// decide.
 fn read(shared: &Shared, bytes: &[u8]) -> Result<Arc<Event>, DecodeError> {
-    let glance = EventHeader::of(bytes)?;
-    let own = shared.own.lock().facts.remove(&glance.id());
+    let header = EventHeader::of(bytes)?;
+    let own = shared.own.lock().facts.remove(&header.id());
     if let Some((_, event)) = own.filter(|(body, _)| body == bytes) {
         return Ok(event);
     }
-    let event = match checkpoint::outline(&glance) {
-        Some(fact) => glance.saying(Payload::Fact(fact)),
-        None => glance.event()?,
+    let event = match checkpoint::outline(&header) {
+        Some(fact) => header.saying(Payload::Fact(fact)),
+        None => header.event()?,
     };
     Ok(Arc::new(event))
 }

@@ -85,7 +85,7 @@ fn is_told(received: &Received) {
 /// As a dead letter, and replayed, it keeps what it was.
 fn is_sent_on(received: &Received) {
     let Some(acme) = acme() else { return };
-    let death = DeadLetterReason {
+    let reason = DeadLetterReason {
         integration: &acme,
         stage: Stage::Apply,
         queue: PLACE,
@@ -93,7 +93,7 @@ fn is_sent_on(received: &Received) {
         reason: "it was refused",
         attempts: u32::MAX,
     };
-    let letter = dead_letter(&NAMES, received, &death);
+    let letter = dead_letter(&NAMES, received, &reason);
     assert_eq!(letter.body, received.body);
     let Some(replay) = Replay::of(received) else { return };
     let letter = replay.put_on(letter);

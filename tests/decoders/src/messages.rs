@@ -27,7 +27,7 @@ pub(crate) fn events(body: &[u8]) {
             Ok(event) => is_the_same_again(&event),
             Err(error) => is_short(&error),
         }
-        glance(bytes);
+        header_alone(bytes);
     }
 }
 
@@ -49,19 +49,19 @@ fn is_the_same_again(event: &Event) {
 }
 
 /// Who only looks at the envelope sees what who reads everything does.
-fn glance(bytes: &[u8]) {
-    let Ok(glance) = EventHeader::of(bytes) else {
+fn header_alone(bytes: &[u8]) {
+    let Ok(header) = EventHeader::of(bytes) else {
         assert!(Event::decode(bytes).is_err());
         return;
     };
-    let (id, subject) = (glance.id(), glance.subject().to_owned());
-    if glance.is_fact()
-        && let Ok(fact) = glance.fact()
+    let (id, subject) = (header.id(), header.subject().to_owned());
+    if header.is_fact()
+        && let Ok(fact) = header.fact()
     {
-        let event = EventHeader::of(bytes).map(|glance| glance.saying(Payload::Fact(fact)));
+        let event = EventHeader::of(bytes).map(|header| header.saying(Payload::Fact(fact)));
         assert_eq!(event.ok(), Event::decode(bytes).ok());
     }
-    if let Ok(event) = glance.event() {
+    if let Ok(event) = header.event() {
         assert_eq!((event.id, event.subject), (id, subject));
     }
 }

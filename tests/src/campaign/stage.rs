@@ -108,9 +108,9 @@ impl Stage {
         probe.declare_state_stream().await?;
         let mut workers = Workers::new(config);
         for role in Role::ALL {
-            let cable = &proxies[role.name()];
+            let proxy = &proxies[role.name()];
             // A heartbeat of two seconds: a cut is noticed after twice as long.
-            let url = format!("{}?heartbeat=2", cable.url());
+            let url = format!("{}?heartbeat=2", proxy.url());
             workers.set_environment(role, "AMFJ_SYNC__BROKER__URL", &url);
         }
         workers.all_ready().await?;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::broker::ATTEMPTS;
 use super::ports::free_ports;
 use super::room::temporary_folder;
 use super::waiting::eventually;
@@ -17,9 +18,6 @@ use super::watchdog::{Watchdog, kill_group};
 
 /// How long it may take to answer, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_mins(1);
-
-/// Between finding a port free and listening on it, another process may take it.
-const ATTEMPTS: u32 = 3;
 
 /// A running json-server. Dropping it kills it and removes its file; so does the death of this process.
 #[derive(Debug)]

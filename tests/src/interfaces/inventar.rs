@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{Answered, Asked, Service};
+use super::{Answered, Asked, Service, next};
 
 const PAGE: usize = 25;
 const NO_ENTRY: u16 = 10;
@@ -61,7 +61,7 @@ impl Inventar {
 
     /// Adds a notebook that nobody has.
     pub fn add_item(&mut self, name: &str, form: &[(&str, &str)], note: &str) -> u64 {
-        let id = self.items.keys().next_back().map_or(1, |last| last + 1);
+        let id = next(&self.items);
         let item = Item {
             name: name.to_owned(),
             kind: "1".to_owned(),
@@ -77,7 +77,7 @@ impl Inventar {
 
     /// Adds a person.
     pub fn add_person(&mut self, name: &str, mail: &str) -> u64 {
-        let id = self.persons.keys().next_back().map_or(1, |last| last + 1);
+        let id = next(&self.persons);
         self.persons.insert(id, (name.to_owned(), mail.to_owned()));
         id
     }
@@ -158,7 +158,7 @@ impl Inventar {
             }
             ("POST", "item", "", None) => {
                 let item = self.item(asked, "1780300800".to_owned())?;
-                let id = self.items.keys().next_back().map_or(1, |last| last + 1);
+                let id = next(&self.items);
                 self.items.insert(id, item);
                 self.writes += 1;
                 Ok(json!({"ok": "1", "id": id.to_string()}))

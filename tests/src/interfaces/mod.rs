@@ -9,6 +9,7 @@ mod stockroom;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,6 +27,12 @@ pub use inventar::Inventar;
 pub use stockroom::Stockroom;
 
 const LARGEST_BODY: usize = 1 << 20;
+
+/// A file of an interface, for instance its description.
+#[must_use]
+pub fn fixture(interface: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/interfaces").join(interface).join(name)
+}
 
 /// One request.
 #[derive(Debug)]
@@ -123,6 +130,11 @@ impl<S> Drop for Served<S> {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The number of the next record.
+fn next<T>(records: &BTreeMap<u64, T>) -> u64 {
+    records.keys().next_back().map_or(1, |last| last + 1)
 }
 
 async fn handle<S: Service>(service: Arc<Mutex<S>>, request: Request) -> Response {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Answered, Asked, Service};
+use super::{Answered, Asked, Service, next};
 
 const ROOT: &str = "/api/v1/";
 const TOKEN_HEADER: &str = "x-stockroom-token";
@@ -291,10 +291,6 @@ impl Service for Stockroom {
 
 fn not_found() -> Answered {
     Answered::new(404, json!({"code": "not_found", "message": "there is no such record"}))
-}
-
-fn next(records: &BTreeMap<u64, Value>) -> u64 {
-    records.keys().next_back().map_or(1, |last| last + 1)
 }
 
 fn by_id(records: &[Value], id: &Value) -> Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
+use super::pages;
 use crate::pipeline::Services;
 use crate::sim::RequestRecord;
 use crate::sim::amfj::Dialect;
@@ -27,7 +28,7 @@ pub struct Run {
     pub hand_overs: usize,
     /// Asset types of the site.
     pub types: usize,
-    /// Writers that create, change or check out and have not done so before, or not for ten minutes.
+    /// Writers that create, change or check out and have not done so before, or not for five minutes, for creations ten.
     pub writers: usize,
 }
 
@@ -87,7 +88,7 @@ const ENVELOPE_JOBS: [Line; 13] = [
     (
         "GET v3/assets",
         "⌈assets / 100⌉, at least 1; for each writer that begins as many again or one for each asset created, whichever is less",
-        |run| linked(run.assets) + run.writers * run.new_assets.min(linked(run.assets)),
+        |run| pages(run.assets) + run.writers * run.new_assets.min(pages(run.assets)),
     ),
     (
         "GET v3/people",
@@ -95,7 +96,7 @@ const ENVELOPE_JOBS: [Line; 13] = [
          it creates a record or checks an asset out",
         |run| {
             let walks = usize::from(run.new_records > 0) + usize::from(run.check_outs > 0);
-            linked(run.records) * (1 + usize::from(run.assets > 0) + run.writers * walks)
+            pages(run.records) * (1 + usize::from(run.assets > 0) + run.writers * walks)
         },
     ),
     ("POST v3/assets", "assets created", |run| run.new_assets),
@@ -139,11 +140,6 @@ const PREFIX_MEMBERS: [Line; 11] = [
 /// Pages of a list that is numbered: a full page is no end, whatever the total says.
 fn numbered(records: usize, size: usize) -> usize {
     records / size + 1
-}
-
-/// Pages of a list that names the next one.
-fn linked(records: usize) -> usize {
-    records.div_ceil(100).max(1)
 }
 
 /// What begins with how long access tokens are good for, and is no matter of a run.

@@ -68,7 +68,7 @@ impl Pipeline {
         Self::with(Workers::default(), integrations, |config| config).await
     }
 
-    /// The same with a crew and a configuration of one's own.
+    /// The same with as many workers and a configuration of one's own.
     ///
     /// # Errors
     /// When the broker or a worker does not come up.

@@ -14,6 +14,12 @@ use crate::pipeline::{Pipeline, Services, Workers};
 use crate::sim::amfj::Dialect;
 use crate::sim::fleet::{Fleet, FleetSpec, Traps};
 
+/// The seed that the environment names with `AMFJ_SYNC_SEED`, else this one.
+#[must_use]
+pub fn chosen_seed(seed: u64) -> u64 {
+    std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed)
+}
+
 /// What story of a random fleet to play.
 #[derive(Debug, Clone)]
 pub struct Story {

@@ -1,12 +1,12 @@
 //! A random fleet, random settings and random changes under each dialect, against the model.
 
-use amfj_sync_tests::random_fleet::Story;
+use amfj_sync_tests::random_fleet::{Story, chosen_seed};
 use amfj_sync_tests::sim::amfj::Dialect;
 use anyhow::{Context as _, Result};
 
 /// `AMFJ_SYNC_SEED=1234` plays that seed instead.
 async fn random_fleet(dialect: Dialect, seed: u64) -> Result<()> {
-    let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    let seed = chosen_seed(seed);
     let story = Story { seed, devices: 30..50, runs: 2, dialect };
     story.play().await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
 }

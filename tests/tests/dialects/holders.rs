@@ -19,7 +19,7 @@ fn fleet(seed: u64) -> Fleet {
 
 /// The AMFJ is spoken to in the dialect, and the fleet is not made to suit it.
 async fn scene(dialect: Dialect, seed: u64) -> Result<Scene> {
-    let services = Services::start(&fleet(seed)).await?;
+    let services = Services::speaking(Dialect::AssumedV1, &fleet(seed)).await?;
     services.amfj.speak(dialect);
     let settings = everything(&services).user_field("Name", "user.name");
     let scene = Scene::open(services, settings, "5s").await?;

@@ -1,7 +1,7 @@
 //! Writes that are answered before they are done (`envelope-jobs`): the job is late, or says in the end that it failed.
 
-use amfj_sync_tests::pipeline::{Services, newcomers, spec};
-use amfj_sync_tests::scene::{Scene, everything};
+use amfj_sync_tests::pipeline::{Services, newcomers};
+use amfj_sync_tests::scene::{Scene, everything, laptops};
 use amfj_sync_tests::sim::amfj::Dialect;
 use amfj_sync_tests::sim::fleet::Fleet;
 use amfj_sync_tests::sim::personality::{Body, Kind, Oddity, Personality};
@@ -46,10 +46,8 @@ async fn a_creation_whose_job_fails_afterwards_is_made_once() -> Result<()> {
 /// The value that a job names is left out, of creations and of updates, and the rest is written.
 #[tokio::test]
 async fn a_value_that_a_job_refuses_is_left_out_alone() -> Result<()> {
-    let mut fleet = Fleet::generate(spec(10, 2133));
+    let mut fleet = laptops(10, 2133);
     fleet.site.assets.truncate(5);
-    let laptop = fleet.site.type_id("Laptop").unwrap_or_default().to_owned();
-    fleet.site.assets.iter_mut().for_each(|asset| asset.asset_type_id.clone_from(&laptop));
     let scene = scene(&fleet).await?;
     scene.odd(Personality::new(Oddity::JobRefuses));
     let naming = Oddity::refuse(422).saying(Body::Naming("OS Version".to_owned()));

@@ -4,7 +4,7 @@
 use amfj_sync_tests::pipeline::{Services, spec};
 use amfj_sync_tests::scene::{Scene, ensure_people_once, everything};
 use amfj_sync_tests::sim::amfj::Dialect;
-use amfj_sync_tests::sim::fleet::{Device, Fleet};
+use amfj_sync_tests::sim::fleet::{Device, Fleet, Owner};
 use amfj_sync_tests::sim::kandji::{NewDevice, NewOwner};
 use amfj_sync_tests::sim::personality::{Body, Form, Kind, Oddity, Personality};
 use anyhow::{Context as _, Result, ensure};
@@ -25,7 +25,7 @@ async fn scene(dialect: Dialect, seed: u64) -> Result<Scene> {
     let people = fleet.people.clone();
     let laptop = fleet.site.type_id("Laptop").unwrap_or_default().to_owned();
     for ((device, asset), person) in fleet.devices.iter_mut().zip(&mut fleet.site.assets).zip(people) {
-        device.user = amfj_sync_tests::sim::fleet::Owner::Person(person);
+        device.user = Owner::Person(person);
         asset.asset_type_id.clone_from(&laptop);
     }
     let services = Services::speaking(dialect, &fleet).await?;

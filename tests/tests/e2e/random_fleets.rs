@@ -3,12 +3,12 @@
 //!
 //! `AMFJ_SYNC_SEED=1234` runs that seed instead; a failure names its seed.
 
-use amfj_sync_tests::random_fleet::Story;
+use amfj_sync_tests::random_fleet::{Story, chosen_seed};
 use amfj_sync_tests::sim::amfj::Dialect;
 use anyhow::{Context as _, Result};
 
 async fn random_fleet(seed: u64) -> Result<()> {
-    let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    let seed = chosen_seed(seed);
     let story = Story { seed, devices: 50..110, runs: 4, dialect: Dialect::chosen()? };
     story.play().await.with_context(|| format!("AMFJ_SYNC_SEED={seed} repeats this"))
 }

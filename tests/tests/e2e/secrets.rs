@@ -62,7 +62,7 @@ async fn p27_no_secret_leaves_the_environment() -> Result<()> {
     ensure!(done.status.success(), "{}", done.stderr);
     ensure!(done.stderr.contains("TRACE"), "-vv says no more than usual");
     said.push(("the fetcher".into(), format!("{}{}", done.stdout, done.stderr)));
-    // Each stage's queues while their messages are in them: nobody takes any before the crew is hired.
+    // Each stage's queues while their messages are in them: nobody takes any before the workers are there.
     look_into(&pipeline, "reconcile", &mut said).await?;
     pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     amfj_sync_tests::harness::eventually(RUN_LIMIT, "changes in the queue", async || {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use amfj_sync_tests::harness::{Role, Worker, eventually};
 use amfj_sync_tests::model::{CreateDevices, Model, Prediction, Settings};
 use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
+use amfj_sync_tests::random_fleet::chosen_seed;
 use amfj_sync_tests::sim::fleet::{Fleet, FleetSpec, Traps};
 use anyhow::{Context as _, Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -102,7 +103,7 @@ async fn terminated(role: Role) -> Result<()> {
 }
 
 async fn killed(role: Role, seed: u64) -> Result<()> {
-    let seed = std::env::var("AMFJ_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    let seed = chosen_seed(seed);
     let mut rng = StdRng::seed_from_u64(seed);
     let story = async {
         let mut sync = FirstSync::prepare(seed).await?;

@@ -72,7 +72,7 @@ pub(crate) async fn armed_writer(pipeline: &mut Pipeline, failpoints: &str) -> R
     Ok(pipeline.writers.len() - 1)
 }
 
-/// Waits until a writer has killed itself at a failpoint, and takes it out of the crew.
+/// Waits until a writer has killed itself at a failpoint, and takes it out of the pipeline.
 pub(crate) async fn killed_at(pipeline: &mut Pipeline, place: usize, failpoint: &str) -> Result<()> {
     let mut writer = pipeline.writers.remove(place);
     let status = writer.wait(RUN_LIMIT).await?;

@@ -2,7 +2,7 @@
 //! looks well and does half of its work.
 
 use amfj_sync_tests::harness::{Role, Worker};
-use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services};
+use amfj_sync_tests::pipeline::{Pipeline, RUN_LIMIT, Services, Workers};
 use anyhow::{Result, ensure};
 
 async fn ends_with_the_reason(mut worker: Worker, failpoint: &str) -> Result<()> {
@@ -34,10 +34,10 @@ async fn a_panic_ends_a_worker_with_its_reason_and_the_next_one_goes_on() -> Res
     ensure!(fetched.status.success(), "{}", fetched.stderr);
     let failpoint = "reconciler.concluded";
     ends_with_the_reason(panicking(&pipeline, Role::Reconciler, failpoint)?, failpoint).await?;
-    pipeline.spawn(amfj_sync_tests::pipeline::Workers { reconcilers: 1, writers: 0 }).await?;
+    pipeline.spawn(Workers { reconcilers: 1, writers: 0 }).await?;
     let failpoint = "writer.before-intent";
     ends_with_the_reason(panicking(&pipeline, Role::Writer, failpoint)?, failpoint).await?;
-    pipeline.spawn(amfj_sync_tests::pipeline::Workers { reconcilers: 0, writers: 1 }).await?;
+    pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     pipeline.settle().await?;
     let written = services.amfj.assets().iter().filter(|asset| asset.fields.contains_key("Notes")).count();
     ensure!(written == 4, "{written} of 4 written");

@@ -9,7 +9,7 @@ use crate::support::{MORE, Words, applied, change, integration, is_in_step, kand
 const WORDS: Words = Words {
     laptop: "Laptop",
     tablet: "Tablet",
-    location: Some("HQ / First floor"),
+    location: "HQ / First floor",
     serial: "Serial",
     tag: "Asset tag",
     enrolled: "Enrolled",

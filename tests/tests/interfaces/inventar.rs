@@ -8,7 +8,7 @@ use crate::support::{MORE, Words, applied, change, integration, is_in_step, kand
 const WORDS: Words = Words {
     laptop: "Notebook",
     tablet: "Tablet",
-    location: Some("Bits & Bobs"),
+    location: "Bits & Bobs",
     serial: "Serial number",
     tag: "Inventory no.",
     enrolled: "Enrolled",

@@ -10,7 +10,7 @@ use crate::support::{MORE, Words, change, integration, is_in_step, kandji, other
 const WORDS: Words = Words {
     laptop: "Laptop",
     tablet: "Tablet",
-    location: Some("HQ"),
+    location: "HQ",
     serial: "Serial Number",
     tag: "Inventory Number",
     enrolled: "Enrolled",

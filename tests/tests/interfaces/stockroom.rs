@@ -9,7 +9,7 @@ use crate::support::{MORE, Words, applied, change, integration, is_in_step, kand
 const WORDS: Words = Words {
     laptop: "Notebooks",
     tablet: "Tablets",
-    location: Some("Head office"),
+    location: "Head office",
     serial: "Serial no.",
     tag: "Asset tag",
     enrolled: "Enrolled on",

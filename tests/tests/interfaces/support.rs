@@ -1,8 +1,9 @@
 //! The fleet that every interface gets, and the way from a description to a sync that is at rest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use amfj_sync_tests::harness::IntegrationBuilder;
+use amfj_sync_tests::interfaces::fixture;
 use amfj_sync_tests::pipeline::{Pipeline, spec};
 use amfj_sync_tests::sim::fleet::{Fleet, Site};
 use amfj_sync_tests::sim::kandji::{KandjiOptions, KandjiSim, NewDevice, NewOwner};
@@ -16,7 +17,7 @@ pub(crate) const MORE: usize = 57;
 pub(crate) struct Words {
     pub(crate) laptop: &'static str,
     pub(crate) tablet: &'static str,
-    pub(crate) location: Option<&'static str>,
+    pub(crate) location: &'static str,
     pub(crate) serial: &'static str,
     /// A number.
     pub(crate) tag: &'static str,
@@ -26,11 +27,6 @@ pub(crate) struct Words {
     pub(crate) managed: &'static str,
     /// A choice.
     pub(crate) platform: &'static str,
-}
-
-/// A file of an interface.
-pub(crate) fn file(interface: &str, name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/interfaces").join(interface).join(name)
 }
 
 /// The serial number and the name of one of the others.
@@ -81,11 +77,12 @@ pub(crate) fn change(kandji: &KandjiSim) -> Result<()> {
 
 /// An integration that creates, assigns and fills whatever an interface can take.
 pub(crate) fn integration(kandji: &KandjiSim, url: &str, secret: &str, words: &Words) -> IntegrationBuilder {
-    let integration = IntegrationBuilder::new("acme", &kandji.url(), url)
+    IntegrationBuilder::new("acme", &kandji.url(), url)
         .tokens(&kandji.token(), secret)
         .set("kandji.requests_per_hour", 1_000_000)
         .set("amfj.requests_per_second", 2000)
         .set("sync.default_asset_type", words.laptop)
+        .set("sync.default_location", words.location)
         .set("sync.create_devices", "always")
         .set("sync.auto_checkout", true)
         .set("sync.on_empty", "clear")
@@ -94,22 +91,18 @@ pub(crate) fn integration(kandji: &KandjiSim, url: &str, secret: &str, words: &W
         .field(words.tag, "asset_tag")
         .field(words.enrolled, "first_enrollment")
         .field(words.managed, "mdm_enabled")
-        .field(words.platform, "platform");
-    match words.location {
-        Some(location) => integration.set("sync.default_location", location),
-        None => integration,
-    }
+        .field(words.platform, "platform")
 }
 
 /// The way of the guide: the description is drafted from, where that can be; the finished profile is probed, checked, and
 /// planned with. Nothing is written.
 pub(crate) async fn planned(interface: &str, integration: &IntegrationBuilder) -> Result<Pipeline> {
-    let integration = integration.clone().set("amfj.profile", path(&file(interface, "profile.toml"))?);
+    let integration = integration.clone().set("amfj.profile", path(&fixture(interface, "profile.toml"))?);
     let pipeline = Pipeline::start(vec![("acme", integration.set("mode", "plan"))]).await?;
-    let description = file(interface, "openapi.json");
+    let description = fixture(interface, "openapi.json");
     if description.exists() {
         let draft = pipeline.said(&["profile", "draft", "--openapi", path(&description)?]).await?;
-        keeps(&file(interface, "draft.toml"), &draft)?;
+        keeps(&fixture(interface, "draft.toml"), &draft)?;
     }
     let shown = pipeline.said(&["profile", "show"]).await?;
     ensure!(shown.contains("name = \"assumed-v1\""), "{shown}");
@@ -131,7 +124,7 @@ pub(crate) async fn applied(
     interface: &str,
     integration: &IntegrationBuilder,
 ) -> Result<()> {
-    let integration = integration.clone().set("amfj.profile", path(&file(interface, "profile.toml"))?);
+    let integration = integration.clone().set("amfj.profile", path(&fixture(interface, "profile.toml"))?);
     pipeline.reconfigure(vec![("acme", integration)]).await?;
     pipeline.run().await
 }

@@ -122,7 +122,7 @@ async fn a_search_through_a_list_without_end_ends() -> Result<()> {
     }
     scene.publish().await?;
     let circle = scene.odd(Personality::new(Oddity::Circle).at(Kind::ListUsers).at(Kind::ListAssets));
-    scene.pipeline.spawn(amfj_sync_tests::pipeline::Workers { reconcilers: 0, writers: 1 }).await?;
+    scene.pipeline.spawn(Workers { reconcilers: 0, writers: 1 }).await?;
     scene.struck(circle, 2).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let walked = scene.amfj().requests().iter().filter(|request| request.query.contains("cursor=")).count();

@@ -11,7 +11,7 @@ use toml::{Table, Value as Setting};
 
 use crate::calling::{call, ensure_says};
 
-/// A crew with a fetcher that tries failed runs again soon, and takes both tokens from files.
+/// Workers and a fetcher that take both tokens from files.
 async fn watched(services: &Services) -> Result<(Pipeline, Worker, [std::path::PathBuf; 2])> {
     let folder = tempfile::Builder::new().prefix("amfj-sync-tokens-").tempdir()?.keep();
     let files = [folder.join("kandji"), folder.join("amfj")];

@@ -22,8 +22,8 @@ fn out_of_date(attacker: &mut Attacker<'_>) -> Result<(Event, Decision)> {
     let event = attacker.event(change.clone());
     let (id, sequence) = (event.id, event.sequence.unwrap());
     let decision = attacker.view.decision(&change.key).context("a device of which nothing was decided")?;
-    let decided = PlannedChange { id, sequence, published: Some(Timestamp::now()), staged: false, change };
-    Ok((event, Decision { place: sequence, changes: vec![decided], ..decision }))
+    let planned = PlannedChange { id, sequence, published: Some(Timestamp::now()), staged: false, change };
+    Ok((event, Decision { place: sequence, changes: vec![planned], ..decision }))
 }
 
 async fn nothing_came_of_it(pipeline: &Pipeline, services: &Services) -> Result<()> {

@@ -89,66 +89,63 @@ async fn the_pipeline_works_under_the_permissions_of_the_page() -> Result<()> {
             services.integration("acme").field("Notes", "model").field("Serial Number", "serial_number"),
         )
         .write(&scratch)?;
-    let mut workers = OneOfEach { broker, config, workers: Vec::new() };
+    let mut all = OneOfEach { broker, config, workers: Vec::new() };
 
     // Whoever may not make the queues says so, and which.
-    let early = workers.said("amfj-reader", &["status"]).await?;
+    let early = all.said("amfj-reader", &["status"]).await?;
     ensure!(early.status.code() == Some(1) && early.stderr.contains("docs/security.md"), "{}", early.stderr);
-    let made = workers.said("amfj-setup", &["status"]).await?;
+    let made = all.said("amfj-setup", &["status"]).await?;
     ensure!(made.status.code() == Some(3), "{}{}", made.stdout, made.stderr);
 
     for role in [Role::Fetcher, Role::Reconciler, Role::Writer] {
         let user = format!("amfj-{}", role.name());
-        let mut worker = workers.call(role, &user)?.arg("run").spawn()?;
+        let mut worker = all.call(role, &user)?.arg("run").spawn()?;
         worker.wait_ready().await?;
-        workers.workers.push(worker);
+        all.workers.push(worker);
     }
-    let status = workers.at_rest().await?;
+    let status = all.at_rest().await?;
     ensure!(status["reports"].as_array().is_some_and(|reports| reports.len() == 3), "{status}");
     ensure!(services.take_writes().len() >= 3);
 
     let device = services.kandji.devices()[0].clone();
     for arguments in [vec!["plan"], vec!["explain", device.serial_number.as_str()], vec!["history"]] {
-        let done = workers.said("amfj-reader", &arguments).await?;
+        let done = all.said("amfj-reader", &arguments).await?;
         ensure!(done.status.success(), "{arguments:?}: {}{}", done.stdout, done.stderr);
     }
-    let history = workers.said("amfj-reader", &["history"]).await?;
+    let history = all.said("amfj-reader", &["history"]).await?;
     ensure!(history.stdout.contains("Notes"), "{}", history.stdout);
 
     // A reader writes nothing: no decision of a person, no change.
-    let unlink = workers.said("amfj-reader", &["unlink", &device.serial_number]).await?;
+    let unlink = all.said("amfj-reader", &["unlink", &device.serial_number]).await?;
     ensure!(
         unlink.status.code() == Some(1) && unlink.stderr.contains("does not permit"),
         "{}",
         unlink.stderr
     );
-    ensure!(
-        !may_publish(&url(&workers.broker, "amfj-reader")?).await?,
-        "a reader published into an apply queue"
-    );
-    ensure!(may_publish(&url(&workers.broker, "amfj-operator")?).await?);
-    let letters = async || -> Result<Finished> { workers.said("amfj-operator", &["dead", "list"]).await };
+    ensure!(!may_publish(&url(&all.broker, "amfj-reader")?).await?, "a reader published into an apply queue");
+    ensure!(may_publish(&url(&all.broker, "amfj-operator")?).await?);
+    let letters = async || -> Result<Finished> { all.said("amfj-operator", &["dead", "list"]).await };
     eventually(LIMIT, "the dead letter", async || {
         let listed = letters().await?;
         ensure!(listed.stdout.contains("not a CloudEvents message"), "{}{}", listed.stdout, listed.stderr);
         Ok(())
     })
     .await?;
-    let refused = workers.said("amfj-reader", &["dead", "list"]).await?;
+    let refused = all.said("amfj-reader", &["dead", "list"]).await?;
     ensure!(refused.status.code() == Some(1), "a reader saw dead letters: {}", refused.stdout);
 
     // An operator acts, and the workers do what follows.
-    let acted = workers.said("amfj-operator", &["unlink", &device.serial_number]).await?;
+    let acted = all.said("amfj-operator", &["unlink", &device.serial_number]).await?;
     ensure!(acted.status.success(), "{}", acted.stderr);
     services.kandji.set(&services.kandji.devices()[1].device_id, "serial_number", json!("CHANGED"))?;
-    let asked = workers.said("amfj-operator", &["trigger"]).await?;
+    let asked = all.said("amfj-operator", &["trigger"]).await?;
     ensure!(asked.status.success(), "{}{}", asked.stdout, asked.stderr);
     eventually(LIMIT, "the change", async || {
         ensure!(services.amfj.writes().iter().any(|write| write.body.to_string().contains("CHANGED")));
         Ok(())
     })
     .await?;
-    for worker in workers.workers.drain(..) {
+    for worker in all.workers.drain(..) {
         let log = worker.log();
         ensure!(!log.contains("ACCESS_REFUSED") && !log.contains("does not permit"), "{log}");
         ensure!(worker.terminate().await?.success());

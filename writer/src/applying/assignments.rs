@@ -21,7 +21,7 @@ impl Applying<'_> {
         let assignment = Assignment { context: self.context, asset, expected, to };
         match assignment.make(&mut self.requests, tried_before).await {
             Err(Trouble::Superseded(why)) if self.may_have_written() => {
-                self.overtaken_assignment(asset, expected, to, primary, why).await
+                self.superseded_assignment(asset, expected, to, primary, why).await
             }
             Err(Trouble::Fail { reason, field }) if self.may_be_carried_out() => {
                 // Refused in the end, after an attempt whose answer was lost (P26).

@@ -21,7 +21,7 @@ impl Applying<'_> {
         self.begun || self.requests.attempts > 0
     }
 
-    pub(super) async fn overtaken_patch_of_asset(
+    pub(super) async fn superseded_patch_of_asset(
         &mut self,
         id: &AssetId,
         edits: BTreeMap<String, Edit>,
@@ -35,7 +35,7 @@ impl Applying<'_> {
         Ok(outcome.with_asset(asset))
     }
 
-    pub(super) async fn overtaken_patch_of_record(
+    pub(super) async fn superseded_patch_of_record(
         &mut self,
         id: &RecordId,
         edits: BTreeMap<String, Edit>,
@@ -51,7 +51,7 @@ impl Applying<'_> {
     }
 
     /// Nothing of the assignment was done when this attempt began to wait, but an answer may have been lost.
-    pub(super) async fn overtaken_assignment(
+    pub(super) async fn superseded_assignment(
         &mut self,
         id: &AssetId,
         expected: Option<&Holder>,

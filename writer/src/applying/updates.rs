@@ -167,7 +167,7 @@ impl Applying<'_> {
         match (written, link) {
             (Ok(written), link) => Ok(self.wrote_asset(written, edits, link, refused)),
             (Err(Trouble::Superseded(why)), _) if self.may_have_written() => {
-                self.overtaken_patch_of_asset(&id, edits, refused, why).await
+                self.superseded_patch_of_asset(&id, edits, refused, why).await
             }
             (Err(Trouble::Fail { reason, field }), link) => {
                 let found = self.carried_out::<AssetPatch>(&id, &edits, &refused).await?;
@@ -219,7 +219,7 @@ impl Applying<'_> {
             }
             Err(Trouble::NotFound) => Ok(self.record_not_there()),
             Err(Trouble::Superseded(why)) if self.may_have_written() => {
-                self.overtaken_patch_of_record(&id, edits, refused, why).await
+                self.superseded_patch_of_record(&id, edits, refused, why).await
             }
             Err(Trouble::Fail { reason, field }) => {
                 let found = self.carried_out::<UserPatch>(&id, &edits, &refused).await?;

@@ -83,14 +83,14 @@ impl Creatable for NewUser {
         (counts.users.saturating_sub(links), counts.records.max(known))
     }
 
-    fn is_unknown(_site: &IntegrationContext, view: &Projection, found: &UserRecord) -> bool {
+    fn is_unknown(_context: &IntegrationContext, view: &Projection, found: &UserRecord) -> bool {
         view.record(&found.id).is_none_or(|row| {
             NameKey::of(&row.record.name) != NameKey::of(&found.name)
                 || email_of(row.record.email.as_deref()) != email_of(found.email.as_deref())
         })
     }
 
-    fn is_namesake(&self, _site: &IntegrationContext, found: &UserRecord) -> bool {
+    fn is_namesake(&self, _context: &IntegrationContext, found: &UserRecord) -> bool {
         match (email_of(self.email.as_deref()), email_of(found.email.as_deref())) {
             (None, None) => NameKey::of(&found.name) == NameKey::of(&self.name),
             (sent, held) => sent == held,
@@ -110,7 +110,7 @@ impl Creatable for NewUser {
     }
 
     /// A record with another email is another person's, unless that is a beginning of theirs.
-    fn resembles(&self, _site: &IntegrationContext, found: &UserRecord) -> bool {
+    fn resembles(&self, _context: &IntegrationContext, found: &UserRecord) -> bool {
         match (email_of(self.email.as_deref()), email_of(found.email.as_deref())) {
             (Some(sent), Some(held)) => name_resembles(&sent, &held),
             _ => name_resembles(&self.name, &found.name),

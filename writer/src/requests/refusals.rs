@@ -44,7 +44,7 @@ impl<'a> Requests<'a> {
         match answered {
             Answered::TokenRefused | Answered::WrongAddress => {
                 self.context.circuit.open(&reason);
-                return Err(self.hand_back(kind, error));
+                return Err(self.requeue(kind, error));
             }
             Answered::Value { field } => {
                 // An answer, if not the wanted one: AMFJ works.
@@ -88,7 +88,7 @@ impl<'a> Requests<'a> {
     }
 
     /// It is not sent again here: what is known about it must not be lost.
-    fn hand_back(&self, kind: Idempotency, error: &CallError) -> Trouble {
+    fn requeue(&self, kind: Idempotency, error: &CallError) -> Trouble {
         if kind == Idempotency::NonIdempotent && error.may_have_happened() {
             self.context.unknown.lock().insert(self.event.id);
         }
@@ -116,7 +116,7 @@ impl<'a> Requests<'a> {
                 self.context.client.limiter().pause_for(pause);
                 Ok(())
             }
-            Asked::Opened => Err(self.hand_back(kind, error)),
+            Asked::Opened => Err(self.requeue(kind, error)),
         }
     }
 
@@ -138,10 +138,10 @@ impl<'a> Requests<'a> {
         let paused = self.pause_after_refusal(request, cause, reason, after, turn).await;
         if let Err(trouble) = paused {
             if late {
-                self.context.will_have_landed(&self.change.key, landed);
+                self.context.note_late_write(&self.change.key, landed);
             }
             if matches!(trouble, Trouble::Requeue) {
-                return Err(self.hand_back(kind, error));
+                return Err(self.requeue(kind, error));
             }
             return Err(trouble);
         }

@@ -66,7 +66,8 @@ fn report_property(what: &str, path: &PropertyPath, sample: &Sample, report: &mu
         objects.iter().filter(|object| !is_blank(path.lookup(object).unwrap_or(&Value::Null))).count();
     let values = objects.iter().filter_map(|object| path.lookup(object)).filter(|value| !is_blank(value));
     let example = values.map(screen::value).next();
-    let example = example.map(|value| format!(", for instance {}", short(&value))).unwrap_or_default();
+    let example =
+        example.map(|value| format!(", for instance {}", short(&value, EXAMPLE))).unwrap_or_default();
     let line = format!("{what}: {filled} of {} devices have a value{example}", objects.len());
     if is_restless(path) {
         report.warning(
@@ -81,11 +82,11 @@ fn report_property(what: &str, path: &PropertyPath, sample: &Sample, report: &mu
 }
 
 /// An example is no more than a hint.
-fn short(value: &str) -> String {
-    if value.chars().count() <= EXAMPLE {
+pub(crate) fn short(value: &str, most: usize) -> String {
+    if value.chars().count() <= most {
         value.to_owned()
     } else {
-        value.chars().take(EXAMPLE).chain(['…']).collect()
+        value.chars().take(most).chain(['…']).collect()
     }
 }
 

@@ -120,7 +120,7 @@ impl Printer {
 }
 
 fn show(screen: &Screen, line: &Line) -> String {
-    let (mark, ink) = match line.result {
+    let (mark, style) = match line.result {
         Result::Ok => ("✓", Style::Green),
         Result::Warning => ("!", Style::Yellow),
         Result::Failed => ("✗", Style::Red),
@@ -129,10 +129,10 @@ fn show(screen: &Screen, line: &Line) -> String {
     let margin = " ".repeat(indent - 2);
     let check = screen.sentence(indent, &sanitize(&line.check));
     let cure = line.cure.as_ref().map(|cure| {
-        let cure = screen.inked(ink, indent + 2, &sanitize(cure));
+        let cure = screen.inked(style, indent + 2, &sanitize(cure));
         format!("\n{margin}    {cure}")
     });
-    format!("{margin}{} {check}{}", screen.ink(ink, mark), cure.unwrap_or_default())
+    format!("{margin}{} {check}{}", screen.ink(style, mark), cure.unwrap_or_default())
 }
 
 /// `1 device`, `300 or more devices`.

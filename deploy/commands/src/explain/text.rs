@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Applied, Decided, Explained, Failed, Linked, User};
 use crate::format::{self, quoted};
 use crate::plan::{self, ChangeRow};
-use crate::status::ink_of;
+use crate::status::style_of;
 
 /// Where the second column begins.
 const INDENT: usize = 12;
@@ -22,12 +22,12 @@ pub(super) fn show(screen: &Screen, explained: &Explained) -> String {
     let mut out = String::new();
     let name = if explained.device.name.trim().is_empty() { "no name" } else { &explained.device.name };
     let _ = writeln!(out, "{} in {}", screen.ink(Style::Bold, &quoted(name)), explained.integration);
-    let (ink, state) = match explained.state {
-        Some(state) => (ink_of(state), state.as_str()),
+    let (style, state) = match explained.state {
+        Some(state) => (style_of(state), state.as_str()),
         None => (Style::Plain, "not decided yet"),
     };
     let label = |name: &str| screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
-    let _ = writeln!(out, "{}{}", label("state"), screen.ink(ink, state));
+    let _ = writeln!(out, "{}{}", label("state"), screen.ink(style, state));
     let mut row = |name: &str, text: &str| {
         let _ = writeln!(out, "{}{}", label(name), screen.sentence(INDENT, &sanitize(text)));
     };

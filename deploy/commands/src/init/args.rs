@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
+use amfj_sync_config::CreateDevices;
 use clap::{Args, ValueEnum};
+
+/// What `create_devices` may be.
+pub(crate) const CREATE_DEVICES: [&str; 3] =
+    [CreateDevices::Never.as_str(), CreateDevices::FirstSync.as_str(), CreateDevices::Always.as_str()];
 
 /// What a person, or a script, has answered before anything is asked.
 #[derive(Debug, Default, Args)]
@@ -46,7 +51,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "yes|no", value_enum, hide_possible_values = true)]
     pub(crate) auto_checkout: Option<YesOrNo>,
     /// Device creation: whether devices without an asset get one
-    #[arg(long, value_name = "WHEN", value_parser = ["never", "first-sync", "always"])]
+    #[arg(long, value_name = "WHEN", value_parser = CREATE_DEVICES)]
     pub(crate) create_devices: Option<String>,
     /// Field mapping: this AMFJ field from this Kandji property or template, and no other that is not named; repeatable
     #[arg(long, value_name = "FIELD=PROPERTY", value_parser = mapped, conflicts_with = "no_map")]

@@ -17,10 +17,6 @@ pub(crate) struct Asker {
     stop: CancellationToken,
 }
 
-/// What a person answered to a question with a few letters to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Letter(pub(crate) char);
-
 impl Asker {
     /// Asks on the terminal, unless nothing is to be asked.
     pub(crate) fn new(is_silent: bool, stop: CancellationToken) -> Self {
@@ -74,64 +70,58 @@ impl Asker {
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Exit> {
         let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        let read = move |typed: &str| match (typed, default) {
+            ("", Some(default)) => read(default),
+            ("", None) => Err("an answer is needed here; Control-C leaves everything as it is".to_owned()),
+            (answer, _) if answer.contains(steers) => {
+                Err("there are signs in it that no name has, such as those of an arrow key".to_owned())
+            }
+            (answer, _) => read(answer),
+        };
+        self.until_taken(&format!("{question}{shown}"), read).await
+    }
+
+    /// Asks for one of these letters; without an answer, the first.
+    pub(crate) async fn letter(&self, question: &str, letters: &[char]) -> Result<char, Exit> {
+        let shown: Vec<String> = letters
+            .iter()
+            .enumerate()
+            .map(|(at, letter)| if at == 0 { letter.to_uppercase().to_string() } else { letter.to_string() })
+            .collect();
+        let read = |answer: &str| {
+            let typed = answer.chars().next().and_then(|letter| letter.to_lowercase().next());
+            let chosen = letters.iter().copied().find(|letter| typed.is_none_or(|typed| typed == *letter));
+            chosen.ok_or_else(|| format!("type one of {}", shown.join(", ")))
+        };
+        self.until_taken(&format!("{question} [{}]", shown.join("/")), read).await
+    }
+
+    /// Asks yes or no.
+    pub(crate) async fn yes(&self, question: &str, default: bool) -> Result<bool, Exit> {
+        let letters = if default { ['y', 'n'] } else { ['n', 'y'] };
+        Ok(self.letter(question, &letters).await? == 'y')
+    }
+
+    /// Asks until `read` takes what was typed.
+    async fn until_taken<T>(
+        &self,
+        question: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Exit> {
         loop {
-            ask(&format!("  {}: ", self.screen.sentence(2, &format!("{question}{shown}"))));
-            let line = self.typed(false).await?;
-            let answer = match (line.trim(), default) {
-                ("", Some(default)) => default,
-                ("", None) => {
-                    self.complain("an answer is needed here; Control-C leaves everything as it is");
-                    continue;
-                }
-                (answer, _) if answer.contains(steers) => {
-                    self.complain("there are signs in it that no name has, such as those of an arrow key");
-                    continue;
-                }
-                (answer, _) => answer,
-            };
-            match read(answer) {
+            let line = self.typed(question, false).await?;
+            match read(line.trim()) {
                 Ok(answer) => return Ok(answer),
                 Err(why) => self.complain(&why),
             }
         }
     }
 
-    /// Asks for one of these letters; without an answer, the first.
-    pub(crate) async fn letter(&self, question: &str, letters: &[char]) -> Result<Letter, Exit> {
-        let shown: Vec<String> = letters
-            .iter()
-            .enumerate()
-            .map(|(at, letter)| if at == 0 { letter.to_uppercase().to_string() } else { letter.to_string() })
-            .collect();
-        let first = letters.first().copied().unwrap_or_default();
-        let read = |answer: &str| {
-            let typed = answer.chars().next().and_then(|letter| letter.to_lowercase().next());
-            let chosen = letters.iter().copied().find(|letter| Some(*letter) == typed);
-            chosen.map(Letter).ok_or_else(|| format!("type one of {}", shown.join(", ")))
-        };
-        let question = format!("{question} [{}]", shown.join("/"));
-        loop {
-            ask(&format!("  {}: ", self.screen.sentence(2, &question)));
-            let line = self.typed(false).await?;
-            match if line.trim().is_empty() { Ok(Letter(first)) } else { read(line.trim()) } {
-                Ok(letter) => return Ok(letter),
-                Err(why) => self.complain(&why),
-            }
-        }
-    }
-
-    /// Asks yes or no.
-    pub(crate) async fn yes(&self, question: &str, default: bool) -> Result<bool, Exit> {
-        let letters = if default { ['y', 'n'] } else { ['n', 'y'] };
-        Ok(self.letter(question, &letters).await? == Letter('y'))
-    }
-
     /// Asks for a secret, which is not shown; none where nothing was typed and something is there already.
     pub(crate) async fn secret(&self, question: &str, is_there: bool) -> Result<Option<String>, Exit> {
         let shown = if is_there { " [Enter keeps the one that is there]" } else { "" };
         loop {
-            ask(&format!("  {}: ", self.screen.sentence(2, &format!("{question}, not shown{shown}"))));
-            let line = self.typed(true).await?;
+            let line = self.typed(&format!("{question}, not shown{shown}"), true).await?;
             // The end of the line was not shown either.
             say("");
             let token = as_token(&line);
@@ -145,12 +135,13 @@ impl Asker {
         }
     }
 
-    /// The next line; an error at the end of the input, and where the program is told to stop.
-    async fn typed(&self, hidden: bool) -> Result<String, Exit> {
-        let stopped = || Exit::Failed("stopped; nothing was written".into());
+    /// Asks, and answers the next line; an error at the end of the input, and where the program is told to stop. Whoever is
+    /// quick answers as soon as the question is shown, so all is ready by then.
+    async fn typed(&self, question: &str, hidden: bool) -> Result<String, Exit> {
         // What is no terminal has nothing to be thrown away.
         let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
         let _echo = hidden.then(Hidden::new);
+        ask(&format!("  {}: ", self.screen.sentence(2, question)));
         let (answer, answered) = oneshot::channel();
         // A thread of its own: nothing may wait for it when Control-C ends this process.
         std::thread::spawn(move || {
@@ -165,6 +156,11 @@ impl Asker {
         }
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
+}
+
+/// What is said where the program is told to stop.
+pub(crate) fn stopped() -> Exit {
+    Exit::Failed("stopped; nothing was written".into())
 }
 
 /// A token as people paste it: with blanks, in quotes, with the word of the header before it.

@@ -73,6 +73,11 @@ impl Document {
         Ok(new)
     }
 
+    /// Whether it has any integration; one that is commented out is none.
+    pub(crate) fn has_integrations(&self) -> bool {
+        self.document.contains_key(INTEGRATION)
+    }
+
     /// The ids of the integrations that are there, in their order.
     pub(crate) fn ids(&self) -> Vec<String> {
         let tables = self.document.get(INTEGRATION).and_then(Item::as_array_of_tables);
@@ -118,7 +123,7 @@ impl Document {
 
     fn table(&self, id: &str) -> Option<&Table> {
         let tables = self.document.get(INTEGRATION)?.as_array_of_tables()?;
-        tables.iter().find(|table| table.get("id").and_then(Item::as_str) == Some(id))
+        tables.iter().find(|table| is_of(table, id))
     }
 
     /// The same with these settings of an integration, which is added where there is none.
@@ -128,10 +133,7 @@ impl Document {
             new.add(id)?;
         }
         let tables = new.document.get_mut(INTEGRATION).and_then(Item::as_array_of_tables_mut);
-        let table = tables
-            .into_iter()
-            .flat_map(ArrayOfTables::iter_mut)
-            .find(|table| table.get("id").and_then(Item::as_str) == Some(id));
+        let table = tables.into_iter().flat_map(ArrayOfTables::iter_mut).find(|table| is_of(table, id));
         if let Some(table) = table {
             put_all(table, settings)?;
         }
@@ -154,7 +156,7 @@ impl Document {
             trial.document.remove(shared);
         }
         if let Some(tables) = trial.document.get_mut(INTEGRATION).and_then(Item::as_array_of_tables_mut) {
-            tables.retain(|table| table.get("id").and_then(Item::as_str) == Some(id));
+            tables.retain(|table| is_of(table, id));
             for table in tables.iter_mut() {
                 table.remove("fields");
                 table.remove("user_fields");
@@ -181,6 +183,11 @@ impl Document {
     }
 }
 
+/// Whether a table is that of the integration of this id.
+fn is_of(table: &Table, id: &str) -> bool {
+    table.get("id").and_then(Item::as_str) == Some(id)
+}
+
 fn put_all(table: &mut Table, settings: &Settings) -> Result<(), Exit> {
     let kandji = section(table, "kandji")?;
     put_text(kandji, "api_url", settings.kandji_url.as_deref());
@@ -188,9 +195,7 @@ fn put_all(table: &mut Table, settings: &Settings) -> Result<(), Exit> {
     let amfj = section(table, "amfj")?;
     put_text(amfj, "api_url", settings.amfj_url.as_deref());
     put_token(amfj, settings.amfj_token.as_ref());
-    if settings.amfj_profile.is_some() {
-        put_text(amfj, "profile", settings.amfj_profile.as_deref());
-    }
+    put_text(amfj, "profile", settings.amfj_profile.as_deref());
     let sync = section(table, "sync")?;
     put_text(sync, "default_asset_type", settings.default_asset_type.as_deref());
     match &settings.default_location {

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use amfj_sync_config::Integration;
 use amfj_sync_model::amfj::{Field, FieldType};
 use amfj_sync_model::convert::convert;
-use amfj_sync_model::mapping::known::PROPERTIES;
+use amfj_sync_model::mapping::known::{PROPERTIES, is_documented};
 use amfj_sync_model::mapping::{Evaluated, FieldSource, Known, PropertyPath};
 use amfj_sync_model::messages::Catalogue;
 use amfj_sync_security::screen;
 use serde_json::Value;
 
 use crate::check::kandji::Sample;
-use crate::check::mapping::is_restless;
+use crate::check::mapping::{is_restless, short};
 
 pub(crate) mod dialogue;
 pub(crate) mod properties;
@@ -171,19 +170,15 @@ impl Fleet {
 
     /// Whether this name is one of Kandji's: documented, or seen here.
     pub(crate) fn knows(&self, path: &PropertyPath) -> bool {
-        amfj_sync_model::mapping::known::is_documented(path)
-            || self.devices.iter().any(|(row, details)| {
-                let object = if path.is_details() { details.as_ref() } else { Some(row) };
-                object.is_some_and(|object| path.lookup(object).is_some())
-            })
+        let is_in = |object: &Value| path.lookup(object).is_some();
+        is_documented(path) || self.devices.iter().any(|device| object_of(device, path).is_some_and(is_in))
     }
 
     /// The values that a source has here, without blank ones.
     fn values<'f>(&'f self, source: &'f FieldSource) -> impl Iterator<Item = Value> + 'f {
-        self.devices.iter().filter_map(move |(row, details)| {
+        self.devices.iter().filter_map(move |device| {
             let of = |path: &PropertyPath| {
-                let object = if path.is_details() { details.as_ref() } else { Some(row) };
-                object.map_or(Known::Unknown, |object| {
+                object_of(device, path).map_or(Known::Unknown, |object| {
                     Known::Known(path.lookup(object).unwrap_or(&Value::Null))
                 })
             };
@@ -200,7 +195,7 @@ impl Fleet {
         let mut fit = Fit::Unseen;
         for value in self.values(&source) {
             if convert(field, &value).is_err() {
-                return Fit::Not(short(&screen::value(&value)));
+                return Fit::Not(shown(&value));
             }
             fit = Fit::Fits;
         }
@@ -210,7 +205,7 @@ impl Fleet {
     /// A value as people read it; none where no device that was looked at has one.
     pub(crate) fn example(&self, source: &str) -> Option<String> {
         let source = FieldSource::parse(source).ok()?;
-        self.values(&source).next().map(|value| short(&screen::value(&value)))
+        self.values(&source).next().map(|value| shown(&value))
     }
 
     /// The rows and the details that were read.
@@ -219,18 +214,19 @@ impl Fleet {
     }
 }
 
-/// An example is no more than a hint.
-pub(crate) fn short(value: &str) -> String {
-    if value.chars().count() <= EXAMPLE {
-        value.to_owned()
-    } else {
-        value.chars().take(EXAMPLE).chain(['…']).collect()
-    }
+/// Where a device has such a property: in its row, or in its details; none where those were not read.
+fn object_of<'d>((row, details): &'d (Value, Option<Value>), path: &PropertyPath) -> Option<&'d Value> {
+    if path.is_details() { details.as_ref() } else { Some(row) }
+}
+
+/// A value as an example.
+fn shown(value: &Value) -> String {
+    short(&screen::value(value), EXAMPLE)
 }
 
 /// The type of a field, in the words of a person.
-pub(crate) fn kind(kind: FieldType) -> &'static str {
-    match kind {
+pub(crate) fn kind(field_type: FieldType) -> &'static str {
+    match field_type {
         FieldType::Number => "a number",
         FieldType::Boolean => "a yes or no",
         FieldType::Date => "a date",
@@ -242,11 +238,6 @@ pub(crate) fn kind(kind: FieldType) -> &'static str {
 }
 
 /// What a field of a type takes, in the words of a person.
-pub(crate) fn takes(kind_of_field: FieldType) -> &'static str {
-    if kind_of_field == FieldType::Select { "one of its choices" } else { kind(kind_of_field) }
-}
-
-/// Required fields of an integration that creates, which nothing fills yet.
-pub(crate) fn unfilled(integration: &Integration, catalogue: &Catalogue) -> Vec<String> {
-    amfj_sync_config::catalogue::problems(integration, catalogue)
+pub(crate) fn takes(field_type: FieldType) -> &'static str {
+    if field_type == FieldType::Select { "one of its choices" } else { kind(field_type) }
 }

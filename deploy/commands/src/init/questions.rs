@@ -8,8 +8,8 @@ use amfj_sync_security::screen::{sanitize, say};
 use amfj_sync_service::worker::Exit;
 use url::Url;
 
-use super::args::{InitArgs, YesOrNo};
-use super::asking::{Asker, Letter};
+use super::args::{CREATE_DEVICES, InitArgs, YesOrNo};
+use super::asking::Asker;
 use super::choices::Names;
 use super::document::Settings;
 use super::mapping::{self, Fleet, dialogue};
@@ -94,10 +94,9 @@ pub(crate) async fn ask(
 }
 
 fn creation(typed: &str) -> Result<String, String> {
-    let words = ["never", "first-sync", "always"];
     let typed = typed.to_lowercase().replace(' ', "-");
-    let meant = words.into_iter().find(|word| word.starts_with(typed.as_str()));
-    meant.map(str::to_owned).ok_or_else(|| format!("type one of {}", words.join(", ")))
+    let meant = CREATE_DEVICES.into_iter().find(|word| word.starts_with(typed.as_str()));
+    meant.map(str::to_owned).ok_or_else(|| format!("type one of {}", CREATE_DEVICES.join(", ")))
 }
 
 async fn asset_type(
@@ -198,7 +197,7 @@ pub(crate) async fn map(
     if !others.is_empty() && asker.asks() && !fields.is_empty() {
         let names: Vec<String> = others.keys().map(|name| format!("\"{}\"", sanitize(name))).collect();
         let question = format!("{} is mapped too, and no field of an asset type. Keep it?", names.join(", "));
-        if asker.letter(&question, &['y', 'n']).await? == Letter('n') {
+        if asker.letter(&question, &['y', 'n']).await? == 'n' {
             settings.fields = Some(fields);
             return Ok(());
         }

@@ -1,7 +1,5 @@
 //! Address and token of one service: from the options, from the file, or from a person.
 
-use std::path::Path;
-
 use amfj_sync_config::{Secret, kandji_address, service_address, token_fault};
 use amfj_sync_service::worker::Exit;
 
@@ -192,13 +190,14 @@ fn token_at(place: &TokenPlace) -> Result<Secret, String> {
         }
         TokenPlace::File(path) => {
             let shown = path.display();
-            let text = std::fs::read_to_string(Path::new(path))
+            let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
             (format!("the token file {shown}"), text)
         }
     };
-    match token_fault(text.trim()) {
-        None => Ok(Secret::new(text.trim())),
+    let token = text.trim();
+    match token_fault(token) {
+        None => Ok(Secret::new(token)),
         Some(fault) => Err(format!("{what} {fault}")),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use amfj_sync_config::{Integration, Tokens, parse, process_environment};
+use amfj_sync_config::{Integration, OVERRIDE_PREFIX, Tokens, in_environment, parse, process_environment};
 use amfj_sync_model::messages::Catalogue;
 use amfj_sync_service::worker::Exit;
 use tokio_util::sync::CancellationToken;
@@ -51,9 +51,8 @@ impl Trial {
         let text = document.on_trial(id, &settings)?.text();
         let mut variables = without_settings(process_environment());
         for (service, access) in [(Service::Kandji, of_kandji), (Service::Amfj, of_amfj)] {
-            let section = service.section().to_uppercase();
-            let own = id.to_uppercase().replace('-', "_");
-            let name = format!("AMFJ_SYNC__INTEGRATION__{own}__{section}__TOKEN");
+            let (own, section) = (in_environment(id), in_environment(service.section()));
+            let name = format!("{OVERRIDE_PREFIX}INTEGRATION__{own}__{section}__TOKEN");
             variables.insert(name, access.token.expose().to_owned());
         }
         let loaded = parse(path, text, &variables, Tokens::Both)
@@ -82,5 +81,5 @@ impl Trial {
 
 /// Settings from the environment are about what is served, not about what is tried.
 fn without_settings(variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    variables.into_iter().filter(|(name, _)| !name.starts_with("AMFJ_SYNC__")).collect()
+    variables.into_iter().filter(|(name, _)| !name.starts_with(OVERRIDE_PREFIX)).collect()
 }

@@ -35,7 +35,8 @@ pub(crate) fn place_of(
     (TokenPlace::File(path.clone()), Some(NewToken { path, token: access.token.clone() }))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 

@@ -9,7 +9,7 @@ use amfj_sync_security::screen::{Screen, Style, StyledText, sanitize, value};
 use super::{ChangeRow, NotDone, SitePlan, Target};
 use crate::format::{self, Serials, quoted};
 
-/// The kinds of changes in the order of the plan: heading, the words for totals, mark, ink.
+/// The kinds of changes in the order of the plan: heading, the words for totals, mark, style.
 pub(super) const KINDS: [(&str, &str, &str, char, Style); 11] = [
     ("create-asset", "Assets to be created", "created", '+', Style::Green),
     ("link-asset", "Links to be made", "linked", '=', Style::Green),
@@ -92,9 +92,9 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
     for note in &plan.notes {
         let _ = writeln!(out, "  {}", screen.sentence(2, &sanitize(note)));
     }
-    for (kind, heading, _, mark, ink) in KINDS {
+    for (kind, heading, _, mark, style) in KINDS {
         let made = plan.changes.iter().filter(|change| change.kind == kind && change.is_to_be_made());
-        section(screen, heading, &made.collect::<Vec<_>>(), mark, ink, &mut out);
+        section(screen, heading, &made.collect::<Vec<_>>(), mark, style, &mut out);
     }
     kept_back(screen, plan, &mut out);
     not_done(screen, plan, &mut out);
@@ -103,8 +103,8 @@ fn show_one(screen: &Screen, plan: &SitePlan) -> String {
 
 /// The totals come first: a plan may be long.
 fn head(screen: &Screen, plan: &SitePlan, out: &mut String) {
-    let mut say = |ink: Style, text: &str| {
-        let _ = writeln!(out, "  {}", screen.inked(ink, 2, text));
+    let mut say = |style: Style, text: &str| {
+        let _ = writeln!(out, "  {}", screen.inked(style, 2, text));
     };
     if let Some(only) = &plan.only {
         say(Style::Bold, &format!("Only {}; the rest of the plan is left out.", sanitize(only)));
@@ -149,16 +149,23 @@ fn obstacles(screen: &Screen, plan: &SitePlan, out: &mut String) {
     }
 }
 
-fn section(screen: &Screen, heading: &str, changes: &[&ChangeRow], mark: char, ink: Style, out: &mut String) {
+fn section(
+    screen: &Screen,
+    heading: &str,
+    changes: &[&ChangeRow],
+    mark: char,
+    style: Style,
+    out: &mut String,
+) {
     if changes.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{} ({})", screen.ink(Style::Bold, heading), changes.len());
     for change in changes {
-        let mark = screen.ink(ink, &mark.to_string());
+        let mark = screen.ink(style, &mark.to_string());
         // The one thing that nobody must overlook.
-        let ink = if change.serials == Some(Serials::Differ) { Style::Red } else { Style::Plain };
-        let _ = writeln!(out, "  {mark} {}", screen.inked(ink, 4, &line(change)));
+        let style = if change.serials == Some(Serials::Differ) { Style::Red } else { Style::Plain };
+        let _ = writeln!(out, "  {mark} {}", screen.inked(style, 4, &line(change)));
         out.push_str(&values(screen, 6, change));
     }
 }
@@ -230,13 +237,14 @@ pub(crate) fn values(screen: &Screen, indent: usize, change: &ChangeRow) -> Stri
         if is_new {
             return vec![field, StyledText::new(Style::Plain, new)];
         }
-        let (ink, note) = if edit.overwrites { (Style::Yellow, "(overwritten)") } else { (Style::Faint, "") };
-        let old = StyledText::new(ink, value(&edit.old));
+        let (style, note) =
+            if edit.overwrites { (Style::Yellow, "(overwritten)") } else { (Style::Faint, "") };
+        let old = StyledText::new(style, value(&edit.old));
         vec![
             field,
             old,
             StyledText::new(Style::Plain, format!("→ {new}")),
-            StyledText::new(ink, note.to_owned()),
+            StyledText::new(style, note.to_owned()),
         ]
     });
     screen.table(indent, &rows.collect::<Vec<_>>())

@@ -127,8 +127,7 @@ fn judged(text: &str) -> Result<(), Vec<String>> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// As much of JSON Schema as this one uses; `check-jsonschema` of others says the same of the same files
-/// (`deploy/release`).
+/// As much of JSON Schema as this one uses.
 fn judge(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
     let mut say = |what: &str| wrong.push(format!("{place}: {what}"));
     if let Some(kind) = schema["type"].as_str() {

@@ -59,9 +59,9 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, ink: Style, name: &str, text: &str) {
+    fn add(&mut self, style: Style, name: &str, text: &str) {
         let name = self.screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
-        let text = self.screen.inked(ink, INDENT, &sanitize(text));
+        let text = self.screen.inked(style, INDENT, &sanitize(text));
         let _ = writeln!(self.out, "{name}{text}");
     }
 
@@ -89,12 +89,12 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
         }
         Some(run) => show_run(run, site, status, now, &mut lines),
     }
-    let (ink, next) = next_run(site, status, now);
-    lines.add(ink, "  next run", &next);
+    let (style, next) = next_run(site, status, now);
+    lines.add(style, "  next run", &next);
     lines.add_pieces("  devices", &devices(site));
     for (name, stage) in [("  to decide", Stage::Reconcile), ("  to apply", Stage::Apply)] {
-        let (ink, text) = waiting(facts.queues.get(stage.as_str()), now);
-        lines.add(ink, name, &text);
+        let (style, text) = waiting(facts.queues.get(stage.as_str()), now);
+        lines.add(style, name, &text);
     }
     trouble::show(site, status, now, &mut lines);
     let unusable = &facts.unusable;
@@ -110,8 +110,8 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
         );
     }
     let (left, share) = (facts.kandji_requests_left, facts.kandji_requests_per_hour);
-    let ink = if left < FEW_REQUESTS.min(share / 10) { Style::Yellow } else { Style::Plain };
-    lines.add(ink, "  Kandji", &format!("{left} of {share} requests left in this hour"));
+    let style = if left < FEW_REQUESTS.min(share / 10) { Style::Yellow } else { Style::Plain };
+    lines.add(style, "  Kandji", &format!("{left} of {share} requests left in this hour"));
     if let Some(wrong) = status.wrong(site, "kandji") {
         lines.add(Style::Red, "", &trouble::failing(wrong, now));
     }
@@ -151,13 +151,13 @@ fn show_run(
     let integration = site.id();
     let ago = span(now.duration_since(run.started));
     let first = if run.first_sync { ", a first sync" } else { "" };
-    let (ink, how) = match (run.took_ms, &run.failed, &run.held) {
+    let (style, how) = match (run.took_ms, &run.failed, &run.held) {
         (_, Some(_), _) => (Style::Red, ", failed".to_owned()),
         (_, None, Some(_)) => (Style::Red, ", held".to_owned()),
         (Some(took), ..) => (Style::Plain, format!(", read in {}.{} s", took / 1000, took % 1000 / 100)),
         (None, None, None) => going_on(site, status, now),
     };
-    lines.add(ink, "  last run", &format!("{ago} ago ({}){how}{first}", format::time(run.started)));
+    lines.add(style, "  last run", &format!("{ago} ago ({}){how}{first}", format::time(run.started)));
     if let Some(counts) = run.counts {
         let scope = match counts.in_scope {
             all if all == counts.devices => String::new(),
@@ -228,8 +228,8 @@ fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style
     }
 }
 
-/// The ink of a state: well, on its way, or for a person to look at.
-pub(crate) fn ink_of(state: DeviceStatus) -> Style {
+/// The style of a state: well, on its way, or for a person to look at.
+pub(crate) fn style_of(state: DeviceStatus) -> Style {
     match state {
         DeviceStatus::InSync => Style::Green,
         DeviceStatus::Pending | DeviceStatus::PlanOnly => Style::Blue,
@@ -245,7 +245,7 @@ pub(crate) fn ink_of(state: DeviceStatus) -> Style {
 fn devices(site: &IntegrationStatus) -> Vec<StyledText> {
     let counted = DeviceStatus::ALL.into_iter().filter_map(|state| {
         let count = site.site.devices.get(state.as_str()).filter(|count| **count > 0)?;
-        Some(StyledText::new(ink_of(state), format!("{count} {}", state.as_str())))
+        Some(StyledText::new(style_of(state), format!("{count} {}", state.as_str())))
     });
     let mut counted: Vec<StyledText> = counted.collect();
     if counted.is_empty() {

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use amfj_sync_config::Config;
 use amfj_sync_model::ids::{IntegrationId, Key};
-use amfj_sync_model::messages::{
-    Decision, DeviceStatus as Standing, Ending, Fact, InventoryCounts, Outcome, Payload,
-};
+use amfj_sync_model::messages::{Decision, DeviceStatus, Ending, Fact, InventoryCounts, Outcome, Payload};
 use amfj_sync_projection::Projection;
 use amfj_sync_service::worker::{Shutdown, Worker};
 use amfj_sync_stream::StateHandle;
@@ -147,17 +145,17 @@ impl Watching {
     }
 
     /// Devices by state.
-    pub(crate) fn devices_by_state(&self) -> BTreeMap<Standing, Standings> {
+    pub(crate) fn devices_by_state(&self) -> BTreeMap<DeviceStatus, Standings> {
         self.by_state(|key| matches!(key, Key::Device(_)))
     }
 
     /// People by state.
-    pub(crate) fn people_by_state(&self) -> BTreeMap<Standing, Standings> {
+    pub(crate) fn people_by_state(&self) -> BTreeMap<DeviceStatus, Standings> {
         self.by_state(|key| matches!(key, Key::User(_)))
     }
 
-    fn by_state(&self, wanted: impl Fn(&Key) -> bool) -> BTreeMap<Standing, Standings> {
-        let mut reasons = BTreeMap::<Standing, Vec<String>>::new();
+    fn by_state(&self, wanted: impl Fn(&Key) -> bool) -> BTreeMap<DeviceStatus, Standings> {
+        let mut reasons = BTreeMap::<DeviceStatus, Vec<String>>::new();
         for decision in self.decisions() {
             if wanted(&decision.key) {
                 reasons.entry(decision.state).or_default().push(decision.reason);
@@ -192,10 +190,10 @@ async fn keep(state: StateHandle, journal: Arc<Mutex<Journal>>) {
     let mut facts = state.listen();
     loop {
         match facts.recv().await {
-            Ok(folded) => {
+            Ok(applied) => {
                 let mut journal = journal.lock();
                 journal.last_fact = Instant::now();
-                match &folded.event.payload {
+                match &applied.event.payload {
                     Payload::Fact(Fact::ChangeEnded(outcome)) => {
                         journal.tally.outcomes.push((**outcome).clone());
                     }
@@ -249,7 +247,7 @@ fn progress(view: &Projection) -> Progress {
     };
     for decision in decisions(view) {
         let is_device = matches!(decision.key, Key::Device(_));
-        if is_device && decision.state == Standing::Pending {
+        if is_device && decision.state == DeviceStatus::Pending {
             progress.pending += 1;
         }
         let answered = view.answered(&decision.key);

@@ -82,39 +82,51 @@ pub(crate) fn meant<'d>(
 /// What was read of an interface to understand the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    assets: Held,
-    /// Names of asset types, by id.
-    types: Mutex<HashMap<String, String>>,
-    users: Held,
+    assets: Held<OfAssets>,
+    users: Held<Definitions>,
     people: Mutex<People>,
     /// Had by whoever walks through the list of people.
     walking: tokio::sync::Mutex<()>,
 }
 
+/// What the list of asset types says.
+#[derive(Debug)]
+pub(crate) struct OfAssets {
+    definitions: Arc<Definitions>,
+    /// Names of the types, by id.
+    types: HashMap<String, String>,
+}
+
 /// Definitions that one reads for all who ask meanwhile: a writer begins with many changes at once.
-#[derive(Debug, Default)]
-struct Held {
-    known: Mutex<Option<(Instant, Arc<Definitions>)>>,
+#[derive(Debug)]
+struct Held<T> {
+    known: Mutex<Option<(Instant, Arc<T>)>>,
     /// Had by whoever reads them, with when and how that failed last.
     reading: tokio::sync::Mutex<Option<(Instant, CallError)>>,
 }
 
-impl Held {
-    fn young(&self) -> Option<Arc<Definitions>> {
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self { known: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<T> Held<T> {
+    fn young(&self) -> Option<Arc<T>> {
         let known = self.known.lock();
         let (read, definitions) = known.as_ref()?;
         (read.elapsed() < GOOD_FOR).then(|| Arc::clone(definitions))
     }
 
-    fn keep(&self, definitions: &Arc<Definitions>) {
+    fn keep(&self, definitions: &Arc<T>) {
         *self.known.lock() = Some((Instant::now(), Arc::clone(definitions)));
     }
 
     /// What is known, or what is read now; who waited for somebody else's reading takes what came of that.
     async fn or_read(
         &self,
-        read: impl AsyncFnOnce() -> Result<Arc<Definitions>, CallError>,
-    ) -> Result<Arc<Definitions>, CallError> {
+        read: impl AsyncFnOnce() -> Result<Arc<T>, CallError>,
+    ) -> Result<Arc<T>, CallError> {
         if let Some(young) = self.young() {
             return Ok(young);
         }
@@ -179,8 +191,7 @@ impl AmfjClient {
         if !self.needs_definitions(self.profile().asset.fields.as_ref()) {
             return Ok(Arc::default());
         }
-        let read = async || self.read_asset_types().await.map(|(_, definitions)| definitions);
-        self.cache().assets.or_read(read).await
+        Ok(Arc::clone(&self.of_assets().await?.definitions))
     }
 
     /// The custom fields of user records, where the profile needs them.
@@ -194,8 +205,14 @@ impl AmfjClient {
         self.cache().users.or_read(read).await
     }
 
-    /// All asset types with their fields, and the definitions of these.
-    pub(crate) async fn read_asset_types(&self) -> Result<(Page<AssetType>, Arc<Definitions>), CallError> {
+    /// What the list of asset types says, read a while ago or now.
+    async fn of_assets(&self) -> Result<Arc<OfAssets>, CallError> {
+        let read = async || self.read_asset_types().await.map(|(_, all)| all);
+        self.cache().assets.or_read(read).await
+    }
+
+    /// All asset types with their fields, and what is kept of them.
+    pub(crate) async fn read_asset_types(&self) -> Result<(Page<AssetType>, Arc<OfAssets>), CallError> {
         let (mut page, mut definitions) = self.read_types_alone().await?;
         if let Some(op) = self.profile().operation(Op::ListAssetFields) {
             if op.looks_up("asset_type") {
@@ -221,21 +238,21 @@ impl AmfjClient {
                 asset_type.fields = own.map(|one| one.field.clone()).collect();
             }
         }
-        let named = page.results.iter().map(|kind| (kind.id.clone(), kind.name.clone()));
-        *self.cache().types.lock() = named.collect();
-        let definitions = Arc::new(definitions);
-        self.cache().assets.keep(&definitions);
-        Ok((page, definitions))
+        let types = page.results.iter().map(|kind| (kind.id.clone(), kind.name.clone())).collect();
+        let all = Arc::new(OfAssets { definitions: Arc::new(definitions), types });
+        self.cache().assets.keep(&all);
+        Ok((page, all))
     }
 
-    /// What an asset type is called. The list is read where the type is not known.
+    /// What an asset type is called. The list is read again where it was read before there was such a type.
     pub(crate) async fn name_of_type(&self, op: Op, id: &str) -> Result<String, CallError> {
-        let known = || self.cache().types.lock().get(id).cloned();
-        if let Some(name) = known() {
-            return Ok(name);
+        let known = self.of_assets().await.map_err(|error| error.before(&called(op)))?;
+        if let Some(name) = known.types.get(id) {
+            return Ok(name.clone());
         }
-        self.read_asset_types().await.map_err(|error| error.before(&called(op)))?;
-        known().ok_or_else(|| invalid(op, "the interface lists no asset type of this id"))
+        let (_, now) = self.read_asset_types().await.map_err(|error| error.before(&called(op)))?;
+        let name = now.types.get(id).cloned();
+        name.ok_or_else(|| invalid(op, "the interface lists no asset type of this id"))
     }
 
     /// All custom fields of user records.

@@ -81,8 +81,8 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
     let Some(by) = shape.id.as_ref().or(shape.email.as_ref()).or(shape.name.as_ref()) else {
         return Value::Null;
     };
-    let name =
-        shape.name.as_ref().and_then(|name| at(name, row)).map(|name| plain(lens.profile, name.into_owned()));
+    let name = shape.name.as_ref().and_then(|name| at(name, row));
+    let name = name.map_or(Value::Null, |name| plain(lens.profile, name.into_owned()));
     let Some(found) = at(by, row).map(|found| plain(lens.profile, found.into_owned())) else {
         let unreadable = json!({"id": null, "name": name});
         return match by {
@@ -90,7 +90,6 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
             _ => unreadable,
         };
     };
-    let name = name.unwrap_or(Value::Null);
     if shape.nobody.is_some() && as_text(&found).map(|id| id.trim().to_owned()) == shape.nobody {
         return Value::Null;
     }
@@ -106,8 +105,8 @@ fn named(lens: &Lens<'_>, shape: &NamedShape, row: &Row<'_>) -> Value {
     json!({"id": found, "name": name})
 }
 
-/// Nothing, where the interface says so: the object that it would stand in is null, or it may be missing. An object that is there and has
-/// no such member says nothing, unless the asset's own id or name stands in it as well.
+/// Whether the interface says that there is nothing: the object that it would stand in is null, or it may be missing. An object that is
+/// there and has no such member says nothing, unless the asset's own id or name stands in it as well.
 fn absent(lens: &Lens<'_>, pointer: &Pointer, optional: bool, row: &Value) -> bool {
     let Some((within, token)) = pointer.lost_at(row) else { return false };
     if within.is_null() || (!std::ptr::eq(within, row) && is_empty(within)) {

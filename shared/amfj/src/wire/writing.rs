@@ -196,11 +196,11 @@ impl AmfjClient {
         let placeholder = |_: &_| Change { target: Target::Field(Value::Null), value: None };
         let shaped: Vec<Change> = changes.iter().cloned().chain(fields.iter().map(placeholder)).collect();
         let reads = depends || operation.if_match || bodies::needs_record(operation.update, &shaped, at);
-        let is_further = reads || known.is_some();
         let before = match known {
             None if reads => Some(self.before(&side, op, id).await?),
             known => known,
         };
+        let is_further = before.is_some();
         let asset_type = match (&before, side.of) {
             (Some(before), Of::Assets) => self.asset_type_in(&before.value, id),
             _ => None,

@@ -55,7 +55,7 @@ pub fn colour(code: &str, text: &str) -> String {
     format!("{}{text}{}", sealed(code), sealed("0"))
 }
 
-/// Seals the colours of a text that holds nothing from outside, such as a table of legible cells or the help of clap.
+/// Seals the colours of a text that holds nothing from outside, such as a table of sanitized cells or the help of clap.
 pub(super) fn seal_all(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -209,7 +209,7 @@ fn refuse<A: clap::Parser>(error: &clap::Error, given: &[String]) -> ! {
 /// A writer of log lines, most often for standard error, which may be a terminal.
 #[derive(Debug)]
 pub struct LogLines<W> {
-    /// Whether each line is an object of JSON; else it is text that was made legible, in colours that were sealed.
+    /// Whether each line is an object of JSON; else it is text that was sanitized, in colours that were sealed.
     pub is_json: bool,
     /// Where the lines go.
     pub out: W,

@@ -15,15 +15,15 @@ use tokio::sync::broadcast::error::TryRecvError;
 #[derive(Debug)]
 pub(super) struct Unanswered {
     state: StateHandle,
-    folded: Receiver<AppliedFact>,
+    facts: Receiver<AppliedFact>,
     since: HashMap<Key, Timestamp>,
 }
 
 impl Unanswered {
-    /// As the view stands; from then on [`Unanswered::oldest`] follows the facts.
+    /// As the projection stands; from then on [`Unanswered::oldest`] follows the facts.
     pub(super) fn of(state: &StateHandle) -> Self {
-        let folded = state.listen();
-        let mut unanswered = Self { state: state.clone(), folded, since: HashMap::new() };
+        let facts = state.listen();
+        let mut unanswered = Self { state: state.clone(), facts, since: HashMap::new() };
         unanswered.read_all();
         unanswered
     }
@@ -37,17 +37,17 @@ impl Unanswered {
     /// Takes up the facts since the last call.
     pub(super) fn follow_up(&mut self) {
         loop {
-            match self.folded.try_recv() {
-                Ok(folded) => self.follow(&folded),
+            match self.facts.try_recv() {
+                Ok(applied) => self.follow(&applied),
                 Err(TryRecvError::Lagged(_)) => self.read_all(),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
     }
 
-    fn follow(&mut self, folded: &AppliedFact) {
-        let Payload::Fact(fact) = &folded.event.payload else { return };
-        if folded.verdict != Verdict::Accepted {
+    fn follow(&mut self, applied: &AppliedFact) {
+        let Payload::Fact(fact) = &applied.event.payload else { return };
+        if applied.verdict != Verdict::Accepted {
             return;
         }
         let (key, since) = match fact {

@@ -76,7 +76,7 @@ pub struct RunStatus {
 }
 
 impl SiteStatus {
-    /// What the view tells; queues are to be filled in.
+    /// What the projection tells; queues are to be filled in.
     #[must_use]
     pub fn of(config: &Integration, view: &Projection, now: Timestamp) -> Self {
         let meta = view.meta();

@@ -296,15 +296,15 @@ impl Fault for Cut {
         Box::pin(async move {
             stage.pass(self.after).await;
             for role in &self.roles {
-                let cable = &stage.proxies[role.name()];
-                cable.refuse(true);
-                self.connections += cable.silence("");
+                let proxy = &stage.proxies[role.name()];
+                proxy.refuse(true);
+                self.connections += proxy.silence("");
             }
             stage.pass(CUT).await;
             for role in &self.roles {
-                let cable = &stage.proxies[role.name()];
-                cable.refuse(false);
-                cable.speak();
+                let proxy = &stage.proxies[role.name()];
+                proxy.refuse(false);
+                proxy.speak();
             }
             Ok(())
         })

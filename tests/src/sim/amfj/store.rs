@@ -197,7 +197,7 @@ impl Store {
 
     pub(crate) fn check_in(&mut self, id: &str) -> Result<Value, Refusal> {
         let asset = self.asset_to_change(id)?;
-        if asset.holder.is_none() && self.dialect == Dialect::PrefixMembers {
+        if asset.holder.is_none() && self.dialect.takes_back_from_nobody() {
             return Ok(self.keep_asset(asset));
         }
         if asset.holder.is_none() {

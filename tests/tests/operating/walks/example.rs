@@ -1,10 +1,9 @@
 //! "A worked example" in `docs/amfj-profile.md`: from the description of an interface that nobody here has seen to a first plan.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use amfj_sync_tests::harness::IntegrationBuilder;
-use amfj_sync_tests::interfaces::{Served, Stockroom};
+use amfj_sync_tests::interfaces::{Served, Stockroom, fixture};
 use amfj_sync_tests::pipeline::{Pipeline, Workers};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -14,10 +13,6 @@ use super::{call, enrol, output, person};
 use crate::calling::empty;
 
 const TOKEN: &str = "stockroom-token-of-the-guide";
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/interfaces/stockroom").join(name)
-}
 
 fn stockroom() -> Stockroom {
     let mut stockroom = Stockroom::new(TOKEN);
@@ -54,7 +49,7 @@ async fn from_a_description_to_a_first_plan() -> Result<()> {
         .field("Remarks", "model");
     let mut pipeline = Pipeline::idle(vec![("acme", acme)], |config| config).await?;
     let folder = pipeline.config.path.parent().context("a configuration in no folder")?.to_owned();
-    std::fs::copy(fixture("openapi.json"), folder.join("stockroom.json"))?;
+    std::fs::copy(fixture("stockroom", "openapi.json"), folder.join("stockroom.json"))?;
     let mut walk = Walk::on("amfj-profile.md", "A worked example")?;
 
     let command = "amfj-sync profile draft --openapi stockroom.json";
@@ -64,7 +59,7 @@ async fn from_a_description_to_a_first_plan() -> Result<()> {
     std::fs::write(folder.join("amfj.toml"), &draft)?;
     call(&mut walk, &pipeline, "amfj-sync probe").await?;
     // What the reader does with a text editor.
-    std::fs::copy(fixture("profile.toml"), folder.join("amfj.toml"))?;
+    std::fs::copy(fixture("stockroom", "profile.toml"), folder.join("amfj.toml"))?;
     let differs = Command::new("diff").args(["draft.toml", "amfj.toml"]).current_dir(&folder).output()?;
     ensure!(differs.status.code() == Some(1), "{}", String::from_utf8_lossy(&differs.stderr));
     walk.step("diff draft.toml amfj.toml", &String::from_utf8(differs.stdout)?);

@@ -9,7 +9,7 @@ use super::{INDENT, failed, last, pending, refused, user};
 use crate::explain::others::{HeldAsset, Lone, LoneAsset, Person, TheirDevice};
 use crate::format::quoted;
 use crate::plan;
-use crate::status::ink_of;
+use crate::status::style_of;
 
 /// Writes the rows of the table at the top.
 struct Rows<'a> {
@@ -28,9 +28,9 @@ impl<'a> Rows<'a> {
         self.inked(Style::Plain, name, text);
     }
 
-    fn inked(&mut self, ink: Style, name: &str, text: &str) {
+    fn inked(&mut self, style: Style, name: &str, text: &str) {
         let label = self.screen.ink(Style::Faint, &format!("{name:<INDENT$}"));
-        let _ = writeln!(self.out, "{label}{}", self.screen.inked(ink, INDENT, &sanitize(text)));
+        let _ = writeln!(self.out, "{label}{}", self.screen.inked(style, INDENT, &sanitize(text)));
     }
 }
 
@@ -76,9 +76,9 @@ pub(in crate::explain) fn person(screen: &Screen, person: &Person) -> String {
         (Some(known), _) => {
             let name = if known.name.trim().is_empty() { known.key.as_deref() } else { Some(&*known.name) };
             let mut rows = Rows::headed(screen, name.unwrap_or_default(), &person.integration);
-            let (ink, state) =
-                known.state.map_or((Style::Plain, "not decided yet"), |state| (ink_of(state), word(state)));
-            rows.inked(ink, "state", state);
+            let (style, state) =
+                known.state.map_or((Style::Plain, "not decided yet"), |state| (style_of(state), word(state)));
+            rows.inked(style, "state", state);
             if known.state == Some(DeviceStatus::InSync) && !known.reason.is_empty() {
                 rows.row("why", &known.reason);
             }

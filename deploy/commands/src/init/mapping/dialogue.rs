@@ -8,7 +8,8 @@ use amfj_sync_security::screen::{Style, StyledText, sanitize, say};
 use amfj_sync_service::worker::Exit;
 
 use super::{Fit, Fleet, Line, kind, properties, takes};
-use crate::init::asking::{Asker, Letter};
+use crate::format::quoted;
+use crate::init::asking::Asker;
 
 /// Properties that fit on a screen.
 const A_SCREEN: usize = 40;
@@ -38,8 +39,8 @@ pub(crate) async fn decide(
     let question = "Take this mapping? y: as it is; n: map nothing; e: go through the fields one by one";
     loop {
         match asker.letter(question, &['y', 'n', 'e']).await? {
-            Letter('y') => return Ok(taken(&lines)),
-            Letter('n') => return Ok(BTreeMap::new()),
+            'y' => return Ok(taken(&lines)),
+            'n' => return Ok(BTreeMap::new()),
             _ => {
                 asker.tell(
                     "For each field: Enter takes what stands in [ ]; - leaves the field alone; or type a property such as \
@@ -79,7 +80,7 @@ fn show(asker: &Asker, lines: &[Line], fleet: &Fleet) {
     if rows.is_empty() {
         asker.tell("No field is mapped: names, links and check-outs work without; nothing else is written.");
     } else {
-        say(screen.table(2, &rows).trim_end_matches('\n'));
+        say(&screen.table(2, &rows));
     }
     let left: Vec<StyledText> = lines
         .iter()
@@ -90,24 +91,16 @@ fn show(asker: &Asker, lines: &[Line], fleet: &Fleet) {
         say(&format!("  {}", screen.ink(Style::Faint, "Left alone:")));
         say(&format!("    {}", screen.flow(4, &left)));
     }
-    for misfit in lines
-        .iter()
-        .filter(|line| line.source.is_none())
-        .filter_map(|line| Some((line, line.misfit.as_ref()?)))
-    {
-        asker.tell(&format!("{} is not proposed: {}", quoted(misfit.0), misfit.1));
+    for line in lines.iter().filter(|line| line.source.is_none()) {
+        if let Some(misfit) = &line.misfit {
+            asker.tell(&format!("{} is not proposed: {misfit}", quoted(&line.field.name)));
+        }
     }
-    let from_details =
-        lines.iter().filter_map(|line| line.source.as_ref()).filter(|source| source.contains("details."));
-    if from_details.count() > 0 {
+    if lines.iter().filter_map(|line| line.source.as_ref()).any(|source| source.contains("details.")) {
         asker.tell(
             "What begins with details costs one request a device, whenever that device has checked in anew.",
         );
     }
-}
-
-fn quoted(line: &Line) -> String {
-    format!("\"{}\"", sanitize(line.field.name.trim()))
 }
 
 /// `Serial Number (a text)`.
@@ -186,7 +179,7 @@ fn show_properties(asker: &Asker, fleet: &Fleet, word: &str) {
             sanitize(word.trim())
         ));
     } else {
-        say(asker.screen().table(4, &rows).trim_end_matches('\n'));
+        say(&asker.screen().table(4, &rows));
     }
     if listed.len() > A_SCREEN {
         asker.tell(&format!("and {} more; ?word shows those with that word", listed.len() - A_SCREEN));

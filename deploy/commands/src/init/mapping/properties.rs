@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use amfj_sync_model::mapping::is_blank;
-use amfj_sync_security::screen;
 use serde_json::Value;
 
-use super::{Fleet, short};
+use super::{Fleet, shown};
 
 /// What a device has dozens of, and nobody maps.
 const CROWDS: [&str; 3] =
@@ -37,7 +36,7 @@ fn collect(value: &Value, name: String, seen: &mut BTreeMap<(bool, String), Opti
             values.iter().take(1).for_each(|value| collect(value, format!("{name}[0]"), seen));
         }
         value => {
-            let example = (!is_blank(value)).then(|| short(&screen::value(value)));
+            let example = (!is_blank(value)).then(|| shown(value));
             let known = seen.entry((name.starts_with("details"), name)).or_default();
             *known = known.take().or(example);
         }

@@ -25,8 +25,8 @@ pub(super) fn show(screen: &Screen, status: &Status, now: Timestamp, out: &mut S
         }
         for (at, report) in reports.iter().enumerate() {
             let name = if at == 0 { name.as_str() } else { "" };
-            let ink = if report.not_ready.is_empty() { Style::Plain } else { Style::Yellow };
-            lines.add(ink, name, &describe(report, status, now));
+            let style = if report.not_ready.is_empty() { Style::Plain } else { Style::Yellow };
+            lines.add(style, name, &describe(report, status, now));
         }
         if silent > 0 {
             let name = if reports.is_empty() { name.as_str() } else { "" };

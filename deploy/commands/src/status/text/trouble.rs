@@ -14,8 +14,8 @@ const FRESH: i64 = 60;
 const NAMED: usize = 5;
 
 pub(super) fn show(site: &IntegrationStatus, status: &Status, now: Timestamp, lines: &mut Lines<'_>) {
-    let (ink, text) = in_all(site, status, now);
-    lines.add(ink, "  AMFJ", &text);
+    let (style, text) = in_all(site, status, now);
+    lines.add(style, "  AMFJ", &text);
     for kind in site.troubles.iter().flat_map(|trouble| &trouble.kinds) {
         lines.add(Style::Red, "", &waiting(kind, now));
     }

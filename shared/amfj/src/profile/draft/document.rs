@@ -114,18 +114,16 @@ impl<'a> Document<'a> {
     /// What an envelope is about, where a record comes or goes in one, and the pointer to it.
     pub(super) fn record(self, schema: &'a Value) -> (String, &'a Value) {
         let members = self.members(schema);
+        if members.iter().any(|(name, _)| plain(name) == "id") {
+            return (String::new(), schema);
+        }
         let is_record = |member: &Value| !self.members(member).is_empty();
-        match members.iter().find(|(name, _)| plain(name) == "id") {
-            None => {
-                let mut inner = members.iter().filter(|(_, member)| is_record(self.resolved(member)));
-                match (inner.next(), inner.next()) {
-                    (Some((name, member)), None) if members.len() == 1 || plain(name) == "data" => {
-                        (format!("/{}", escaped(name)), *member)
-                    }
-                    _ => (String::new(), schema),
-                }
+        let mut inner = members.iter().filter(|(_, member)| is_record(self.resolved(member)));
+        match (inner.next(), inner.next()) {
+            (Some((name, member)), None) if members.len() == 1 || plain(name) == "data" => {
+                (format!("/{}", escaped(name)), *member)
             }
-            Some(_) => (String::new(), schema),
+            _ => (String::new(), schema),
         }
     }
 

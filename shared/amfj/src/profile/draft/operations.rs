@@ -138,8 +138,7 @@ impl<'a> Draft<'a> {
 
     /// What says who gets the asset.
     fn handing_out(&self, path: &str, method: &str) -> (String, &'static str) {
-        let sent = self.api.body(path, method).map(|body| self.api.record(body));
-        let (within, body) = sent.map_or((String::new(), None), |(within, body)| (within, Some(body)));
+        let (within, body) = self.enveloped(self.api.body(path, method));
         let member =
             |words: &[&str]| body.and_then(|body| self.api.member(body, words)).map(|(name, _)| quoted(name));
         let who = ["user_id", "person_id", "member_id", "employee_id", "user", "person", "assignee", "id"];

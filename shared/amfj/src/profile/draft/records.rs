@@ -6,12 +6,11 @@ use super::{Draft, EMAILS, IDS, NAMES, escaped, quoted};
 
 impl<'a> Draft<'a> {
     /// A member at the first of these words; a guess in any case.
-    fn put(&mut self, within: &str, row: Option<&Value>, key: &str, words: &[&str]) -> bool {
+    fn put(&mut self, within: &str, row: Option<&Value>, key: &str, words: &[&str]) {
         let found = row.and_then(|row| self.api.member(row, words)).map(|(name, _)| name.to_owned());
         let at = quoted(&format!("{within}/{}", escaped(found.as_deref().unwrap_or(words[0]))));
         let why = if found.is_some() { "by its name" } else { "nothing was found" };
         self.guess(&format!("{key} = {at}"), why);
-        found.is_some()
     }
 
     /// The same where there is one.
@@ -97,7 +96,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What is sent, and the envelope that it is sent in.
-    fn enveloped(&self, body: Option<&'a Value>) -> (String, Option<&'a Value>) {
+    pub(super) fn enveloped(&self, body: Option<&'a Value>) -> (String, Option<&'a Value>) {
         match body.map(|body| self.api.record(body)) {
             Some((within, body)) => (within, Some(body)),
             None => (String::new(), None),
@@ -130,7 +129,7 @@ impl<'a> Draft<'a> {
                     let at = quoted(&format!("/{}/{}", escaped(name), escaped(id)));
                     self.guess(&format!("row_label = {at}"), "by its name");
                 }
-                None => drop(self.put("", item, "row_label", &words)),
+                None => self.put("", item, "row_label", &words),
             }
             self.put("", item, "row_value", &["value", "content"]);
         } else {
@@ -173,7 +172,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What a definition of a field looks like: in a list of its own, or in an asset type.
-    pub(super) fn definition(&self) -> Option<&'a Value> {
+    fn definition(&self) -> Option<&'a Value> {
         if let Some(row) = self.fields.row {
             return Some(row);
         }

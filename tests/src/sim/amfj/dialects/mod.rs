@@ -71,9 +71,13 @@ impl Dialect {
     }
 
     /// Whether a check-out takes an asset from whoever has it.
-    #[must_use]
-    pub fn takes_over(self) -> bool {
+    pub(crate) fn takes_over(self) -> bool {
         matches!(self, Self::EnvelopeJobs | Self::PrefixMembers)
+    }
+
+    /// Whether an asset that nobody has can be taken back: its holder is a member like any other.
+    pub(crate) fn takes_back_from_nobody(self) -> bool {
+        self == Self::PrefixMembers
     }
 
     /// The name of its profile.
