@@ -155,19 +155,24 @@ impl Publisher {
     }
 }
 
-/// Whoever holds the lock waits for the next jobs, and then a moment for more; nothing is lost if that is cancelled.
+/// Whoever holds the lock waits for the next jobs, and then a moment for more, unless they fill a window; nothing is lost if
+/// that is cancelled.
 async fn take(waiting: &tokio::sync::Mutex<mpsc::Receiver<Job>>, jobs: &mut Vec<Job>) -> usize {
     let mut waiting = waiting.lock().await;
-    let taken = waiting.recv_many(jobs, usize::from(WINDOW)).await;
-    if (1..usize::from(WINDOW)).contains(&taken) {
+    waiting.recv_many(jobs, usize::from(WINDOW)).await;
+    if !jobs.is_empty() && !fill_a_window(jobs) {
         tokio::time::sleep(GATHER).await;
-        while jobs.len() < usize::from(WINDOW)
+        while !fill_a_window(jobs)
             && let Ok(job) = waiting.try_recv()
         {
             jobs.push(job);
         }
     }
     jobs.len()
+}
+
+fn fill_a_window(jobs: &[Job]) -> bool {
+    jobs.iter().map(|job| job.messages.len()).sum::<usize>() >= usize::from(WINDOW)
 }
 
 struct Publishing {
@@ -379,18 +384,47 @@ pub(super) async fn patiently<T>(
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
-    #[test]
-    fn a_header_is_cut_to_what_fits_into_a_frame() {
-        let message = Outgoing {
+    fn message() -> Outgoing {
+        Outgoing {
             exchange: String::new(),
             routing_key: String::new(),
             id: Uuid::nil(),
             body: Vec::new(),
             headers: FieldTable::default(),
             packable: false,
-        };
+        }
+    }
+
+    fn job(messages: usize) -> Job {
+        Job { messages: vec![message(); messages], done: oneshot::channel().0 }
+    }
+
+    #[tokio::test]
+    async fn what_comes_a_moment_later_is_taken_too_unless_there_is_a_window_full() {
+        let window = usize::from(WINDOW);
+        for (first, together) in [(1, 2), (window - 1, 2), (window, 1), (window + 1, 1)] {
+            let (jobs, waiting) = mpsc::channel(2);
+            let (waiting, mut taken) = (tokio::sync::Mutex::new(waiting), Vec::new());
+            assert!(jobs.send(job(first)).await.is_ok());
+            let mut taking = Box::pin(take(&waiting, &mut taken));
+            let at_once = taking.as_mut().now_or_never();
+            assert_eq!(at_once.is_some(), first >= window, "{first}");
+            assert!(jobs.send(job(1)).await.is_ok());
+            let count = match at_once {
+                Some(count) => count,
+                None => taking.await,
+            };
+            assert_eq!(count, together, "{first}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_cut_to_what_fits_into_a_frame() {
+        let message = message();
         let long = "é".repeat(5_000_000);
         let headers = message.with_header("x-reason", &long).with_header("x-key", "device/1").headers;
         let length = |name: &str| match headers.inner().get(name) {
