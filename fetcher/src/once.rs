@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use amfj_sync_amfj::profile;
 use amfj_sync_config::{Config, Integration};
+use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_model::messages::{Event, Fact};
 use amfj_sync_projection::OnDisk;
-use amfj_sync_projection::rows::RunRow;
-use amfj_sync_security::screen::say_line;
+use amfj_sync_projection::rows::{Pause, RunRow};
+use amfj_sync_security::screen::{sanitize, say_line};
 use amfj_sync_service::command::required;
 use amfj_sync_service::worker::{Exit, Shutdown, Worker};
 use amfj_sync_stream::StateHandle;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::leadership::{Lead, Share};
 use crate::progress::Progress;
-use crate::run::{Leader, Published, RunEnd};
+use crate::run::{Leader, Published, RunEnd, until_paused};
 
 /// Between two looks at a run that another fetcher leads.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -77,10 +78,13 @@ impl Turn<'_> {
         let Some(state) = self.worker.states.get(id) else {
             return Err(Exit::Failed("its state is not followed".into()));
         };
+        state.read_to_end().await?;
+        if let Some(pause) = state.pause() {
+            return Err(paused(id, &pause));
+        }
         if let Some(lead) = self.try_lead().await? {
             return self.lead(lead).await;
         }
-        state.read_to_end().await?;
         let before = latest(state).map_or(0, |run| run.started.number);
         let request = Fact::RunRequested { token: Uuid::new_v4() };
         state.publish(vec![Event::fact(&state.origin(), Timestamp::now(), request)]).await?;
@@ -95,15 +99,17 @@ impl Turn<'_> {
     }
 
     async fn lead(&self, lead: Lead) -> Result<String, Exit> {
-        let stop = self.worker.shutdown.soft.clone();
-        let leader = Leader::new(self.worker, self.integration, self.progress.clone(), stop)?;
+        // A person may pause the integration meanwhile.
+        let working = self.worker.shutdown.soft.child_token();
+        let leader = Leader::new(self.worker, self.integration, self.progress.clone(), working.clone())?;
         let before = latest(&leader.state).map_or(0, |run| run.started.number);
-        let ended = leader.run().await;
+        let ended = until_paused(&leader.state, &working, Box::pin(leader.run())).await;
         let line = match ended {
             RunEnd::Published(published) => {
                 let Published { number, counts, took, rest } = *published;
                 leader.checkpoint_if_due().await;
-                leader.read_rest(rest, &|| lead.is_lost(), false).await;
+                let over = || lead.is_lost() || leader.state.pause().is_some();
+                leader.read_rest(rest, &over, false).await;
                 self.progress.done();
                 not_held(&leader.state, number).await?;
                 Ok(line(counts.devices, counts.users, counts.assets, took))
@@ -115,7 +121,10 @@ impl Turn<'_> {
                 lead.give_up().await;
                 return self.follow(&leader.state, before).await;
             }
-            RunEnd::Stopped => Err(stopped()),
+            RunEnd::Stopped => {
+                let pause = leader.state.pause();
+                Err(pause.map_or_else(stopped, |pause| paused(&self.integration.id, &pause)))
+            }
         };
         lead.give_up().await;
         line
@@ -127,6 +136,9 @@ impl Turn<'_> {
         loop {
             if self.worker.shutdown.soft.is_cancelled() {
                 return Err(stopped());
+            }
+            if let Some(pause) = state.pause() {
+                return Err(paused(&self.integration.id, &pause));
             }
             if let Some(run) = latest(state).filter(|run| run.started.number > before) {
                 self.progress.say(format!("another fetcher leads run {}", run.started.number));
@@ -175,6 +187,13 @@ fn line(devices: u64, people: u64, assets: u64, took: Duration) -> String {
         "{devices} devices, {people} people, {assets} assets read; published in {:.1} s",
         took.as_secs_f64()
     )
+}
+
+fn paused(id: &IntegrationId, pause: &Pause) -> Exit {
+    let (by, reason) = (sanitize(&pause.by), sanitize(&pause.reason));
+    Exit::Failed(format!(
+        "it was paused by {by}: {reason}. Nothing is read until it is resumed (`amfj-sync resume {id}`)"
+    ))
 }
 
 fn stopped() -> Exit {

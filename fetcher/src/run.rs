@@ -71,6 +71,19 @@ const GIVE_UP_DETAILS: Duration = Duration::from_secs(10);
 /// or command that starts has to read them all. Most carry many facts.
 const LONG_STREAM: u64 = 5_000;
 
+/// Does `work`, and cancels `working`, which stops it, as soon as a person pauses the integration (P33).
+pub(crate) async fn until_paused<T>(
+    state: &StateHandle,
+    working: &CancellationToken,
+    mut work: impl Future<Output = T> + Unpin,
+) -> T {
+    tokio::select! {
+        done = &mut work => return done,
+        () = state.paused() => working.cancel(),
+    }
+    work.await
+}
+
 /// What leading the runs of one integration takes.
 pub(crate) struct Leader {
     pub(crate) config: Integration,

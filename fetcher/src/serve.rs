@@ -8,12 +8,15 @@ use amfj_sync_amfj::profile;
 use amfj_sync_backoff::Backoff;
 use amfj_sync_config::{Config, Integration};
 use amfj_sync_projection::OnDisk;
+use amfj_sync_security::screen::sanitize;
 use amfj_sync_service::backlog;
 use amfj_sync_service::endpoints::Server;
 use amfj_sync_service::status::keep_answering;
 use amfj_sync_service::worker::{Exit, Shutdown, Worker};
+use amfj_sync_stream::StateHandle;
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::events;
 use crate::inbox::take_events;
@@ -21,7 +24,7 @@ use crate::leadership::{Lead, Share};
 use crate::lookups::LookUps;
 use crate::presence::{be_counted, pass_requests_on};
 use crate::progress::Progress;
-use crate::run::{Leader, Rest, RunEnd};
+use crate::run::{Leader, Rest, RunEnd, until_paused};
 use crate::schedule::{Due, after, next_run};
 use crate::status::{Board, Status};
 
@@ -122,20 +125,53 @@ impl Turns {
         if state.read_to_end().await.is_err() {
             return Ok(());
         }
-        let leader = Leader::new(worker, &self.integration, Progress::silent(), stop.clone())?;
-        let (look_ups, over) = (LookUps::of(worker, &leader, &self.board), stop.child_token());
-        let leading = async {
-            let ended = self.lead_runs(&leader, lead, &mut pauses).await;
-            over.cancel();
-            ended
-        };
-        let (ended, ()) = tokio::join!(leading, look_ups.run(lead, &over));
-        ended
+        loop {
+            self.wait_for_a_person(state, lead, &stop).await;
+            if stop.is_cancelled() || lead.is_lost() || self.share.is_exceeded() {
+                return Ok(());
+            }
+            // Ends with the first pause too: what is read then is read anew by the next run (P33).
+            let working = stop.child_token();
+            let leader = Leader::new(worker, &self.integration, Progress::silent(), working.clone())?;
+            let look_ups = LookUps::of(worker, &leader, &self.board);
+            let leading = async {
+                let ended = self.lead_runs(&leader, lead, &mut pauses, &working).await;
+                working.cancel();
+                ended
+            };
+            let all = Box::pin(async { tokio::join!(leading, look_ups.run(lead, &working)) });
+            let (ended, ()) = until_paused(state, &working, all).await;
+            ended?;
+        }
     }
 
-    async fn lead_runs(&self, leader: &Leader, lead: &Lead, pauses: &mut Backoff) -> Result<(), Exit> {
-        let worker = &self.worker;
-        let (stop, timing) = (worker.shutdown.soft.clone(), &worker.config.timing);
+    /// Waits while the integration is paused, and keeps the lead meanwhile: nobody else has anything to do with it.
+    async fn wait_for_a_person(&self, state: &StateHandle, lead: &Lead, stop: &CancellationToken) {
+        let id = &self.integration.id;
+        let Some(pause) = state.pause() else { return };
+        let (by, reason) = (sanitize(&pause.by), sanitize(&pause.reason));
+        tracing::info!(integration = %id, %by, %reason, "paused by a person; nothing is read until it is resumed");
+        self.board.update(id, |standing| {
+            *standing = crate::status::Standing { leader: true, ..crate::status::Standing::default() };
+        });
+        while state.pause().is_some() && !stop.is_cancelled() && !lead.is_lost() && !self.share.is_exceeded()
+        {
+            tokio::select! {
+                () = state.resumed() => tracing::info!(integration = %id, "resumed"),
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn lead_runs(
+        &self,
+        leader: &Leader,
+        lead: &Lead,
+        pauses: &mut Backoff,
+        stop: &CancellationToken,
+    ) -> Result<(), Exit> {
+        let timing = &self.worker.config.timing;
         let mut retry_at = None;
         let mut tokens = leader.services().tokens();
         while !stop.is_cancelled() && !lead.is_lost() {
@@ -193,7 +229,7 @@ impl Turns {
         let over = || {
             let due = self.due(leader, None);
             self.show(leader, due, false);
-            lead.is_lost() || due.is_due(Timestamp::now())
+            lead.is_lost() || leader.state.pause().is_some() || due.is_due(Timestamp::now())
         };
         leader.read_rest(rest, &over, true).await;
     }

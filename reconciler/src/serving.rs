@@ -91,21 +91,44 @@ impl Subject {
 
 /// Serves a partition until its lease is over.
 pub(crate) async fn serve(context: Arc<IntegrationContext>, lease: Lease) {
+    loop {
+        // Nothing is taken while a person has paused the integration (P33); what comes after that begins as it does for
+        // whoever takes the partition over.
+        tokio::select! {
+            () = context.state.resumed() => {}
+            () = lease.over() => return,
+        }
+        match serve_until_paused(&context, &lease).await {
+            Ok(Ended::Paused) => {}
+            Ok(Ended::Over) | Err(LeaseLost) => return,
+        }
+    }
+}
+
+/// Why a partition is not served any longer.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// A person paused the integration.
+    Paused,
+    /// The lease is over, or there is nothing to take from.
+    Over,
+}
+
+async fn serve_until_paused(context: &Arc<IntegrationContext>, lease: &Lease) -> Result<Ended, LeaseLost> {
     // Listening starts before the backlog is looked at, so that nothing falls in between.
     let folded = context.state.listen();
     let mut intake = match lease.intake(PREFETCH).await {
         Ok(intake) => intake,
         Err(error) => {
             lease.session.give_up(&error);
-            return;
+            return Err(LeaseLost);
         }
     };
     let held = context.inflight.serving(&lease.id, Stage::Reconcile);
-    let partition = Partition { context: &context, lease: &lease, held, staged: Mutex::default() };
-    match partition.run(&mut intake, Listening { folded, told: None }).await {
-        Ok(()) | Err(LeaseLost) => {}
-    }
+    let partition = Partition { context, lease, held, staged: Mutex::default() };
+    let ended = partition.run(&mut intake, Listening { folded, told: None }).await;
     intake.close().await;
+    ended
 }
 
 struct Partition<'a> {
@@ -117,20 +140,28 @@ struct Partition<'a> {
 }
 
 impl Partition<'_> {
-    async fn run(&self, intake: &mut Intake, mut listening: Listening) -> Result<(), LeaseLost> {
+    async fn run(&self, intake: &mut Intake, mut listening: Listening) -> Result<Ended, LeaseLost> {
         self.decide_open_ones().await?;
         let mut under_way = InFlightBatches::default();
         loop {
             tokio::select! {
                 biased;
-                () = self.lease.over() => return self.finish_all(&mut under_way).await,
+                () = self.lease.over() => {
+                    self.finish_all(&mut under_way).await?;
+                    return Ok(Ended::Over);
+                }
+                () = self.context.state.paused() => {
+                    self.finish_all(&mut under_way).await?;
+                    return Ok(Ended::Paused);
+                }
                 folded = listening.folded.recv() => {
                     self.follow_up(folded, &mut listening, &mut under_way).await?;
                 }
                 Some(decided) = under_way.next() => self.finish(decided?, under_way.oldest()).await?,
                 batch = intake.next_batch(BATCH_SIZE), if under_way.has_room() => {
                     if batch.is_empty() {
-                        return self.finish_all(&mut under_way).await;
+                        self.finish_all(&mut under_way).await?;
+                        return Ok(Ended::Over);
                     }
                     self.take(batch, &mut under_way).await?;
                 }

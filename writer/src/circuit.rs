@@ -304,9 +304,19 @@ impl Circuit {
         }
     }
 
-    /// Probes while it is open, and whenever failures raise a suspicion.
-    pub async fn watch(self: Arc<Self>, client: AmfjClient, blame: Arc<Blame>, stop: CancellationToken) {
-        while stop.run_until_cancelled(self.due()).await.is_some() {
+    /// Probes while it is open, and whenever failures raise a suspicion; it waits for `resumed` before each probe.
+    pub async fn watch(
+        self: Arc<Self>,
+        client: AmfjClient,
+        blame: Arc<Blame>,
+        resumed: impl AsyncFn(),
+        stop: CancellationToken,
+    ) {
+        let due = async || {
+            self.due().await;
+            resumed().await;
+        };
+        while stop.run_until_cancelled(due()).await.is_some() {
             let probe = async {
                 client.limiter().acquire().await;
                 let began = Instant::now();

@@ -63,8 +63,12 @@ pub(crate) async fn serve(context: Arc<IntegrationContext>, lease: Lease) {
     // What is in hand is known by its missing outcome; only that it is served is said here.
     let _serving = context.inflight.serving(&lease.id, Stage::Apply);
     while !lease.is_over() {
+        let may_be_sent = async {
+            context.state.resumed().await;
+            context.circuit.passable().await;
+        };
         tokio::select! {
-            () = context.circuit.passable() => {}
+            () = may_be_sent => {}
             () = lease.over() => return,
         }
         let intake = match lease.intake(context.window).await {
@@ -106,8 +110,8 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Takes messages until the lease is over, the circuit opens, or the channel dies; then lets what is
-    /// started end. What was not acknowledged is delivered again, in order, once the channel is closed.
+    /// Takes messages until the lease is over, the circuit opens, a person pauses the integration, or the channel dies; then
+    /// lets what is started end. What was not acknowledged is delivered again, in order, once the channel is closed.
     async fn take(mut self, mut intake: Intake) -> Intake {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -115,6 +119,7 @@ impl<'a> Partition<'a> {
                 biased;
                 () = self.lease.over() => break,
                 () = self.context.circuit.opened() => break,
+                () = self.context.state.paused() => break,
                 Some(ended) = self.running.join_next() => {
                     // A task that panicked is delivered again with everything behind it.
                     let Ok((key, Applied::Done)) = ended else { break };

@@ -72,8 +72,9 @@ pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -
 async fn serve_partitions(worker: &Arc<Worker>, contexts: &Arc<IntegrationContexts>) -> Result<(), Exit> {
     let stop = worker.shutdown.soft.clone();
     for context in contexts.values() {
-        let (client, blame) = (context.client.clone(), context.blame.clone());
-        worker.tasks.spawn(context.circuit.clone().watch(client, blame, stop.clone()));
+        let (client, blame, state) = (context.client.clone(), context.blame.clone(), context.state.clone());
+        let resumed = async move || state.resumed().await;
+        worker.tasks.spawn(context.circuit.clone().watch(client, blame, resumed, stop.clone()));
         worker.tasks.spawn(obey(context.clone(), stop.clone()));
         worker.tasks.spawn(take_up_tokens(context.clone(), stop.clone()));
     }

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::dead::{self, DeadFilter, DeadSelection};
 use crate::history::{self, HistoryArgs};
+use crate::pausing::{self, PauseArgs};
 use crate::plan::{self, PlanArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::stopped::{self, StoppedSelection};
@@ -110,6 +111,19 @@ pub enum Command {
     },
     /// Make the next run a first sync again
     Rematch {
+        /// The integration; `--integration` names it as well
+        id: Option<String>,
+    },
+    /// Read, decide and write nothing for an integration until it is resumed; what waits stays in its queue
+    Pause {
+        /// The integration; `--integration` names it as well
+        id: Option<String>,
+        /// Why, and for how long.
+        #[command(flatten)]
+        asked: PauseArgs,
+    },
+    /// Let a paused integration go on
+    Resume {
         /// The integration; `--integration` names it as well
         id: Option<String>,
     },
@@ -226,7 +240,9 @@ impl Command {
             | Self::Plan { id, .. }
             | Self::Status { id, .. }
             | Self::Release { id }
-            | Self::Rematch { id } => id.as_ref(),
+            | Self::Rematch { id }
+            | Self::Pause { id, .. }
+            | Self::Resume { id } => id.as_ref(),
             _ => None,
         }
     }
@@ -236,6 +252,8 @@ impl Command {
         match self {
             Self::Release { .. } => Some("release"),
             Self::Rematch { .. } => Some("rematch"),
+            Self::Pause { .. } => Some("pause"),
+            Self::Resume { .. } => Some("resume"),
             _ => None,
         }
     }
@@ -292,6 +310,8 @@ async fn answer(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::UnlinkUser { user } => decisions::unlink_user(common, user).await,
         Command::Release { .. } => decisions::release(common).await,
         Command::Rematch { .. } => decisions::rematch(common).await,
+        Command::Pause { asked, .. } => pausing::pause(common, asked).await,
+        Command::Resume { .. } => pausing::resume(common).await,
         Command::Dead(Dead::List { filter, json }) => dead::list(common, filter, *json).await,
         Command::Dead(Dead::Show { id, json }) => dead::show(common, id, *json).await,
         Command::Dead(Dead::Replay { chosen }) => dead::replay(common, chosen).await,
@@ -337,7 +357,7 @@ mod tests {
     #[test]
     fn an_integration_is_named_behind_the_command_or_by_the_option() {
         let acme = Ok(Some("acme".to_owned()));
-        for command in ["check", "probe", "trigger", "plan", "status", "release", "rematch"] {
+        for command in ["check", "probe", "trigger", "plan", "status", "release", "rematch", "resume"] {
             assert_eq!(named(&[command, "acme"]), acme, "{command}");
             assert_eq!(named(&[command, "--integration", "acme"]), acme, "{command}");
             assert_eq!(named(&["--integration", "acme", command, "acme"]), acme, "{command}");
@@ -346,9 +366,12 @@ mod tests {
         for command in ["check", "trigger", "plan", "status"] {
             assert_eq!(named(&[command]), Ok(None), "{command}");
         }
-        for command in ["release", "rematch"] {
+        for command in ["release", "rematch", "resume"] {
             assert_eq!(named(&[command]), Err(2), "{command} of everything is nobody's intention");
         }
+        let pause = |rest: &[&str]| named(&[&["pause", "--reason", "AMFJ moves"], rest].concat());
+        assert_eq!((pause(&["acme"]), pause(&[])), (acme.clone(), Err(2)));
+        assert_eq!(named(&["pause", "acme"]), Err(2), "nobody would know why");
         assert_eq!(named(&["dead", "list", "--integration", "acme"]), acme);
     }
 

@@ -28,7 +28,7 @@ use self::others::{LoneAsset, Person};
 use self::past::{About, Applied, last_applied};
 use super::format::Serials;
 use super::plan::{ChangeRow, Hold, open_changes, state_of};
-use super::{CommandContext, lookup};
+use super::{CommandContext, lookup, pausing};
 
 /// Explains one device, asset or person.
 pub(crate) async fn explain(common: &CommonArgs, what: &str, json: bool) -> Result<(), Exit> {
@@ -92,6 +92,7 @@ async fn device(
     explained.last = last_applied(context, &config.id, &About::Key(&key)).await?;
     let user = explained.user.as_ref().and_then(|user| user.key.clone()).map(|key| format!("user/{key}"));
     explained.trouble = trouble(context, &config.id, &key.to_string(), user.as_deref()).await?;
+    explained.warnings.extend(pausing::note(config, state));
     Ok(Answer::Device(Box::new(explained)))
 }
 
@@ -104,6 +105,7 @@ async fn lone_asset(
     let asset = context
         .with_siblings(config, &mut |siblings| state.read(|view| LoneAsset::of(config, view, siblings, id)));
     let mut asset = asset.ok_or_else(|| Exit::Failed(format!("AMFJ's asset {id} is not known")))?;
+    asset.paused = pausing::note(config, state);
     asset.last = last_applied(context, &config.id, &About::Asset(id)).await?;
     Ok(Answer::Asset(Box::new(asset)))
 }
@@ -115,6 +117,7 @@ async fn person(
     who: &others::Who,
 ) -> Result<Answer, Exit> {
     let mut person = state.read(|view| Person::of(config, view, who));
+    person.paused = pausing::note(config, state);
     let key = person.key();
     if let Some(key) = &key {
         person.trouble = trouble(context, &config.id, &key.to_string(), None).await?;

@@ -21,6 +21,7 @@ mod init;
 mod lookup;
 mod operator_decisions;
 mod past;
+mod pausing;
 mod plan;
 mod profiles;
 mod replay;

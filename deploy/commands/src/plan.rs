@@ -26,7 +26,7 @@ use serde::Serialize;
 use self::filter::Filter;
 use super::CommandContext;
 use super::dry_run::DryRun;
-use super::format;
+use super::{format, pausing};
 
 pub(super) use change::{ChangeRow, Target};
 use filter::Only;
@@ -80,7 +80,9 @@ fn plans(context: &CommandContext, only: &Only) -> Result<Vec<SitePlan>, Exit> {
     let filter = Filter::of(context, only)?;
     let plans = context.integrations().map(|(integration, state)| {
         context.with_siblings(integration, &mut |siblings| {
-            state.read(|view| SitePlan::of(integration, view, siblings, &filter))
+            let mut plan = state.read(|view| SitePlan::of(integration, view, siblings, &filter))?;
+            plan.notes.extend(pausing::note(integration, state));
+            Ok(plan)
         })
     });
     plans.collect()

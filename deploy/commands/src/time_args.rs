@@ -7,21 +7,41 @@ use jiff::{Span, Timestamp};
 
 /// A moment: `2026-11-30T12:00:00Z`, `2026-11-30 12:00` or `2026-11-30` in UTC, or `2h` and `3d` ago.
 pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
-    let text = text.trim();
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    // A date alone is its midnight.
-    if let Ok(local) = text.parse::<DateTime>()
-        && let Ok(moment) = local.to_zoned_datetime(TimeZone::UTC)
-    {
-        return Ok(moment.timestamp());
-    }
-    before(text, now).ok_or_else(|| {
+    moment(text).or_else(|| before(text, now)).ok_or_else(|| {
         Exit::Configuration(format!(
             "`{text}` is no moment; write one such as 2026-11-30, 2026-11-30T12:00:00Z, or 2h (ago)"
         ))
     })
+}
+
+/// A moment that is still to come: as for [`since`], but `2h` and `3d` are from now on.
+pub fn until(text: &str, now: Timestamp) -> Result<Timestamp, Exit> {
+    let ahead = || {
+        let span: Span = text.trim().parse().ok()?;
+        // Calendar units need a calendar.
+        Some(now.to_zoned_datetime(TimeZone::UTC).checked_add(span).ok()?.timestamp())
+    };
+    let moment = moment(text).or_else(ahead).ok_or_else(|| {
+        Exit::Configuration(format!(
+            "`{text}` is no moment; write one such as 2026-12-24, 2026-12-24T18:00:00Z, or 2h (from now on)"
+        ))
+    })?;
+    if moment <= now {
+        let now = crate::time(now);
+        return Err(Exit::Configuration(format!("`{text}` is over: it is {now}; name a moment to come")));
+    }
+    Ok(moment)
+}
+
+/// A moment that somebody wrote out.
+fn moment(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment);
+    }
+    // A date alone is its midnight.
+    let local: DateTime = text.parse().ok()?;
+    Some(local.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// A span before now, such as `90s`, `15m`, `2h` or `3d`.
@@ -56,6 +76,24 @@ mod tests {
         ];
         for (text, moment) in table {
             assert_eq!(since(text, now).unwrap().to_string(), moment, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_to_come_lies_ahead() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let table = [
+            ("2026-12-01", "2026-12-01T00:00:00Z"),
+            ("2026-11-30 12:30", "2026-11-30T12:30:00Z"),
+            ("2026-11-30T15:00:00+02:00", "2026-11-30T13:00:00Z"),
+            ("2h", "2026-11-30T14:00:00Z"),
+            (" 3d ", "2026-12-03T12:00:00Z"),
+        ];
+        for (text, moment) in table {
+            assert_eq!(until(text, now).unwrap().to_string(), moment, "{text}");
+        }
+        for text in ["2026-11-30", "2026-11-30T12:00:00Z", "-2h", "0s", "tomorrow", "", "12"] {
+            assert_eq!(until(text, now).unwrap_err().code(), 2, "{text:?}");
         }
     }
 

@@ -23,7 +23,12 @@ pub(crate) async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit>
     broker.close().await;
     let asked = asked?;
     for integration in &asked.served {
-        say_line(&format!("{integration}: a run was requested"));
+        let when = if asked.paused.contains(integration) {
+            format!(", and begins when it is resumed: it is paused (`amfj-sync resume {integration}`)")
+        } else {
+            String::new()
+        };
+        say_line(&format!("{integration}: a run was requested{when}"));
     }
     if !asked.served.is_empty() && asked.reconcilers == 0 {
         say("no reconciler runs, so nothing is decided until one does: start `reconciler run`");
@@ -34,6 +39,8 @@ pub(crate) async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit>
 /// Who is there to answer.
 struct Asked {
     served: Vec<IntegrationId>,
+    /// Those of them that a person has paused.
+    paused: Vec<IntegrationId>,
     unserved: Vec<IntegrationId>,
     /// Fetchers that live, and how many of them said what they serve.
     fetchers: u32,
@@ -48,13 +55,18 @@ impl Asked {
         let fetchers = || reports.iter().filter(|report| report.role == "fetcher");
         let is_served = |id: &IntegrationId| fetchers().any(|one| one.integrations.contains_key(id.as_str()));
         let ids = config.integrations.iter().map(|integration| integration.id.clone());
-        let (served, unserved) = ids.partition(is_served);
+        let (served, unserved): (Vec<_>, Vec<_>) = ids.partition(is_served);
+        let is_paused = |id: &&IntegrationId| {
+            fetchers().any(|one| one.integrations.get(id.as_str()).is_some_and(|duty| duty.paused))
+        };
+        let paused = served.iter().filter(is_paused).cloned().collect();
         let count = |role| live.get(role).copied().unwrap_or(0);
         let heard = u32::try_from(fetchers().count()).unwrap_or(u32::MAX);
         let idle = fetchers().filter(|report| report.integrations.is_empty());
         let not_ready = idle.flat_map(|report| report.not_ready.iter().cloned()).collect();
         Self {
             served,
+            paused,
             unserved,
             fetchers: count("fetcher"),
             heard,
@@ -136,6 +148,7 @@ mod tests {
         let unserved = vec![IntegrationId::new("acme").unwrap()];
         let asked = |not_ready: &[&str]| Asked {
             served: Vec::new(),
+            paused: Vec::new(),
             unserved: unserved.clone(),
             fetchers: 1,
             heard: 1,

@@ -189,6 +189,8 @@ impl Partition<'_> {
             }
             OperatorOrder::Release
             | OperatorOrder::Rematch
+            | OperatorOrder::Pause { .. }
+            | OperatorOrder::Resume
             | OperatorOrder::TryStopped { .. }
             | OperatorOrder::DropStopped { .. } => {}
         });

@@ -362,11 +362,41 @@ pub struct RunRow {
     pub held: Option<String>,
 }
 
+impl Meta {
+    /// The pause that holds at this moment (P33).
+    #[must_use]
+    pub fn paused(&self, now: Timestamp) -> Option<&Pause> {
+        self.pause.as_ref().filter(|pause| pause.holds(now))
+    }
+}
+
 impl RunRow {
     /// The id of the run in messages and commands: the same for everybody who knows its number.
     #[must_use]
     pub fn run_id(&self, integration: &IntegrationId) -> RunId {
         RunId::of(integration, self.started.number)
+    }
+}
+
+/// A person's order that nothing is read, decided or written for the integration (P33).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who gave it.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself; never, where none is said.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Whether it still holds.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -415,6 +445,9 @@ pub struct Meta {
     /// next run passes (P23).
     #[serde(default)]
     pub released: Option<u64>,
+    /// The pause that a person ordered last, unless they ended it; one whose end has come is over ([`Pause::holds`]).
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Where in the stream AMFJ was said last to have carried out a request of each kind, whichever worker sent it
     /// ([`Outcome::accepted`]).
     #[serde(default)]

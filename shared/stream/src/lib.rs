@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write what they made up"))]
 
 mod attaching;
+mod pausing;
 mod read_only;
 mod reading;
 mod views;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 pub use views::with_views;
 
 use attaching::attach;
+use pausing::Pauses;
 use reading::{read_until_broken, unreadable_facts};
 
 /// Facts that are kept for listeners that lag; who lags more looks at the view instead.
@@ -115,6 +117,7 @@ struct Shared {
     read_back: Mutex<Option<Instant>>,
     /// Whether this user may not publish: a command of somebody who may only read.
     read_only: AtomicBool,
+    pauses: Pauses,
     broker: Broker,
     publisher: Publisher,
     stop: CancellationToken,
@@ -158,6 +161,7 @@ impl StateHandle {
             unreadable: Notify::new(),
             read_back: Mutex::default(),
             read_only: AtomicBool::new(false),
+            pauses: Pauses::default(),
             broker,
             publisher,
             stop,
@@ -477,6 +481,8 @@ async fn announce_caught_up(shared: &Shared, session: &Arc<Session>) -> Result<(
         // On a stream that is open already this is rejected, and serves as a marker all the same.
         shared.publish_and_read_back(shared.fact(opened)).await?;
     }
+    // Before anybody goes on.
+    shared.take_over_the_pause();
     shared.caught_up.send_replace(true);
     Ok(())
 }

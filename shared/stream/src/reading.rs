@@ -53,6 +53,7 @@ pub(super) async fn read_until_broken(shared: &Shared, intake: &mut Intake) -> R
             // Short: a few hundred rows into sled's memory; the disk follows in the background.
             let verdicts = shared.view.write().apply(&facts)?;
             drop(still);
+            shared.look_for_a_pause();
             announce(shared, facts, verdicts);
         }
         shared.brought();

@@ -97,6 +97,11 @@ pub const METRICS: &[Metric] = &[
     counter("amfj_sync_runs_total", &["integration", "result"], "Runs that this fetcher ended, by result"),
     histogram("amfj_sync_run_duration_seconds", &[], "How long the runs of this fetcher took"),
     gauge("amfj_sync_held", &["integration"], "1 while a run is held; the same on every worker"),
+    gauge(
+        "amfj_sync_paused",
+        &["integration"],
+        "1 while a person has paused the integration; the same on every worker",
+    ),
     gauge("amfj_sync_devices", &["integration", "state"], "Devices by state"),
     counter(
         "amfj_sync_changes_total",

@@ -141,6 +141,10 @@ pub(crate) fn selected(input: &[u8]) {
             assert!(moment <= now);
             is_on_one_line(&amfj_sync_commands::time(moment));
         }
+        if let Ok(moment) = time_args::until(&text, now) {
+            assert!(moment > now);
+            is_on_one_line(&amfj_sync_commands::time(moment));
+        }
         if let Ok(moment) = time_args::since(&text, now) {
             is_on_one_line(&amfj_sync_commands::time(moment));
         }

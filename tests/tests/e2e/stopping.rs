@@ -1,4 +1,4 @@
-//! `SIGTERM` and `kill -9` in the middle of a first sync: nothing is lost and nothing done twice.
+//! `SIGTERM`, `kill -9` and a pause in the middle of a first sync: nothing is lost and nothing done twice.
 
 use std::time::Duration;
 
@@ -69,6 +69,35 @@ impl FirstSync {
         ensure!(writes.is_empty(), "P3: an idle run wrote {writes:?}");
         ensure!(self.pipeline.dead_letters().await? == 0, "there are dead letters");
         ensure!(self.services.amfj.violations().is_empty(), "{:?}", self.services.amfj.violations());
+        Ok(())
+    }
+
+    /// Waits until nothing is written for two seconds, and answers how much was.
+    async fn stands_still(&self) -> Result<usize> {
+        let mut before = None;
+        for _ in 0..10 {
+            let written = self.services.amfj.write_count();
+            if before.replace(written) == Some(written) {
+                return Ok(written);
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        anyhow::bail!("P33: it goes on being written after twenty seconds")
+    }
+
+    async fn tells_of_the_pause(&self) -> Result<()> {
+        let status = self.pipeline.said_as_json(&["status", "--json"]).await?;
+        let site = &status["integrations"][0];
+        ensure!(site["paused"]["reason"] == "AMFJ moves" && site["paused"]["until"].is_string(), "{site}");
+        ensure!(status["wrong"].as_array().is_some_and(Vec::is_empty), "{}", status["wrong"]);
+        let status = self.pipeline.said(&["status"]).await?;
+        ensure!(status.contains("paused") && status.contains("amfj-sync resume acme"), "{status}");
+        let content = self.services.content();
+        let device = content.devices[0]["device_id"].as_str().context("a device without id")?;
+        for command in [&["plan", "acme"][..], &["explain", device]] {
+            let said = self.pipeline.said(command).await?;
+            ensure!(said.contains("AMFJ moves"), "{command:?}: {said}");
+        }
         Ok(())
     }
 
@@ -188,5 +217,67 @@ async fn kill_9_of_the_fetcher_leaves_the_right_end_state() -> Result<()> {
     let done = sync.pipeline.fetch(&[]).await?;
     ensure!(done.status.success(), "{}", done.stderr);
     sync.pipeline.settle_after(&before).await?;
+    sync.ends_well().await
+}
+
+/// P33: within seconds nothing is written, whoever dies and starts meanwhile; then everything goes on where it was.
+#[tokio::test]
+async fn p33_a_paused_integration_stands_still_until_it_is_resumed() -> Result<()> {
+    let mut sync = FirstSync::prepare(51).await?;
+    // So slow that the order comes in the middle of it.
+    sync.services.amfj.set_latency(Duration::from_millis(400));
+    let mut fetcher = sync.pipeline.call(Role::Fetcher).arg("run").spawn()?;
+    fetcher.wait_ready().await?;
+    sync.writes(20).await?;
+    let said = sync.pipeline.said(&["pause", "acme", "--reason", "AMFJ moves", "--until", "2h"]).await?;
+    ensure!(said.contains("acme is paused") && said.contains("It ends at"), "{said}");
+    let written = sync.stands_still().await?;
+    ensure!(written < DEVICES, "it was done already");
+    for role in [Role::Writer, Role::Reconciler] {
+        sync.take(role)?.kill9()?;
+        sync.replace(role).await?;
+    }
+    fetcher.kill9()?;
+    let mut fetcher = sync.pipeline.call(Role::Fetcher).arg("run").spawn()?;
+    fetcher.wait_ready().await?;
+    let said = sync.pipeline.said(&["trigger", "acme"]).await?;
+    ensure!(said.contains("begins when it is resumed"), "{said}");
+    let requests = sync.services.kandji.request_count();
+    ensure!(sync.stands_still().await? == written, "workers that were started anew wrote");
+    ensure!(sync.services.kandji.request_count() == requests, "a fetcher that was started anew read");
+    sync.tells_of_the_pause().await?;
+    let once = sync.pipeline.fetch(&[]).await?;
+    ensure!(!once.status.success() && once.stderr.contains("AMFJ moves"), "{}", once.stderr);
+
+    sync.services.amfj.set_latency(Duration::ZERO);
+    let said = sync.pipeline.said(&["resume", "acme"]).await?;
+    ensure!(said.contains("acme goes on"), "{said}");
+    let again = sync.pipeline.command(["resume", "acme"]).finish(RUN_LIMIT).await?;
+    ensure!(again.status.code() == Some(1) && again.stderr.contains("is not paused"), "{}", again.stderr);
+    eventually(RUN_LIMIT, "the run that was asked for", async || {
+        let status = sync.pipeline.said_as_json(&["status", "--json"]).await?;
+        ensure!(status["integrations"][0]["run_requested"] == false, "it has not begun");
+        Ok(())
+    })
+    .await?;
+    sync.pipeline.settle().await?;
+    ensure!(fetcher.terminate().await?.success());
+    sync.ends_well().await
+}
+
+/// A pause ends by itself at its time, and one that was ordered anew at its own.
+#[tokio::test]
+async fn p33_a_pause_ends_at_its_time() -> Result<()> {
+    let sync = FirstSync::prepare(52).await?;
+    sync.pipeline.said(&["pause", "acme", "--reason", "AMFJ moves"]).await?;
+    ensure!(!sync.pipeline.fetch(&[]).await?.status.success());
+    let said = sync.pipeline.said(&["pause", "acme", "--reason", "for a moment", "--until", "3s"]).await?;
+    ensure!(said.contains("Until now: acme was paused") && said.contains("AMFJ moves"), "{said}");
+    eventually(RUN_LIMIT, "the end of the pause", async || {
+        let done = sync.pipeline.fetch(&[]).await?;
+        ensure!(done.status.success(), "{}", done.stderr);
+        Ok(())
+    })
+    .await?;
     sync.ends_well().await
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::serving::{SHOWN_WITHIN, serving_fetcher, shows};
 
 /// What is promised to those who write alerts, with the worker that shows it: `f`, `r`, `w`.
-const PROMISED: [(&str, &str, &[&str], &str); 22] = [
+const PROMISED: [(&str, &str, &[&str], &str); 23] = [
     ("amfj_sync_queue_messages", "gauge", &["integration", "stage"], "frw"),
     ("amfj_sync_in_flight", "gauge", &["integration", "stage"], "rw"),
     ("amfj_sync_dead_letters", "gauge", &["integration"], "frw"),
@@ -31,6 +31,7 @@ const PROMISED: [(&str, &str, &[&str], &str); 22] = [
     ("amfj_sync_stopped_changes", "gauge", &["integration"], "w"),
     ("amfj_sync_redeliveries_total", "counter", &["stage"], "rw"),
     ("amfj_sync_held", "gauge", &["integration"], "frw"),
+    ("amfj_sync_paused", "gauge", &["integration"], "frw"),
     ("amfj_sync_workers", "gauge", &["role"], "frw"),
     ("amfj_sync_run_interval_seconds", "gauge", &["integration"], "frw"),
     ("amfj_sync_ready", "gauge", &[], "frw"),

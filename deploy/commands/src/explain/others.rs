@@ -38,6 +38,9 @@ pub(super) struct LoneAsset {
     pub(super) what_to_do: String,
     /// Devices that it was considered for, and not given to.
     pub(super) considered_for: Vec<Considered>,
+    /// That the integration is paused, and what that means (P33).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paused: Option<String>,
     pub(super) last: Vec<Applied>,
 }
 
@@ -116,6 +119,7 @@ impl LoneAsset {
             reason,
             what_to_do,
             considered_for,
+            paused: None,
             last: Vec::new(),
         })
     }
@@ -184,6 +188,9 @@ pub(super) struct Person {
     pub(super) pending: Vec<ChangeRow>,
     pub(super) failed: Vec<Failed>,
     pub(super) trouble: Vec<StoppedRecord>,
+    /// That the integration is paused, and what that means (P33).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paused: Option<String>,
     pub(super) last: Vec<Applied>,
 }
 
@@ -233,6 +240,7 @@ impl Person {
             pending: decision.as_ref().map(|decision| pending(view, decision)).unwrap_or_default(),
             failed: Failed::all(failed),
             trouble: Vec::new(),
+            paused: None,
             last: Vec::new(),
         }
     }

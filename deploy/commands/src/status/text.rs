@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{IntegrationStatus, Status};
 use crate::format::{self, span};
+use crate::pausing::phrase;
 
 /// Where the second column begins.
 const INDENT: usize = 16;
@@ -79,6 +80,10 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     let title = screen.ink(Style::Bold, site.id());
     let _ = writeln!(out, "{title}: mode \"{}\", a run every {every}, {sync}", facts.mode);
     let mut lines = Lines { screen, out };
+    if let Some(pause) = &facts.paused {
+        let text = format!("it {} `amfj-sync resume {}` ends that", phrase(pause), site.id());
+        lines.add(Style::Yellow, "  paused", &text);
+    }
     match &facts.last_run {
         None => {
             lines.add(
@@ -93,7 +98,7 @@ fn show_site(screen: &Screen, site: &IntegrationStatus, status: &Status, now: Ti
     lines.add(style, "  next run", &next);
     lines.add_pieces("  devices", &devices(site));
     for (name, stage) in [("  to decide", Stage::Reconcile), ("  to apply", Stage::Apply)] {
-        let (style, text) = waiting(facts.queues.get(stage.as_str()), now);
+        let (style, text) = waiting(facts.queues.get(stage.as_str()), facts.paused.is_some(), now);
         lines.add(style, name, &text);
     }
     trouble::show(site, status, now, &mut lines);
@@ -191,6 +196,9 @@ fn going_on(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style
         let service = if service == "amfj" { "AMFJ" } else { "Kandji" };
         return (Style::Red, format!(", held up because {service} fails"));
     }
+    if site.site.paused.is_some() {
+        return (Style::Yellow, ", not finished, for it was paused; it is read anew".to_owned());
+    }
     if !status.duties(site).any(|duty| duty.running) {
         return (Style::Yellow, ", not finished; the next fetcher that leads begins anew".to_owned());
     }
@@ -207,7 +215,10 @@ fn next_run(site: &IntegrationStatus, status: &Status, now: Timestamp) -> (Style
     let duties = || status.reports.iter().filter_map(|report| report.integrations.get(site.id()));
     let fetchers = status.workers.get("fetcher").copied().unwrap_or(0);
     let wait = site.site.next_run.duration_since(now);
-    if fetchers == 0 {
+    if let Some(pause) = &site.site.paused {
+        let until = pause.until.map(|until| format!(", at {} at the latest", format::time(until)));
+        (Style::Yellow, format!("when it is resumed{}", until.unwrap_or_default()))
+    } else if fetchers == 0 {
         (Style::Yellow, "as soon as a fetcher runs".to_owned())
     } else if duties().any(|duty| duty.running) {
         let fails = ["kandji", "amfj"].into_iter().find_map(|service| status.wrong(site, service));
@@ -254,12 +265,13 @@ fn devices(site: &IntegrationStatus) -> Vec<StyledText> {
     counted
 }
 
-fn waiting(waiting: Option<&Waiting>, now: Timestamp) -> (Style, String) {
+fn waiting(waiting: Option<&Waiting>, is_paused: bool, now: Timestamp) -> (Style, String) {
     let Some(waiting) = waiting else { return (Style::Plain, "nothing".to_owned()) };
     let since = waiting.oldest.map(|oldest| span(now.duration_since(oldest)));
     let (messages, them) =
         if waiting.messages == 1 { ("message waits", "it") } else { ("messages wait", "them") };
-    let unserved = if waiting.served == 0 { format!("; nobody takes {them}") } else { String::new() };
+    let unserved =
+        if waiting.served == 0 && !is_paused { format!("; nobody takes {them}") } else { String::new() };
     match (waiting.messages, since) {
         (0, None) => (Style::Plain, "nothing".to_owned()),
         (0, Some(since)) => (Style::Blue, format!("in hand, the oldest for {since}")),

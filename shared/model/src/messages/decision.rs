@@ -226,6 +226,17 @@ pub enum OperatorOrder {
     Release,
     /// The next run is a first sync again (P5).
     Rematch,
+    /// Nothing is read, decided or written for the integration until it is resumed (P33).
+    Pause {
+        /// Why, in the person's words.
+        reason: String,
+        /// When it ends by itself; never, where none is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        until: Option<Timestamp>,
+    },
+    /// The integration goes on (P33).
+    Resume,
     /// Try the change now that AMFJ refused and that stepped aside; without a key, all of the integration.
     TryStopped {
         /// The device or person that the change is about.

@@ -5,7 +5,7 @@ use amfj_sync_model::messages::{OperatorDecision, OperatorOrder, Rule};
 use jiff::Timestamp;
 
 use super::super::keys::table;
-use super::super::rows::{LinkRow, PersonRow, UserLinkRow};
+use super::super::rows::{LinkRow, Pause, PersonRow, UserLinkRow};
 use super::super::store::StoreError;
 use super::{Projector, Verdict};
 
@@ -74,6 +74,15 @@ impl Projector<'_, '_> {
             OperatorOrder::Rematch => {
                 self.meta.first_sync_over = false;
                 self.meta.rematch = Some(self.offset);
+                Ok(Verdict::Accepted)
+            }
+            OperatorOrder::Pause { reason, until } => {
+                let (by, since) = (decision.by.clone(), self.event.time);
+                self.meta.pause = Some(Pause { by, reason: reason.clone(), since, until: *until });
+                Ok(Verdict::Accepted)
+            }
+            OperatorOrder::Resume => {
+                self.meta.pause = None;
                 Ok(Verdict::Accepted)
             }
             // For whichever writer has the change in hand; the view has nothing to learn of it.

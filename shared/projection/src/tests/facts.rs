@@ -187,6 +187,29 @@ fn p5_the_first_sync_ends_when_every_partition_decided_a_complete_run_that_appli
     assert!(!stream.view.meta().first_sync_over, "a person asked for a first sync");
 }
 
+#[test]
+fn p33_a_pause_holds_until_its_end_or_until_a_person_ends_it() {
+    let mut stream = Stream::new();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut token = 0;
+    let mut order = |stream: &mut Stream, order: OperatorOrder| {
+        token += 1;
+        let decision = OperatorDecision { by: "sam".into(), order };
+        stream.say(Fact::OperatorDecided { token: Uuid::from_u128(token), decision });
+    };
+    let pause = |until| OperatorOrder::Pause { reason: "AMFJ moves".into(), until };
+    let holds = |stream: &Stream, second| stream.view.meta().paused(at(second)).is_some();
+    assert!(!holds(&stream, 0));
+    order(&mut stream, pause(None));
+    assert!(holds(&stream, 0) && holds(&stream, i64::from(u32::MAX)), "nobody said until when");
+    order(&mut stream, pause(Some(at(100))));
+    assert!(holds(&stream, 99) && !holds(&stream, 100), "the later order counts");
+    let shown = stream.view.meta().paused(at(0)).cloned().unwrap();
+    assert_eq!((shown.by.as_str(), shown.reason.as_str()), ("sam", "AMFJ moves"));
+    order(&mut stream, OperatorOrder::Resume);
+    assert!(!holds(&stream, 0));
+}
+
 /// A worker's claim on the asset.
 fn claim(change: Uuid, key: Key, worker: &str) -> Intent {
     Intent {

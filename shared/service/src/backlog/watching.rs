@@ -155,6 +155,8 @@ impl WatchedIntegration {
         let integration = self.id.to_string();
         metrics::gauge!("amfj_sync_held", "integration" => integration.clone())
             .set(f64::from(u8::from(held)));
+        metrics::gauge!("amfj_sync_paused", "integration" => integration.clone())
+            .set(f64::from(u8::from(self.state.pause().is_some())));
         metrics::gauge!("amfj_sync_run_last_success_timestamp_seconds", "integration" => integration.clone())
             .set(success.map_or(0, Timestamp::as_second) as f64);
         if let Some(interval) = self.interval {

@@ -57,6 +57,9 @@ pub struct Duty {
     /// The partitions it serves, with what it has in hand.
     #[serde(default)]
     pub partitions: Vec<Serving>,
+    /// Whether it knows that a person has paused the integration (P33).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Whether it leads the runs (a fetcher).
     #[serde(default)]
     pub leads: bool,
@@ -206,7 +209,8 @@ impl Worker {
         let duty = |id: &IntegrationId| {
             let served = STAGES.into_iter().flat_map(|stage| self.inflight.of(id, stage));
             let partitions = served.map(|(partition, oldest)| Serving { partition, oldest });
-            Duty { partitions: partitions.collect(), ..Duty::default() }
+            let paused = self.states.get(id).is_some_and(|state| state.pause().is_some());
+            Duty { partitions: partitions.collect(), paused, ..Duty::default() }
         };
         WorkerReport {
             role: self.role.clone(),

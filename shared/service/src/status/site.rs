@@ -6,7 +6,7 @@ use amfj_sync_config::Integration;
 use amfj_sync_model::ids::Key;
 use amfj_sync_model::messages::{DeviceStatus, InventoryCounts, Unusables};
 use amfj_sync_projection::Projection;
-use amfj_sync_projection::rows::RunRow;
+use amfj_sync_projection::rows::{Pause, RunRow};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -35,6 +35,9 @@ pub struct SiteStatus {
     pub run_requested: bool,
     /// Whether names are matched no more (P5).
     pub first_sync_over: bool,
+    /// The pause that a person ordered and that holds now (P33).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// Devices by state (P24).
     pub devices: BTreeMap<&'static str, u32>,
     /// What waits, by stage.
@@ -97,6 +100,7 @@ impl SiteStatus {
             next_run,
             run_requested: meta.requested.is_some(),
             first_sync_over: meta.first_sync_over,
+            paused: meta.paused(now).cloned(),
             devices: devices_by_state(view),
             queues: BTreeMap::new(),
             unusable: view.reading_report().unusable,

@@ -121,7 +121,9 @@ pub fn wrong_of_site(
             .map(|failing| Wrong::failing("kandji", failing)),
     );
     wrong.extend(run_of(site, &duties));
-    wrong.extend(overdue(site, now));
+    if site.paused.is_none() {
+        wrong.extend(overdue(site, now));
+    }
     for trouble in duties.iter().filter_map(|duty| duty.trouble.as_ref()) {
         for kind in &trouble.kinds {
             let says = format!("\"{}\" waits: {}", kind.kind, kind.reason);
@@ -138,11 +140,12 @@ pub fn wrong_of_site(
     }
     wrong.extend(dead.filter(|count| *count > 0).map(|count| Wrong::dead_letters(None, count)));
     for (stage, waiting) in &site.queues {
-        // During a pause the writers let go of what waits, and take it again by themselves.
-        let is_paused = *stage == "apply"
-            && duties
-                .iter()
-                .any(|duty| duty.circuit.as_ref().is_some_and(|circuit| circuit.position != "closed"));
+        // During a pause the workers let go of what waits, and take it again by themselves.
+        let is_paused = site.paused.is_some()
+            || *stage == "apply"
+                && duties
+                    .iter()
+                    .any(|duty| duty.circuit.as_ref().is_some_and(|circuit| circuit.position != "closed"));
         if waiting.messages > 0 && waiting.served == 0 && !is_paused {
             let (role, to) = if *stage == "apply" { ("writer", "apply") } else { ("reconciler", "decide") };
             let says = format!(

@@ -41,6 +41,7 @@ pub(in crate::explain) fn asset(screen: &Screen, lone: &LoneAsset) -> String {
     rows.inked(Style::Yellow, "state", "an asset without device");
     rows.row("why", &lone.reason);
     rows.row("to do", &lone.what_to_do);
+    lone.paused.iter().for_each(|note| rows.row("note", note));
     let mut text = format!("{} ({}), {}", quoted(&asset.name), asset.id, asset.asset_type);
     if let Some(location) = &asset.location {
         let _ = write!(text, ", at {location}");
@@ -86,6 +87,7 @@ pub(in crate::explain) fn person(screen: &Screen, person: &Person) -> String {
         }
         (None, record) => lone(screen, record.as_ref(), &person.integration),
     };
+    person.paused.iter().for_each(|note| rows.row("note", note));
     person.trouble.iter().for_each(|record| rows.row("refused", &refused(record)));
     if person.user.is_some() {
         user(person.user.as_ref(), &mut |name, text| rows.row(name, text));

@@ -32,6 +32,7 @@ fn site() -> SiteStatus {
         next_run: at(3600),
         run_requested: false,
         first_sync_over: true,
+        paused: None,
         devices: BTreeMap::new(),
         queues: BTreeMap::new(),
         unusable: Unusables::default(),
