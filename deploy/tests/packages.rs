@@ -62,6 +62,7 @@ fn the_units_are_hardened_alike_and_tokens_go_to_whom_they_are_for() {
         assert!(hidden.is_none_or(|line| text.contains(line)), "{text}");
         for line in [
             "Type=notify\n",
+            "ExecReload=/bin/kill -HUP $MAINPID\n",
             "WatchdogSec=",
             "User=amfj-sync\n",
             "LimitCORE=0\n",

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use amfj_sync_amfj::profile;
 use amfj_sync_config::Tokens;
 use amfj_sync_fetcher::{once, serve};
 use amfj_sync_security::hardening::harden_process;
 use amfj_sync_security::screen::arguments;
-use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown, block_on, finish};
+use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown, begin, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Has one heap for all threads. With one for each, as the other workers have it to be faster, a large fleet takes half as
@@ -49,8 +50,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(common: &CommonArgs, once: bool) -> Result<(), Exit> {
-    let config = common.load(Tokens::Both)?;
-    let shutdown = Shutdown::default();
-    shutdown.on_signals()?;
-    if once { once::run(config, shutdown).await } else { serve::run(config, shutdown).await }
+    if once {
+        let config = common.load(Tokens::Both)?;
+        let shutdown = Shutdown::default();
+        shutdown.on_signals()?;
+        return once::run(config, shutdown).await;
+    }
+    let (config, shutdown) = begin(common, Tokens::Both, |config| profile::check(config).map(drop))?;
+    serve::run(config, shutdown).await
 }

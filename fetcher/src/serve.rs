@@ -38,12 +38,12 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     // Whoever looks an event's asset up by its name needs the names.
     let for_matching = config.integrations.iter().any(|integration| integration.amfj.events.is_some());
     let (on_disk, listen) = (OnDisk { for_matching, ..OnDisk::at(&data_dir) }, config.fetcher.listen);
-    let started = Worker::start_serving("fetcher", config, on_disk, listen, shutdown).await?;
-    let Some((worker, listen)) = started else { return Ok(()) };
+    let started = Worker::start_serving("fetcher", config, on_disk, listen, shutdown.clone()).await?;
+    let Some((worker, listen)) = started else { return shutdown.ended(Ok(()), None) };
     let (worker, board) = (Arc::new(worker), Arc::new(Board::default()));
     let served = serve(&worker, &board, listen).await;
     worker.finish().await;
-    served
+    worker.ended(served)
 }
 
 async fn serve(worker: &Arc<Worker>, board: &Arc<Board>, listen: SocketAddr) -> Result<(), Exit> {

@@ -6,7 +6,7 @@ use amfj_sync_config::Tokens;
 use amfj_sync_reconciler::worker;
 use amfj_sync_security::hardening::harden_process;
 use amfj_sync_security::screen::arguments;
-use amfj_sync_service::worker::{CommonArgs, Exit, block_on, finish};
+use amfj_sync_service::worker::{CommonArgs, Exit, begin, block_on, finish};
 use clap::{Parser, Subcommand};
 
 /// Takes less time than that of the C library, and a little more memory (docs/performance.md).
@@ -41,5 +41,6 @@ fn main() -> ExitCode {
 }
 
 async fn run(common: &CommonArgs) -> Result<(), Exit> {
-    worker::run(common.load(Tokens::None)?).await
+    let (config, shutdown) = begin(common, Tokens::None, |_| Ok(()))?;
+    worker::run(config, shutdown).await
 }

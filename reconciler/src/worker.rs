@@ -32,19 +32,12 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 type IntegrationContexts = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
 
 /// Serves until it is told to stop.
-pub async fn run(config: Config) -> Result<(), Exit> {
-    let shutdown = Shutdown::default();
-    shutdown.on_signals()?;
-    serve_with(config, shutdown).await
-}
-
-/// The same with a shutdown of the caller's.
-pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     let data_dir = config.reconciler.data_dir.clone();
     let listen = config.reconciler.listen;
     let on_disk = OnDisk { path: &data_dir, cache: CACHE, for_matching: true };
-    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown).await?;
-    let Some((worker, listen)) = started else { return Ok(()) };
+    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown.clone()).await?;
+    let Some((worker, listen)) = started else { return shutdown.ended(Ok(()), None) };
     let worker = Arc::new(worker);
     let health = Arc::new(ReconcilerHealth { worker: worker.clone() });
     worker.tasks.spawn(keep_answering(worker.clone(), health.clone()));
@@ -57,7 +50,7 @@ pub async fn serve_with(config: Config, shutdown: Shutdown) -> Result<(), Exit> 
         result = serve_partitions(&worker).await;
     }
     worker.finish().await;
-    result
+    worker.ended(result)
 }
 
 async fn serve_partitions(worker: &Arc<Worker>) -> Result<(), Exit> {

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use amfj_sync_amfj::profile;
 use amfj_sync_config::Tokens;
 use amfj_sync_security::hardening::harden_process;
 use amfj_sync_security::screen::arguments;
-use amfj_sync_service::worker::{CommonArgs, Exit, block_on, finish};
+use amfj_sync_service::worker::{CommonArgs, Exit, begin, block_on, finish};
 use amfj_sync_writer::worker;
 use clap::{Parser, Subcommand};
 
@@ -41,5 +42,6 @@ fn main() -> ExitCode {
 }
 
 async fn run(common: &CommonArgs) -> Result<(), Exit> {
-    worker::run(common.load(Tokens::Amfj)?).await
+    let (config, shutdown) = begin(common, Tokens::Amfj, |config| profile::check(config).map(drop))?;
+    worker::run(config, shutdown).await
 }

@@ -36,13 +36,11 @@ type IntegrationContexts = BTreeMap<IntegrationId, Arc<IntegrationContext>>;
 pub type Connect = dyn Fn(&AmfjConfig, Limiter) -> Result<AmfjClient, SetupError> + Send + Sync;
 
 /// Serves until it is told to stop.
-pub async fn run(config: Config) -> Result<(), Exit> {
-    let shutdown = Shutdown::default();
-    shutdown.on_signals()?;
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Exit> {
     serve_with(config, shutdown, &AmfjClient::from_config).await
 }
 
-/// The same with a shutdown and clients of the caller's.
+/// The same with clients of the caller's.
 pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -> Result<(), Exit> {
     profile::check(&config).map_err(Exit::Configuration)?;
     let data_dir = config.writer.data_dir.clone();
@@ -51,8 +49,8 @@ pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -
     let of_one_site = |one: &Integration| config.siblings_of(one).next().is_some();
     let for_matching = config.integrations.iter().any(of_one_site);
     let on_disk = OnDisk { for_matching, ..OnDisk::at(&data_dir) };
-    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown).await?;
-    let Some((worker, listen)) = started else { return Ok(()) };
+    let started = Worker::start_serving(ROLE.name, config, on_disk, listen, shutdown.clone()).await?;
+    let Some((worker, listen)) = started else { return shutdown.ended(Ok(()), None) };
     let worker = Arc::new(worker);
     let contexts = Arc::new(contexts(&worker, connect)?);
     let health = Arc::new(WriterHealth { worker: worker.clone(), contexts: contexts.clone() });
@@ -66,7 +64,7 @@ pub async fn serve_with(config: Config, shutdown: Shutdown, connect: &Connect) -
         result = serve_partitions(&worker, &contexts).await;
     }
     worker.finish().await;
-    result
+    worker.ended(result)
 }
 
 async fn serve_partitions(worker: &Arc<Worker>, contexts: &Arc<IntegrationContexts>) -> Result<(), Exit> {

@@ -93,6 +93,10 @@ pub(crate) async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> 
     let mut parts: FuturesOrdered<BoxFuture<'_, Result<Vec<Report>, Exit>>> = FuturesOrdered::new();
     let first = broker.clone();
     parts.push_back(async move { Ok(vec![first.await.report]) }.boxed());
+    if !config.rejected.is_empty() {
+        let rejected = check_files(config);
+        parts.push_back(async move { Ok(vec![rejected]) }.boxed());
+    }
     for integration in &config.integrations {
         let broker = broker.clone();
         let left = async move {
@@ -122,6 +126,24 @@ pub(crate) async fn run(config: &Config, shutdown: Shutdown, manner: Manner) -> 
         (1, None) => Err(Exit::Failed("1 check failed".into())),
         (failed, None) => Err(Exit::Failed(format!("{failed} checks failed"))),
     }
+}
+
+/// What is wrong with files of the folder beside the main file.
+fn check_files(config: &Config) -> Report {
+    let mut report = Report::shared();
+    for rejected in &config.rejected {
+        for problem in rejected.errors.problems() {
+            let place = problem
+                .place
+                .as_ref()
+                .map_or_else(|| rejected.file.display().to_string(), ToString::to_string);
+            report.failed(
+                format!("{place}: {}", problem.message),
+                "correct it; until then the integrations of this file are not served, and all others are",
+            );
+        }
+    }
+    report
 }
 
 /// How the broker stands.

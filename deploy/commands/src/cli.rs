@@ -14,7 +14,8 @@ use crate::plan::{self, PlanArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::stopped::{self, StoppedSelection};
 use crate::{
-    InitArgs, check, explain, init, operator_decisions as decisions, profiles, schema, status, trigger,
+    InitArgs, check, explain, init, operator_decisions as decisions, profiles, reload, schema, status,
+    trigger,
 };
 
 /// What a person wants to be done.
@@ -127,6 +128,8 @@ pub enum Command {
         /// The integration; `--integration` names it as well
         id: Option<String>,
     },
+    /// Have every worker read its configuration again; what is wrong in it leaves the old one in force
+    Reload,
     /// What could not be done
     #[command(subcommand)]
     Dead(Dead),
@@ -312,6 +315,7 @@ async fn answer(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::Rematch { .. } => decisions::rematch(common).await,
         Command::Pause { asked, .. } => pausing::pause(common, asked).await,
         Command::Resume { .. } => pausing::resume(common).await,
+        Command::Reload => reload::run(&common.load(Tokens::None)?, listening()?).await,
         Command::Dead(Dead::List { filter, json }) => dead::list(common, filter, *json).await,
         Command::Dead(Dead::Show { id, json }) => dead::show(common, id, *json).await,
         Command::Dead(Dead::Replay { chosen }) => dead::replay(common, chosen).await,

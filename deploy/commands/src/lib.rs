@@ -24,6 +24,7 @@ mod past;
 mod pausing;
 mod plan;
 mod profiles;
+mod reload;
 mod replay;
 mod schema;
 mod status;

@@ -34,13 +34,13 @@ const STRAGGLERS: Duration = Duration::from_millis(100);
 /// Answers that an asker takes in.
 const ANSWERS: u16 = 4_096;
 
-/// Answers every question on this session with what `answer` says, until the session is over or the
+/// Answers every question on this session with what `answer` says to it, until the session is over or the
 /// worker stops.
 pub async fn answer_roll_calls(
     session: &Arc<Session>,
     names: &Names,
     stop: &CancellationToken,
-    answer: &(dyn Fn() -> Vec<u8> + Send + Sync),
+    answer: &(dyn Fn(&[u8]) -> Vec<u8> + Send + Sync),
 ) -> Result<(), BrokerError> {
     let queue = private_queue(session).await?;
     let channel = session.consuming_channel(1).await?;
@@ -57,7 +57,7 @@ pub async fn answer_roll_calls(
     let publishing = session.publishing_channel().await?;
     while let Some(Some(question)) = stop.run_until_cancelled(intake.next()).await {
         if let Some(asker) = question.reply_to().filter(|queue| is_an_askers(queue)) {
-            let body = answer();
+            let body = answer(&question.body);
             let publish = publishing.basic_publish(
                 "".into(),
                 asker.as_str().into(),
@@ -82,11 +82,12 @@ pub async fn answer_roll_calls(
 pub async fn call_roll(
     session: &Arc<Session>,
     names: &Names,
+    question: &[u8],
     limit: Duration,
     is_complete: &(dyn Fn(&[Vec<u8>]) -> bool + Send + Sync),
 ) -> Result<Vec<Vec<u8>>, BrokerError> {
     loop {
-        let answers = call_once(session, names, limit, is_complete).await?;
+        let answers = call_once(session, names, question, limit, is_complete).await?;
         if is_complete(&answers) || !session.is_blocked() {
             return Ok(answers);
         }
@@ -97,13 +98,14 @@ pub async fn call_roll(
 async fn call_once(
     session: &Arc<Session>,
     names: &Names,
+    question: &[u8],
     limit: Duration,
     is_complete: &(dyn Fn(&[Vec<u8>]) -> bool + Send + Sync),
 ) -> Result<Vec<Vec<u8>>, BrokerError> {
     let queue = private_queue(session).await?;
     // Without a key, such as for who may only read, answers are taken as they come.
     let mut intake = Intake::open_signed(session, &queue, ANSWERS).await?;
-    ask(session, names, &queue).await?;
+    ask(session, names, question, &queue).await?;
     let mut answers = Vec::new();
     let mut until = Instant::now() + limit;
     if is_complete(&answers) {
@@ -125,7 +127,7 @@ fn is_an_askers(queue: &str) -> bool {
     queue.starts_with("amq.gen-")
 }
 
-/// A question needs no signature: it does nothing but cost an answer.
+/// A question needs no signature: it does nothing but cost an answer, and at most has a worker look at its own files.
 fn signed(session: &Session, asker: &str, body: &[u8]) -> BasicProperties {
     let mut headers = FieldTable::default();
     if let Some(signing) = session.signing() {
@@ -135,14 +137,14 @@ fn signed(session: &Session, asker: &str, body: &[u8]) -> BasicProperties {
     BasicProperties::default().with_headers(headers)
 }
 
-async fn ask(session: &Session, names: &Names, reply_to: &str) -> Result<(), BrokerError> {
+async fn ask(session: &Session, names: &Names, question: &[u8], reply_to: &str) -> Result<(), BrokerError> {
     let channel = session.publishing_channel().await?;
     let properties = BasicProperties::default().with_reply_to(reply_to.into());
     let publish = channel.basic_publish(
         names.status_rpc().as_str().into(),
         "".into(),
         BasicPublishOptions::default(),
-        b"{}",
+        question,
         properties,
     );
     patiently(session, publish).await?;

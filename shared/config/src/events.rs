@@ -154,6 +154,7 @@ pub(super) fn warn_of_halves(
     }
     let with_key = integrations.iter().find(|integration| integration.amfj.events.is_some());
     match (fetcher.events_listen, with_key) {
+        (Some(_), None) if reading.may_be_empty => {}
         (Some(_), None) => reading.warn(
             at,
             format!("[fetcher] {LISTEN} takes no event, for no integration has a key: set {KEY} in [integration.amfj]"),

@@ -14,6 +14,7 @@ pub mod enums;
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod folder;
 mod integration;
 mod keys;
 mod load;
@@ -42,8 +43,11 @@ pub use doors::open_doors;
 pub use enums::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };
+pub use folder::{FileText, Files, Rejected};
 pub use integration::FLOOR;
-pub use load::{CONFIG_VARIABLE, DEFAULT_PATH, Loaded, SYSTEM_PATH, find, load, parse, process_environment};
+pub use load::{
+    CONFIG_VARIABLE, DEFAULT_PATH, KEPT_VARIABLE, Loaded, SYSTEM_PATH, find, load, parse, process_environment,
+};
 pub use overrides::{PREFIX as OVERRIDE_PREFIX, in_environment};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use profile::{BUILT_IN_PROFILES, ProfileSource};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::folder::{FileText, Files};
 use super::overrides;
 use super::problem::{At, ConfigErrors, Problem, Warning};
 use super::reader::Reading;
@@ -23,6 +24,10 @@ pub const DEFAULT_PATH: &str = "./amfj-sync.toml";
 /// The file that is read when there is not even that: where packages have it.
 pub const SYSTEM_PATH: &str = "/etc/amfj-sync/amfj-sync.toml";
 
+/// What the process that was here before had in force of files that were wrong by then, as JSON (P35): a worker that reads its
+/// configuration again takes its own place.
+pub const KEPT_VARIABLE: &str = "AMFJ_SYNC_KEPT_CONFIGURATION";
+
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -34,6 +39,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// The variables that its tokens stand in, whether this program needs them or not.
     pub token_variables: TokenVariables,
+    /// The files that are in force, each with what it said when it was taken.
+    pub in_force: BTreeMap<PathBuf, FileText>,
 }
 
 /// The variables of this process. A variable that is not Unicode cannot be one of ours.
@@ -48,22 +55,17 @@ pub fn process_environment() -> BTreeMap<String, String> {
 /// `./amfj-sync.toml`, else that of a package, with the overrides and tokens that `variables` hold.
 /// Only the `tokens` that the caller uses have to be there.
 ///
+/// Beside it, each file of the folder of the same name (`amfj-sync.d` beside `amfj-sync.toml`) holds integrations; one that is
+/// wrong is in [`Config::rejected`], and all others count.
+///
 /// Paths in the file are relative to the current directory. On errors the process ends with status 2.
 pub fn load(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
     tokens: Tokens,
 ) -> Result<Loaded, ConfigErrors> {
-    let path = find(path, variables);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        let message = format!(
-            "the configuration file {} cannot be read: {error}; name one with --config PATH or {CONFIG_VARIABLE}, \
-             have `amfj-sync init` write one, or copy amfj-sync.example.toml to {DEFAULT_PATH}",
-            path.display()
-        );
-        ConfigErrors::new(&path, vec![Problem::whole(message)])
-    })?;
-    parse(&path, text, variables, tokens)
+    let before = variables.get(KEPT_VARIABLE).and_then(|kept| serde_json::from_str(kept).ok());
+    Files::read(&find(path, variables))?.parse(variables, tokens, &before.unwrap_or_default())
 }
 
 /// Where the file is that [`load`] reads.
@@ -78,30 +80,40 @@ pub fn find(path: Option<&Path>, variables: &BTreeMap<String, String>) -> PathBu
     path.map(Path::to_owned).or_else(named).unwrap_or_else(usual)
 }
 
-/// Reads the text of a configuration as [`load`] does; `path` is only named in messages.
+/// Reads the text of a main file as [`load`] does; `path` is only named in messages.
 pub fn parse(
     path: &Path,
     text: impl Into<String>,
     variables: &BTreeMap<String, String>,
     tokens: Tokens,
 ) -> Result<Loaded, ConfigErrors> {
-    let source = SourceFile { path: path.to_owned(), text: text.into() };
+    Files::of_main(path, text.into()).parse(variables, tokens, &BTreeMap::new())
+}
+
+/// Reads the main file, with the `overriding` variables that are meant for it. It `may_be_empty` of integrations where others
+/// have some.
+pub(super) fn parse_main(
+    source: &SourceFile,
+    overriding: &BTreeMap<String, String>,
+    variables: &BTreeMap<String, String>,
+    tokens: Tokens,
+    may_be_empty: bool,
+) -> Result<Loaded, ConfigErrors> {
+    let path = &source.path;
     let (document, syntax) = DeTable::parse_recoverable(&source.text);
     if !syntax.is_empty() {
         // What could be read around a syntax error would only give errors that are none.
-        return Err(ConfigErrors::new(
-            path,
-            syntax.iter().map(|error| syntax_problem(&source, error)).collect(),
-        ));
+        let problems = syntax.iter().map(|error| syntax_problem(source, error)).collect();
+        return Err(ConfigErrors::new(path, problems));
     }
     let mut tree = Node::from_document(&document);
     let mut problems = Vec::new();
-    overrides::apply(&mut tree, variables, &source, &mut problems);
+    overrides::apply(&mut tree, overriding, source, &mut problems);
     let (warnings, places) = (Vec::new(), BTreeMap::new());
     let give_up_after = None;
     let token_variables = TokenVariables::default();
     let mut reading = Reading {
-        source: &source,
+        source,
         variables,
         tokens,
         token_variables,
@@ -109,12 +121,14 @@ pub fn parse(
         warnings,
         places,
         give_up_after,
+        may_be_empty,
     };
     let config = sections::read(&tree, &mut reading);
     match config {
         Some(config) if reading.problems.is_empty() => {
             let Reading { warnings, token_variables, .. } = reading;
-            Ok(Loaded { config, warnings, path: path.to_owned(), token_variables })
+            let in_force = BTreeMap::from([(path.clone(), source.text.clone().into())]);
+            Ok(Loaded { config, warnings, path: path.clone(), token_variables, in_force })
         }
         _ => Err(ConfigErrors::new(path, reading.problems)),
     }

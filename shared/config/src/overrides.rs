@@ -33,6 +33,24 @@ pub(super) fn apply(
     }
 }
 
+/// What a variable overrides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overridden<'a> {
+    /// Something of this integration, which is named by its id or position.
+    Integration(&'a str),
+    /// Something else, or nothing.
+    Other,
+}
+
+/// What a variable of this name overrides.
+pub(super) fn overridden(name: &str) -> Overridden<'_> {
+    let mut segments = name.strip_prefix(PREFIX).unwrap_or_default().split("__");
+    match (segments.next(), segments.next()) {
+        (Some(first), Some(which)) if is_integration(first) => Overridden::Integration(which),
+        _ => Overridden::Other,
+    }
+}
+
 fn set(root: &mut Node, path: &str, node: Node, name: &Arc<str>) -> Result<(), String> {
     let segments: Vec<&str> = path.split("__").collect();
     if segments.iter().any(|segment| segment.is_empty()) {
@@ -77,7 +95,7 @@ fn integration<'n>(root: &'n mut Node, which: &str) -> Result<&'n mut Node, Stri
     })
 }
 
-fn id_of(integration: &Node) -> Option<String> {
+pub(super) fn id_of(integration: &Node) -> Option<String> {
     match &integration.value {
         NodeValue::Table(entries) => match entries.get("id").map(|id| &id.value) {
             Some(NodeValue::Text(id)) => Some(id.clone()),

@@ -30,6 +30,8 @@ pub struct Reading<'c> {
     pub(super) places: BTreeMap<String, SourceLocation>,
     /// `retry.give_up_after`, once it is read: what every integration waits for has to be shorter.
     pub(super) give_up_after: Option<Duration>,
+    /// Whether the file may have no integration, for others have some.
+    pub(super) may_be_empty: bool,
 }
 
 impl Reading<'_> {

@@ -44,6 +44,7 @@ pub fn document<T>(
         warnings: Vec::new(),
         places: BTreeMap::new(),
         give_up_after: None,
+        may_be_empty: false,
     };
     match read(Section::root(&tree), &mut reading) {
         Some(read) if reading.problems.is_empty() => Ok(read),

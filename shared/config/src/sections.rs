@@ -56,6 +56,7 @@ pub(super) fn read(tree: &Node, reading: &mut Reading<'_>) -> Option<Config> {
         timing: timing?,
         integrations: integrations?,
         beside: Vec::new(),
+        rejected: Vec::new(),
     })
 }
 

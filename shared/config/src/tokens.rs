@@ -65,6 +65,13 @@ impl TokenVariables {
         names.insert(name.to_owned());
     }
 
+    /// Those of another file too.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.kandji.extend(other.kandji);
+        self.amfj.extend(other.amfj);
+        self.events.extend(other.events);
+    }
+
     /// Takes note of a variable that holds the key of events.
     pub(super) fn add_events(&mut self, name: &str) {
         self.events.insert(name.to_owned());

@@ -12,6 +12,7 @@ use url::Url;
 use super::enums::{
     Assignment, Bulk, CreateDevices, CreateUsers, FirstAssignment, Mode, NameMatching, OnEmpty, WhenGone,
 };
+use super::folder::Rejected;
 use super::profile::ProfileSource;
 use super::secret::{BrokerUrl, Secret};
 use super::values::Percent;
@@ -31,10 +32,12 @@ pub struct Config {
     pub retry: RetryConfig,
     /// Pauses that only tests and simulations shorten.
     pub timing: TimingConfig,
-    /// One Kandji tenant feeding one AMFJ site each, in the order of the file; at least one, ids unique.
+    /// One Kandji tenant feeding one AMFJ site each, in the order of the files; at least one, ids unique.
     pub integrations: Vec<Integration>,
     /// Those of the same AMFJ sites that are not served here, because one was named: their links are heeded all the same (P4).
     pub beside: Vec<Integration>,
+    /// Files of the folder beside the main one that are wrong, and whose integrations are not served as they say.
+    pub rejected: Vec<Rejected>,
 }
 
 impl Config {

@@ -6,6 +6,7 @@
 pub mod backlog;
 pub mod command;
 pub mod endpoints;
+pub mod reload;
 pub mod status;
 mod systemd;
 pub mod worker;

@@ -16,7 +16,7 @@ use crate::worker::Worker;
 pub(crate) use report::ask_within;
 pub use report::{
     Circuit, Duty, EventsTaken, Serving, StoppedRecord, Trouble, WaitingKind, WorkerReport, ask_workers,
-    keep_answering,
+    have_all_reload, keep_answering,
 };
 pub use site::{RunStatus, SiteStatus, devices_by_state};
 pub use wrong::{Wrong, wrong_of_site, wrong_of_workers};

@@ -26,11 +26,26 @@ pub(crate) async fn keep_told(health: Arc<dyn Health>, stop: CancellationToken) 
     while soft.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         tell(&[NotifyState::Watchdog, NotifyState::Status(&how_it_is(&*health))]);
     }
-    tell(&[NotifyState::Stopping, NotifyState::Status("finishing what is in flight")]);
+    // Where it takes its own place, it does not stop.
+    if !health.worker().shutdown.is_reload() {
+        tell(&[NotifyState::Stopping, NotifyState::Status("finishing what is in flight")]);
+    }
     // What is in flight may take longer than the watchdog waits.
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         tell(&[NotifyState::Watchdog]);
     }
+}
+
+/// Tells that the configuration is being read again; [`ready`], or the program that takes the place of this one, tells the end of it.
+pub(crate) fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// Tells that it serves, as before.
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
 }
 
 /// One line: the first thing that keeps it from working.

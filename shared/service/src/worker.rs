@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use amfj_sync_broker::{Broker, BrokerError, Caller, PartitionId, Publisher};
-use amfj_sync_config::{self as config, Config, Integration, Tokens, open_doors};
+use amfj_sync_config::{self as config, Config, Integration, Loaded, Rejected, Tokens, open_doors};
 use amfj_sync_failpoint as failpoint;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_projection::illness::Illness;
@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{Inflight, Seen};
+use crate::reload::{Examine, Reload};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
@@ -73,6 +74,14 @@ pub enum Exit {
         /// Where it is served.
         served: Option<Served>,
     },
+    /// The configuration has changed: the process starts itself anew with it; status 1 where it cannot.
+    #[error("the configuration has changed")]
+    Anew {
+        /// Where it is served.
+        served: Option<Served>,
+        /// A variable, and what it says to the process that comes.
+        kept: (&'static str, String),
+    },
 }
 
 impl Exit {
@@ -81,7 +90,7 @@ impl Exit {
     pub fn code(&self) -> u8 {
         match self {
             Self::Configuration(_) => 2,
-            Self::Failed(_) | Self::Ill { .. } => 1,
+            Self::Failed(_) | Self::Ill { .. } | Self::Anew { .. } => 1,
             Self::Trouble => 3,
         }
     }
@@ -123,6 +132,11 @@ impl CommonArgs {
 
     /// The same with all integrations, whichever was named.
     pub fn load_all(&self, tokens: Tokens) -> Result<Config, Exit> {
+        self.start_logging()?;
+        Ok(self.read_files(tokens)?.config)
+    }
+
+    fn start_logging(&self) -> Result<(), Exit> {
         start_logs(self.log_format, Verbosity { quiet: self.quiet, verbose: self.verbose });
         if let Some(armed) =
             failpoint::arm_from_environment().map_err(|error| Exit::Configuration(error.to_string()))?
@@ -132,12 +146,25 @@ impl CommonArgs {
                 "failpoints are armed: this process is meant to die or to wait, for a test"
             );
         }
+        Ok(())
+    }
+
+    /// The same with what the files say.
+    pub(crate) fn load_files(&self, tokens: Tokens) -> Result<Loaded, Exit> {
+        self.start_logging()?;
+        self.read_files(tokens)
+    }
+
+    fn read_files(&self, tokens: Tokens) -> Result<Loaded, Exit> {
         let loaded = config::load(self.config.as_deref(), &config::process_environment(), tokens)
             .map_err(|errors| Exit::Configuration(errors.to_string()))?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(loaded.config)
+        for rejected in &loaded.config.rejected {
+            tracing::error!(reason = %sanitize(&rejected.line()), "a file of the configuration is wrong");
+        }
+        Ok(loaded)
     }
 
     /// Takes the integration that a command names beside the options.
@@ -160,6 +187,10 @@ impl CommonArgs {
         if let Some(wanted) = &self.integration {
             let known: Vec<String> = config.integrations.iter().map(|i| i.id.to_string()).collect();
             if !config.serve_only(wanted) {
+                let is_it = |one: &&Rejected| one.ids.contains(wanted);
+                if let Some(rejected) = config.rejected.iter().find(is_it) {
+                    return Err(Exit::Configuration(rejected.errors.to_string()));
+                }
                 let (wanted, known) = (sanitize(wanted), known.join(", "));
                 return Err(Exit::Configuration(format!(
                     "there is no integration `{wanted}` in the configuration; it has: {known}"
@@ -170,6 +201,17 @@ impl CommonArgs {
     }
 }
 
+/// Reads the configuration of a worker that serves, and has it stop at signals, and begin anew where the configuration changes.
+pub fn begin(common: &CommonArgs, tokens: Tokens, examine: Examine) -> Result<(Config, Shutdown), Exit> {
+    let shutdown = Shutdown::default();
+    let (config, reload) = Reload::begin(common, tokens, examine, shutdown.soft.clone())?;
+    shutdown.on_signals()?;
+    reload.watch()?;
+    // Nobody has set it before.
+    drop(shutdown.reload.set(reload));
+    Ok((config, shutdown))
+}
+
 /// The two steps of an orderly end, each a token.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
@@ -177,6 +219,8 @@ pub struct Shutdown {
     pub soft: CancellationToken,
     /// Everything is done or out of time: let go of the broker and the state.
     pub hard: CancellationToken,
+    /// What reads the configuration again, in a worker that serves.
+    reload: Arc<OnceLock<Arc<Reload>>>,
 }
 
 /// How long work in flight may take after the signal; the process ends within 20 seconds.
@@ -186,6 +230,27 @@ const GRACE: Duration = Duration::from_secs(16);
 const GRACE_OF_AN_ILL_WORKER: Duration = Duration::from_secs(2);
 
 impl Shutdown {
+    /// What reads the configuration again, in a worker that serves.
+    #[must_use]
+    pub fn reload(&self) -> Option<&Arc<Reload>> {
+        self.reload.get()
+    }
+
+    /// How a worker ended, for the process: where its configuration has changed, that starts itself anew.
+    pub fn ended(&self, result: Result<(), Exit>, served: Option<Served>) -> Result<(), Exit> {
+        result?;
+        match self.reload().and_then(|reload| reload.kept()) {
+            Some(kept) => Err(Exit::Anew { served, kept }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it ends to begin anew with another configuration.
+    #[must_use]
+    pub fn is_reload(&self) -> bool {
+        self.reload().is_some_and(|reload| reload.is_under_way())
+    }
+
     /// Cancels `soft` at SIGTERM or SIGINT.
     pub fn on_signals(&self) -> Result<(), Exit> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -353,6 +418,11 @@ impl Worker {
         }
     }
 
+    /// How it ended, for the process.
+    pub fn ended(&self, result: Result<(), Exit>) -> Result<(), Exit> {
+        self.shutdown.ended(result, self.served.get().cloned())
+    }
+
     /// Waits until the worker is told to stop, or cannot go on: for good, or where it is.
     pub async fn over(&self) -> Result<(), Exit> {
         tokio::select! {
@@ -379,6 +449,15 @@ impl Worker {
     pub fn siblings(&self, integration: &Integration) -> Vec<StateHandle> {
         let state = |id| self.states.get(id).or_else(|| self.beside.get(id)).cloned();
         self.config.siblings_of(integration).filter_map(|other| state(&other.id)).collect()
+    }
+
+    /// What is wrong with the files of its configuration, a line for each.
+    #[must_use]
+    pub fn wrong_files(&self) -> Vec<String> {
+        match self.shutdown.reload() {
+            Some(reload) => reload.wrong(),
+            None => self.config.rejected.iter().map(Rejected::line).collect(),
+        }
     }
 
     /// Everything that keeps the worker from working.

@@ -267,6 +267,11 @@ impl Worker {
         self.child.wait().with_context(|| format!("cannot wait for the {}", self.role.name()))
     }
 
+    /// Has it read its configuration again (`SIGHUP`).
+    pub fn hang_up(&self) {
+        signal_group(self.id(), Signal::SIGHUP);
+    }
+
     /// Freezes it as a machine that lost its network or its scheduler would be (`SIGSTOP`).
     pub fn freeze(&self) {
         signal_group(self.id(), Signal::SIGSTOP);

@@ -15,6 +15,7 @@ mod mistakes;
 mod modes;
 mod random_fleets;
 mod reading;
+mod reloading;
 mod runs;
 mod secrets;
 mod stopping;

@@ -13,16 +13,16 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 const DEVICES: usize = 100;
 
 /// A first sync in which everything happens: links, creations, records, check-outs.
-struct FirstSync {
-    services: Services,
-    pipeline: Pipeline,
+pub(crate) struct FirstSync {
+    pub(crate) services: Services,
+    pub(crate) pipeline: Pipeline,
     settings: Settings,
     model: Model,
     prediction: Prediction,
 }
 
 impl FirstSync {
-    async fn prepare(seed: u64) -> Result<Self> {
+    pub(crate) async fn prepare(seed: u64) -> Result<Self> {
         let mut fleet = Fleet::generate(FleetSpec { devices: DEVICES, seed, traps: Traps::None });
         // A third of the assets and of the records is to be created.
         let mut position = 0;
@@ -47,7 +47,7 @@ impl FirstSync {
         Ok(Self { services, pipeline, settings, model, prediction })
     }
 
-    async fn writes(&self, count: usize) -> Result<()> {
+    pub(crate) async fn writes(&self, count: usize) -> Result<()> {
         eventually(RUN_LIMIT, "the first writes", async || {
             let done = self.services.amfj.write_count();
             ensure!(done >= count, "{done} of {count}");
@@ -57,7 +57,7 @@ impl FirstSync {
     }
 
     /// The rest is done, nothing twice, and an idle run writes nothing.
-    async fn ends_well(mut self) -> Result<()> {
+    pub(crate) async fn ends_well(mut self) -> Result<()> {
         self.pipeline.settle().await?;
         let actual = self.services.amfj.site();
         self.model.agree(&self.prediction, &actual).map_err(anyhow::Error::msg)?;

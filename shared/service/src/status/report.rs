@@ -12,10 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::backlog::STAGES;
 use crate::endpoints::Health;
+use crate::reload::Reloaded;
 use crate::worker::{Worker, host};
 
 /// For the answers of all workers; they take milliseconds each, unless a worker hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The question that has workers read their configuration again; any other has them say how they are.
+const RELOAD: &[u8] = b"{\"reload\":true}";
+
+/// The question how they are.
+const REPORT: &[u8] = b"{}";
 
 /// Before a worker that could not listen tries again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -41,6 +48,12 @@ pub struct WorkerReport {
     /// Messages that it refused unread for their signature, where it refused one lately.
     #[serde(default, skip_serializing_if = "is_none")]
     pub refused_messages: u64,
+    /// What is wrong with the files of its configuration, a line for each; what they said before is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configuration: Vec<String>,
+    /// What came of reading its configuration again, for whoever asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reloaded: Option<Reloaded>,
     /// What it does for each integration of its configuration.
     #[serde(default)]
     pub integrations: BTreeMap<String, Duty>,
@@ -220,6 +233,8 @@ impl Worker {
             since: self.since,
             not_ready: self.not_ready(),
             refused_messages: refused_lately(),
+            configuration: self.wrong_files(),
+            reloaded: None,
             integrations: self.states.keys().map(|id| (id.to_string(), duty(id))).collect(),
         }
     }
@@ -253,7 +268,13 @@ impl WorkerReport {
 pub async fn keep_answering(worker: Arc<Worker>, health: Arc<dyn Health>) {
     let stop = worker.shutdown.soft.clone();
     let publisher = worker.publisher.clone();
-    let answer = move || health.report().within(publisher.largest());
+    let asked = worker.clone();
+    let answer = move |question: &[u8]| {
+        // Before the report, which tells what is wrong with it.
+        let reload = asked.shutdown.reload().filter(|_| question == RELOAD);
+        let reloaded = reload.map(|reload| reload.reload());
+        WorkerReport { reloaded, ..health.report() }.within(publisher.largest())
+    };
     while let Some(Ok(session)) = stop.run_until_cancelled(worker.broker.session()).await {
         if let Err(error) = answer_roll_calls(&session, worker.broker.names(), &stop, &answer).await {
             tracing::debug!(%error, "questions of `amfj-sync status` cannot be answered at the moment");
@@ -268,7 +289,16 @@ pub async fn ask_workers(
     names: &Names,
     expected: &BTreeMap<&'static str, u32>,
 ) -> Result<Vec<WorkerReport>, BrokerError> {
-    ask_within(session, names, expected, PATIENCE).await
+    ask(session, names, expected, PATIENCE, REPORT).await
+}
+
+/// Has all workers read their configuration again; each says in its report what came of it.
+pub async fn have_all_reload(
+    session: &Arc<Session>,
+    names: &Names,
+    expected: &BTreeMap<&'static str, u32>,
+) -> Result<Vec<WorkerReport>, BrokerError> {
+    ask(session, names, expected, PATIENCE, RELOAD).await
 }
 
 /// Asks them, and waits so long for those that do not answer.
@@ -278,6 +308,16 @@ pub(crate) async fn ask_within(
     expected: &BTreeMap<&'static str, u32>,
     patience: Duration,
 ) -> Result<Vec<WorkerReport>, BrokerError> {
+    ask(session, names, expected, patience, REPORT).await
+}
+
+async fn ask(
+    session: &Arc<Session>,
+    names: &Names,
+    expected: &BTreeMap<&'static str, u32>,
+    patience: Duration,
+    question: &[u8],
+) -> Result<Vec<WorkerReport>, BrokerError> {
     let are_all_there = |answers: &[Vec<u8>]| {
         let reports = read(answers);
         expected.iter().all(|(role, count)| {
@@ -285,7 +325,7 @@ pub(crate) async fn ask_within(
             u32::try_from(there).is_ok_and(|there| there >= *count)
         })
     };
-    let mut reports = read(&call_roll(session, names, patience, &are_all_there).await?);
+    let mut reports = read(&call_roll(session, names, question, patience, &are_all_there).await?);
     reports.sort_by(|one, other| (one.since, &one.worker).cmp(&(other.since, &other.worker)));
     Ok(reports)
 }
@@ -330,6 +370,8 @@ mod tests {
             version: String::new(),
             since: Timestamp::UNIX_EPOCH,
             not_ready: Vec::new(),
+            configuration: Vec::new(),
+            reloaded: None,
             refused_messages: 0,
             integrations: (0..10).map(|number| (format!("tenant-{number}"), duty.clone())).collect(),
         };

@@ -2,7 +2,7 @@
 //! or something fails at this moment and comes right by itself. What is merely unusual (a record that was left out, devices
 //! without an asset, a first sync that is not over) is shown, and is not wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use amfj_sync_model::failing::Failing;
@@ -22,8 +22,8 @@ pub struct Wrong {
     /// Of which integration; none for what all share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integration: Option<String>,
-    /// What it is about: `amfj`, `kandji`, `run`, `held`, `overdue`, `kind`, `records`, `dead-letters`, `queue`, `worker` or
-    /// `broker`.
+    /// What it is about: `amfj`, `kandji`, `run`, `held`, `overdue`, `kind`, `records`, `dead-letters`, `queue`, `worker`, `configuration`
+    /// or `broker`.
     pub what: &'static str,
     /// What fails and why, with the cure where one is known.
     pub says: String,
@@ -64,6 +64,7 @@ impl Wrong {
             "records" => "changes are refused",
             "dead-letters" => "dead letters",
             "broker" => "the broker",
+            "configuration" => "a file of the configuration",
             // Those say it themselves.
             _ => self.says.as_str(),
         };
@@ -206,7 +207,7 @@ fn overdue(site: &SiteStatus, now: Timestamp) -> Option<Wrong> {
 /// What is wrong with the workers: none of a kind, not ready, silent, or refusing what others say.
 #[must_use]
 pub fn wrong_of_workers(live: &BTreeMap<&'static str, u32>, reports: &[WorkerReport]) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut files) = (Vec::new(), BTreeSet::new());
     let mut says = |says: String| wrong.push(Wrong { says, ..Wrong::about("worker") });
     for role in ROLES {
         let of_role: Vec<&WorkerReport> = reports.iter().filter(|report| report.role == role).collect();
@@ -221,6 +222,9 @@ pub fn wrong_of_workers(live: &BTreeMap<&'static str, u32>, reports: &[WorkerRep
         for report in of_role.iter().filter(|report| !report.not_ready.is_empty()) {
             says(format!("a {role} on {} is not ready: {}", report.host, report.not_ready.join("; ")));
         }
+        for line in of_role.iter().flat_map(|report| &report.configuration) {
+            files.insert(line.clone());
+        }
         for report in of_role.iter().filter(|report| report.refused_messages > 0) {
             says(format!(
                 "a {role} on {} refused {} messages that bear no right signature: give everybody the same \
@@ -229,6 +233,8 @@ pub fn wrong_of_workers(live: &BTreeMap<&'static str, u32>, reports: &[WorkerRep
             ));
         }
     }
+    // Most often all workers read the same files.
+    wrong.extend(files.into_iter().map(|says| Wrong { says, ..Wrong::about("configuration") }));
     wrong
 }
 

@@ -16,7 +16,7 @@ pub struct Served {
 /// Starts this program again in place of this process, with the same arguments: nothing that failed is left, no
 /// supervisor has to count it as a crash, and where it is served stays the same. Returns only if that fails.
 #[must_use]
-pub(super) fn start_anew(served: Option<&Served>) -> std::io::Error {
+pub(super) fn start_anew(served: Option<&Served>, told: Option<(&str, String)>) -> std::io::Error {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => return error,
@@ -30,6 +30,9 @@ pub(super) fn start_anew(served: Option<&Served>) -> std::io::Error {
     if let Some(Served { role, address }) = served {
         // Where any free port was asked for, those who have found it go on asking there.
         command.env(format!("AMFJ_SYNC__{}__LISTEN", role.to_uppercase()), address.to_string());
+    }
+    if let Some((variable, value)) = told {
+        command.env(variable, value);
     }
     command.exec()
 }

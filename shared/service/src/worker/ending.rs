@@ -36,7 +36,12 @@ pub fn finish(result: Result<(), Exit>) -> ExitCode {
             say_error(&format!("{reason}; starting anew"));
             // Not as fast as it can, should it be ill again at once.
             std::thread::sleep(PAUSE);
-            let error = start_anew(served.as_ref());
+            let error = start_anew(served.as_ref(), None);
+            say_error(&format!("this program cannot be started anew: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(Exit::Anew { served, kept }) => {
+            let error = start_anew(served.as_ref(), Some(kept));
             say_error(&format!("this program cannot be started anew: {error}"));
             ExitCode::FAILURE
         }

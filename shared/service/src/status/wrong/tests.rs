@@ -58,6 +58,8 @@ fn worker(role: &str, duty: Duty) -> WorkerReport {
         worker: format!("{role}/1"),
         host: "mac-mini".into(),
         version: String::new(),
+        configuration: Vec::new(),
+        reloaded: None,
         since: at(0),
         not_ready: Vec::new(),
         refused_messages: 0,
