@@ -8,7 +8,9 @@ use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown, block_on};
 use clap::{Args, Subcommand};
 
 use crate::dead::{self, DeadFilter, DeadSelection};
+use crate::export::{self, ExportArgs};
 use crate::history::{self, HistoryArgs};
+use crate::import::{self, ImportArgs};
 use crate::pausing::{self, PauseArgs};
 use crate::plan::{self, PlanArgs};
 use crate::replay::{self, ReplayArgs};
@@ -140,6 +142,10 @@ pub enum Command {
     History(HistoryArgs),
     /// Put past changes on the queue again, where nothing came later
     Replay(ReplayArgs),
+    /// Write what only amfj-sync knows of an integration to a file: links, decisions of persons, history
+    Export(ExportArgs),
+    /// Take such a file into an integration that has no links yet
+    Import(ImportArgs),
 }
 
 /// One device and its asset, or a file of them.
@@ -246,6 +252,8 @@ impl Command {
             | Self::Rematch { id }
             | Self::Pause { id, .. }
             | Self::Resume { id } => id.as_ref(),
+            Self::Export(asked) => asked.id.as_ref(),
+            Self::Import(asked) => Some(asked.here()),
             _ => None,
         }
     }
@@ -257,6 +265,7 @@ impl Command {
             Self::Rematch { .. } => Some("rematch"),
             Self::Pause { .. } => Some("pause"),
             Self::Resume { .. } => Some("resume"),
+            Self::Export(_) => Some("export"),
             _ => None,
         }
     }
@@ -325,6 +334,8 @@ async fn answer(common: &CommonArgs, command: &Command) -> Result<(), Exit> {
         Command::Stopped(Stopped::Drop { meant }) => stopped::drop_stopped(common, meant).await,
         Command::History(asked) => history::history(common, asked).await,
         Command::Replay(wanted) => replay::replay(common, wanted).await,
+        Command::Export(asked) => export::export(common, asked).await,
+        Command::Import(asked) => import::import(common, asked).await,
     }
 }
 
@@ -370,7 +381,7 @@ mod tests {
         for command in ["check", "trigger", "plan", "status"] {
             assert_eq!(named(&[command]), Ok(None), "{command}");
         }
-        for command in ["release", "rematch", "resume"] {
+        for command in ["release", "rematch", "resume", "export"] {
             assert_eq!(named(&[command]), Err(2), "{command} of everything is nobody's intention");
         }
         let pause = |rest: &[&str]| named(&[&["pause", "--reason", "AMFJ moves"], rest].concat());

@@ -5,18 +5,21 @@
 //! integrations, read to their end), `lookup` (what somebody means by a name), `format` (how things are named),
 //! [`time_args`] (moments as people type them) and `operator_decisions` (what a person decides, published).
 
+mod carried;
 mod check;
 mod cli;
 mod context;
 mod dead;
 mod dry_run;
 mod explain;
+mod export;
 #[cfg(test)]
 #[path = "../../../reconciler/src/fixture.rs"]
 #[expect(dead_code, reason = "some of it is for the tests of the reconciler alone")]
 mod fixture;
 mod format;
 mod history;
+mod import;
 mod init;
 mod lookup;
 mod operator_decisions;

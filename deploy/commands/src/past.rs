@@ -33,7 +33,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Takes the next applied change of the history.
+    /// Takes the next applied change of the history. An import puts older ones behind younger ones.
     pub(super) fn take(&mut self, time: Timestamp, run: Option<&RunId>, outcome: &Outcome) {
         let record = outcome.record.as_ref().map(|record| record.id.clone());
         for (field, edit) in &outcome.edits {
@@ -52,7 +52,10 @@ impl History {
                 stored: stored(outcome, field),
                 hands,
             };
-            self.latest.insert((outcome.key.clone(), field.clone()), latest);
+            let of = (outcome.key.clone(), field.clone());
+            if self.latest.get(&of).is_none_or(|known| known.time <= time) {
+                self.latest.insert(of, latest);
+            }
         }
     }
 

@@ -274,6 +274,24 @@ impl Claims {
         }
     }
 
+    /// What of it counts in another stream, where no offset of this one means anything. `confirmed` says whether a list
+    /// which counts had shown what these claims say.
+    pub(super) fn carried(mut self, confirmed: bool, rematch: Option<u64>) -> Self {
+        if confirmed {
+            self.confirm();
+        }
+        self.contradicted.retain(|_, known| rematch.is_none_or(|rematch| known.at > rematch));
+        self.arrived(0)
+    }
+
+    /// The same as of an offset of the stream that it came into.
+    pub(super) fn arrived(mut self, at: u64) -> Self {
+        for known in self.contradicted.values_mut() {
+            known.at = at;
+        }
+        self
+    }
+
     /// Whether a value that was contradicted and sent again has not been seen since: a look-up that shows it is worth saying,
     /// although nothing else is new.
     #[must_use]

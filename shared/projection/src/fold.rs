@@ -5,6 +5,7 @@
 //! so an outcome from shortly before the run's start is kept as well.
 
 mod amfj;
+mod import;
 mod inventory;
 mod outcome;
 mod person;
@@ -141,6 +142,9 @@ impl Projector<'_, '_> {
                 self.meta.last_checkpoint = Some((event.time, self.offset));
                 Ok(Verdict::Accepted)
             }
+            Fact::ImportBegun { import, .. } => self.import_begun(*import),
+            Fact::ImportRows { import, part, rows } => Ok(self.import_rows(*import, *part, rows)),
+            Fact::ImportEnded { import, parts, standing } => self.import_ended(*import, *parts, standing),
             // A copy of what this view has already, and markers that say nothing.
             _ => Ok(Verdict::Accepted),
         }

@@ -23,6 +23,8 @@ pub(super) mod table {
     /// Linked devices that the runs which are held do not see (P23).
     pub(crate) const VANISHED: &str = "vanished";
     pub(crate) const STAGED: &str = "staged";
+    /// Rows of an import that has not ended.
+    pub(crate) const IMPORT: &str = "import";
     /// Indexes: derived from the tables above, never in a checkpoint.
     pub(crate) const INDEX: &str = "ix";
 }

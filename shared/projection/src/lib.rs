@@ -14,6 +14,7 @@ mod room;
 pub mod rows;
 pub mod serials;
 mod store;
+pub mod transfer;
 mod view;
 
 pub use fold::Verdict;

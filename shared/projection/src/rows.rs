@@ -459,9 +459,23 @@ pub struct Meta {
     pub last_success: Option<Timestamp>,
     /// The last complete checkpoint: when it was begun, and its offset.
     pub last_checkpoint: Option<(Timestamp, u64)>,
+    /// The import that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importing: Option<Importing>,
     /// Devices by what was found out about them last (P24).
     #[serde(default)]
     pub devices: BTreeMap<DeviceStatus, u32>,
+}
+
+/// How far an import has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Importing {
+    /// Which one.
+    pub import: Uuid,
+    /// The parts that were read, from the first.
+    pub parts: u32,
+    /// Whether it is taking effect: after a crash in between, what is left of it does so.
+    pub ending: bool,
 }
 
 /// What a decision may be looked at again for.

@@ -20,6 +20,7 @@ mod doubts;
 mod facts;
 mod failing;
 mod histories;
+mod imports;
 mod indexes;
 mod numbers;
 mod reads;

@@ -535,7 +535,7 @@ impl Projection {
         }));
     }
 
-    fn each<T: DeserializeOwned>(&self, table: &str, visit: &mut dyn FnMut(&str, T) -> bool) {
+    pub(super) fn each<T: DeserializeOwned>(&self, table: &str, visit: &mut dyn FnMut(&str, T) -> bool) {
         let prefix = row_key(table, "");
         self.lenient(self.store.scan(&prefix, &mut |key, value| {
             let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();

@@ -5,6 +5,7 @@
 mod at_rest;
 mod bench;
 mod bulk;
+mod carried;
 mod checkout;
 mod first_sync;
 mod hostile_names;

@@ -47,6 +47,10 @@ impl FirstSync {
         Ok(Self { services, pipeline, settings, model, prediction })
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(crate) async fn writes(&self, count: usize) -> Result<()> {
         eventually(RUN_LIMIT, "the first writes", async || {
             let done = self.services.amfj.write_count();

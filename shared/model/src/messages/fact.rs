@@ -11,7 +11,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Catalogue, Decision, Details, DeviceEntry, Intent, OperatorDecision, Outcome, ReadingReport, UserEntry,
+    Catalogue, Decision, Details, DeviceEntry, Intent, OperatorDecision, Outcome, ReadingReport, Standing,
+    UserEntry,
 };
 use crate::amfj::{Asset, UserRecord};
 use crate::ids::{AssetId, DeviceId, Key, RecordId, UserKey};
@@ -342,11 +343,39 @@ pub enum Fact {
         /// How many parts it has.
         parts: u32,
     },
+    /// What was known of the integration in another stream follows, as rows (`amfj-sync import`). None of it takes effect
+    /// before its end. A release that does not know these facts passes over them.
+    ImportBegun {
+        /// The same for the same file and integration.
+        import: Uuid,
+        /// Format of the rows.
+        format: u32,
+    },
+    /// Rows of the import.
+    ImportRows {
+        /// Which import.
+        import: Uuid,
+        /// Place of these rows: each comes once, in order.
+        part: u32,
+        /// Key to value. Where a value tells a place in a stream, it is 0.
+        rows: BTreeMap<String, Value>,
+    },
+    /// All rows of the import take effect at once, unless the integration has links of its own.
+    ImportEnded {
+        /// Which import.
+        import: Uuid,
+        /// How many parts it has.
+        parts: u32,
+        /// How far the integration was.
+        standing: Standing,
+    },
 }
 
 impl Fact {
     /// The subject of the facts that make up checkpoints.
     pub const CHECKPOINT: &'static str = "checkpoint";
+    /// The subject of the facts that make up imports.
+    const IMPORT: &'static str = "import";
 
     /// What the fact is about, as the subject of its event.
     #[must_use]
@@ -381,6 +410,9 @@ impl Fact {
             Self::OperatorDecided { .. } => "person".into(),
             Self::CheckpointBegun { .. } | Self::CheckpointRows { .. } | Self::CheckpointEnded { .. } => {
                 Self::CHECKPOINT.into()
+            }
+            Self::ImportBegun { .. } | Self::ImportRows { .. } | Self::ImportEnded { .. } => {
+                Self::IMPORT.into()
             }
         }
     }

@@ -11,6 +11,7 @@ mod decision;
 mod event;
 mod event_batch;
 mod fact;
+mod import;
 mod reading;
 mod schemas;
 mod sequence;
@@ -30,6 +31,7 @@ pub use decision::{
 pub use event::{DecodeError, Event, EventHeader, Origin};
 pub use event_batch::{EventBatch, unpack};
 pub use fact::{Absence, Fact, InventoryCounts, MassCounts, RunStarted};
+pub use import::Standing;
 pub use reading::{ReadingReport, Unusable, Unusables, short};
 pub use schemas::schemas;
 pub use sequence::Sequence;

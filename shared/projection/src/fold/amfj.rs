@@ -39,7 +39,7 @@ impl Age {
     }
 
     /// Whether the list of this run, whose inventory took effect, counted for a record of this age, and left it as it was.
-    pub(super) fn was_shown_by(&self, run: Option<&RunRow>) -> bool {
+    pub(crate) fn was_shown_by(&self, run: Option<&RunRow>) -> bool {
         run.is_some_and(|run| run.offset > self.offset && !self.outlives_list_of(run))
     }
 }

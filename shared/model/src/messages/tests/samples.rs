@@ -344,6 +344,51 @@ fn intent() -> Intent {
 }
 
 pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
+    [facts_of_workers(), facts_of_people()].concat()
+}
+
+/// What people decide, and bring from elsewhere.
+fn facts_of_people() -> Vec<(&'static str, Fact)> {
+    vec![
+        ("person-link", person(OperatorOrder::Link { device: device_id(), asset: asset_id() })),
+        ("person-unlink", person(OperatorOrder::Unlink { device: device_id() })),
+        (
+            "person-link-user",
+            person(OperatorOrder::LinkUser { ids: vec![kandji_user()], record: record_id() }),
+        ),
+        ("person-unlink-user", person(OperatorOrder::UnlinkUser { ids: vec![kandji_user()] })),
+        ("person-release", person(OperatorOrder::Release)),
+        ("person-rematch", person(OperatorOrder::Rematch)),
+        ("person-pause", person(OperatorOrder::Pause { reason: "AMFJ moves".into(), until: Some(time()) })),
+        ("person-pause-open", person(OperatorOrder::Pause { reason: "AMFJ moves".into(), until: None })),
+        ("person-resume", person(OperatorOrder::Resume)),
+        ("person-try-stopped", person(OperatorOrder::TryStopped { key: Some(Key::Device(device_id())) })),
+        ("person-drop-stopped", person(OperatorOrder::DropStopped { key: None })),
+        ("import-begun", Fact::ImportBegun { import: uuid(9), format: FORMAT }),
+        (
+            "import-rows",
+            Fact::ImportRows {
+                import: uuid(9),
+                part: 0,
+                rows: BTreeMap::from([("link/1".into(), json!({"asset": "AST-17"}))]),
+            },
+        ),
+        (
+            "import-ended",
+            Fact::ImportEnded {
+                import: uuid(9),
+                parts: 1,
+                standing: Standing {
+                    runs: 3,
+                    first_sync_over: true,
+                    applied_mapping: Some(BTreeMap::from([("Serial Number".into(), "0a1b2c3d".into())])),
+                },
+            },
+        ),
+    ]
+}
+
+fn facts_of_workers() -> Vec<(&'static str, Fact)> {
     let number = 1_764_000_000_000;
     let field =
         |field_type| Field { name: "Cores".into(), field_type, required: true, options: vec!["8".into()] };
@@ -419,20 +464,6 @@ pub(super) fn every_fact() -> Vec<(&'static str, Fact)> {
         ),
         ("ended", Fact::ChangeEnded(Box::new(outcome()))),
         ("ended-failed", Fact::ChangeEnded(Box::new(failed_outcome()))),
-        ("person-link", person(OperatorOrder::Link { device: device_id(), asset: asset_id() })),
-        ("person-unlink", person(OperatorOrder::Unlink { device: device_id() })),
-        (
-            "person-link-user",
-            person(OperatorOrder::LinkUser { ids: vec![kandji_user()], record: record_id() }),
-        ),
-        ("person-unlink-user", person(OperatorOrder::UnlinkUser { ids: vec![kandji_user()] })),
-        ("person-release", person(OperatorOrder::Release)),
-        ("person-rematch", person(OperatorOrder::Rematch)),
-        ("person-pause", person(OperatorOrder::Pause { reason: "AMFJ moves".into(), until: Some(time()) })),
-        ("person-pause-open", person(OperatorOrder::Pause { reason: "AMFJ moves".into(), until: None })),
-        ("person-resume", person(OperatorOrder::Resume)),
-        ("person-try-stopped", person(OperatorOrder::TryStopped { key: Some(Key::Device(device_id())) })),
-        ("person-drop-stopped", person(OperatorOrder::DropStopped { key: None })),
         ("checkpoint-begun", Fact::CheckpointBegun { checkpoint: uuid(8), as_of: 41, format: FORMAT }),
         (
             "checkpoint-rows",
