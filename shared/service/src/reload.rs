@@ -59,6 +59,10 @@ pub struct Reload {
     common: CommonArgs,
     tokens: Tokens,
     examine: Examine,
+    /// Those of the queues that there are.
+    partitions: u16,
+    /// The first part of their names.
+    prefix: String,
     standing: Mutex<Standing>,
     /// Ends the worker in good order.
     stop: CancellationToken,
@@ -86,7 +90,9 @@ impl Reload {
         common.restrict(&mut loaded.config)?;
         let standing = Standing { wrong: lines(&loaded), in_force: everything(&loaded), kept: None };
         let (common, standing) = (common.clone(), Mutex::new(standing));
-        Ok((loaded.config, Arc::new(Self { common, tokens, examine, standing, stop })))
+        let (partitions, prefix) = (loaded.config.broker.partitions, loaded.config.broker.prefix.clone());
+        let reload = Self { common, tokens, examine, partitions, prefix, standing, stop };
+        Ok((loaded.config, Arc::new(reload)))
     }
 
     /// What is wrong with the files, a line for each.
@@ -169,7 +175,27 @@ impl Reload {
             files.parse(&variables, self.tokens, &before).map_err(|errors| errors.to_string())?;
         self.common.restrict(&mut loaded.config).map_err(|exit| exit.to_string())?;
         (self.examine)(&loaded.config)?;
+        self.refuse_other_queues(&loaded.config)?;
         Ok(loaded)
+    }
+
+    /// With another number of partitions no worker would start, and under other names all would begin from nothing.
+    fn refuse_other_queues(&self, config: &Config) -> Result<(), String> {
+        let (now, prefix) = (config.broker.partitions, &config.broker.prefix);
+        if now != self.partitions {
+            return Err(format!(
+                "broker.partitions is {now}, and the queues have {}: what that takes is in docs/operating.md (another number of \
+                 partitions); no reload does it",
+                self.partitions
+            ));
+        }
+        if *prefix != self.prefix {
+            return Err(format!(
+                "broker.prefix is \"{prefix}\", and the queues are those of \"{}\": restart the workers to begin with others",
+                self.prefix
+            ));
+        }
+        Ok(())
     }
 
     fn files(&self) -> Result<Files, ConfigErrors> {
@@ -177,11 +203,8 @@ impl Reload {
     }
 
     /// Reloads whenever somebody wants it or a file has changed, until the worker stops.
-    pub fn watch(self: &Arc<Self>) -> Result<(), Exit> {
-        let failed = |error: std::io::Error| Exit::Failed(format!("signals cannot be received: {error}"));
-        let hang_up = signal(SignalKind::hangup()).map_err(failed)?;
-        tokio::spawn(self.clone().keep_looking(hang_up));
-        Ok(())
+    pub(crate) fn watch(self: &Arc<Self>, hang_ups: Signal) {
+        tokio::spawn(self.clone().keep_looking(hang_ups));
     }
 
     async fn keep_looking(self: Arc<Self>, mut hang_up: Signal) {
@@ -220,6 +243,11 @@ impl Reload {
             systemd::reloading();
         }
     }
+}
+
+/// From now on SIGHUP does not end the process.
+pub(crate) fn hang_ups() -> Result<Signal, Exit> {
+    signal(SignalKind::hangup()).map_err(|error| Exit::Failed(format!("signals cannot be received: {error}")))
 }
 
 /// A program that takes its own place does not end because of a mistake that somebody typed at that very moment: no supervisor starts one

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::{Inflight, Seen};
-use crate::reload::{Examine, Reload};
+use crate::reload::{self, Examine, Reload};
 
 /// The workers, in the order in which things flow.
 pub const ROLES: [&str; 3] = ["fetcher", "reconciler", "writer"];
@@ -204,9 +204,11 @@ impl CommonArgs {
 /// Reads the configuration of a worker that serves, and has it stop at signals, and begin anew where the configuration changes.
 pub fn begin(common: &CommonArgs, tokens: Tokens, examine: Examine) -> Result<(Config, Shutdown), Exit> {
     let shutdown = Shutdown::default();
+    let hang_ups = reload::hang_ups()?;
+    anew::listen_to_hang_ups();
     let (config, reload) = Reload::begin(common, tokens, examine, shutdown.soft.clone())?;
     shutdown.on_signals()?;
-    reload.watch()?;
+    reload.watch(hang_ups);
     // Nobody has set it before.
     drop(shutdown.reload.set(reload));
     Ok((config, shutdown))

@@ -230,13 +230,25 @@ impl Worker {
     /// # Errors
     /// If it has ended, or where there is no `/proc`.
     pub fn peak_rss_bytes(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// What is resident of the files that it has mapped, in bytes: its program.
+    ///
+    /// # Errors
+    /// As for [`Self::peak_rss_bytes`].
+    pub fn program_bytes(&self) -> Result<u64> {
+        self.memory("RssFile:")
+    }
+
+    fn memory(&self, what: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.id());
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(what));
         let kibibytes =
             line.and_then(|rest| rest.trim().strip_suffix(" kB")).and_then(|n| n.trim().parse::<u64>().ok());
-        Ok(kibibytes.with_context(|| format!("{path} has no VmHWM: the {} has ended", self.role.name()))?
-            * 1024)
+        let ended = || format!("{path} has no {what} the {} has ended", self.role.name());
+        Ok(kibibytes.with_context(ended)? * 1024)
     }
 
     /// Sends `SIGTERM` and waits for the end, which must come within 20 seconds.

@@ -1,7 +1,7 @@
 //! What is in the queues and streams of a pipeline, for tests that search it.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amfj_sync_model::messages::{Event, unpack};
 use amfj_sync_projection::Projection;
@@ -12,12 +12,17 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 
 use super::Pipeline;
+use super::workers::RUN_LIMIT;
 
 /// Nothing has come for so long: that was all.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How long the first record of a stream may take on a busy machine.
+const FIRST: Duration = Duration::from_secs(20);
+
 impl Pipeline {
-    /// What is known of an integration by everything in its state stream, read from its first record.
+    /// What is known of an integration by everything in its state stream, read from its first record: as far as a worker that
+    /// serves has read, however long that takes on a busy machine, and on until nothing comes.
     ///
     /// # Errors
     /// When there is no such stream, or it cannot be read.
@@ -32,8 +37,14 @@ impl Pipeline {
         let mut consumer =
             channel.basic_consume(stream.as_str().into(), "".into(), options, arguments).await?;
         let mut view = Projection::in_memory(None);
-        while let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, consumer.next()).await {
-            let delivery = delivery?;
+        let known = self.known_offset(id).await;
+        let until = Instant::now() + RUN_LIMIT;
+        loop {
+            let delivery = match tokio::time::timeout(SILENCE, consumer.next()).await {
+                Ok(Some(delivery)) => delivery?,
+                Err(_) if view.meta().offset < known && Instant::now() < until => continue,
+                Ok(None) | Err(_) => break,
+            };
             let headers = delivery.properties.headers().clone().unwrap_or_default();
             let offset = match headers.inner().get("x-stream-offset") {
                 Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset)?,
@@ -46,6 +57,12 @@ impl Pipeline {
         }
         connection.close(200, "read".into()).await?;
         Ok(view)
+    }
+
+    /// How far a worker that serves has read the state stream; none where none answers.
+    async fn known_offset(&self, id: &str) -> Option<u64> {
+        let worker = self.reconcilers.iter().chain(&self.writers).next()?;
+        worker.status().await.ok()?["integrations"][id]["state_offset"].as_u64()
     }
 
     /// Everything that a queue or stream holds, bodies and headers, as text. It stays there.
@@ -64,8 +81,14 @@ impl Pipeline {
         let options = BasicConsumeOptions::default();
         let mut consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
         let mut text = String::new();
-        while let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, consumer.next()).await {
-            let delivery = delivery?;
+        let until = Instant::now() + FIRST;
+        loop {
+            let delivery = match tokio::time::timeout(SILENCE, consumer.next()).await {
+                Ok(Some(delivery)) => delivery?,
+                // A stream has a first record as soon as it is there.
+                Err(_) if is_stream && text.is_empty() && Instant::now() < until => continue,
+                Ok(None) | Err(_) => break,
+            };
             text.push_str(&String::from_utf8_lossy(&delivery.data));
             write!(text, "{:?}", delivery.properties)?;
             if is_stream {

@@ -123,7 +123,22 @@ async fn p35_integrations_come_and_go_and_a_mistake_stops_nobody() -> Result<()>
         Ok(())
     })
     .await?;
-    std::fs::write(&main, text)?;
+    // So does another number of partitions, with which no worker could start.
+    std::fs::write(&main, text.replacen("partitions = 2", "partitions = 3", 1))?;
+    writer.hang_up();
+    eventually(RUN_LIMIT, "the writer to tell of the partitions", async || {
+        let status = writer.status().await?;
+        ensure!(status["configuration"].to_string().contains("no reload does it"), "{status}");
+        Ok(())
+    })
+    .await?;
+    // Many signals while one takes effect end nobody.
+    std::fs::write(&main, text.replacen("concurrency = 4", "concurrency = 5", 1))?;
+    for _ in 0..40 {
+        writer.hang_up();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    all_serve(&sync, &fetcher, true).await?;
 
     // One that is gone stops by itself.
     std::fs::remove_file(&beta.file)?;

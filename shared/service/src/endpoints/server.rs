@@ -64,7 +64,7 @@ impl Server {
         })?;
         let address = listener.local_addr()?;
         let hosts = Hosts::of(health.worker().config.serving(&role).map(|(_, serve)| serve));
-        let served = Served { role, address };
+        let served = Served { role, address, by_chance: listen.port() == 0 };
         // Only a worker that waited for its disk serves twice, as another one.
         drop(health.worker().served.set(served));
         let metrics = recorder()?;

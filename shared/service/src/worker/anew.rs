@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nix::sys::signal::{SigSet, Signal};
+
 /// Where the endpoints of a worker are served, for the process that takes its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
@@ -11,6 +13,8 @@ pub struct Served {
     pub role: String,
     /// The bound address.
     pub address: SocketAddr,
+    /// Whether any free port was asked for.
+    pub by_chance: bool,
 }
 
 /// Starts this program again in place of this process, with the same arguments: nothing that failed is left, no
@@ -27,12 +31,31 @@ pub(super) fn start_anew(served: Option<&Served>, told: Option<(&str, String)>) 
         command.arg0(name);
     }
     command.args(arguments);
-    if let Some(Served { role, address }) = served {
+    if let Some(Served { role, address, .. }) = served.filter(|served| served.by_chance) {
         // Where any free port was asked for, those who have found it go on asking there.
         command.env(format!("AMFJ_SYNC__{}__LISTEN", role.to_uppercase()), address.to_string());
     }
     if let Some((variable, value)) = told {
         command.env(variable, value);
     }
+    hold_hang_ups();
     command.exec()
+}
+
+/// Whoever asks for a reload at this very moment would end the program that comes, before it listens: the signal waits until then
+/// ([`listen_to_hang_ups`]). Supervisors take that end for an orderly one, and start nothing again.
+fn hold_hang_ups() {
+    // It cannot fail for a signal that there is.
+    let _ = hang_ups().thread_block();
+}
+
+/// Lets SIGHUP through that waited; something listens for it by now.
+pub(crate) fn listen_to_hang_ups() {
+    let _ = hang_ups().thread_unblock();
+}
+
+fn hang_ups() -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGHUP);
+    set
 }
