@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, IsTerminal as _};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use amfj_sync_broker::{Outgoing, read_stream};
@@ -13,7 +13,7 @@ use amfj_sync_config::Integration;
 use amfj_sync_model::ids::{AssetId, IntegrationId};
 use amfj_sync_model::messages::{Event, FORMAT, Fact, Payload};
 use amfj_sync_projection::{Verdict, transfer};
-use amfj_sync_security::screen::{ask_error, sanitize, say_line};
+use amfj_sync_security::screen::{sanitize, say_line};
 use amfj_sync_service::worker::{CommonArgs, Exit};
 use amfj_sync_stream::StateHandle;
 use clap::Args;
@@ -21,10 +21,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::CommandContext;
 use super::carried::{Content, EDITION, End, Head, Reader};
 use super::export::in_words;
 use super::history::kept_since;
+use super::{CommandContext, consent};
 
 /// Rows in one record of the stream.
 const ROWS_A_PART: usize = 100;
@@ -205,17 +205,11 @@ fn confirm(asked: &ImportArgs, id: &IntegrationId) -> Result<(), Exit> {
     if asked.yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Exit::Configuration("say with --yes that this is to be imported".into()));
-    }
-    ask_error(&format!("Import this into {id}? Type yes: "));
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    if answer.trim().eq_ignore_ascii_case("yes") {
-        Ok(())
-    } else {
-        Err(Exit::Failed("nothing was imported".into()))
-    }
+    consent::ask(
+        &format!("Import this into {id}? Type yes: "),
+        "say with --yes that this is to be imported".to_owned(),
+        "nothing was imported",
+    )
 }
 
 /// Calls `take` with what every line says, once more.

@@ -8,6 +8,7 @@
 mod carried;
 mod check;
 mod cli;
+mod consent;
 mod context;
 mod dead;
 mod dry_run;

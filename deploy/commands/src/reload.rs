@@ -8,8 +8,10 @@ use amfj_sync_security::screen::{sanitize, say, say_line};
 use amfj_sync_service::command::required;
 use amfj_sync_service::reload::Reloaded;
 use amfj_sync_service::status::{WorkerReport, have_all_reload};
-use amfj_sync_service::worker::{Exit, ROLES, Shutdown};
+use amfj_sync_service::worker::{Exit, Shutdown};
 use uuid::Uuid;
+
+use super::status::live_workers;
 
 /// Asks all, and fails where one refused or did not answer.
 pub(crate) async fn run(config: &Config, shutdown: Shutdown) -> Result<(), Exit> {
@@ -42,10 +44,7 @@ async fn ask(
     broker: &Broker,
 ) -> Result<(BTreeMap<&'static str, u32>, Vec<WorkerReport>), Exit> {
     let session = required(broker, config.timing.connect_timeout).await?;
-    let queues: Vec<String> = ROLES.iter().map(|role| broker.names().workers(role)).collect();
-    let depths = session.inspect_all(&queues).await?;
-    let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
-    let live: BTreeMap<&'static str, u32> = ROLES.into_iter().zip(live).collect();
+    let live = live_workers(&session, broker.names()).await?;
     let reports = have_all_reload(&session, broker.names(), &live).await?;
     Ok((live, reports))
 }

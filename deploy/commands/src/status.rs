@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amfj_sync_broker::{BrokerError, Session, Stage, count_dead_letters};
+use amfj_sync_broker::{BrokerError, Names, Session, Stage, count_dead_letters};
 use amfj_sync_config::Integration;
 use amfj_sync_model::ids::IntegrationId;
 use amfj_sync_security::screen::{Screen, say, say_json};
@@ -189,12 +189,20 @@ pub(super) async fn reports(
     session: &Arc<Session>,
 ) -> Result<(BTreeMap<&'static str, u32>, Vec<WorkerReport>), BrokerError> {
     let names = context.worker.broker.names();
+    let workers = live_workers(session, names).await?;
+    let reports = ask_workers(session, names, &workers).await?;
+    Ok((workers, reports))
+}
+
+/// How many workers of each role live.
+pub(super) async fn live_workers(
+    session: &Session,
+    names: &Names,
+) -> Result<BTreeMap<&'static str, u32>, BrokerError> {
     let queues: Vec<String> = ROLES.iter().map(|role| names.workers(role)).collect();
     let depths = session.inspect_all(&queues).await?;
     let live = depths.into_iter().map(|depth| depth.map_or(0, |depth| depth.consumers));
-    let workers: BTreeMap<&'static str, u32> = ROLES.into_iter().zip(live).collect();
-    let reports = ask_workers(session, names, &workers).await?;
-    Ok((workers, reports))
+    Ok(ROLES.into_iter().zip(live).collect())
 }
 
 /// What waits in both stages, and since when: from the broker, the stream, and what the workers have in

@@ -76,6 +76,17 @@ async fn all_serve(sync: &FirstSync, fetcher: &Worker, wanted: bool) -> Result<(
     .await
 }
 
+/// At a signal it reads its configuration, and tells why it does not take it.
+async fn refuses(worker: &Worker, why: &str) -> Result<()> {
+    worker.hang_up();
+    eventually(RUN_LIMIT, "the worker to tell of its configuration", async || {
+        let status = worker.status().await?;
+        ensure!(status["configuration"].to_string().contains(why), "{status}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn p35_integrations_come_and_go_and_a_mistake_stops_nobody() -> Result<()> {
     let sync = FirstSync::prepare(53).await?;
@@ -116,22 +127,10 @@ async fn p35_integrations_come_and_go_and_a_mistake_stops_nobody() -> Result<()>
     let text = std::fs::read_to_string(&main)?;
     std::fs::write(&main, format!("nonsense\n{text}"))?;
     let writer = sync.pipeline.writers.first().context("no writer")?;
-    writer.hang_up();
-    eventually(RUN_LIMIT, "the writer to tell of the main file", async || {
-        let status = writer.status().await?;
-        ensure!(status["configuration"].to_string().contains("read before stays in force"), "{status}");
-        Ok(())
-    })
-    .await?;
+    refuses(writer, "read before stays in force").await?;
     // So does another number of partitions, with which no worker could start.
     std::fs::write(&main, text.replacen("partitions = 2", "partitions = 3", 1))?;
-    writer.hang_up();
-    eventually(RUN_LIMIT, "the writer to tell of the partitions", async || {
-        let status = writer.status().await?;
-        ensure!(status["configuration"].to_string().contains("no reload does it"), "{status}");
-        Ok(())
-    })
-    .await?;
+    refuses(writer, "no reload does it").await?;
     // Many signals while one takes effect end nobody.
     std::fs::write(&main, text.replacen("concurrency = 4", "concurrency = 5", 1))?;
     for _ in 0..40 {

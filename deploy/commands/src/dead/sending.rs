@@ -4,12 +4,11 @@
 //! is killed in between leaves both, and the second one is recognised by its id.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, IsTerminal as _};
 
 use amfj_sync_broker::{Broker, BrokerError, Caller, DeadLetters, MAX_BYTES, Publisher, Received};
 use amfj_sync_config::{Config, Tokens};
 use amfj_sync_failpoint::{Failpoint, reach};
-use amfj_sync_security::screen::{ask_error, say, say_json, say_line};
+use amfj_sync_security::screen::{say, say_json, say_line};
 use amfj_sync_service::worker::{CommonArgs, Exit, Shutdown};
 use clap::Args;
 use serde::Serialize;
@@ -19,6 +18,7 @@ use super::filter::{Admits, DeadFilter};
 use super::letter::DeadLetter;
 use super::reading::{known, open, take};
 use super::target::Origins;
+use crate::consent;
 
 /// Whoever replays a letter signs it: so one that nobody with the key has signed stays.
 const UNTRUSTED: &str =
@@ -232,20 +232,11 @@ async fn take_all(letters: &mut DeadLetters, going: &[&Received]) -> Result<(), 
 
 /// Asks on a terminal; elsewhere `--yes` has to say it.
 fn confirm(count: usize) -> Result<(), Exit> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Exit::Configuration(format!(
-            "{count} dead letters would be gone for good; say so with --yes"
-        )));
-    }
-    // Nobody to ask is nobody who agrees.
-    ask_error(&format!("{count} dead letters will be gone for good. Type yes to drop them: "));
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    if answer.trim().eq_ignore_ascii_case("yes") {
-        Ok(())
-    } else {
-        Err(Exit::Failed("nothing was dropped".into()))
-    }
+    consent::ask(
+        &format!("{count} dead letters will be gone for good. Type yes to drop them: "),
+        format!("{count} dead letters would be gone for good; say so with --yes"),
+        "nothing was dropped",
+    )
 }
 
 impl Report {
