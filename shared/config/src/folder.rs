@@ -201,7 +201,7 @@ impl Fragment<'_> {
         let (document, syntax) = DeTable::parse_recoverable(&source.text);
         if !syntax.is_empty() {
             let problems = syntax.iter().map(|error| syntax_problem(&source, error)).collect();
-            return Err((ids_in(text).unwrap_or_default(), wrong(problems)));
+            return Err((ids_of(&Node::from_document(&document)), wrong(problems)));
         }
         let mut tree = Node::from_document(&document);
         let ids = ids_of(&tree);

@@ -109,6 +109,22 @@ fn a_file_that_cannot_be_read_at_all_is_one_that_is_wrong() {
     assert_eq!(rejected(&loaded).len(), 3);
 }
 
+/// As Kubernetes mounts a `ConfigMap`, and as Windows' editor saves a text.
+#[test]
+fn a_file_may_be_a_link_into_a_hidden_folder_and_begin_with_a_byte_order_mark() {
+    let place = Place::new(MAIN, &[("b.toml", &format!("\u{feff}{}", of("beta").replace('\n', "\r\n")))]);
+    std::fs::create_dir(place.file("..data")).unwrap();
+    std::fs::write(place.file("..data/a.toml"), of("alpha")).unwrap();
+    std::os::unix::fs::symlink("..data/a.toml", place.file("a.toml")).unwrap();
+    assert_eq!(served(&place.load(&[]).unwrap()), ["acme", "alpha", "beta"]);
+}
+
+#[test]
+fn a_file_that_is_no_toml_still_says_whose_it_is() {
+    let place = Place::new(MAIN, &[("a.toml", &of("alpha").replace("mode = ", "mode == "))]);
+    assert_eq!(place.load(&[]).unwrap().config.rejected[0].ids, ["alpha"]);
+}
+
 #[test]
 fn a_wrong_main_file_or_none_that_is_right_is_an_error() {
     let place = Place::new("[broker]\npartitions = 0\n", &[("a.toml", &of("alpha"))]);
